@@ -1,0 +1,192 @@
+"""The semantic flow warp, the sampling step of FAM and GD-FAM.
+
+SFNet: Semantic Flow for Fast and Accurate Scene Parsing, https://arxiv.org/abs/2002.10120, Eq. 3;
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.3. The authors' name is ``flow_warp``, a method of ``AlignedModule``.
+
+The two functions here are the only places where this package samples at fractional positions. Each
+has two backends with the same results: ``native`` is written in plain torch and runs everywhere,
+``ext`` is one fused kernel, compiled when the package is installed with ``SFNET_MM_WITH_OPS=1``.
+"""
+
+from typing import Optional
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ._loader import EXT, has_ext
+
+BACKENDS = ('auto', 'native', 'ext')
+
+# Any normalised coordinate of this size lies a full pixel or more outside a map of two or more
+# pixels, where zero padding makes the sample and its gradients zero.
+_FAR_OUTSIDE = 4.0
+
+
+def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
+    """Sample ``x`` where a semantic flow points to.
+
+    Output pixel ``(i, j)`` of ``(H, W)`` sits at ``(-1 + 2j / (W - 1), -1 + 2i / (H - 1))`` of the
+    normalised map, whose corners are the centres of the corner pixels (``align_corners=True``). The
+    flow moves that point by ``(dx / W, dy / H)``; ``x`` is read there bilinearly, as zero outside.
+    The normalised side is 2 long, so **a flow of 1 is (W - 1) / 2W output pixels, about half a
+    pixel**. This is the unit of the released weights; Eq. 2 of the paper is twice as long.
+
+    Positions and sums are computed in float32 (in float64 for a float64 ``x``) whatever the dtypes
+    are. A flow that is NaN or infinite points outside: the result is zero, and so are its gradients.
+
+    Args:
+        x: (N, C, h, w), floating point; what is sampled.
+        flow: (N, 2, H, W), x then y, of any floating-point dtype.
+        backend: 'native' (plain torch), 'ext' (the compiled kernel) or 'auto', which takes the
+            kernel if it is there for this device, and plain torch otherwise and during export, so
+            that an exported graph holds the standard ``GridSample``.
+
+    Returns:
+        (N, C, H, W), dtype and memory format of ``x``.
+
+    Raises:
+        ValueError: if a shape, a dtype, a device or ``backend`` does not fit.
+        RuntimeError: if ``backend='ext'`` and the kernel is not available; says why.
+    """
+    _check_map('x', x)
+    _check_companion('flow', flow, 2, x, 'x')
+    if _use_ext(x, backend):
+        return torch.ops.sfnet_mm.flow_warp(x, flow)
+    return _like(_warp(x, flow, _working_dtype(x)), x)
+
+
+def gated_dual_flow_warp(
+    high: Tensor,
+    low: Tensor,
+    flow: Tensor,
+    gate: Optional[Tensor] = None,
+    backend: str = 'auto',
+) -> Tensor:
+    """Warp two maps by a flow of their own and blend them, the fusion of GD-FAM (Eq. 6).
+
+    ``flow_warp(high, flow[:, :2]) * gate + flow_warp(low, flow[:, 2:]) * (1 - gate)``, or the plain
+    sum of the two where there is no gate. Conventions and unit of the flow: :func:`flow_warp`.
+
+    Args:
+        high: (N, C, h, w), the semantically strong map, usually of a lower resolution.
+        low: (N, C, H, W), the map with the detail; dtype of ``high``, except under autocast, where
+            the wider of the two dtypes is taken.
+        flow: (N, 4, H, W): x and y for ``high``, then x and y for ``low``.
+        gate: (N, 1, H, W), the share of ``high``, or None.
+        backend: as for :func:`flow_warp`.
+
+    Returns:
+        (N, C, H, W), dtype and memory format of ``low``.
+
+    Raises:
+        ValueError: if a shape, a dtype, a device or ``backend`` does not fit.
+        RuntimeError: if ``backend='ext'`` and the kernel is not available; says why.
+    """
+    _check_map('high', high)
+    if high.dtype != low.dtype and torch.is_autocast_enabled(high.device.type):
+        dtype = torch.promote_types(high.dtype, low.dtype)
+        high, low = high.to(dtype), low.to(dtype)
+    _check_map('low', low)
+    if low.dtype != high.dtype:
+        raise ValueError(f'low is {low.dtype} and high is {high.dtype}: convert one of them')
+    _check_companion('low', low, high.shape[1], high, 'high')
+    _check_companion('flow', flow, 4, low, 'low', same_size=True)
+    if gate is not None:
+        _check_companion('gate', gate, 1, low, 'low', same_size=True)
+    if _use_ext(low, backend):
+        return torch.ops.sfnet_mm.gated_dual_flow_warp(high, low, flow, gate)
+    dtype = _working_dtype(low)
+    high_warped = _warp(high, flow[:, :2], dtype)
+    low_warped = _warp(low, flow[:, 2:], dtype)
+    if gate is None:
+        return _like(high_warped + low_warped, low)
+    return _like(torch.lerp(low_warped, high_warped, gate.to(dtype)), low)
+
+
+def _working_dtype(x: Tensor) -> torch.dtype:
+    return torch.float64 if x.dtype == torch.float64 else torch.float32
+
+
+def _warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
+    """``flow_warp`` in plain torch; the result stays in ``dtype``.
+
+    Half precision is converted rather than handed to ``grid_sample``: a grid in half precision is
+    off by up to a pixel, and torch's half-precision CPU kernel is wrong on maps of more than 32767
+    elements.
+    """
+    height, width = flow.shape[-2:]
+    flow = flow.to(dtype)
+    grid_x = torch.linspace(-1, 1, width, dtype=dtype, device=flow.device) + flow[:, 0] / width
+    rows = torch.linspace(-1, 1, height, dtype=dtype, device=flow.device)
+    grid_y = rows[:, None] + flow[:, 1] / height
+    grid = torch.stack((grid_x, grid_y), dim=-1)
+    # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
+    inside = grid.abs() < _FAR_OUTSIDE
+    grid = torch.where(inside, grid, _FAR_OUTSIDE)
+    out = F.grid_sample(
+        x.to(dtype), grid, mode='bilinear', padding_mode='zeros', align_corners=True
+    )
+    if x.shape[-1] == 1 or x.shape[-2] == 1:
+        # Along a side of one pixel every finite position is that pixel, the far one too.
+        finite = flow.isfinite().all(dim=1, keepdim=True)
+        out = torch.where(finite, out, torch.zeros_like(out))
+    return out
+
+
+def _like(out: Tensor, x: Tensor) -> Tensor:
+    """``out`` in the dtype and memory format of ``x``; ``grid_sample`` keeps neither."""
+    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return out.to(dtype=x.dtype, memory_format=torch.channels_last)
+    return out.to(x.dtype)
+
+
+def _use_ext(x: Tensor, backend: str) -> bool:
+    if backend == 'native':
+        return False
+    if backend == 'ext':
+        problem = EXT.why_not(x.device.type)
+        if problem:
+            raise RuntimeError(problem)
+        return True
+    if backend != 'auto':
+        raise ValueError(f"backend is {backend!r}: choose one of 'auto', 'native' and 'ext'")
+    return EXT.serves(x.device.type) and not _is_exporting()
+
+
+def _is_exporting() -> bool:
+    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
+        return True
+    # torch 2.7 and later; before, an export is told apart by tracing alone.
+    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
+
+
+def _check_map(name: str, x: Tensor) -> None:
+    if x.dim() != 4:
+        raise ValueError(f'{name} has shape {tuple(x.shape)}: expected (N, C, H, W)')
+    if not x.is_floating_point():
+        raise ValueError(f'{name} is {x.dtype}: expected a floating-point tensor')
+    if torch.jit.is_tracing():
+        return
+    if x.shape[-2] < 1 or x.shape[-1] < 1:
+        raise ValueError(f'{name} has shape {tuple(x.shape)}: its height and width must be positive')
+
+
+def _check_companion(
+    name: str, x: Tensor, channels: int, other: Tensor, other_name: str, same_size: bool = False
+) -> None:
+    """Check a tensor that comes with a map: rank, dtype, device, batch and channels, maybe size."""
+    _check_map(name, x)
+    if x.device != other.device:
+        raise ValueError(f'{name} is on {x.device} and {other_name} on {other.device}: move one')
+    if torch.jit.is_tracing():
+        return
+    size = tuple(other.shape[-2:]) if same_size else ('H', 'W')
+    fits = x.shape[0] == other.shape[0] and x.shape[1] == channels
+    if not fits or (same_size and x.shape[-2:] != other.shape[-2:]):
+        expected = f'({other.shape[0]}, {channels}, {size[0]}, {size[1]})'
+        raise ValueError(
+            f'{name} has shape {tuple(x.shape)}: expected {expected} to go with '
+            f'{other_name} of shape {tuple(other.shape)}'
+        )
