@@ -1,0 +1,17 @@
+"""SFNet and SFNet-Lite for MMSegmentation.
+
+Importing the package (``custom_imports=dict(imports=['sfnet_mm'])``) checks the hosts, mends the
+two host defects that ``compat`` describes and registers every segmentation part in
+``mmseg.registry``. Panoptic parts live in ``sfnet_mm.panoptic``, which is imported by name because
+it needs mmdet.
+"""
+
+from .version import __version__
+from .compat import check_hosts, install  # isort: skip
+
+check_hosts()
+install()
+
+from . import datasets, engine, evaluation, models, robustnet, visualization  # noqa: E402
+
+__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'robustnet', 'visualization']

@@ -1,0 +1,73 @@
+"""DFNet, the Deep Feature networks found by partial order pruning.
+
+Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture Search,
+https://arxiv.org/abs/1903.03777, as the backbone of SFNet-DF1 and SFNet-DF2 (authors' names
+``dfnetv1`` and ``dfnetv2``).
+"""
+
+from typing import Dict, List, Optional, Tuple
+
+import torch.nn as nn
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.models.backbones.resnet import BasicBlock
+from mmseg.models.utils import ResLayer
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+@MODELS.register_module()
+class DFNet(BaseModule):
+    """DF1 or DF2: a two-convolution stem and stages of ResNet basic blocks.
+
+    Args:
+        arch: ``'DF1'`` or ``'DF2'``.
+        in_channels: Channels of the image.
+        norm_cfg: Normalization layers.
+        init_cfg: As in ``BaseModule``.
+
+    Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
+    and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the release has these three,
+    which is where DF's speed comes from.)
+
+    Raises:
+        ValueError: Unknown ``arch``.
+    """
+
+    # (channels, blocks, stride) of each run of basic blocks, and the runs whose outputs are used.
+    arch_settings: Dict[str, Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]] = {
+        'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),
+        'DF2': ([(64, 2, 2), (128, 1, 1), (128, 10, 2), (256, 1, 1), (256, 4, 2),
+                 (512, 2, 1)], (1, 3, 5)),
+    }
+
+    def __init__(self,
+                 arch: str = 'DF1',
+                 in_channels: int = 3,
+                 norm_cfg: Optional[Dict] = None,
+                 init_cfg: Optional[Dict] = None) -> None:
+        super().__init__(init_cfg)
+        if arch not in self.arch_settings:
+            raise ValueError(f'DFNet: arch={arch!r} is not one of {", ".join(self.arch_settings)}')
+        self.arch = arch
+        norm_cfg = norm_cfg or dict(type='BN')
+        runs, self.out_indices = self.arch_settings[arch]
+        self.stem = nn.Sequential(
+            ConvModule(in_channels, 32, 3, stride=2, padding=1, norm_cfg=norm_cfg),
+            ConvModule(32, 64, 3, stride=2, padding=1, norm_cfg=norm_cfg))
+        self.layers = nn.ModuleList()
+        channels = 64
+        for out_channels, num_blocks, stride in runs:
+            self.layers.append(
+                ResLayer(BasicBlock, channels, out_channels, num_blocks, stride, norm_cfg=norm_cfg))
+            channels = out_channels
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """Three feature maps of an image (N, 3, H, W)."""
+        x = self.stem(x)
+        outs = []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in self.out_indices:
+                outs.append(x)
+        return tuple(outs)

@@ -1,0 +1,51 @@
+"""ResNet as SFNet uses it: deep stem and the release's "variant D" dilation.
+
+Semantic Flow for Fast and Accurate Scene Parsing, section 4 (authors' file ``resnet_d``).
+"""
+
+from typing import Any
+
+from mmseg.models.backbones import ResNetV1c
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class SFResNet(ResNetV1c):
+    """mmseg's ``ResNetV1c`` whose stages 3 and 4 dilate only the layer called ``conv2``.
+
+    Every stride stays (output stride 32). Dilation and padding of ``conv2`` are 2 in stage 3 and 4
+    in stage 4. For ``BasicBlock`` that is the *second* 3x3 convolution, which mmseg's ``dilations``
+    cannot express (it dilates the first), so it is set after construction.
+
+    Args:
+        depth: 18, 34, 50, 101 or 152.
+        stem_channels: Output channels of the stem (64 in its first two convolutions at 128).
+        conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` is a plain ResNet.
+        **kwargs: As ``mmseg.ResNet``, except ``dilations`` and ``strides``.
+
+    Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 64, 128, 256, 512 channels
+    (depths 18 and 34) or four times as many.
+
+    Raises:
+        ValueError: An unknown ``depth``, or not one dilation for each stage.
+    """
+
+    def __init__(self,
+                 depth: int = 18,
+                 stem_channels: int = 128,
+                 conv2_dilations: tuple = (1, 1, 2, 4),
+                 **kwargs: Any) -> None:
+        if depth not in self.arch_settings:
+            raise ValueError(f'SFResNet: depth={depth} is not one of {list(self.arch_settings)}')
+        super().__init__(depth=depth, stem_channels=stem_channels, **kwargs)
+        if len(conv2_dilations) != len(self.res_layers):
+            raise ValueError(f'SFResNet: conv2_dilations={conv2_dilations} must name one dilation '
+                             f'for each of the {len(self.res_layers)} stages')
+        for name, dilation in zip(self.res_layers, conv2_dilations):
+            for block in getattr(self, name):
+                block.conv2.dilation = block.conv2.padding = (dilation, dilation)
+
+    def train(self, mode: bool = True) -> 'SFResNet':
+        """As ``nn.Module.train``; the host's override forgets to return the module."""
+        super().train(mode)
+        return self

@@ -1,0 +1,53 @@
+"""STDC with a stride-4 output.
+
+Rethinking BiSeNet For Real-time Semantic Segmentation, https://arxiv.org/abs/2104.13188, as the
+backbone of SFNet (SFNet paper, section 4; authors' names ``STDCNet813`` and ``STDCNet1446``).
+"""
+
+from typing import Dict, Optional, Sequence
+
+from mmseg.models.backbones import STDCNet
+from mmseg.registry import MODELS
+
+
+@MODELS.register_module()
+class STDCPyramid(STDCNet):
+    """mmseg's ``STDCNet`` that also returns the stride-4 map which SFNet's decoder starts from.
+
+    Args:
+        stdc_type: ``'STDCNet1'`` (STDC813) or ``'STDCNet2'`` (STDC1446).
+        in_channels: Channels of the image.
+        channels: Output channels of the five stages.
+        norm_cfg: Normalization layers. The release leaves most of the backbone without SyncBN;
+            here all of it follows ``norm_cfg``.
+        act_cfg: Activation layers.
+        init_cfg: As in ``BaseModule``.
+
+    Returns (of ``forward``): maps of strides 4, 8, 16 and 32, by default of 64, 256, 512 and 1024
+    channels.
+
+    Raises:
+        ValueError: Unknown ``stdc_type``.
+    """
+
+    def __init__(self,
+                 stdc_type: str = 'STDCNet1',
+                 in_channels: int = 3,
+                 channels: Sequence[int] = (32, 64, 256, 512, 1024),
+                 norm_cfg: Optional[Dict] = None,
+                 act_cfg: Optional[Dict] = None,
+                 init_cfg: Optional[Dict] = None) -> None:
+        if stdc_type not in self.arch_settings:
+            raise ValueError(f'STDCPyramid: stdc_type={stdc_type!r} is not one of '
+                             f'{", ".join(self.arch_settings)}')
+        super().__init__(
+            stdc_type,
+            in_channels,
+            channels,
+            bottleneck_type='cat',
+            norm_cfg=norm_cfg or dict(type='BN'),
+            act_cfg=act_cfg or dict(type='ReLU'),
+            with_final_conv=False,
+            init_cfg=init_cfg)
+        # STDCNet drops this many leading stages from its output: keep the second (stride 4).
+        self.num_shallow_features = 1

@@ -1,0 +1,129 @@
+"""The decoder of SFNet.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.3 and Figure 5 (authors' ``UperNetAlignHead``; without flow, ``UperNetHead``).
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads import FCNHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..necks.aligned_fpn import AlignedFPN, upsample_to
+
+
+@MODELS.register_module()
+class SFNetHead(BaseDecodeHead):
+    """Aligned FPN, all levels concatenated on the finest grid, one 3x3 convolution, classifier.
+
+    Args:
+        in_channels: Channels of the backbone's maps, fine to coarse.
+        channels: Channels of the pyramid (the authors' ``fpn_dim``).
+        in_index: Which of the backbone's maps are used; None takes the first ``len(in_channels)``.
+        align: Alignment module of the FPN; None gives the FPN+PPM baseline of the paper.
+        align_levels: See :class:`AlignedFPN`.
+        context: See :class:`AlignedFPN`.
+        align_fusion: Also align, instead of upsample, the coarser levels for the concatenation
+            (the paper does not; its authors report a small gain for a fifth of the speed).
+        deep_supervision: Classify every fused level too while training, each with the loss of this
+            head at weight 1 (section 3.3; these layers do not run at test time).
+        norm_cfg: Normalization layers.
+        dropout_ratio: Before the classifier; the release has none here.
+        align_corners: Of all bilinear upsampling; the released weights were trained with True.
+        **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
+
+    Raises:
+        ValueError: ``in_channels`` that is no list, or maps of other channels in ``forward``.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 channels: int,
+                 *,
+                 in_index: Optional[Sequence[int]] = None,
+                 align: Optional[Dict] = dict(type='FlowAlignmentModule'),
+                 align_levels: Optional[Sequence[int]] = None,
+                 context: Dict = dict(type='PyramidContext'),
+                 align_fusion: bool = False,
+                 deep_supervision: bool = False,
+                 norm_cfg: Dict = dict(type='BN'),
+                 dropout_ratio: float = 0,
+                 align_corners: bool = True,
+                 **kwargs: Any) -> None:
+        if not isinstance(in_channels, (list, tuple)):
+            raise ValueError(f'{type(self).__name__}: in_channels={in_channels!r} must list the '
+                             'channels of the backbone maps, fine to coarse')
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=list(range(len(in_channels)) if in_index is None else in_index),
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            dropout_ratio=dropout_ratio,
+            align_corners=align_corners,
+            **kwargs)
+        self.fpn = AlignedFPN(
+            in_channels,
+            channels,
+            align=align,
+            align_levels=align_levels,
+            context=context,
+            norm_cfg=norm_cfg,
+            act_cfg=self.act_cfg)
+        coarser = len(in_channels) - 1
+        if align_fusion and align is not None:
+            self.fusion_align = nn.ModuleList(
+                MODELS.build(dict(channels=channels, **align)) for _ in range(coarser))
+        self.conv_last = ConvModule(
+            len(in_channels) * channels,
+            channels,
+            3,
+            padding=1,
+            norm_cfg=norm_cfg,
+            act_cfg=self.act_cfg)
+        if deep_supervision:
+            self.dsn = nn.ModuleList(self._auxiliary_head(kwargs) for _ in range(coarser))
+
+    def _auxiliary_head(self, kwargs: Dict) -> FCNHead:
+        """3x3 convolution, BN, ReLU, dropout and classifier, trained by the loss of this head."""
+        return FCNHead(
+            in_channels=self.channels,
+            channels=self.channels,
+            in_index=0,
+            num_convs=1,
+            concat_input=False,
+            dropout_ratio=0.1,
+            norm_cfg=self.norm_cfg,
+            act_cfg=self.act_cfg,
+            align_corners=self.align_corners,
+            **{k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')})
+
+    def _fuse(self, pyramid: Sequence[Tensor]) -> Tensor:
+        """All levels on the finest grid, concatenated fine to coarse: (N, L * channels, H, W)."""
+        finest, *coarser = pyramid
+        if hasattr(self, 'fusion_align'):
+            coarser = [align(finest, x) for align, x in zip(self.fusion_align, coarser)]
+        else:
+            coarser = [upsample_to(x, finest) for x in coarser]
+        return torch.cat([finest, *coarser], dim=1)
+
+    def _decode(self, features: Sequence[Tensor]) -> Tensor:
+        return self.cls_seg(self.conv_last(self._fuse(self.fpn.outputs(features))))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, num_classes, H, W) at the finest of the maps used."""
+        return self._decode(self.fpn.top_down(self._transform_inputs(inputs)))
+
+    def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
+        """Losses of the classifier and, under deep supervision, of every fused level."""
+        features = self.fpn.top_down(self._transform_inputs(inputs))
+        losses = self.loss_by_feat(self._decode(features), batch_data_samples)
+        for i, head in enumerate(getattr(self, 'dsn', ())):
+            for name, value in head.loss((features[i], ), batch_data_samples, train_cfg).items():
+                losses[f'dsn{i}.{name}'] = value
+        return losses

@@ -1,0 +1,85 @@
+"""The decoder of SFNet-Lite.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.4 and Figure 6 (authors' ``UperNetAlignHeadV2``).
+"""
+
+from typing import Any, Dict, Optional, Sequence
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..necks.aligned_fpn import check_channels, upsample_to
+
+
+@MODELS.register_module()
+class SFNetLiteHead(BaseDecodeHead):
+    """One GD-FAM between the finest stage and the context, joined by the stride-16 stage.
+
+    Args:
+        in_channels: Channels of three maps of the backbone: the finest, the last but one and the
+            last (the one under the context module).
+        channels: Width of the decoder.
+        in_index: Indices of these maps in the backbone's output.
+        align: Alignment module, called as ``align(fine, coarse)``, that returns the fused map;
+            None adds the bilinearly upsampled coarse map to the fine one.
+        context: Module on the last map.
+        norm_cfg: Normalization layers.
+        dropout_ratio: Before the classifier; the release has none here.
+        align_corners: Of all bilinear upsampling; the released weights were trained with True.
+        **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
+
+    Raises:
+        ValueError: Not three ``in_channels``, or maps of other channels in ``forward``.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 channels: int,
+                 *,
+                 in_index: Sequence[int] = (0, 2, 3),
+                 align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
+                 context: Dict = dict(type='PyramidContext'),
+                 norm_cfg: Dict = dict(type='BN'),
+                 dropout_ratio: float = 0,
+                 align_corners: bool = True,
+                 **kwargs: Any) -> None:
+        if not isinstance(in_channels, (list, tuple)) or len(in_channels) != 3:
+            raise ValueError(f'SFNetLiteHead: in_channels={in_channels!r} must list three maps: '
+                             'the finest, the last but one and the last')
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            dropout_ratio=dropout_ratio,
+            align_corners=align_corners,
+            **kwargs)
+        conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=self.act_cfg)
+        self.ppm = MODELS.build(
+            dict(in_channels=in_channels[-1], channels=channels, **conv_cfg, **context))
+        # The release gives the laterals a bias although BN follows; its weights have it.
+        self.fpn_in = nn.ModuleList(
+            ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1])
+        if align is not None:
+            self.flow_align_module = MODELS.build(dict(channels=channels, **align))
+        self.conv_last = ConvModule(2 * channels, channels, 3, padding=1, **conv_cfg)
+
+    def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        if hasattr(self, 'flow_align_module'):
+            return self.flow_align_module(fine, coarse)
+        return fine + upsample_to(coarse, fine)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, num_classes, H, W) at the size of the finest map."""
+        inputs = self._transform_inputs(inputs)
+        check_channels(type(self).__name__, inputs, self.in_channels)
+        finest, middle, last = inputs
+        fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
+        middle = upsample_to(self.fpn_in[1](middle), fused)
+        return self.cls_seg(self.conv_last(torch.cat([fused, middle], dim=1)))

@@ -1,0 +1,3 @@
+from .hard_pixel_cross_entropy import HardPixelCrossEntropy
+
+__all__ = ['HardPixelCrossEntropy']

@@ -1,0 +1,3 @@
+from .aligned_fpn import AlignedFPN
+
+__all__ = ['AlignedFPN']

@@ -1,0 +1,125 @@
+"""The aligned FPN, SFNet's decoder without its last layers.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.3 and Figure 5 (inside the authors' ``UperNetAlignHead``).
+"""
+
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+
+def upsample_to(x: Tensor, reference: Tensor) -> Tensor:
+    """Bilinear upsampling of ``x`` to the size of ``reference``, as everywhere in the release."""
+    return F.interpolate(x, size=reference.shape[2:], mode='bilinear', align_corners=True)
+
+
+def check_channels(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) -> None:
+    """Raise a ValueError where the maps of the backbone are not those a decoder was built for."""
+    got = [x.shape[1] for x in inputs]
+    if got != list(in_channels):
+        raise ValueError(f'{name}: built for in_channels={list(in_channels)}, but the backbone '
+                         f'gives maps of {got} channels: set in_channels (and in_index) to them')
+
+
+@MODELS.register_module()
+class AlignedFPN(BaseModule):
+    """Feature pyramid whose top-down path aligns by flow where an FPN upsamples.
+
+    The top is the context module on the last stage. Going down, the map so far is warped to the
+    grid of the next finer lateral, added to it, and put out through a 3x3 convolution; the sum
+    itself, not the output, goes on down. Layers carry the authors' names (``ppm``, ``fpn_in``,
+    ``fpn_out_align``, ``fpn_out``; the ones of lists go from fine to coarse).
+
+    Args:
+        in_channels: Channels of the stages, fine to coarse.
+        out_channels: Channels of the pyramid.
+        align: Alignment module, called as ``align(fine, coarse)``; None upsamples bilinearly (an
+            FPN with PPM, the baseline of the paper).
+        align_levels: Indices, from fine to coarse, of the top-down steps that align; the others
+            upsample (Table 8b). None aligns all.
+        context: Module on the last stage; ``dict(type='PyramidContext', mode='none')`` leaves a
+            plain 1x1 lateral.
+        norm_cfg: Normalization layers.
+        act_cfg: Activation layers.
+        init_cfg: As in ``BaseModule``.
+
+    Raises:
+        ValueError: Fewer than two stages, or a level that does not exist; in ``forward``, maps of
+            other channels than ``in_channels``.
+    """
+
+    def __init__(self,
+                 in_channels: Sequence[int],
+                 out_channels: int,
+                 align: Optional[Dict] = dict(type='FlowAlignmentModule'),
+                 align_levels: Optional[Sequence[int]] = None,
+                 context: Dict = dict(type='PyramidContext'),
+                 norm_cfg: Dict = dict(type='BN'),
+                 act_cfg: Dict = dict(type='ReLU'),
+                 init_cfg: Optional[Dict] = None) -> None:
+        super().__init__(init_cfg)
+        if len(in_channels) < 2:
+            raise ValueError(f'AlignedFPN: in_channels={list(in_channels)} names '
+                             f'{len(in_channels)} stage, a pyramid needs two or more')
+        steps = range(len(in_channels) - 1)
+        align_levels = tuple(steps) if align_levels is None else tuple(align_levels)
+        if not set(align_levels) <= set(steps):
+            raise ValueError(f'AlignedFPN: align_levels={align_levels} names a step that is not in '
+                             f'0..{len(in_channels) - 2}')
+        self.in_channels = list(in_channels)
+        self.out_channels = out_channels
+        self.ppm = MODELS.build(
+            dict(
+                in_channels=in_channels[-1],
+                channels=out_channels,
+                norm_cfg=norm_cfg,
+                act_cfg=act_cfg,
+                **context))
+        # The release gives the laterals a bias although BN follows; its weights have it.
+        self.fpn_in = nn.ModuleList(
+            ConvModule(c, out_channels, 1, bias=True, norm_cfg=norm_cfg, act_cfg=act_cfg)
+            for c in in_channels[:-1])
+        self.fpn_out = nn.ModuleList(
+            ConvModule(
+                out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+            for _ in steps)
+        self.fpn_out_align = nn.ModuleDict({
+            str(i): MODELS.build(dict(channels=out_channels, **align))
+            for i in align_levels if align is not None
+        })
+
+    def align(self, level: int, fine: Tensor, coarse: Tensor) -> Tensor:
+        """``coarse`` on the grid of ``fine``: warped by flow, or upsampled, as built."""
+        if str(level) in self.fpn_out_align:
+            return self.fpn_out_align[str(level)](fine, coarse)
+        return upsample_to(coarse, fine)
+
+    def top_down(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+        """The sums of the top-down path, fine to coarse; the last is the context map.
+
+        Args:
+            inputs: Stages (N, in_channels[i], H_i, W_i), fine to coarse.
+        """
+        check_channels(type(self).__name__, inputs, self.in_channels)
+        feature = self.ppm(inputs[-1])
+        features: List[Tensor] = [feature]
+        for i in reversed(range(len(self.fpn_in))):
+            lateral = self.fpn_in[i](inputs[i])
+            feature = lateral + self.align(i, lateral, feature)
+            features.insert(0, feature)
+        return tuple(features)
+
+    def outputs(self, features: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+        """The pyramid made of what :meth:`top_down` returns."""
+        fused = [conv(f) for conv, f in zip(self.fpn_out, features)]
+        return (*fused, features[-1])
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+        """As many maps as stages, (N, out_channels, H_i, W_i), fine to coarse."""
+        return self.outputs(self.top_down(inputs))
