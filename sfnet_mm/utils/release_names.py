@@ -1,0 +1,117 @@
+"""Names of the tensors in the released checkpoints (``SFSegNets``) and in this package."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Dict, Optional, Tuple
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One backbone of the release: its name, config here and maps given to the two decoders."""
+
+    title: str
+    cfg: Dict[str, Any]
+    channels: Tuple[int, ...]
+    widths: Dict[str, int]
+    lite_index: Tuple[int, ...] = (0, 2, 3)
+
+
+def _resnet(depth: int, width: int, expansion: int) -> Backbone:
+    channels = tuple(expansion * c for c in (64, 128, 256, 512))
+    return Backbone(f'ResNet-{depth}', dict(type='SFResNet', depth=depth), channels,
+                    dict(sfnet=width, sfnet_lite=width))
+
+
+def _stdc(number: int) -> Backbone:
+    return Backbone(f'STDC{number}', dict(type='STDCPyramid', stdc_type=f'STDCNet{number}'),
+                    (64, 256, 512, 1024), dict(sfnet=64, sfnet_lite=128))
+
+
+def _dfnet(arch: str) -> Backbone:
+    return Backbone(arch, dict(type='DFNet', arch=arch), (128, 256, 512),
+                    dict(sfnet=64, sfnet_lite=64), (0, 1, 2))
+
+
+BACKBONES = dict(
+    r18=_resnet(18, 128, 1),
+    r50=_resnet(50, 256, 4),
+    r101=_resnet(101, 256, 4),
+    stdc1=_stdc(1),
+    stdc2=_stdc(2),
+    df1=_dfnet('DF1'),
+    df2=_dfnet('DF2'))
+
+# How many blocks the stages of STDC have after its two convolutions, and where the blocks of the
+# numbered stages of DFNet are here.
+STDC_BLOCKS = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
+DFNET_STAGES = dict(
+    df1=('stage2', 'stage3', 'stage4', 'stage5'),
+    df2=('stage2_1', 'stage2_2', 'stage3_1', 'stage3_2', 'stage4_1', 'stage4_2'))
+
+# What the forward of the release never reads, by name; the second column says why.
+UNUSED_STDC = {
+    r'backbone\.(conv_last|fc|bn|linear)\.': 'ImageNet classifier',
+    r'backbone\.x(2|4|8|16|32)\.0\.': 'second copy of backbone.features',
+}
+UNUSED_CLASSIFIER = {r'backbone\.fc\.': 'ImageNet classifier'}
+UNUSED_LITE = {
+    r'head\.dsn\.': 'deep supervision that SFNet-Lite builds and never calls',
+    r'head\.fpn_in\.2\.': 'lateral that SFNet-Lite builds and never calls',
+}
+
+# Names of the heads in the release and here; what follows the match is kept.
+HEAD = {
+    r'head\.ppm\.stages\.(\d+)\.1\.': r'{fpn}ppm.stages.\1.1.conv.',
+    r'head\.ppm\.stages\.(\d+)\.2\.': r'{fpn}ppm.stages.\1.1.bn.',
+    r'head\.ppm\.bottleneck\.0\.': r'{fpn}ppm.bottleneck.conv.',
+    r'head\.ppm\.bottleneck\.1\.': r'{fpn}ppm.bottleneck.bn.',
+    r'head\.fpn_in\.(\d+)\.0\.': r'{fpn}fpn_in.\1.conv.',
+    r'head\.fpn_in\.(\d+)\.1\.': r'{fpn}fpn_in.\1.bn.',
+    r'head\.fpn_out\.(\d+)\.0\.0\.': r'{fpn}fpn_out.\1.conv.',
+    r'head\.fpn_out\.(\d+)\.0\.1\.': r'{fpn}fpn_out.\1.bn.',
+    r'head\.fpn_out_align\.': r'{fpn}fpn_out_align.',
+    r'head\.flow_align_module\.flow_gate\.0\.': r'flow_align_module.flow_gate.',
+    r'head\.flow_align_module\.': r'flow_align_module.',
+    r'head\.conv_last\.0\.0\.': r'conv_last.conv.',
+    r'head\.conv_last\.0\.1\.': r'conv_last.bn.',
+    r'head\.conv_last\.1\.': r'conv_seg.',
+    r'head\.dsn\.(\d+)\.0\.': r'dsn.\1.convs.0.conv.',
+    r'head\.dsn\.(\d+)\.1\.': r'dsn.\1.convs.0.bn.',
+    r'head\.dsn\.(\d+)\.4\.': r'dsn.\1.conv_seg.',
+}
+RESNET = {
+    r'backbone\.layer0\.0\.|backbone\.conv1\.(?=\d)': 'stem.',
+    r'backbone\.layer0\.1\.|backbone\.bn1\.': 'stem.7.',
+    r'backbone\.layer([1-4])\.': r'layer\1.',
+}
+
+
+def backbone_names(backbone: str) -> Dict[str, str]:
+    """Names of a backbone in the release and here."""
+    if backbone in STDC_BLOCKS:
+        names, number = {r'backbone\.features\.([01])\.': r'stages.\1.'}, 2
+        for stage, blocks in enumerate(STDC_BLOCKS[backbone], start=2):
+            for block in range(blocks):
+                source, target = rf'backbone\.features\.{number}\.', f'stages.{stage}.{block}.'
+                names[source + r'conv_list\.'] = target + 'layers.'
+                names[source + r'avd_layer\.0\.'] = target + 'downsample.conv.'
+                names[source + r'avd_layer\.1\.'] = target + 'downsample.bn.'
+                number += 1
+        return names
+    if backbone in DFNET_STAGES:
+        names = {}
+        for i, (conv, norm) in enumerate([(0, 1), (3, 4)]):
+            names[rf'backbone\.stage1\.{conv}\.'] = f'stem.{i}.conv.'
+            names[rf'backbone\.stage1\.{norm}\.'] = f'stem.{i}.bn.'
+        for i, stage in enumerate(DFNET_STAGES[backbone]):
+            names[rf'backbone\.{stage}\.'] = f'layers.{i}.'
+        return names
+    return RESNET
+
+
+def rename(key: str, names: Dict[str, str]) -> Optional[str]:
+    for pattern, target in names.items():
+        match = re.match(pattern, key)
+        if match:
+            return match.expand(target) + key[match.end():]
+    return None

@@ -1,0 +1,266 @@
+"""SFNet and SFNet-Lite as released, written a second time in the plainest form.
+
+No class of this package or of its hosts is used: a model is a function over a dict of tensors under
+the names that the authors' checkpoints have. Tests convert such a dict and compare the logits.
+
+A parameter is drawn at random where the forward pass first reads it, so the forward pass is also the
+table of names and shapes. What the release stores without using is added after it.
+"""
+
+from typing import Dict, List, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+BASIC, BOTTLENECK = (2, 2, 2, 2), {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STDC = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
+DF = dict(
+    df1=[('stage2', 64, 3, 2), ('stage3', 128, 3, 2), ('stage4', 256, 3, 2), ('stage5', 512, 1, 1)],
+    df2=[('stage2_1', 64, 2, 2), ('stage2_2', 128, 1, 1), ('stage3_1', 128, 10, 2),
+         ('stage3_2', 256, 1, 1), ('stage4_1', 256, 4, 2), ('stage4_2', 512, 2, 1)])
+DF_OUTPUTS = dict(df1=('stage3', 'stage4', 'stage5'), df2=('stage2_2', 'stage3_2', 'stage4_2'))
+
+
+class ReleasedModel:
+    """One released model: ``name`` is ``HEAD_BACKBONE`` with the heads below.
+
+    ``sfnet``, ``sfnet-dsn`` (deep supervision), ``sfnet-lite`` (attention gate), ``sfnet-lite-conv``
+    (convolution gate), ``fpn-ppm`` (no flow); backbones r18, r50, r101, df1, df2, stdc1, stdc2.
+
+    Args:
+        name: As above, for example ``'sfnet-lite_stdc1'``.
+        seed: Of the random weights.
+        dtype: Of the weights.
+        num_classes: Of the classifier.
+    """
+
+    def __init__(self, name: str, seed: int = 0, dtype: torch.dtype = torch.float64,
+                 num_classes: int = 19) -> None:
+        self.head, self.backbone = name.split('_')
+        self.num_classes = num_classes
+        self.state: Dict[str, Tensor] = {}
+        self.dtype = dtype
+        self._random = torch.Generator().manual_seed(seed)
+        self._declaring = True
+        self(torch.zeros(1, 3, 64, 64, dtype=dtype))
+        self._add_unused()
+        self._declaring = False
+
+    # ---- tensors ----
+
+    def _get(self, key: str, shape: Tuple[int, ...], mean: float, std: float) -> Tensor:
+        if key not in self.state and self._declaring:
+            noise = torch.randn(shape, generator=self._random, dtype=torch.float64)
+            self.state[key] = (mean + std * noise).to(self.dtype)
+        assert tuple(self.state[key].shape) == tuple(shape), key
+        return self.state[key]
+
+    def _conv(self, name: str, x: Tensor, out: int, kernel: int = 1, stride: int = 1,
+              dilation: int = 1, bias: bool = False, groups: int = 1, gain: float = 1.0) -> Tensor:
+        shape = (out, x.shape[1] // groups, kernel, kernel)
+        weight = self._get(f'{name}.weight', shape, 0, gain * (2 / (shape[1] * kernel**2))**0.5)
+        offset = self._get(f'{name}.bias', (out, ), 0, 0.3) if bias else None
+        padding = dilation * (kernel // 2)
+        return F.conv2d(x, weight, offset, stride, padding, dilation, groups)
+
+    def _bn(self, name: str, x: Tensor, relu: bool = True) -> Tensor:
+        shape = (x.shape[1], )
+        weight = self._get(f'{name}.weight', shape, 0.9, 0.1)
+        bias = self._get(f'{name}.bias', shape, 0, 0.2)
+        mean = self._get(f'{name}.running_mean', shape, 0, 0.3)
+        key = f'{name}.running_var'
+        if self._declaring and key not in self.state:
+            noise = torch.rand(shape, generator=self._random, dtype=torch.float64)
+            self.state[key] = (0.5 + noise).to(self.dtype)
+            self.state[f'{name}.num_batches_tracked'] = torch.tensor(7)
+        x = F.batch_norm(x, mean, self.state[key], weight, bias, False, 0.0, 1e-5)
+        return x.relu() if relu else x
+
+    @staticmethod
+    def _resize(x: Tensor, like: Tensor) -> Tensor:
+        return F.interpolate(x, size=like.shape[2:], mode='bilinear', align_corners=True)
+
+    @staticmethod
+    def _warp(x: Tensor, flow: Tensor) -> Tensor:
+        h, w = flow.shape[2:]
+        y, x_ = torch.meshgrid(
+            torch.linspace(-1, 1, h, dtype=x.dtype), torch.linspace(-1, 1, w, dtype=x.dtype),
+            indexing='ij')
+        grid = torch.stack([x_ + flow[:, 0] / w, y + flow[:, 1] / h], -1)
+        return F.grid_sample(x, grid, padding_mode='zeros', align_corners=True)
+
+    # ---- backbones ----
+
+    def _block(self, name: str, x: Tensor, out: int, stride: int, dilation: int = 1,
+               bottleneck: bool = False) -> Tensor:
+        """A residual block; what variant D dilates is the layer called ``conv2``."""
+        width = out // 4 if bottleneck else out
+        if bottleneck:
+            y = self._bn(f'{name}.bn1', self._conv(f'{name}.conv1', x, width))
+            y = self._conv(f'{name}.conv2', y, width, 3, stride, dilation)
+            y = self._conv(f'{name}.conv3', self._bn(f'{name}.bn2', y), out)
+            y = self._bn(f'{name}.bn3', y, relu=False)
+        else:
+            y = self._bn(f'{name}.bn1', self._conv(f'{name}.conv1', x, out, 3, stride))
+            y = self._conv(f'{name}.conv2', y, out, 3, 1, dilation)
+            y = self._bn(f'{name}.bn2', y, relu=False)
+        if stride != 1 or x.shape[1] != out:
+            x = self._conv(f'{name}.downsample.0', x, out, 1, stride)
+            x = self._bn(f'{name}.downsample.1', x, relu=False)
+        return (x + y).relu()
+
+    def _resnet(self, x: Tensor) -> List[Tensor]:
+        depth = int(self.backbone[1:])
+        for i, (out, stride) in enumerate([(64, 2), (64, 1), (128, 1)]):
+            x = self._conv(f'layer0.0.{3 * i}', x, out, 3, stride)
+            x = self._bn(f'layer0.0.{3 * i + 1}' if i < 2 else 'layer0.1', x)
+        x = F.max_pool2d(x, 3, 2, 1)
+        outs = []
+        for stage, blocks in enumerate(BOTTLENECK.get(depth, BASIC), start=1):
+            out = 32 * 2**stage * (4 if depth > 18 else 1)
+            for block in range(blocks):
+                stride = 2 if stage > 1 and block == 0 else 1
+                dilation = {3: 2, 4: 4}.get(stage, 1)
+                x = self._block(f'layer{stage}.{block}', x, out, stride, dilation, depth > 18)
+            outs.append(x)
+        return outs
+
+    def _dfnet(self, x: Tensor) -> List[Tensor]:
+        for i, out in enumerate((32, 64)):
+            x = self._conv(f'backbone.stage1.{3 * i}', x, out, 3, 2)
+            x = self._bn(f'backbone.stage1.{3 * i + 1}', x)
+        outs = []
+        for stage, out, blocks, stride in DF[self.backbone]:
+            for block in range(blocks):
+                x = self._block(f'backbone.{stage}.{block}', x, out, stride if block == 0 else 1)
+            if stage in DF_OUTPUTS[self.backbone]:
+                outs.append(x)
+        return outs
+
+    def _stdc_conv(self, name: str, x: Tensor, out: int, kernel: int, stride: int = 1) -> Tensor:
+        return self._bn(f'{name}.bn', self._conv(f'{name}.conv', x, out, kernel, stride))
+
+    def _stdc(self, x: Tensor) -> List[Tensor]:
+        x = self._stdc_conv('backbone.features.0', x, 32, 3, 2)
+        x = self._stdc_conv('backbone.features.1', x, 64, 3, 2)
+        outs, index = [x], 2
+        for out, blocks in zip((256, 512, 1024), STDC[self.backbone]):
+            for block in range(blocks):
+                name = f'backbone.features.{index}'
+                first = y = self._stdc_conv(f'{name}.conv_list.0', x, out // 2, 1)
+                if block == 0:
+                    y = self._conv(f'{name}.avd_layer.0', y, out // 2, 3, 2, groups=out // 2)
+                    y = self._bn(f'{name}.avd_layer.1', y, relu=False)
+                    first = F.avg_pool2d(first, 3, 2, 1)
+                parts = [first]
+                for i, divisor in enumerate((4, 8, 8), start=1):
+                    y = self._stdc_conv(f'{name}.conv_list.{i}', y, out // divisor, 3)
+                    parts.append(y)
+                x = torch.cat(parts, 1)
+                index += 1
+            outs.append(x)
+        return outs
+
+    # ---- decoders ----
+
+    def _ppm(self, x: Tensor, dim: int) -> Tensor:
+        priors = []
+        for i, size in enumerate((1, 2, 3, 6)):
+            y = self._conv(f'head.ppm.stages.{i}.1', F.adaptive_avg_pool2d(x, size), dim)
+            y = self._bn(f'head.ppm.stages.{i}.2', y, relu=False)
+            priors.append(self._resize(y, x))
+        x = self._conv('head.ppm.bottleneck.0', torch.cat([*priors, x], 1), dim)
+        return self._bn('head.ppm.bottleneck.1', x)
+
+    def _lateral(self, i: int, x: Tensor, dim: int) -> Tensor:
+        return self._bn(f'head.fpn_in.{i}.1', self._conv(f'head.fpn_in.{i}.0', x, dim, bias=True))
+
+    def _half(self, name: str, low: Tensor, high: Tensor, channels: int):
+        """Projected fine map, projected and upsampled coarse map, and flow of ``channels``."""
+        dim = low.shape[1]
+        low_half = self._conv(f'{name}.down_l', low, dim // 2)
+        high_half = self._resize(self._conv(f'{name}.down_h', high, dim // 2), low)
+        # Strong enough to move by several pixels, or a wrong unit or axis would pass unseen.
+        flow = self._conv(f'{name}.flow_make', torch.cat([high_half, low_half], 1), channels, 3,
+                          gain=2.0)
+        return low_half, high_half, flow
+
+    def _fam(self, name: str, low: Tensor, high: Tensor) -> Tensor:
+        return self._warp(high, self._half(name, low, high, 2)[2])
+
+    def _gdfam(self, name: str, low: Tensor, high: Tensor) -> Tensor:
+        low_half, high_half, flow = self._half(name, low, high, 4)
+        if self.head == 'sfnet-lite-conv':
+            pooled = torch.cat([high_half, low_half], 1)
+        else:
+            pooled = torch.stack(
+                [high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
+        gate = self._conv(f'{name}.flow_gate.0', pooled, 1, 3).sigmoid()
+        high, low = self._warp(high, flow[:, :2]), self._warp(low, flow[:, 2:])
+        return high * gate + low * (1 - gate)
+
+    def _classify(self, maps: List[Tensor], dim: int) -> Tensor:
+        x = torch.cat([maps[0]] + [self._resize(m, maps[0]) for m in maps[1:]], 1)
+        x = self._bn('head.conv_last.0.1', self._conv('head.conv_last.0.0', x, dim, 3))
+        return self._conv('head.conv_last.1', x, self.num_classes, bias=True)
+
+    def _supervise(self, name: str, x: Tensor) -> Tensor:
+        y = self._bn(f'{name}.1', self._conv(f'{name}.0', x, x.shape[1], 3, bias=True))
+        return self._conv(f'{name}.4', y, self.num_classes, bias=True)
+
+    def _sfnet(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+        dim = 128 if self.backbone == 'r18' else 256 if self.backbone[0] == 'r' else 64
+        f = self._ppm(maps[-1], dim)
+        pyramid, supervised = [f], []
+        for i in reversed(range(len(maps) - 1)):
+            lateral = self._lateral(i, maps[i], dim)
+            if self.head == 'fpn-ppm':
+                f = lateral + self._resize(f, lateral)
+            else:
+                f = lateral + self._fam(f'head.fpn_out_align.{i}', lateral, f)
+            out = self._conv(f'head.fpn_out.{i}.0.0', f, dim, 3)
+            pyramid.insert(0, self._bn(f'head.fpn_out.{i}.0.1', out))
+            if self.head == 'sfnet-dsn':
+                supervised.insert(0, self._supervise(f'head.dsn.{i}', f))
+        return self._classify(pyramid, dim), supervised
+
+    def _lite(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+        context = self._ppm(maps[3], 128)
+        fused = self._gdfam('head.flow_align_module', self._lateral(0, maps[0], 128), context)
+        return self._classify([fused, self._lateral(1, maps[2], 128)], 128), []
+
+    def features(self, x: Tensor) -> List[Tensor]:
+        """Maps of the backbone, fine to coarse."""
+        if self.backbone in STDC:
+            return self._stdc(x)
+        return self._dfnet(x) if self.backbone in DF else self._resnet(x)
+
+    def __call__(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
+        """Logits of the classifier at its own size and those of the supervised levels, fine first."""
+        maps = self.features(x)
+        return self._lite(maps) if 'lite' in self.head else self._sfnet(maps)
+
+    def _add_unused(self) -> None:
+        """Tensors that the checkpoints hold and the forward pass does not read."""
+        if 'lite' in self.head:
+            dummy = torch.zeros(1, 128, 1, 1, dtype=self.dtype)
+            self._supervise('head.dsn', dummy)
+            if self.backbone == 'r18':
+                self._lateral(2, torch.zeros(1, 512, 1, 1, dtype=self.dtype), 128)
+        if self.backbone in STDC:
+            last = torch.zeros(1, 1024, 1, 1, dtype=self.dtype)
+            self._stdc_conv('backbone.conv_last', last, 1024, 1)
+            self._bn('backbone.bn', last)
+            self._get('backbone.fc.weight', (1024, 1024), 0, 1)
+            self._get('backbone.linear.weight', (1000, 1024), 0, 1)
+            blocks = STDC[self.backbone]
+            names = ['x2', 'x4'] + [f'x{2**(3 + i)}' for i in range(3) for _ in range(blocks[i])]
+            for key in [k for k in self.state if k.startswith('backbone.features.')]:
+                _, _, index, rest = key.split('.', 3)
+                self.state[f'backbone.{names[int(index)]}.0.{index}.{rest}'] = self.state[key]
+
+    def checkpoint(self) -> Dict:
+        """As the authors' training script saves it."""
+        return dict(
+            state_dict={f'module.{k}': v for k, v in self.state.items()}, epoch=3, mean_iu=0.5)

@@ -1,0 +1,112 @@
+"""Convert a checkpoint that SFNet's authors released (SFSegNets) to the names of this package.
+
+    python tools/model_converters/sfsegnets2mmseg.py SRC DST
+
+The model is recognised from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
+DF1/2, with and without deep supervision, and the FPN+PPM baseline. ImageNet weights of these
+backbones are recognised too; DST is then what ``init_cfg=dict(type='Pretrained', checkpoint=DST)``
+of the backbone loads.
+"""
+
+import argparse
+import hashlib
+import os
+import os.path as osp
+import sys
+from typing import Any, Dict, Optional, Sequence
+
+import torch
+
+import sfnet_mm
+from sfnet_mm.compat import load_checkpoint_file
+from sfnet_mm.utils.release_checkpoints import Conversion, ConversionError, convert
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('src', help='checkpoint of the authors, read without running code in it')
+    parser.add_argument('dst', help='checkpoint to write')
+    parser.add_argument(
+        '--backbone-only',
+        action='store_true',
+        help='write the backbone alone, named as its init_cfg expects')
+    return parser.parse_args(argv)
+
+
+def sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, 'rb') as f:
+        for block in iter(lambda: f.read(1 << 20), b''):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def metadata(result: Conversion, src: str) -> Dict[str, Any]:
+    """The ``meta`` of the new checkpoint; mmseg's ``init_model`` reads ``dataset_meta`` in it."""
+    meta = dict(
+        sfnet_mm_version=sfnet_mm.__version__,
+        family=str(result.family),
+        converted_from=osp.basename(src),
+        converted_from_sha256=sha256(src))
+    if result.family.num_classes == 19:
+        from mmseg.datasets import CityscapesDataset
+        meta['dataset_meta'] = dict(CityscapesDataset.METAINFO)
+    return meta
+
+
+def write(checkpoint: Dict[str, Any], dst: str) -> None:
+    """Save under a temporary name and rename, so that ``dst`` is never half a file."""
+    os.makedirs(osp.dirname(osp.abspath(dst)), exist_ok=True)
+    temporary = f'{dst}.{os.getpid()}.tmp'
+    try:
+        torch.save(checkpoint, temporary)
+        os.replace(temporary, dst)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+def report(result: Conversion, dst: str) -> None:
+    family = result.family
+    print(f'recognised {family}')
+    dropped = sum(map(len, result.dropped.values()))
+    print(f'mapped {len(result.state_dict) - len(result.filled)} tensors, dropped {dropped}')
+    for reason, keys in result.dropped.items():
+        print(f'  dropped {len(keys)}: {reason} ({keys[0]}{", ..." if len(keys) > 1 else ""})')
+    if result.folded:
+        print(f'  folded {len(result.folded)} biases into the running_mean of the BN after them')
+    if result.filled:
+        print(f'  set {len(result.filled)} counters (num_batches_tracked) that SRC lacks to 0')
+    print(f'wrote {dst}, sha256 {sha256(dst)}')
+    if family.head is None:
+        print(f"use: backbone.init_cfg=dict(type='Pretrained', checkpoint='{dst}')")
+        return
+    print(f'configs: {" or ".join(family.configs())}')
+    if family.options():
+        print(f'  with --cfg-options {" ".join(family.options())}')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    try:
+        if osp.exists(args.dst) and osp.exists(args.src) and osp.samefile(args.src, args.dst):
+            raise ValueError(f'DST {args.dst} is SRC: name another file, SRC is not overwritten')
+        if osp.isdir(args.dst):
+            raise ValueError(f'DST {args.dst} is a folder: name a file in it')
+        result = convert(load_checkpoint_file(args.src), args.backbone_only)
+        checkpoint = dict(meta=metadata(result, args.src), state_dict=result.state_dict)
+        write(checkpoint, args.dst)
+    except ConversionError as e:
+        for name in e.unplaced:
+            print(f'no place for: {name}', file=sys.stderr)
+        for name in e.missing:
+            print(f'missing: {name}', file=sys.stderr)
+        sys.exit(f'error: {args.src}: {e}')
+    except (ValueError, OSError) as e:
+        sys.exit(f'error: {e}')
+    report(result, args.dst)
+
+
+if __name__ == '__main__':
+    main()
