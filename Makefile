@@ -1,0 +1,89 @@
+# make install | install-full | install-ops | demo | test | lint | docs     (STACK=onedl: other hosts)
+# Everything lives in $(VENV); a torch that $(PYTHON) already has is used, otherwise $(TORCH).
+STACK ?= openmmlab
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
+BIN := $(VENV)/bin
+UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
+PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check
+REQUIREMENTS := $(wildcard requirements/*.txt)
+SOURCES := $(shell find sfnet_mm configs tools -type f -not -name '*.pyc' -not -name '*.so') \
+	setup.py pyproject.toml MANIFEST.in model-index.yml README.md
+HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
+HOSTS_onedl := -r requirements/onedl.txt
+
+.PHONY: install install-full install-ops install-panoptic demo test lint format docs clean
+.DELETE_ON_ERROR:
+
+install: $(VENV)/.package
+
+$(VENV)/.python:
+	@echo '== 1/4 virtual environment $(VENV)'
+	@$(PYTHON) -c 'import torch' 2>/dev/null \
+		&& $(PYTHON) -m venv --system-site-packages $(VENV) || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.torch: $(VENV)/.python
+	@echo '== 2/4 $(TORCH), unless there is one'
+	@$(BIN)/python -c 'import torch; print("using torch", torch.__version__)' 2>/dev/null \
+		|| $(PIP) '$(TORCH)'
+	@touch $@
+
+$(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
+	@echo '== 3/4 hosts ($(STACK)) and tools'
+	@$(PIP) -r requirements/build.txt uv
+	@$(if $(filter onedl,$(STACK)),$(PIP) --no-deps onedl-mmcv==2.3.6,true)
+	@$(UV) -r requirements/build.txt -r requirements/runtime.txt -r requirements/tests.txt \
+		$(HOSTS_$(STACK))
+	@touch $@
+
+$(VENV)/.package: $(VENV)/.hosts $(SOURCES)
+	@echo '== 4/4 sfnet_mm'
+	@rm -rf build
+	@$(PIP) --no-build-isolation --no-deps --force-reinstall .
+	@rm -rf build
+	@touch $@
+
+# The compiled mmcv in place of mmcv-lite: about 7 minutes on 2 cores where no wheel is found.
+install-full: install
+	@echo '== compiled mmcv: pip shows the build'
+	$(BIN)/pip uninstall --yes --quiet mmcv-lite
+	MMCV_WITH_OPS=1 $(BIN)/pip install --verbose --no-build-isolation --no-deps \
+		-r requirements/mminstall_full.txt
+	@$(BIN)/python -c 'import mmcv._ext; print("mmcv has its compiled ops")'
+
+# The compiled flow warp: under a minute for the CPU; FORCE_CUDA=1 adds CUDA kernels.
+install-ops: install
+	SFNET_MM_WITH_OPS=1 $(BIN)/pip install --verbose --no-build-isolation --no-deps \
+		--force-reinstall .
+	@rm -rf build
+	@cd / && $(abspath $(BIN))/python -m sfnet_mm.ops
+
+install-panoptic: install
+	@$(UV) -r requirements/panoptic.txt
+
+demo: install
+	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo
+
+test: install
+	@$(BIN)/python -m pytest -q
+
+lint: install
+	@$(UV) -r requirements/lint.txt
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/codespell
+
+format: install
+	@$(UV) -r requirements/lint.txt
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Tables of README and docs are generated from metafiles and benchmark files.
+docs: install
+	$(BIN)/python tools/analysis_tools/make_tables.py
+
+clean:
+	rm -rf build dist *.egg-info work_dirs .pytest_cache .ruff_cache .mypy_cache

@@ -1,0 +1,24 @@
+# SFNet with ResNet-18. Other backbones replace `backbone` and the channels of `decode_head`.
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+data_preprocessor = dict(
+    type='SegDataPreProcessor',
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    bgr_to_rgb=True,
+    pad_val=0,
+    seg_pad_val=255,
+    size=(1024, 1024))
+model = dict(
+    type='EncoderDecoder',
+    data_preprocessor=data_preprocessor,
+    backbone=dict(type='SFResNet', depth=18, norm_cfg=norm_cfg),
+    decode_head=dict(
+        type='SFNetHead',
+        in_channels=[64, 128, 256, 512],
+        channels=128,
+        num_classes=19,
+        deep_supervision=False,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000)),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'))

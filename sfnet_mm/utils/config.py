@@ -1,0 +1,112 @@
+"""What ``tools/train.py`` and ``tools/test.py`` do to a config before the runner is built."""
+
+import os
+import os.path as osp
+import tempfile
+from typing import Any, Dict, Optional
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+
+
+def load_config(path: str, options: Optional[Dict], work_dir: Optional[str],
+                launcher: str) -> Config:
+    """Read a config, apply the options of the command line and fit it to this machine.
+
+    Args:
+        path: Path of the config.
+        options: ``--cfg-options``.
+        work_dir: ``--work-dir``; None takes the config's, or ``work_dirs/`` and its name.
+        launcher: ``--launcher``.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        PermissionError: The work dir cannot be written.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'config {path} does not exist')
+    cfg = Config.fromfile(path)
+    cfg.launcher = launcher
+    cfg.merge_from_dict(options or {})
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
+        'work_dirs', osp.splitext(osp.basename(path))[0])
+    check_writable(cfg.work_dir)
+    if not torch.cuda.is_available():
+        fit_to_cpu(cfg)
+    return cfg
+
+
+def check_writable(work_dir: str) -> None:
+    """Raise a PermissionError unless files can be made in ``work_dir``, which is created."""
+    try:
+        os.makedirs(work_dir, exist_ok=True)
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
+    except OSError as e:
+        raise PermissionError(f'work dir {work_dir} cannot be written ({e.strerror}): '
+                              'choose another one with --work-dir') from None
+
+
+def fit_to_cpu(cfg: Config) -> None:
+    """Replace what needs CUDA: SyncBN becomes BN, and NCCL becomes gloo."""
+    if _replace_norm(cfg.get('model', {})):
+        print_log('no CUDA device: SyncBN is replaced by BN', logger='current')
+    dist_cfg = cfg.get('env_cfg', {}).get('dist_cfg', {})
+    if dist_cfg.get('backend') == 'nccl':
+        dist_cfg['backend'] = 'gloo'
+
+
+def _replace_norm(node: Any) -> int:
+    """Replace SyncBN by BN in a nested config; the number of places where it stood."""
+    if isinstance(node, (list, tuple)):
+        return sum(map(_replace_norm, node))
+    if not isinstance(node, dict):
+        return 0
+    found = node.get('type') in ('SyncBN', 'MMSyncBN')
+    if found:
+        node['type'] = 'BN'
+    return found + sum(_replace_norm(value) for value in node.values())
+
+
+def enable_amp(cfg: Config) -> None:
+    """Train with mmengine's ``AmpOptimWrapper``: float16 with dynamic loss scaling.
+
+    Raises:
+        ValueError: There is no CUDA device, or the config uses an optimizer wrapper of its own.
+    """
+    if not torch.cuda.is_available():
+        raise ValueError('--amp needs a CUDA device and there is none: leave it out')
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(f'--amp replaces OptimWrapper, but the config has {wrapper.type}')
+    wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+def enable_tta(cfg: Config) -> None:
+    """Wrap the model of ``cfg`` in its ``tta_model`` and test with its ``tta_pipeline``.
+
+    Raises:
+        ValueError: The config defines no test-time augmentation.
+    """
+    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+        raise ValueError('--tta needs tta_model and tta_pipeline in the config')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+
+
+def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: float) -> None:
+    """Draw predictions while testing, into ``show_dir`` or a window.
+
+    Raises:
+        ValueError: The config has no visualization hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError('--show and --show-dir need default_hooks.visualization in the config')
+    hook.update(draw=True, interval=1)
+    if show:
+        hook.update(show=True, wait_time=wait_time)
+    if show_dir:
+        cfg.visualizer.save_dir = show_dir

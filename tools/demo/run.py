@@ -1,0 +1,63 @@
+"""Train SFNet-Lite on the embedded mini-UDS, test it and show what came of it (``make demo``).
+
+Runs the two mim commands of the README and reads the figures from the logs that they leave.
+"""
+
+import argparse
+import glob
+import json
+import os
+import os.path as osp
+import shutil
+import subprocess
+import sys
+import time
+
+CONFIG = osp.join('configs', 'sfnet_lite_stdc1_miniuds.py')
+
+
+def mim(*args):
+    """Run a mim command of this environment, its output passed through."""
+    command = [sys.executable, '-m', 'mim', *args]
+    print('\n$ mim ' + ' '.join(args), flush=True)
+    subprocess.run(command, check=True, env=dict(os.environ, PYTHONWARNINGS='ignore'))
+
+
+def validations(work_dir):
+    """(iteration, metrics) of every validation of the latest training run."""
+    logs = sorted(glob.glob(osp.join(work_dir, '*', 'vis_data', 'scalars.json')))
+    rows = [json.loads(line) for log in logs for line in open(log, encoding='utf-8')]
+    return [(row['step'], row) for row in rows if 'mIoU' in row]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'))
+    parser.add_argument('--cfg-options', nargs='*', default=[], help='passed on to train and test')
+    args = parser.parse_args()
+    begin = time.time()
+    options = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
+    train_dir, test_dir = osp.join(args.work_dir, 'train'), osp.join(args.work_dir, 'test')
+    shutil.rmtree(args.work_dir, ignore_errors=True)
+
+    mim('train', 'sfnet_mm', CONFIG, '--work-dir', train_dir, '--gpus', '0', *options)
+    with open(osp.join(train_dir, 'last_checkpoint'), encoding='utf-8') as f:
+        checkpoint = f.read().strip()
+    mim('test', 'sfnet_mm', CONFIG, '--checkpoint', checkpoint, '--work-dir', test_dir,
+        '--show-dir', osp.join(args.work_dir, 'pictures'), '--gpus', '0', *options)
+
+    history = validations(train_dir)
+    (first, early), (last, final) = history[0], history[-1]
+    print(f'\nval mIoU after {first} iterations: {early["mIoU"]:.2f}')
+    print(f'val mIoU after {last} iterations: {final["mIoU"]:.2f}')
+    for name in sorted(k for k in final if k.startswith('mIoU/')):
+        print(f'  {name}: {final[name]:.2f}')
+    print('pictures (input, label, prediction, flows and gate of GD-FAM):')
+    for path in sorted(glob.glob(osp.join(args.work_dir, 'pictures', '**', '*.png'),
+                                 recursive=True)):
+        print(f'  {path}')
+    print(f'demo took {time.time() - begin:.0f} s')
+
+
+if __name__ == '__main__':
+    main()
