@@ -1,0 +1,168 @@
+"""The step of RobustNet's training in which ISW selects its covariances.
+
+RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``cov_stat_epoch``).
+"""
+
+from typing import Any, Dict, List, Optional, Sequence
+
+import torch
+from mmengine.dist import broadcast, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.utils import ProgressBar
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from sfnet_mm.robustnet.covariance_selection import PairVariance, load_kmeans, select_sensitive
+from sfnet_mm.robustnet.isw_encoder_decoder import ISWEncoderDecoder
+from sfnet_mm.robustnet.photometric import PhotometricPairs
+from sfnet_mm.robustnet.whitening_loss import collect_covariances
+
+
+@HOOKS.register_module()
+class ISWHook(Hook):
+    """Before iteration ``begin_iter``: collect statistics over photometric pairs, set the masks.
+
+    A trial passes ``num_images`` training images, each with its distorted copy as a batch of two
+    and the network in eval mode, and clusters the variances of their covariances; a pair of
+    channels is penalised if every trial selects it. The main process does this and shows a progress
+    bar; each trial's masks are sent to the others, so all ranks hold the same. The masks are saved
+    with the weights: a run resumed later does not select again.
+
+    The draws depend on the seed and the weights alone and leave the random state of training as it
+    was, so resuming before, at or after ``begin_iter`` changes nothing.
+
+    Args:
+        begin_iter: Iteration (from 0) before which the masks are made. RobustNet trains six epochs
+            first: 2231 iterations of batch 8 on Cityscapes.
+        num_images: Images of a trial, at most (all if there are fewer).
+        trials: Number of trials.
+        k: Clusters, see :func:`select_sensitive`.
+        distortion: Transforms that make the second image of a pair.
+        transforms: Transforms of both images before that (whole images by default).
+        num_workers: Processes that load pairs; None takes those of the training loader.
+        seed: Of the draws; None takes the runner's.
+
+    Raises:
+        ValueError: A number below 1 (``k``: 2; ``begin_iter``: 0). Before training: a model that is
+            no ``ISWEncoderDecoder`` of kind ISW, or an empty data set.
+        ImportError: Before training: ``kmeans1d`` is not installed.
+    """
+
+    def __init__(self,
+                 begin_iter: int,
+                 num_images: int = 500,
+                 trials: int = 10,
+                 k: int = 3,
+                 distortion: Sequence[Dict] = (dict(type='PhotometricJitter'), ),
+                 transforms: Sequence[Dict] = (),
+                 num_workers: Optional[int] = None,
+                 seed: Optional[int] = None) -> None:
+        limits = dict(
+            begin_iter=(begin_iter, 0), num_images=(num_images, 1), trials=(trials, 1), k=(k, 2))
+        for name, (value, least) in limits.items():
+            if value < least:
+                raise ValueError(f'ISWHook: {name}={value} must be {least} or more')
+        self.begin_iter = begin_iter
+        self.num_images = num_images
+        self.trials = trials
+        self.k = k
+        self.distortion = distortion
+        self.transforms = transforms
+        self.num_workers = num_workers
+        self.seed = seed
+
+    def before_train(self, runner: Runner) -> None:
+        """Check everything that the selection will need, hours before it does."""
+        model = _unwrapped(runner)
+        if not isinstance(model, ISWEncoderDecoder) or model.kind != 'ISW':
+            kind = getattr(model, 'kind', None)
+            raise ValueError(f'ISWHook: the model is {type(model).__name__} (kind={kind}); it must '
+                             "be ISWEncoderDecoder(kind='ISW'), or leave the hook out")
+        if model.whitening_selected:
+            runner.logger.info('ISW: the masks come from the checkpoint')
+            return
+        load_kmeans()
+        self._pairs(runner)
+        if self.begin_iter >= runner.max_iters:
+            runner.logger.warning(
+                f'ISW: begin_iter={self.begin_iter} is not reached in {runner.max_iters} '
+                'iterations, this run trains without the whitening loss')
+
+    def before_train_iter(self,
+                          runner: Runner,
+                          batch_idx: int,
+                          data_batch: Optional[Any] = None) -> None:
+        """Make the masks once, at ``begin_iter`` or as soon as possible after it."""
+        model = _unwrapped(runner)
+        if runner.iter < self.begin_iter or model.whitening_selected:
+            return
+        masks = self._select(runner, model)
+        model.set_whitening_masks(masks)
+        for slot, mask in masks.items():
+            chosen, total = int(mask.sum()), mask.shape[0] * (mask.shape[0] - 1) // 2
+            report = runner.logger.info if chosen else runner.logger.warning
+            report(f'ISW: {slot}: {chosen} of {total} covariances are penalised')
+
+    def _pairs(self, runner: Runner) -> PhotometricPairs:
+        seed = self.seed if self.seed is not None else runner.seed or 0
+        return PhotometricPairs(
+            runner.train_dataloader.dataset, self.distortion, self.transforms, seed=seed)
+
+    def _select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
+        """The masks by slot, equal on all ranks."""
+        pairs = self._pairs(runner)
+        num_images = min(self.num_images, len(pairs))
+        runner.logger.info(f'ISW: covariance statistics before iteration {runner.iter}: '
+                           f'{self.trials} trials of {num_images} photometric pairs')
+        bar = ProgressBar(self.trials * num_images) if is_main_process() else None
+        masks = {slot: torch.ones_like(mask) for slot, mask in model.whitening_masks.items()}
+        training = model.training
+        model.eval()
+        try:
+            for pairs.trial in range(self.trials):
+                order = pairs.order(num_images)
+                if bar is not None:
+                    variance = self._statistics(runner, model, pairs, order, bar)
+                    for slot, mask in masks.items():
+                        mask *= select_sensitive(variance[slot], self.k)[0]
+                # Once a trial rather than at the end: the other ranks wait here, and a wait as long
+                # as all trials would run into the time-out of the process group.
+                for mask in masks.values():
+                    broadcast(mask, src=0)
+        finally:
+            model.train(training)
+        if bar is not None:
+            bar.file.write('\n')
+        return masks
+
+    @torch.no_grad()
+    def _statistics(self, runner: Runner, model: ISWEncoderDecoder, pairs: PhotometricPairs,
+                    order: List[int], bar: ProgressBar) -> Dict[str, Tensor]:
+        """Variance (C, C) of each covariance over the pairs of a trial, by slot."""
+        num_workers = self.num_workers
+        if num_workers is None:
+            num_workers = runner.train_dataloader.num_workers
+        loader = DataLoader(
+            pairs,
+            sampler=order,
+            batch_size=None,
+            num_workers=num_workers,
+            # Its own generator: the default one belongs to training.
+            generator=torch.Generator())
+        statistics = PairVariance()
+        for pair in loader:
+            data = dict(inputs=list(pair), data_samples=[SegDataSample(), SegDataSample()])
+            inputs = model.data_preprocessor(data, False)['inputs']
+            with collect_covariances(model.whitening_layers) as covariances:
+                model.backbone(inputs)
+            statistics.update(covariances)
+            bar.update()
+        return statistics.mean()
+
+
+def _unwrapped(runner: Runner) -> torch.nn.Module:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -1,0 +1,89 @@
+"""Which covariances ISW penalises: those that a change of colour and blur moves.
+
+RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``CovMatrix_ISW``).
+
+The clusters are found by ``kmeans1d``, which is exact and deterministic: Lloyd's iterations, as in
+``scipy.cluster.vq.kmeans2``, depend on their start and leave clusters empty at the larger ``k`` that
+RobustNet uses for some backbones (20 for MobileNet). It is a small optional dependency
+(``requirements/robustnet.txt``), needed in training with ISW only.
+"""
+
+from typing import Callable, Dict, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def load_kmeans() -> Callable:
+    """``kmeans1d.cluster``.
+
+    Raises:
+        ImportError: One line with the install command.
+    """
+    try:
+        from kmeans1d import cluster
+    except ImportError:
+        raise ImportError('ISW clusters covariances with kmeans1d, which is not installed: '
+                          'pip install kmeans1d') from None
+    return cluster
+
+
+class PairVariance:
+    """Running mean, over image pairs, of the variance of each covariance within the pair.
+
+    Holds one C x C matrix per layer, whatever the number of pairs.
+    """
+
+    def __init__(self) -> None:
+        self.pairs = 0
+        self._sums: Dict[str, Tensor] = {}
+
+    def update(self, covariances: Dict[str, Tensor]) -> None:
+        """Add one pair.
+
+        Args:
+            covariances: By layer, (2, C, C): those of an image and of its distorted copy.
+        """
+        for name, covariance in covariances.items():
+            # The unbiased variance of two numbers is half their squared difference.
+            variance = (covariance[0] - covariance[1]).double().square().triu(diagonal=1) / 2
+            self._sums[name] = self._sums[name] + variance if name in self._sums else variance
+        self.pairs += 1
+
+    def mean(self) -> Dict[str, Tensor]:
+        """By layer, (C, C) in float64; zero on and below the diagonal."""
+        return {name: total / self.pairs for name, total in self._sums.items()}
+
+
+def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
+    """Mask of the covariances outside the cluster of the lowest variance.
+
+    As in RobustNet all C * C values are clustered, the zeros of the lower triangle included.
+
+    Args:
+        variance: (C, C), zero on and below the diagonal.
+        k: Number of clusters; RobustNet's scripts use 2 for ResNet-50 trained on Cityscapes and 3
+            for the same trained on GTAV.
+
+    Returns:
+        Mask (C, C) of zeros and ones in float32 on the device of ``variance``, and its sum. It is
+        empty where all variances are equal.
+
+    Raises:
+        ValueError: ``k`` below 2, or a variance that is no number.
+        ImportError: ``kmeans1d`` is not installed.
+    """
+    if k < 2:
+        raise ValueError(f'select_sensitive: k={k} must be 2 or more, the lowest cluster is the '
+                         'one that is not penalised')
+    values = variance.double().cpu().numpy().ravel()
+    if not np.isfinite(values).all():
+        raise ValueError('select_sensitive: a variance is not finite; the network has diverged')
+    k = min(k, len(np.unique(values)))
+    if k < 2:
+        return torch.zeros_like(variance, dtype=torch.float32), 0
+    labels, _ = load_kmeans()(values.tolist(), k)  # labels ascend with the centroids
+    sensitive = (np.asarray(labels) > 0).reshape(variance.shape)
+    mask = torch.from_numpy(np.triu(sensitive, 1).astype(np.float32)).to(variance.device)
+    return mask, int(mask.sum())

@@ -1,0 +1,93 @@
+"""A segmentor trained with instance whitening.
+
+RobustNet, https://arxiv.org/abs/2103.15597, section 4; SFNet paper, Table 17.
+"""
+
+from typing import Any, Dict, Sequence
+
+import torch
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .whitening import insert_whitening
+from .whitening_loss import collect_covariances, strict_upper_triangle, whitening_loss
+
+KINDS = ('IW', 'IRW', 'ISW')
+
+
+@MODELS.register_module()
+class ISWEncoderDecoder(EncoderDecoder):
+    """mmseg's ``EncoderDecoder`` with whitening in the backbone and a whitening loss.
+
+    The loss is the mean over the whitened layers of :func:`whitening_loss`, times ``loss_weight``,
+    and is called ``loss_iw``, ``loss_irw`` or ``loss_isw``. At test time nothing but the
+    parameter-free normalisation remains.
+
+    Args:
+        *args: As ``mmseg.EncoderDecoder``.
+        kind: ``'IW'`` penalises all covariances; ``'IRW'`` (relaxed) leaves a margin; ``'ISW'``
+            (selective) penalises those that :class:`sfnet_mm.engine.ISWHook` has selected and none
+            before.
+        slots: Where whitening goes, see :func:`insert_whitening`.
+        loss_weight: RobustNet's 0.6; its scripts have 1.0 for MobileNet and 0.8 for ShuffleNet.
+        relax_denominator: The margin of IRW is the number of channel pairs divided by this,
+            rounded down.
+        **kwargs: As ``mmseg.EncoderDecoder``.
+
+    Buffers (saved with the weights, so that a resumed run goes on as it was):
+        ``whitening_mask_{slot}``: (C, C), 1 at penalised pairs of channels.
+        ``whitening_selected``: Whether the masks are final.
+
+    Raises:
+        ValueError: An unknown ``kind``, ``slots`` that the backbone lacks, or a
+            ``relax_denominator`` below 1.
+    """
+
+    def __init__(self,
+                 *args: Any,
+                 kind: str = 'ISW',
+                 slots: Sequence[str] = ('stem', 'layer1', 'layer2'),
+                 loss_weight: float = 0.6,
+                 relax_denominator: int = 32,
+                 **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if kind not in KINDS:
+            raise ValueError(f'ISWEncoderDecoder: kind={kind!r} is not one of {", ".join(KINDS)}')
+        if relax_denominator < 1:
+            raise ValueError(f'ISWEncoderDecoder: relax_denominator={relax_denominator} must be '
+                             '1 or more')
+        self.kind = kind
+        self.loss_weight = loss_weight
+        # A plain dict, not a ModuleDict: the layers belong to the backbone.
+        self.whitening_layers = insert_whitening(self.backbone, slots)
+        self.margins: Dict[str, int] = {}
+        for slot, layer in self.whitening_layers.items():
+            pairs = strict_upper_triangle(layer.num_features)
+            self.margins[slot] = int(pairs.sum()) // relax_denominator if kind == 'IRW' else 0
+            self.register_buffer(f'whitening_mask_{slot}', pairs * (kind != 'ISW'))
+        self.register_buffer('whitening_selected', torch.tensor(kind != 'ISW'))
+
+    @property
+    def whitening_masks(self) -> Dict[str, Tensor]:
+        """The masks (C, C) by slot."""
+        return {slot: getattr(self, f'whitening_mask_{slot}') for slot in self.whitening_layers}
+
+    def set_whitening_masks(self, masks: Dict[str, Tensor]) -> None:
+        """Copy masks into the buffers and switch the loss on."""
+        for slot, buffer in self.whitening_masks.items():
+            buffer.copy_(masks[slot])
+        self.whitening_selected.fill_(True)
+
+    def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
+        """Losses of the heads and, once masks are set, of whitening."""
+        if not self.whitening_selected:
+            return super().loss(inputs, data_samples)
+        with collect_covariances(self.whitening_layers) as covariances:
+            losses = super().loss(inputs, data_samples)
+        masks = self.whitening_masks
+        total = sum(
+            whitening_loss(covariance, masks[slot], self.margins[slot])
+            for slot, covariance in covariances.items())
+        losses[f'loss_{self.kind.lower()}'] = self.loss_weight * total / len(masks)
+        return losses
