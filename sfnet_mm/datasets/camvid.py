@@ -1,0 +1,20 @@
+"""CamVid with eleven classes."""
+
+from mmseg.registry import DATASETS
+
+from .label_maps import CAMVID_CLASSES, CAMVID_PALETTE
+from .mapped_dataset import MappedSegDataset
+from .source_layouts import CAMVID
+
+
+@DATASETS.register_module()
+class CamVidDataset(MappedSegDataset):
+    """CamVid (Brostow, Fauqueur and Cipolla, 2008) in the eleven classes of the SegNet tutorial.
+
+    Masks hold 0..10 and 11 for unlabelled, which is ignored. ``data_root`` holds ``{split}`` and
+    ``{split}annot``, or ``images/{split}`` and ``annotations/{split}``, with split ``'train'``,
+    ``'val'`` or ``'test'``.
+    """
+
+    METAINFO = {'classes': CAMVID_CLASSES, 'palette': [list(color) for color in CAMVID_PALETTE]}
+    LAYOUT = CAMVID

@@ -1,0 +1,150 @@
+"""Id masks of India Driving, drawn from its polygons.
+
+IDD (https://idd.insaan.iiit.ac.in) distributes
+``gtFine/{split}/{drive}/{frame}_gtFine_polygons.json``. The masks are written beside them as
+``{frame}_gtFine_labelids.png`` and hold the field ``id`` of the AutoNUE label table
+(:data:`~sfnet_mm.datasets.label_maps.IDD_LABELS`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+import cv2
+from mmengine.utils import is_list_of
+from PIL import Image
+
+from .label_maps import IDD_NAME_TO_ID
+from .parallel import parallel_map
+from .polygons import draw_polygons
+
+POLYGONS_SUFFIX = '_gtFine_polygons.json'
+MASK_SUFFIX = '_gtFine_labelids.png'
+IMAGE_SUFFIXES = ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg')
+
+
+def write_png(path: str | os.PathLike, array) -> None:
+    """Write a PNG under a temporary name, then move it into place."""
+    path = Path(path)
+    done, data = cv2.imencode('.png', array)
+    if not done:
+        raise ValueError(f'{path}: an array of {array.shape} {array.dtype} is no PNG')
+    partial_path = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        partial_path.write_bytes(data.tobytes())
+        os.replace(partial_path, path)
+    finally:
+        partial_path.unlink(missing_ok=True)
+
+
+def mask_path_of(polygons: Path) -> Path:
+    """Where the mask of a polygon file belongs."""
+    return polygons.with_name(polygons.name[: -len(POLYGONS_SUFFIX)] + MASK_SUFFIX)
+
+
+def is_done(polygons: Path) -> bool:
+    """Whether the mask exists and is not older than its polygons."""
+    mask = mask_path_of(polygons)
+    return mask.is_file() and mask.stat().st_mtime >= polygons.stat().st_mtime
+
+
+def convert_file(polygons: Path, image: Path | None = None) -> Path:
+    """Draw the mask of one polygon file.
+
+    Args:
+        polygons: ``..._gtFine_polygons.json`` with ``imgHeight``, ``imgWidth``, ``objects``.
+        image: The picture that the mask must fit; None skips that check.
+
+    Returns:
+        Path of the mask.
+
+    Raises:
+        ValueError: Not such a file, an unknown label, or a size that is not the image's.
+    """
+    polygons = Path(polygons)
+    try:
+        annotation = json.loads(polygons.read_text(encoding='utf-8'))
+        size = int(annotation['imgHeight']), int(annotation['imgWidth'])
+        objects = annotation['objects']
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{polygons}: not a polygon file with imgHeight, imgWidth and objects '
+            f'({type(error).__name__}: {error})'
+        ) from None
+    if not is_list_of(objects, dict) and objects != []:
+        raise ValueError(f'{polygons}: "objects" is not a list of objects')
+    if image is not None:
+        with Image.open(image) as picture:
+            if picture.size[::-1] != size:
+                raise ValueError(
+                    f'{polygons}: says {size[0]}x{size[1]} (height x width), but {image} has '
+                    f'{picture.height}x{picture.width}'
+                )
+    try:
+        mask = draw_polygons(objects, size, IDD_NAME_TO_ID, IDD_NAME_TO_ID['unlabeled'])
+    except ValueError as error:
+        raise ValueError(f'{polygons}: {error}') from None
+    target = mask_path_of(polygons)
+    write_png(target, mask)
+    return target
+
+
+def _find_image(data_root: Path, polygons: Path) -> Path | None:
+    folder = data_root / 'leftImg8bit' / polygons.parent.relative_to(data_root / 'gtFine')
+    stem = polygons.name[: -len(POLYGONS_SUFFIX)]
+    for suffix in IMAGE_SUFFIXES:
+        if (folder / (stem + suffix)).is_file():
+            return folder / (stem + suffix)
+    return None
+
+
+def _convert_checked(data_root: Path, polygons: Path) -> str | None:
+    """Convert one file; the error as text, so that one bad file does not end the others."""
+    try:
+        convert_file(polygons, _find_image(data_root, polygons))
+    except (ValueError, OSError) as error:
+        return ' '.join(str(error).split())
+    return None
+
+
+def convert_idd(
+    data_root: str | os.PathLike,
+    splits: tuple[str, ...] = ('train', 'val'),
+    workers: int | None = None,
+    force: bool = False,
+) -> tuple[int, int, list[str]]:
+    """Draw every mask that is missing or older than its polygons.
+
+    A run that was interrupted goes on where it stopped: a mask that exists is whole.
+
+    Args:
+        data_root: The folder that holds ``gtFine`` and ``leftImg8bit``.
+        splits: Which splits.
+        workers: Number of processes; None takes one per CPU.
+        force: Draw masks that exist, too.
+
+    Returns:
+        Number of masks written, number that were there already, and one line per file that
+        could not be converted.
+
+    Raises:
+        FileNotFoundError: No polygons where they are expected.
+    """
+    data_root = Path(data_root)
+    files: list[Path] = []
+    for split in splits:
+        folder = data_root / 'gtFine' / split
+        found = sorted(folder.glob(f'*/*{POLYGONS_SUFFIX}'))
+        if not found:
+            raise FileNotFoundError(
+                f'idd: no *{POLYGONS_SUFFIX} in {folder}/*/; give the folder that holds gtFine '
+                'and leftImg8bit'
+            )
+        files += found
+    todo = [file for file in files if force or not is_done(file)]
+    results = parallel_map(partial(_convert_checked, data_root), todo, workers)
+    errors = [line for line in results if line]
+    return len(todo) - len(errors), len(files) - len(todo), errors

@@ -1,0 +1,241 @@
+"""Label spaces of the driving data sets, as the numbers stored in their masks.
+
+UDS, the Unified Driving Segmentation set ("SFNet: Faster and Accurate Semantic Segmentation via
+Semantic Flow", section 4.1, https://arxiv.org/abs/2207.04415), labels four data sets with the 19
+Cityscapes classes. Each source keeps its own ids on disk; a :class:`LabelTable` translates them
+while a mask is loaded, so that no second copy of a label exists.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Mapping, Sequence
+
+import numpy as np
+
+IGNORE_INDEX = 255
+
+DRIVING_CLASSES = (
+    'road',
+    'sidewalk',
+    'building',
+    'wall',
+    'fence',
+    'pole',
+    'traffic light',
+    'traffic sign',
+    'vegetation',
+    'terrain',
+    'sky',
+    'person',
+    'rider',
+    'car',
+    'truck',
+    'bus',
+    'train',
+    'motorcycle',
+    'bicycle',
+)
+
+# The usual Cityscapes colours, RGB.
+DRIVING_PALETTE = (
+    (128, 64, 128),
+    (244, 35, 232),
+    (70, 70, 70),
+    (102, 102, 156),
+    (190, 153, 153),
+    (153, 153, 153),
+    (250, 170, 30),
+    (220, 220, 0),
+    (107, 142, 35),
+    (152, 251, 152),
+    (70, 130, 180),
+    (220, 20, 60),
+    (255, 0, 0),
+    (0, 0, 142),
+    (0, 0, 70),
+    (0, 60, 100),
+    (0, 80, 100),
+    (0, 0, 230),
+    (119, 11, 32),
+)
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Translation of the ids in a mask into train ids.
+
+    Args:
+        name: Name of the table in error messages.
+        known_ids: Every id that a mask may hold.
+        train_ids: Train id of each evaluated id; the other known ids are ignored (255).
+    """
+
+    name: str
+    known_ids: Sequence[int]
+    train_ids: Mapping[int, int]
+
+    # Marks the ids that no mask of this set may hold. Free in every table: classes end at 18.
+    UNKNOWN = 254
+
+    @cached_property
+    def lut(self) -> np.ndarray:
+        """uint8 array (256,): train id, ``IGNORE_INDEX`` or ``UNKNOWN`` of each id."""
+        lut = np.full(256, self.UNKNOWN, dtype=np.uint8)
+        lut[list(self.known_ids)] = IGNORE_INDEX
+        for label_id, train_id in self.train_ids.items():
+            lut[label_id] = train_id
+        lut.setflags(write=False)
+        return lut
+
+    def describe_unknown(self, mask: np.ndarray) -> str:
+        """The ids of ``mask`` that are not in the table, as text."""
+        ids = [int(i) for i in np.unique(mask) if i > 255 or self.lut[i] == self.UNKNOWN]
+        return ', '.join(map(str, ids[:8])) + (', ...' if len(ids) > 8 else '')
+
+
+def _by_name(ids: Mapping[str, int | Sequence[int]]) -> dict[int, int]:
+    train_ids = {}
+    for name, label_ids in ids.items():
+        for label_id in [label_ids] if isinstance(label_ids, int) else label_ids:
+            train_ids[label_id] = DRIVING_CLASSES.index(name)
+    return train_ids
+
+
+# Ids of ``*_gtFine_labelIds.png`` (cityscapesScripts): 0..33.
+CITYSCAPES_IDS = {
+    'road': 7,
+    'sidewalk': 8,
+    'building': 11,
+    'wall': 12,
+    'fence': 13,
+    'pole': 17,
+    'traffic light': 19,
+    'traffic sign': 20,
+    'vegetation': 21,
+    'terrain': 22,
+    'sky': 23,
+    'person': 24,
+    'rider': 25,
+    'car': 26,
+    'truck': 27,
+    'bus': 28,
+    'train': 31,
+    'motorcycle': 32,
+    'bicycle': 33,
+}
+
+# Positions in the class list of Mapillary Vistas v1.2, 0 (bird) .. 65 (unlabeled). General lane
+# markings and manholes are road, curbs are sidewalk, three kinds of rider are one class;
+# crosswalks, the backs of signs and all the rest are ignored.
+MAPILLARY_IDS = {
+    'road': (13, 24, 41),
+    'sidewalk': (2, 15),
+    'building': 17,
+    'wall': 6,
+    'fence': 3,
+    'pole': (45, 47),
+    'traffic light': 48,
+    'traffic sign': 50,
+    'vegetation': 30,
+    'terrain': 29,
+    'sky': 27,
+    'person': 19,
+    'rider': (20, 21, 22),
+    'car': 55,
+    'truck': 61,
+    'bus': 54,
+    'train': 58,
+    'motorcycle': 57,
+    'bicycle': 52,
+}
+
+# The label table of India Driving (field ``id``), in order: the position of a name is its id.
+IDD_LABELS = (
+    'road',
+    'parking',
+    'drivable fallback',
+    'sidewalk',
+    'rail track',
+    'non-drivable fallback',
+    'person',
+    'animal',
+    'rider',
+    'motorcycle',
+    'bicycle',
+    'autorickshaw',
+    'car',
+    'truck',
+    'bus',
+    'caravan',
+    'trailer',
+    'train',
+    'vehicle fallback',
+    'curb',
+    'wall',
+    'fence',
+    'guard rail',
+    'billboard',
+    'traffic sign',
+    'traffic light',
+    'pole',
+    'polegroup',
+    'obs-str-bar-fallback',
+    'building',
+    'bridge',
+    'tunnel',
+    'vegetation',
+    'sky',
+    'fallback background',
+    'unlabeled',
+    'ego vehicle',
+    'rectification border',
+    'out of roi',
+    'license plate',
+)
+IDD_NAME_TO_ID = {name: i for i, name in enumerate(IDD_LABELS)}
+IDD_IDS = {
+    name: IDD_NAME_TO_ID['non-drivable fallback' if name == 'terrain' else name]
+    for name in DRIVING_CLASSES
+}
+
+# The eleven classes of the SegNet tutorial; 11 is unlabelled.
+CAMVID_CLASSES = (
+    'sky',
+    'building',
+    'pole',
+    'road',
+    'pavement',
+    'tree',
+    'sign symbol',
+    'fence',
+    'car',
+    'pedestrian',
+    'bicyclist',
+)
+CAMVID_PALETTE = (
+    (128, 128, 128),
+    (128, 0, 0),
+    (192, 192, 128),
+    (128, 64, 128),
+    (60, 40, 222),
+    (128, 128, 0),
+    (192, 128, 128),
+    (64, 64, 128),
+    (64, 0, 128),
+    (64, 64, 0),
+    (0, 128, 192),
+)
+
+LABEL_TABLES = {
+    table.name: table
+    for table in (
+        LabelTable('cityscapes', range(34), _by_name(CITYSCAPES_IDS)),
+        LabelTable('idd', range(len(IDD_LABELS)), _by_name(IDD_IDS)),
+        LabelTable('mapillary', range(66), _by_name(MAPILLARY_IDS)),
+        # The 10k masks hold train ids.
+        LabelTable('bdd', (*range(19), IGNORE_INDEX), {i: i for i in range(19)}),
+        LabelTable('camvid', range(12), {i: i for i in range(11)}),
+    )
+}

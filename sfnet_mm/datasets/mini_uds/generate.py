@@ -1,0 +1,136 @@
+"""Makes the data set on disk, once."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from ..parallel import parallel_map
+from .domains import DOMAINS
+from .scene import paint_scene
+from .writers import WRITERS
+
+# Raise it when the drawings change, so that old ones are replaced.
+VERSION = 1
+MARKER = 'mini_uds.json'
+SPLITS = ('train', 'val')
+
+
+def _draw(root: Path, seed: int, task: tuple[int, str, int]) -> None:
+    """Paint and write one picture; its randomness depends on nothing but its own name."""
+    index, split, number = task
+    domain = DOMAINS[index]
+    rng = np.random.default_rng([seed, index, SPLITS.index(split), number])
+    scene = paint_scene(domain, rng, number)
+    WRITERS[domain.name](root / domain.name, split, number, scene)
+
+
+def _count(root: Path) -> int:
+    """Number of images and masks on disk."""
+    return sum(file.suffix in ('.png', '.jpg') for file in root.rglob('*') if file.is_file())
+
+
+def _is_complete(root: Path, wanted: dict) -> bool:
+    """Whether ``root`` holds what is wanted, whole."""
+    try:
+        marker = json.loads((root / MARKER).read_text())
+        return marker['request'] == wanted and marker['files'] == _count(root)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def ensure_mini_uds(
+    root: str | os.PathLike,
+    train: int = 60,
+    val: int = 12,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Path:
+    """Generate the data set unless it is there already, and say so in one line.
+
+    The pictures are drawn into a hidden folder beside ``root`` that takes its name when it is
+    complete, so a run that was killed leaves no half data set: the next one starts again. Of
+    several processes one draws while the others wait.
+
+    Args:
+        root: Where the folders ``cityscapes``, ``idd``, ``mapillary`` and ``bdd`` go.
+        train: Training images per source.
+        val: Validation images per source.
+        seed: Seed of the drawings.
+        workers: Number of processes; None takes one per CPU.
+
+    Returns:
+        ``root``.
+
+    Raises:
+        ValueError: Counts below 1 or a negative seed.
+        FileExistsError: ``root`` holds something else, which is left alone.
+        OSError: ``root`` cannot be written.
+    """
+    if train < 1 or val < 1 or seed < 0:
+        raise ValueError(
+            f'mini_uds: train={train} and val={val} must be at least 1 and seed={seed} at least 0'
+        )
+    root = Path(os.path.abspath(root))
+    wanted = {'version': VERSION, 'seed': seed, 'train': train, 'val': val}
+    if _is_complete(root, wanted):
+        return root
+    lock = FileLock(root.parent / f'.{root.name}.lock')
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            print(f'mini_uds: waiting for another process that draws {root}', flush=True)
+            lock.acquire()
+    except OSError as error:
+        raise OSError(
+            f'mini_uds: cannot write beside {root} ({error.strerror or error}); choose another '
+            'data_root'
+        ) from None
+    try:
+        if not _is_complete(root, wanted):
+            _generate(root, wanted, workers)
+    finally:
+        lock.release()
+    return root
+
+
+def _generate(root: Path, wanted: dict, workers: int | None) -> None:
+    if root.exists() and not (root / MARKER).is_file() and any(root.iterdir()):
+        raise FileExistsError(
+            f'mini_uds: {root} exists and was not made by mini_uds; move it away or choose '
+            'another data_root'
+        )
+    partial_root = root.with_name(f'.{root.name}.partial')
+    old = root.with_name(f'.{root.name}.old')
+    for leftover in (partial_root, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    print(
+        f'mini_uds: drawing {len(DOMAINS)} x {wanted["train"]} training and {len(DOMAINS)} x '
+        f'{wanted["val"]} validation street scenes into {root} (only the first time)',
+        flush=True,
+    )
+    tasks = [
+        (index, split, number)
+        for split in SPLITS
+        for number in range(wanted[split])
+        for index in range(len(DOMAINS))
+    ]
+    try:
+        partial_root.mkdir()
+        parallel_map(partial(_draw, partial_root, wanted['seed']), tasks, workers)
+        marker = {'request': wanted, 'files': _count(partial_root)}
+        (partial_root / MARKER).write_text(json.dumps(marker))
+        if root.exists():
+            os.replace(root, old)
+        os.replace(partial_root, root)
+    finally:
+        for leftover in (partial_root, old):
+            shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""Scenes on disk, in the layouts in which the four data sets are distributed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from ..idd_masks import POLYGONS_SUFFIX, convert_file, write_png
+from ..label_maps import CITYSCAPES_IDS, DRIVING_CLASSES, DRIVING_PALETTE, MAPILLARY_IDS
+from ..polygons import draw_polygons
+from .scene import Scene
+
+# Cityscapes classes with instances; its masks of instances hold ``id * 1000 + k`` for them.
+THINGS = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
+
+
+def _with_extras(ids: dict[str, int], **extras: int) -> dict[str, int]:
+    """Ids of every label of a scene, whose labels are finer than the 19 classes."""
+    table = dict(ids)
+    for fine, coarse in (
+        ('lane marking', 'road'),
+        ('crosswalk', 'road'),
+        ('curb', 'sidewalk'),
+        ('bicyclist', 'rider'),
+        ('motorcyclist', 'rider'),
+    ):
+        table[fine] = ids[coarse]
+    table.update({name.replace('_', ' '): label_id for name, label_id in extras.items()})
+    return table
+
+
+CITYSCAPES = _with_extras(CITYSCAPES_IDS, ego_vehicle=1)
+MAPILLARY = _with_extras(
+    {name: ids if isinstance(ids, int) else ids[0] for name, ids in MAPILLARY_IDS.items()},
+    lane_marking=24,
+    crosswalk=23,
+    bicyclist=20,
+    motorcyclist=21,
+    curb=2,
+)
+# 'road' is the first of its Mapillary ids (13), 'sidewalk' of its (2) is the curb.
+MAPILLARY['sidewalk'] = 15
+BDD = _with_extras({name: i for i, name in enumerate(DRIVING_CLASSES)})
+IDD_NAMES = {
+    'lane marking': 'road',
+    'crosswalk': 'road',
+    'bicyclist': 'rider',
+    'motorcyclist': 'rider',
+    'terrain': 'non-drivable fallback',
+}
+
+
+def _polygons(scene: Scene) -> list[dict]:
+    return [
+        {'label': item.label, 'polygon': polygon.tolist()}
+        for item in scene.objects
+        for polygon in item.polygons
+    ]
+
+
+def _write_image(path: Path, image: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options = [cv2.IMWRITE_JPEG_QUALITY, 94] if path.suffix == '.jpg' else []
+    done, data = cv2.imencode(path.suffix, image[..., ::-1], options)
+    assert done, path
+    path.write_bytes(data.tobytes())
+
+
+def _instance_ids(scene: Scene, size: tuple[int, int]) -> np.ndarray:
+    """Cityscapes instance map, uint16: ``id * 1000 + k`` for things, the plain id for stuff."""
+    # Objects are drawn with their running number first: draw_polygons makes 8-bit maps, and a
+    # scene has fewer than 256 of them.
+    numbers = {str(i): i for i in range(len(scene.objects))}
+    objects = [
+        {'label': str(i), 'polygon': polygon.tolist()}
+        for i, item in enumerate(scene.objects)
+        for polygon in item.polygons
+    ]
+    drawn = draw_polygons(objects, size, numbers, 0)
+    values, counts = [], {}
+    for item in scene.objects:
+        name = 'rider' if item.label in ('bicyclist', 'motorcyclist') else item.label
+        value = CITYSCAPES[name]
+        if name in THINGS:
+            counts[name] = counts.get(name, -1) + 1
+            value = value * 1000 + counts[name]
+        values.append(value)
+    return np.asarray(values, dtype=np.uint16)[drawn]
+
+
+def write_cityscapes(root: Path, split: str, number: int, scene: Scene) -> None:
+    """``leftImg8bit`` and ``gtFine`` with labelIds and instanceIds."""
+    town = 'drawnburg' if split == 'train' else 'sketchstadt'
+    stem = f'{town}_{number:06d}_000019'
+    _write_image(root / 'leftImg8bit' / split / town / f'{stem}_leftImg8bit.png', scene.image)
+    folder = root / 'gtFine' / split / town
+    folder.mkdir(parents=True, exist_ok=True)
+    size = scene.image.shape[:2]
+    labels = draw_polygons(_polygons(scene), size, CITYSCAPES, background=0)
+    write_png(folder / f'{stem}_gtFine_labelIds.png', labels)
+    write_png(folder / f'{stem}_gtFine_instanceIds.png', _instance_ids(scene, size))
+
+
+def write_idd(root: Path, split: str, number: int, scene: Scene) -> None:
+    """Images and polygons; the mask is drawn from them by the converter of the real IDD.
+
+    Like the two parts of IDD, some drives hold PNG and some JPEG images.
+    """
+    drive, extension = ('0', 'png') if number % 2 else ('201', 'jpg')
+    stem = f'{number:06d}'
+    image = root / 'leftImg8bit' / split / drive / f'{stem}_leftImg8bit.{extension}'
+    _write_image(image, scene.image)
+    polygons = root / 'gtFine' / split / drive / (stem + POLYGONS_SUFFIX)
+    polygons.parent.mkdir(parents=True, exist_ok=True)
+    height, width = scene.image.shape[:2]
+    objects = [
+        dict(item, label=IDD_NAMES.get(item['label'], item['label']), id=i, deleted=0)
+        for i, item in enumerate(_polygons(scene))
+    ]
+    polygons.write_text(json.dumps({'imgHeight': height, 'imgWidth': width, 'objects': objects}))
+    convert_file(polygons, image)
+
+
+def _mapillary_palette() -> list[int]:
+    palette = np.repeat(np.arange(256)[:, None], 3, axis=1)
+    for name, color in zip(DRIVING_CLASSES, DRIVING_PALETTE):
+        palette[MAPILLARY[name]] = color
+    return palette.ravel().tolist()
+
+
+def write_mapillary(root: Path, split: str, number: int, scene: Scene) -> None:
+    """``training`` and ``validation`` with images and palette masks of v1.2 ids."""
+    folder = root / {'train': 'training', 'val': 'validation'}[split]
+    stem = f'mini_{split}_{number:06d}'
+    _write_image(folder / 'images' / f'{stem}.jpg', scene.image)
+    (folder / 'labels').mkdir(parents=True, exist_ok=True)
+    labels = draw_polygons(_polygons(scene), scene.image.shape[:2], MAPILLARY, background=65)
+    mask = Image.fromarray(labels)
+    mask.putpalette(_mapillary_palette())
+    mask.save(folder / 'labels' / f'{stem}.png')
+
+
+def write_bdd(root: Path, split: str, number: int, scene: Scene) -> None:
+    """``images/10k`` and ``labels/sem_seg/masks`` of train ids."""
+    stem = f'{number:08x}-{"0a1b" if split == "train" else "7dc2"}'
+    _write_image(root / 'images' / '10k' / split / f'{stem}.jpg', scene.image)
+    folder = root / 'labels' / 'sem_seg' / 'masks' / split
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = draw_polygons(_polygons(scene), scene.image.shape[:2], BDD, background=255)
+    write_png(folder / f'{stem}.png', labels)
+
+
+WRITERS = {
+    'cityscapes': write_cityscapes,
+    'idd': write_idd,
+    'mapillary': write_mapillary,
+    'bdd': write_bdd,
+}

@@ -1,0 +1,207 @@
+"""Where each data set keeps its images and masks, as it is distributed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Mapping, NamedTuple
+
+from mmengine.logging import print_log
+
+
+class Pair(NamedTuple):
+    """An image and its mask."""
+
+    image: str
+    mask: str
+
+
+@dataclass(frozen=True)
+class Folders:
+    """One way in which a data set lies on disk; ``{split}`` stands for the split's folder.
+
+    An image and a mask belong together when their paths inside ``images`` and ``masks`` are equal
+    without the suffixes.
+    """
+
+    images: str
+    image_suffixes: tuple[str, ...]
+    masks: str
+    mask_suffixes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SourceLayout:
+    """A data set on disk.
+
+    Args:
+        name: Name of the source, which its samples carry.
+        table: Name of its :class:`~sfnet_mm.datasets.label_maps.LabelTable`.
+        variants: The layouts that it was distributed in, the usual one first.
+        splits: Folder of each split.
+        hint: What to do when masks are missing.
+    """
+
+    name: str
+    table: str
+    variants: tuple[Folders, ...]
+    splits: Mapping[str, str] = field(default_factory=lambda: {'train': 'train', 'val': 'val'})
+    hint: str = ''
+
+    def find_pairs(self, root: str | os.PathLike, split: str) -> list[Pair]:
+        """All images of a split with their masks, sorted by name.
+
+        Raises:
+            ValueError: A split that this data set does not have.
+            FileNotFoundError: A folder that is missing or empty, or an image without its mask.
+        """
+        if split not in self.splits:
+            raise ValueError(
+                f'{self.name}: unknown split {split!r}; choose one of {", ".join(self.splits)}'
+            )
+        root = Path(root)
+        if not root.is_dir():
+            raise FileNotFoundError(
+                f'{self.name}: the folder {root} does not exist; set its data_root, or leave the '
+                'source out'
+            )
+        variant = self._choose_variant(root, split)
+        images = self._index(root, split, variant.images, variant.image_suffixes)
+        masks = self._index(root, split, variant.masks, variant.mask_suffixes)
+        lone = sorted(set(images) - set(masks))
+        if lone:
+            raise FileNotFoundError(
+                f'{self.name}: {len(lone)} of {len(images)} images of {split!r} have no mask, for '
+                f'example {images[lone[0]]}, whose mask '
+                f'{self._folder(root, split, variant.masks)}/{lone[0]}{variant.mask_suffixes[0]} '
+                f'is missing{self.hint and "; " + self.hint.format(root=root)}'
+            )
+        unused = len(masks) - len(images)
+        if unused:
+            print_log(
+                f'{self.name}: {unused} of {len(masks)} masks of {split!r} have no image in '
+                f'{self._folder(root, split, variant.images)} and are not used',
+                'current',
+                level=30,
+            )
+        return [Pair(images[key], masks[key]) for key in sorted(images)]
+
+    def _folder(self, root: Path, split: str, pattern: str) -> Path:
+        return root / pattern.format(split=self.splits[split])
+
+    def _choose_variant(self, root: Path, split: str) -> Folders:
+        """The first variant whose image folder exists, or the one whose mask folder does."""
+        for part in ('images', 'masks'):
+            for variant in self.variants:
+                both = [self._folder(root, split, getattr(variant, p)) for p in ('images', 'masks')]
+                if all(folder.is_dir() for folder in both):
+                    return variant
+            for variant in self.variants:
+                if self._folder(root, split, getattr(variant, part)).is_dir():
+                    return variant
+        return self.variants[0]
+
+    def _index(
+        self, root: Path, split: str, pattern: str, suffixes: tuple[str, ...]
+    ) -> dict[str, str]:
+        """Paths of the files below a folder, by their relative path without suffix."""
+        folder = self._folder(root, split, pattern)
+        what = f'expected {folder}/**/*{suffixes[0]}'
+        if not folder.is_dir():
+            raise FileNotFoundError(
+                f'{self.name}: {what}, but that folder is missing; {_what_is_in(root)}'
+                f'{self._hint(root, suffixes)}'
+            )
+        found = {}
+        for directory, _, names in os.walk(folder, followlinks=True):
+            inside = os.path.relpath(directory, folder)
+            for name in names:
+                for suffix in suffixes:
+                    if name.endswith(suffix) and not name.startswith('.'):
+                        key = os.path.normpath(os.path.join(inside, name[: -len(suffix)]))
+                        found[key] = os.path.join(directory, name)
+                        break
+        if not found:
+            raise FileNotFoundError(
+                f'{self.name}: {what}, but there is no such file; {_what_is_in(folder)}'
+                f'{self._hint(root, suffixes)}'
+            )
+        return found
+
+    def _hint(self, root: Path, suffixes: tuple[str, ...]) -> str:
+        is_mask = any(suffixes == variant.mask_suffixes for variant in self.variants)
+        return '; ' + self.hint.format(root=root) if self.hint and is_mask else ''
+
+
+def _what_is_in(folder: Path) -> str:
+    """What a folder holds, in a few words."""
+    names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith('.'))
+    if not names:
+        return f'{folder} is empty'
+    shown = ', '.join(names[:6]) + (f', ... ({len(names)} entries)' if len(names) > 6 else '')
+    return f'{folder} holds {shown}'
+
+
+CITYSCAPES = SourceLayout(
+    name='cityscapes',
+    table='cityscapes',
+    variants=(
+        Folders(
+            'leftImg8bit/{split}',
+            ('_leftImg8bit.png',),
+            'gtFine/{split}',
+            ('_gtFine_labelIds.png',),
+        ),
+    ),
+)
+
+IDD = SourceLayout(
+    name='idd',
+    table='idd',
+    variants=(
+        # Part I holds PNG, part II JPEG images; IDD lite ends its names in _image.
+        Folders(
+            'leftImg8bit/{split}',
+            ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg'),
+            'gtFine/{split}',
+            ('_gtFine_labelids.png',),
+        ),
+    ),
+    hint='IDD comes with polygons only, draw its masks: mim run sfnet_mm idd {root} '
+    '(or python tools/dataset_converters/idd.py {root})',
+)
+
+MAPILLARY = SourceLayout(
+    name='mapillary',
+    table='mapillary',
+    variants=(
+        Folders('{split}/images', ('.jpg',), '{split}/labels', ('.png',)),
+        # Release 2.0 carries the v1.2 labels in a folder of their own.
+        Folders('{split}/images', ('.jpg',), '{split}/v1.2/labels', ('.png',)),
+    ),
+    splits={'train': 'training', 'val': 'validation'},
+)
+
+BDD = SourceLayout(
+    name='bdd',
+    table='bdd',
+    variants=(
+        Folders('images/10k/{split}', ('.jpg',), 'labels/sem_seg/masks/{split}', ('.png',)),
+        # The release of 2018, bdd100k_seg.
+        Folders('images/{split}', ('.jpg',), 'labels/{split}', ('_train_id.png',)),
+    ),
+)
+
+CAMVID = SourceLayout(
+    name='camvid',
+    table='camvid',
+    variants=(
+        # The SegNet tutorial's folders, and the same in mmseg's usual arrangement.
+        Folders('{split}', ('.png', '.jpg'), '{split}annot', ('.png',)),
+        Folders('images/{split}', ('.png', '.jpg'), 'annotations/{split}', ('.png',)),
+    ),
+    splits={'train': 'train', 'val': 'val', 'test': 'test'},
+)
+
+UDS_SOURCES = {layout.name: layout for layout in (CITYSCAPES, IDD, MAPILLARY, BDD)}

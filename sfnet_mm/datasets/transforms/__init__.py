@@ -1,0 +1,13 @@
+"""Transforms, registered in ``mmseg.registry.TRANSFORMS``."""
+
+from .crop_around_centroid import CropAroundCentroid
+from .loading import LoadImageWhole, LoadMappedAnnotations
+from .photometric import RandomColorJitter, RandomGaussianBlur
+
+__all__ = [
+    'CropAroundCentroid',
+    'LoadImageWhole',
+    'LoadMappedAnnotations',
+    'RandomColorJitter',
+    'RandomGaussianBlur',
+]

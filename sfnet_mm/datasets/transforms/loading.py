@@ -1,0 +1,144 @@
+"""Loading of images and of masks whose ids are mapped to train ids on the way."""
+
+from __future__ import annotations
+
+import io
+from functools import lru_cache
+
+import mmcv
+import mmengine.fileio as fileio
+import numpy as np
+from mmcv.transforms import LoadImageFromFile
+from mmseg.datasets.transforms import LoadAnnotations
+from mmseg.registry import TRANSFORMS
+from PIL import Image, UnidentifiedImageError
+
+from ..label_maps import IGNORE_INDEX, LABEL_TABLES
+
+JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
+PNG_START, PNG_END = b'\x89PNG', b'IEND'
+# Cameras append a few bytes to their JPEGs.
+TAIL = 4096
+
+
+def check_whole(data: bytes, path: str) -> None:
+    """Raise a ValueError when an encoded JPEG or PNG is empty or cut off.
+
+    Decoders fill the missing part of a truncated JPEG with grey and go on.
+    """
+    for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
+        if data.startswith(start) and end not in data[-TAIL:]:
+            raise ValueError(
+                f'{path} is truncated: {len(data):,} bytes without an end; copy it again'
+            )
+    if not data:
+        raise ValueError(f'{path} is empty; copy it again')
+
+
+@TRANSFORMS.register_module()
+class LoadImageWhole(LoadImageFromFile):
+    """mmcv's ``LoadImageFromFile`` that refuses a truncated image.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A file that is empty, cut off or no image.
+    """
+
+    def transform(self, results: dict) -> dict | None:
+        """Load ``results['img_path']`` into ``results['img']``, (H, W, 3) BGR."""
+        path = results['img_path']
+        data = fileio.get(path, backend_args=self.backend_args)
+        check_whole(data, path)
+        image = mmcv.imfrombytes(data, flag=self.color_type, backend=self.imdecode_backend)
+        if image is None:
+            raise ValueError(f'{path} cannot be decoded; is it an image?')
+        if self.to_float32:
+            image = image.astype(np.float32)
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+
+@lru_cache(maxsize=64)
+def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarray:
+    """Lookup table (256,) of a label table, followed by a data set's choice of classes."""
+    lut = LABEL_TABLES[table].lut
+    if label_map:
+        lut = lut.copy()
+        chosen = dict(label_map)
+        for i, train_id in enumerate(LABEL_TABLES[table].lut):
+            lut[i] = chosen.get(int(train_id), train_id)
+    return lut
+
+
+@TRANSFORMS.register_module()
+class LoadMappedAnnotations(LoadAnnotations):
+    """Load a mask and translate its ids into train ids by the sample's label table.
+
+    One lookup per pixel (``numpy.take`` on 256 bytes), so that masks stay on disk as they were
+    distributed. Handles 8-bit grey, palette and 16-bit PNG. Samples without ``label_table`` (of
+    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``.
+
+    Required keys: ``seg_map_path``; ``label_table``, the name of a table in
+    :data:`~sfnet_mm.datasets.label_maps.LABEL_TABLES`; ``label_map`` (class selection by
+    ``metainfo``, or None). With ``ori_shape`` (after loading the image) sizes are compared.
+
+    Added keys: ``gt_seg_map``, uint8 (H, W), train ids and 255; ``seg_fields``.
+
+    Raises:
+        ValueError: A mask that is truncated, has several channels, holds ids outside its table, or
+            differs in size from its image.
+    """
+
+    def _load_seg_map(self, results: dict) -> None:
+        name = results.get('label_table')
+        if name is None:
+            super()._load_seg_map(results)
+            return
+        path = results['seg_map_path']
+        mask = self._read_ids(path)
+        image_size = results.get('ori_shape')
+        if image_size is not None and tuple(image_size[:2]) != mask.shape:
+            raise ValueError(
+                f'{path} has {mask.shape[0]}x{mask.shape[1]} pixels (height x width), but its '
+                f'image {results.get("img_path")} has {image_size[0]}x{image_size[1]}'
+            )
+        table = LABEL_TABLES[name]
+        label_map = results.get('label_map')
+        lut = _lut(name, tuple(label_map.items()) if label_map else None)
+        if mask.dtype != np.uint8:
+            if mask.size and (mask.max() > 255 or mask.min() < 0):
+                self._refuse(path, mask, table)
+            mask = mask.astype(np.uint8)
+        mapped = lut.take(mask)
+        if (mapped == table.UNKNOWN).any():
+            self._refuse(path, mask, table)
+        results['gt_seg_map'] = mapped
+        results['seg_fields'].append('gt_seg_map')
+
+    def _read_ids(self, path: str) -> np.ndarray:
+        data = fileio.get(path, backend_args=self.backend_args)
+        check_whole(data, path)
+        try:
+            with Image.open(io.BytesIO(data)) as image:
+                # Palette images give their indices, not their colours.
+                mask = np.asarray(image)
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            raise ValueError(f'{path} cannot be decoded: {error}') from None
+        if mask.ndim != 2:
+            raise ValueError(
+                f'{path} has {mask.shape[-1]} channels; expected a mask of ids with one channel, '
+                'not a coloured one'
+            )
+        return mask
+
+    @staticmethod
+    def _refuse(path: str, mask: np.ndarray, table) -> None:
+        raise ValueError(
+            f'{path} holds the ids {table.describe_unknown(mask)}, which are not in the label '
+            f'table {table.name!r} ({min(table.known_ids)}..{max(table.known_ids)}); is it in '
+            'another encoding?'
+        )
+
+
+assert IGNORE_INDEX == 255

@@ -1,0 +1,34 @@
+"""Draw the embedded data set mini_uds."""
+
+import argparse
+import sys
+
+from sfnet_mm.datasets.mini_uds import ensure_mini_uds
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Draw street scenes in the layouts of Cityscapes, IDD, Mapillary Vistas and '
+        'BDD100K. Configs of mini_uds do this by themselves on first use.'
+    )
+    parser.add_argument('data_root', nargs='?', default='data/mini_uds', help='where they go')
+    parser.add_argument('--train', type=int, default=60, help='training images per source (60)')
+    parser.add_argument('--val', type=int, default=12, help='validation images per source (12)')
+    parser.add_argument('--seed', type=int, default=0, help='seed of the drawings (0)')
+    parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
+    return parser.parse_args()
+
+
+def main() -> int:
+    args = parse_args()
+    try:
+        root = ensure_mini_uds(args.data_root, args.train, args.val, args.seed, args.workers)
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    print(f'{root} is complete')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
