@@ -1,0 +1,3 @@
+from .hooks import FlowVisualizationHook, ISWHook
+
+__all__ = ['FlowVisualizationHook', 'ISWHook']

@@ -1,0 +1,19 @@
+"""Pictures of semantic flow."""
+
+from .alignment_recorder import Alignment, AlignmentRecorder
+from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
+from .sheet import alignment_rows, draw_sheet, image_row, save_png
+
+__all__ = [
+    'Alignment',
+    'AlignmentRecorder',
+    'alignment_rows',
+    'colour_key',
+    'draw_arrows',
+    'draw_sheet',
+    'flow_length',
+    'flow_to_pixels',
+    'flow_to_rgb',
+    'image_row',
+    'save_png',
+]

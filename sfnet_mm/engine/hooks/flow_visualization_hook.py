@@ -1,0 +1,139 @@
+"""Writes the semantic flow of some validation or test images as pictures."""
+
+import os.path as osp
+from typing import Any, Dict, List, Optional, Sequence
+
+import mmcv
+import mmengine.fileio as fileio
+import numpy as np
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+
+from sfnet_mm.visualization import (
+    AlignmentRecorder,
+    alignment_rows,
+    draw_sheet,
+    image_row,
+    save_png,
+)
+
+
+@HOOKS.register_module()
+class FlowVisualizationHook(Hook):
+    """One PNG per image: input, label, prediction, errors, and the flow of every alignment module.
+
+    FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the warp
+    (SFNet, Figures 3 and 6 to 8). A model without alignment modules gets the first row only. With
+    sliding windows or test-time augmentation, the flow is that of the first pass.
+
+    Files are named after the images. Those of a validation during training go to a folder of their
+    own, ``iter_N``.
+
+    Args:
+        out_dir: Where to write; None is ``flow`` in the work directory.
+        num_images: How many images of each validation or test, from the first one on.
+        tile_width: Width of each picture on the sheet, in pixels.
+        draw: False leaves the hook without effect.
+        backend_args: How to read the images, see ``mmengine.fileio.get``.
+
+    Raises:
+        ValueError: ``num_images`` or ``tile_width`` is too small.
+    """
+
+    priority = 'LOW'
+
+    def __init__(
+        self,
+        out_dir: Optional[str] = None,
+        num_images: int = 4,
+        tile_width: int = 420,
+        draw: bool = True,
+        backend_args: Optional[Dict] = None,
+    ) -> None:
+        if num_images < 1:
+            raise ValueError(
+                f'FlowVisualizationHook: num_images={num_images} draws nothing, set draw=False'
+            )
+        if tile_width < 64:
+            raise ValueError(f'FlowVisualizationHook: tile_width={tile_width} is below 64 pixels')
+        self.out_dir = out_dir
+        self.num_images = num_images
+        self.tile_width = tile_width
+        self.draw = draw
+        self.backend_args = backend_args
+        self.written: List[str] = []
+        self._count = 0
+        self._recorder: Optional[AlignmentRecorder] = None
+
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        if mode != 'train':
+            self._count = 0
+
+    def _before_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
+    ) -> None:
+        wanted = self.draw and self._count < self.num_images and is_main_process()
+        if mode == 'train' or not wanted:
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        self._recorder = AlignmentRecorder(model)
+        if not self._recorder.modules and self._count == 0:
+            runner.logger.warning(
+                'FlowVisualizationHook: the model has no FAM or GD-FAM, so its sheets show no flow'
+            )
+        self._recorder.__enter__()
+
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Sequence[SegDataSample]] = None,
+        mode: str = 'train',
+    ) -> None:
+        if self._recorder is None or mode == 'train':
+            return
+        recorder, self._recorder = self._recorder, None
+        recorder.__exit__()
+        folder = self.out_dir or osp.join(runner.work_dir, 'flow')
+        if mode == 'val' and runner.iter:
+            folder = osp.join(folder, f'iter_{runner.iter}')
+        meta = getattr(runner.visualizer, 'dataset_meta', None) or {}
+        for index, sample in enumerate(outputs or ()):
+            if self._count >= self.num_images:
+                break
+            stem = osp.splitext(osp.basename(sample.img_path))[0]
+            path = osp.join(folder, f'{self._count:03d}_{stem}.png')
+            save_png(path, self._sheet(stem, sample, recorder, index, meta))
+            runner.logger.info(f'flow sheet: {path}')
+            self.written.append(path)
+            self._count += 1
+
+    def _sheet(
+        self,
+        title: str,
+        sample: SegDataSample,
+        recorder: AlignmentRecorder,
+        index: int,
+        meta: Dict,
+    ) -> np.ndarray:
+        content = fileio.get(sample.img_path, backend_args=self.backend_args)
+        image = mmcv.imfrombytes(content, channel_order='rgb')
+        palette = meta.get('palette') or ()
+        row = image_row(image, _map(sample, 'gt_sem_seg'), _map(sample, 'pred_sem_seg'), palette)
+        size = sample.metainfo.get('img_shape', image.shape)[:2]
+        rows = alignment_rows(recorder.first_pass(), index, self.tile_width, size)
+        return draw_sheet(
+            title, [row, *rows], meta.get('classes') or (), palette, tile_width=self.tile_width
+        )
+
+
+def _map(sample: SegDataSample, name: str) -> Optional[np.ndarray]:
+    """A label map (H, W) of the sample, or None if it has none."""
+    if name not in sample:
+        return None
+    return getattr(sample, name).data.squeeze(0).cpu().numpy()

@@ -1,0 +1,119 @@
+"""Catches the flows and gates of a model while it predicts."""
+
+from dataclasses import dataclass
+from typing import List, Optional
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
+from sfnet_mm.ops import flow_warp
+
+
+@dataclass
+class Alignment:
+    """What one FAM or GD-FAM did in one forward pass.
+
+    Features are reduced to their mean over channels. Warping mixes no channels, so the warped mean
+    is the mean of the warped map.
+
+    Attributes:
+        name: Of the module within the model.
+        flow: (N, 2, H, W) for FAM, (N, 4, H, W) for GD-FAM, in the unit of ``flow_warp``.
+        gate: (N, 1, H, W) in (0, 1), the share of the coarse map; None for FAM or without gate.
+        coarse: (N, 1, h, w), mean of the map of the high level.
+        fine: (N, 1, H, W), mean of the map of the low level.
+    """
+
+    name: str
+    flow: Tensor
+    gate: Optional[Tensor]
+    coarse: Tensor
+    fine: Tensor
+
+    @property
+    def kind(self) -> str:
+        """The paper's name of the module."""
+        return 'FAM' if self.flow.shape[1] == 2 else 'GD-FAM'
+
+    def warped_coarse(self) -> Tensor:
+        """(N, 1, H, W): the mean of the coarse map after the warp."""
+        return flow_warp(self.coarse, self.flow[:, :2], backend='native')
+
+    def warped_fine(self) -> Tensor:
+        """(N, 1, H, W): the mean of the fine map after the warp, for GD-FAM only."""
+        return flow_warp(self.fine, self.flow[:, 2:], backend='native')
+
+
+class AlignmentRecorder:
+    """Context manager that records every forward pass of every FAM and GD-FAM of a model.
+
+    Works by forward hooks, so the model is unchanged and computes the same. Tensors are float32 on
+    the CPU.
+
+    Args:
+        model: Any module; a model without alignment modules records nothing.
+
+    Attributes:
+        records: In the order of execution; several passes of one module (sliding window, test-time
+            augmentation) give several records of the same name.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = {
+            name: module
+            for name, module in model.named_modules()
+            if isinstance(module, (FlowAlignmentModule, GatedDualFlowAlignmentModule))
+        }
+        self.records: List[Alignment] = []
+        self._handles: list = []
+
+    def first_pass(self) -> List[Alignment]:
+        """The first record of each module, in the order of execution."""
+        firsts: dict = {}
+        for record in self.records:
+            firsts.setdefault(record.name, record)
+        return list(firsts.values())
+
+    def _watch(self, name: str, module: nn.Module) -> None:
+        caught: dict = {}
+
+        def catch(key: str):
+            def hook(_module, _args, output):
+                caught[key] = _on_cpu(output)
+
+            return hook
+
+        def finish(_module, args, _output):
+            low, high = args
+            gate = caught.pop('gate', None)
+            self.records.append(
+                Alignment(
+                    name=name,
+                    flow=caught.pop('flow'),
+                    gate=None if gate is None else gate.sigmoid(),
+                    coarse=_on_cpu(high.float().mean(1, keepdim=True)),
+                    fine=_on_cpu(low.float().mean(1, keepdim=True)),
+                )
+            )
+
+        self._handles.append(module.flow_make.register_forward_hook(catch('flow')))
+        if hasattr(module, 'flow_gate'):
+            self._handles.append(module.flow_gate.register_forward_hook(catch('gate')))
+        self._handles.append(module.register_forward_hook(finish))
+
+    def __enter__(self) -> 'AlignmentRecorder':
+        self.records.clear()
+        for name, module in self.modules.items():
+            self._watch(name, module)
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+
+
+def _on_cpu(x: Tensor) -> Tensor:
+    return x.detach().to(device='cpu', dtype=torch.float32)
