@@ -12,3 +12,5 @@ resume = False
 randomness = dict(seed=0)
 
 tta_model = dict(type='SegTTAModel')
+# Drawn with `tools/test.py --show-dir`.
+custom_hooks = [dict(type='FlowVisualizationHook', draw=False)]

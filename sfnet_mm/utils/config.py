@@ -108,5 +108,9 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
     hook.update(draw=True, interval=1)
     if show:
         hook.update(show=True, wait_time=wait_time)
-    if show_dir:
-        cfg.visualizer.save_dir = show_dir
+    if not show_dir:
+        return
+    cfg.visualizer.save_dir = show_dir
+    for hook in cfg.get('custom_hooks', []):
+        if hook.type == 'FlowVisualizationHook':
+            hook.update(draw=True, out_dir=osp.join(show_dir, 'flow'))

@@ -1,0 +1,27 @@
+"""Bound the size of test images that come in every resolution."""
+
+from mmcv.transforms import Resize
+from mmseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ShrinkToFit(Resize):
+    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale``; others pass unchanged.
+
+    Mapillary Vistas holds images of up to 22 megapixels beside the 1 to 2 of the other driving
+    sets, which are tested at their own size. Logits go back to the size of the label in any case.
+
+    Args:
+        scale: Width and height, in pixels, that an image must fit into.
+        **kwargs: See mmcv's ``Resize``.
+    """
+
+    def __init__(self, scale: tuple, **kwargs) -> None:
+        super().__init__(scale=scale, keep_ratio=True, **kwargs)
+
+    def transform(self, results: dict) -> dict:
+        """Resize ``results['img']``, (H, W, 3), if it is wider or higher than the bound."""
+        height, width = results['img'].shape[:2]
+        if width <= self.scale[0] and height <= self.scale[1]:
+            return results
+        return super().transform(results)

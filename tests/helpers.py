@@ -1,0 +1,49 @@
+"""What several tests share."""
+
+import glob
+import os.path as osp
+from typing import List
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from sfnet_mm.utils import fit_to_cpu
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+
+
+def config_paths(*folders: str) -> List[str]:
+    """Paths, relative to the repository, of all final configs or of those in some folders."""
+    found = glob.glob(osp.join(ROOT, 'configs', '**', '*.py'), recursive=True)
+    paths = [osp.relpath(p, ROOT) for p in found if f'{osp.sep}_base_{osp.sep}' not in p]
+    return sorted(p for p in paths if not folders or p.split(osp.sep)[1] in folders)
+
+
+def load_config(path: str) -> Config:
+    """A config of the repository, fit to the CPU and without weights to be fetched."""
+    cfg = Config.fromfile(osp.join(ROOT, path))
+    fit_to_cpu(cfg)
+    return cfg
+
+
+def build_segmentor(cfg: Config) -> torch.nn.Module:
+    """The segmentor of a config with random weights."""
+    init_default_scope('mmseg')
+    return MODELS.build(cfg.model)
+
+
+def segmentation_samples(num: int, height: int, width: int, num_classes: int = 19) -> List:
+    """Data samples with random labels (height, width), a tenth of them ignored."""
+    samples = []
+    for _ in range(num):
+        label = torch.randint(num_classes, (1, height, width))
+        label[torch.rand(1, height, width) < 0.1] = 255
+        sample = SegDataSample(gt_sem_seg=PixelData(data=label))
+        sample.set_metainfo(
+            dict(img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width)))
+        samples.append(sample)
+    return samples

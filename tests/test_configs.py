@@ -1,0 +1,54 @@
+"""Every config of the zoo builds, forwards and takes one training step."""
+
+import os.path as osp
+
+import pytest
+import torch
+from helpers import ROOT, build_segmentor, config_paths, load_config, segmentation_samples
+
+SEGMENTATION = [p for p in config_paths() if p.split(osp.sep)[1] != 'panoptic']
+# Two images: pooling to one cell leaves one value per channel and image for BN.
+BATCH, HEIGHT, WIDTH = 2, 64, 96
+
+
+def class_count(cfg):
+    heads = cfg.model.decode_head
+    return (heads[-1] if isinstance(heads, list) else heads).num_classes
+
+
+@pytest.mark.parametrize('path', SEGMENTATION)
+def test_config_trains_and_predicts(path):
+    cfg = load_config(path)
+    model = build_segmentor(cfg)
+    num_classes = class_count(cfg)
+    model.train()
+    image = torch.rand(BATCH, 3, HEIGHT, WIDTH)
+    samples = segmentation_samples(BATCH, HEIGHT, WIDTH, num_classes)
+    losses = model.loss(image, samples)
+    total = sum(v for k, v in losses.items() if 'loss' in k)
+    assert torch.isfinite(total) and total > 0
+    total.backward()
+    without = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
+    assert not without, f'parameters that the loss does not reach: {without}'
+
+    model.eval()
+    with torch.no_grad():
+        logits = model(image, mode='tensor')
+        result = model.predict(image, segmentation_samples(BATCH, HEIGHT, WIDTH, num_classes))
+    assert logits.shape[:2] == (BATCH, num_classes)
+    assert result[0].pred_sem_seg.data.shape == (1, HEIGHT, WIDTH)
+
+
+def test_base_names_are_unique():
+    # mim finds a config by its base name.
+    names = [osp.basename(p) for p in config_paths()]
+    assert len(names) == len(set(names)), sorted(n for n in names if names.count(n) > 1)
+
+
+@pytest.mark.parametrize('path', config_paths())
+def test_config_is_a_diff(path):
+    with open(osp.join(ROOT, path), encoding='utf-8') as f:
+        text = f.read()
+    code = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
+    assert len(code) <= 35, f'{len(code)} lines: put what is shared into a base'
+    assert '::' not in text, 'bases of another package resolve in one host family only'
