@@ -1,19 +1,71 @@
 """Finds and loads the compiled operator, and knows why it is not there."""
 
+import mmap
+import re
+import sys
 from pathlib import Path
+from typing import Dict, Optional, Tuple
 
 import torch
 
 INSTALL = 'SFNET_MM_WITH_OPS=1 pip install --no-build-isolation .'
+_BUILD_INFO = re.compile(rb'SFNET_MM_BUILD\{([^}]*)\}')
+
+
+def read_build_info(library: Path) -> Dict[str, str]:
+    """What a compiled library says of its build ('torch', 'cuda', 'archs'), without loading it."""
+    with library.open('rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        found = _BUILD_INFO.search(content)
+    if not found:
+        return {}
+    fields = found.group(1).decode().split(';')
+    return dict(field.split('=', 1) for field in fields if '=' in field)
+
+
+def _release(version: str) -> str:
+    return version.split('+')[0]
 
 
 class Extension:
-    """The compiled part of :mod:`sfnet_mm.ops`: what of it can be used, and why the rest cannot."""
+    """The compiled part of :mod:`sfnet_mm.ops`: what of it can be used, and why the rest cannot.
+
+    Args:
+        folder: where the library lies, named ``_ext`` with any suffix of a shared library.
+
+    Attributes:
+        library: the file, or None.
+        info: what it was built for.
+        devices: types of the devices that have kernels; empty if nothing is loaded.
+        problem: one line saying why nothing is loaded; empty if something is.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.devices: tuple = ()
-        self.problem = f'the compiled flow warp is not built: {INSTALL}'
+        found = sorted(p for p in folder.glob('_ext*') if p.suffix in ('.so', '.pyd', '.dylib'))
+        self.library: Optional[Path] = found[0] if found else None
+        self.info: Dict[str, str] = {}
+        self.devices: Tuple[str, ...] = ()
+        self.problem = self._load()
+        if not self.problem:
+            self.devices = ('cpu', 'cuda') if 'cuda' in self.info else ('cpu',)
+
+    def _load(self) -> str:
+        if self.library is None:
+            return f'the compiled flow warp is not built: {INSTALL}'
+        try:
+            self.info = read_build_info(self.library)
+            built_for = self.info.get('torch', 'an unknown torch')
+            # A library for another release may load and then read the wrong fields of a tensor.
+            if _release(built_for) != _release(torch.__version__):
+                return (
+                    f'{self.library.name} was built for torch {built_for} and this is '
+                    f'{torch.__version__}: build it again, {INSTALL}'
+                )
+            torch.ops.load_library(str(self.library))
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().splitlines()
+            first = reason[0] if reason else type(error).__name__
+            return f'{self.library.name} does not load ({first}): build it again, {INSTALL}'
+        return ''
 
     def serves(self, device_type: str) -> bool:
         """Whether there is a kernel for tensors on that type of device."""
@@ -23,7 +75,28 @@ class Extension:
         """One line saying why there is no kernel for the device type; empty if there is one."""
         if self.serves(device_type):
             return ''
-        return f"backend='ext' cannot be used: {self.problem}"
+        problem = self.problem or (
+            f'{self.library.name if self.library else "_ext"} has no kernels for {device_type}'
+            + (f': FORCE_CUDA=1 {INSTALL}' if device_type == 'cuda' else ', use native')
+        )
+        return f"backend='ext' cannot be used: {problem}"
+
+    def describe(self) -> str:
+        """What is compiled and what 'auto' picks, a line each."""
+        lines = [f'torch:     {torch.__version__}, Python {sys.version.split()[0]}']
+        if self.library is None or self.problem:
+            lines.append(f'compiled:  no; {self.problem}')
+        else:
+            lines += [f'compiled:  {self.library}', f"built for: torch {self.info['torch']}"]
+            lines.append('CPU:       AVX2 kernels where the processor has them, else baseline')
+            archs = self.info.get('archs', 'unknown')
+            cuda = self.info.get('cuda')
+            lines.append(f'CUDA:      {cuda}, architectures {archs}' if cuda else 'CUDA:      no')
+        picks = ', '.join(
+            f"{'ext' if self.serves(device) else 'native'} on {device}" for device in ('cpu', 'cuda')
+        )
+        lines.append(f"'auto':    {picks}; native during export and tracing")
+        return '\n'.join(lines)
 
 
 EXT = Extension(Path(__file__).parent)

@@ -2,9 +2,9 @@
 // cpu/ and cuda/. Shapes and conventions: sfnet_mm/ops/flow_warp.py.
 #include "flow_warp.h"
 
-#include <ATen/ATen.h>
-#include <ATen/autocast_mode.h>
 #include <ATen/core/dispatch/Dispatcher.h>
+#include <ATen/ops/empty.h>
+#include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -90,17 +90,17 @@ Tensor dual_autograd(const Tensor& high, const Tensor& low, const Tensor& flow,
 
 // --- autocast: maps keep their dtype, or take the wider one; coordinates are float32 anyway -----
 
-template <c10::DeviceType device>
+template <c10::DispatchKey key>
 Tensor warp_autocast(const Tensor& x, const Tensor& flow) {
-  c10::impl::ExcludeDispatchKeyGuard guard(at::autocast::get_autocast_dispatch_key_from_device_type(device));
+  c10::impl::ExcludeDispatchKeyGuard guard(key);
   return call_warp(x, flow);
 }
 
-template <c10::DeviceType device>
+template <c10::DispatchKey key>
 Tensor dual_autocast(const Tensor& high, const Tensor& low, const Tensor& flow,
                      const OptionalTensor& gate) {
-  c10::impl::ExcludeDispatchKeyGuard guard(at::autocast::get_autocast_dispatch_key_from_device_type(device));
-  const auto type = at::promote_types(high.scalar_type(), low.scalar_type());
+  c10::impl::ExcludeDispatchKeyGuard guard(key);
+  const auto type = c10::promoteTypes(high.scalar_type(), low.scalar_type());
   return call_dual(high.to(type), low.to(type), flow, gate);
 }
 
@@ -161,13 +161,13 @@ TORCH_LIBRARY_IMPL(sfnet_mm, Autograd, m) {
 }
 
 TORCH_LIBRARY_IMPL(sfnet_mm, AutocastCPU, m) {
-  m.impl("flow_warp", &warp_autocast<c10::kCPU>);
-  m.impl("gated_dual_flow_warp", &dual_autocast<c10::kCPU>);
+  m.impl("flow_warp", &warp_autocast<c10::DispatchKey::AutocastCPU>);
+  m.impl("gated_dual_flow_warp", &dual_autocast<c10::DispatchKey::AutocastCPU>);
 }
 
 TORCH_LIBRARY_IMPL(sfnet_mm, AutocastCUDA, m) {
-  m.impl("flow_warp", &warp_autocast<c10::kCUDA>);
-  m.impl("gated_dual_flow_warp", &dual_autocast<c10::kCUDA>);
+  m.impl("flow_warp", &warp_autocast<c10::DispatchKey::AutocastCUDA>);
+  m.impl("gated_dual_flow_warp", &dual_autocast<c10::DispatchKey::AutocastCUDA>);
 }
 
 TORCH_LIBRARY_IMPL(sfnet_mm, Meta, m) {
