@@ -46,8 +46,8 @@ def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
 def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndarray:
     """Colour-code a flow: white is no motion, red points right, the full hue is ``max_length``.
 
-    ``mmcv.flow2rgb`` scales every picture by its own maximum; here the scale is an argument, so that
-    the flows of several modules can be compared.
+    ``mmcv.flow2rgb`` scales every picture by its own maximum; here the scale is an argument, so
+    that the flows of several modules can be compared.
 
     Args:
         flow: (H, W, 2), x to the right, then y downwards, in any unit.

@@ -6,7 +6,7 @@ colour code (Figures 3 and 6), features before and after the warp (Figure 7), er
 
 import os
 import os.path as osp
-from functools import lru_cache
+from functools import cache
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -24,7 +24,7 @@ _INK, _GREY, _PAPER = (32, 32, 36), (120, 120, 128), (255, 255, 255)
 _MARGIN, _GAP, _CAPTION, _KEY = 20, 12, 26, 60
 
 
-@lru_cache(maxsize=None)
+@cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     # matplotlib, which the hosts need anyway, brings this font along.
     from matplotlib import font_manager

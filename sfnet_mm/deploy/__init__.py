@@ -1,0 +1,1 @@
+"""Export, inference form and runtimes."""

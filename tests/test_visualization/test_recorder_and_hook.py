@@ -1,0 +1,176 @@
+import runpy
+import sys
+
+import cv2
+import mmcv
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from torch import nn
+
+from sfnet_mm.engine import FlowVisualizationHook
+from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
+from sfnet_mm.visualization import AlignmentRecorder
+from helpers import ROOT
+
+SIZE = (64, 128)
+
+
+@pytest.mark.parametrize('module', [FlowAlignmentModule(8), GatedDualFlowAlignmentModule(8)])
+def test_recorder_catches_flow_and_gate_and_changes_nothing(module):
+    net = nn.ModuleDict({'align': module}).eval()
+    low, high = torch.randn(2, 8, 12, 16), torch.randn(2, 8, 3, 4)
+    with torch.no_grad():
+        before = module(low, high)
+        with AlignmentRecorder(net) as recorder:
+            during = module(low, high)
+            module(low, high)
+        module(low, high)
+    torch.testing.assert_close(during, before, rtol=0, atol=0)
+    assert [r.name for r in recorder.records] == ['align', 'align']
+    assert len(recorder.first_pass()) == 1
+    assert not any(m._forward_hooks for m in net.modules())
+    record = recorder.records[0]
+    if record.kind == 'FAM':
+        rebuilt = record.warped_coarse()
+    else:
+        assert record.gate.min() > 0 and record.gate.max() < 1
+        rebuilt = record.warped_coarse() * record.gate + record.warped_fine() * (1 - record.gate)
+    torch.testing.assert_close(rebuilt, before.mean(1, keepdim=True), rtol=1e-4, atol=1e-5)
+
+
+def test_gd_fam_without_gate_has_no_gate_to_show():
+    module = GatedDualFlowAlignmentModule(4, gate=None)
+    with AlignmentRecorder(module) as recorder, torch.no_grad():
+        module(torch.randn(1, 4, 8, 8), torch.randn(1, 4, 2, 2))
+    assert recorder.records[0].gate is None
+
+
+@pytest.fixture
+def data(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        mmcv.imwrite(rng.integers(0, 255, (*SIZE, 3), np.uint8), f'{tmp_path}/img/street_{i}.png')
+        mmcv.imwrite(rng.integers(0, 2, SIZE, np.uint8), f'{tmp_path}/ann/street_{i}.png')
+    return tmp_path
+
+
+def runner(data, align, batch_size=2, **hook):
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(data),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        img_suffix='.png',
+        seg_map_suffix='.png',
+        metainfo=dict(classes=('road', 'car'), palette=[(128, 64, 128), (0, 0, 142)]),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='LoadAnnotations'),
+            dict(type='PackSegInputs'),
+        ],
+    )
+    loader = dict(
+        batch_size=batch_size,
+        num_workers=0,
+        sampler=dict(type='DefaultSampler', shuffle=False),
+        dataset=dataset,
+    )
+    cfg = dict(
+        default_scope='mmseg',
+        work_dir=str(data / 'work'),
+        experiment_name=str(data),
+        visualizer=dict(type='SegLocalVisualizer', name=f'visualizer of {data}'),
+        model=dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='SegDataPreProcessor', mean=[0] * 3, std=[255] * 3),
+            backbone=dict(type='STDCPyramid'),
+            decode_head=dict(
+                type='SFNetLiteHead',
+                in_channels=[64, 512, 1024],
+                channels=8,
+                num_classes=2,
+                align=align,
+                loss_decode=dict(type='CrossEntropyLoss'),
+            ),
+            test_cfg=dict(mode='whole'),
+        ),
+        test_dataloader=loader,
+        test_cfg=dict(type='TestLoop'),
+        test_evaluator=dict(type='IoUMetric'),
+        custom_hooks=[dict(type='FlowVisualizationHook', tile_width=96, **hook)],
+        log_level='WARNING',
+    )
+    return Runner.from_cfg(Config(cfg))
+
+
+def test_hook_writes_a_sheet_for_each_of_the_first_images(data):
+    run = runner(data, dict(type='GatedDualFlowAlignmentModule'), num_images=3)
+    run.test()
+    written = sorted(p.relative_to(data).as_posix() for p in data.glob('work/flow/*'))
+    assert written == [f'work/flow/00{i}_street_{i}.png' for i in range(3)]
+    # first row of four tiles, then two rows of GD-FAM
+    assert cv2.imread(str(data / written[2])).shape[1] > 4 * 96
+    assert not any(m._forward_hooks for m in run.model.modules())
+
+
+def test_hook_keeps_to_its_number_and_folder(data):
+    out_dir = data / 'pictures'
+    align = dict(type='GatedDualFlowAlignmentModule')
+    runner(data, align, num_images=1, out_dir=str(out_dir)).test()
+    assert [p.name for p in out_dir.iterdir()] == ['000_street_0.png']
+
+
+def test_hook_can_be_switched_off(data):
+    runner(data, dict(type='GatedDualFlowAlignmentModule'), draw=False).test()
+    assert not (data / 'work' / 'flow').exists()
+
+
+def test_model_without_flow_still_gets_its_first_row(data):
+    runner(data, None, num_images=1).test()
+    sheet = cv2.imread(str(data / 'work/flow/000_street_0.png'))
+    assert sheet.shape[0] < 200
+
+
+def test_hook_is_found_by_name_and_checks_its_arguments():
+    assert HOOKS.get('FlowVisualizationHook') is FlowVisualizationHook
+    with pytest.raises(ValueError, match='num_images=0'):
+        FlowVisualizationHook(num_images=0)
+
+
+def draw_flow(monkeypatch, *args):
+    monkeypatch.setattr(sys, 'argv', ['draw_flow.py', *map(str, args)])
+    runpy.run_path(f'{ROOT}/tools/analysis_tools/draw_flow.py', run_name='__main__')
+
+
+CONFIG = f'{ROOT}/configs/sfnet_lite_stdc1_cityscapes.py'
+
+
+def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch):
+    draw_flow(monkeypatch, CONFIG, 'none', data / 'img', '--out-dir', data / 'out')
+    names = sorted(p.name for p in (data / 'out').iterdir())
+    assert names == ['street_0.png', 'street_1.png', 'street_2.png']
+
+
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['none', 'missing.png'], 'image missing.png does not exist'),
+        (['none', 'EMPTY'], 'holds no image'),
+        (['none', 'BROKEN'], 'cannot be decoded'),
+        (['missing.pth', 'img/street_0.png'], 'checkpoint missing.pth does not exist'),
+        (['OTHER', 'img/street_0.png'], 'does not belong to'),
+        (['none', 'img/street_0.png', '--labels', 'a', 'b'], '2 labels were given for 1'),
+    ],
+)
+def test_draw_flow_names_what_is_wrong_in_one_line(data, monkeypatch, args, message):
+    (data / 'empty').mkdir()
+    (data / 'broken.png').write_bytes(b'not a picture')
+    torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, data / 'other.pth')
+    named = {'EMPTY': 'empty', 'BROKEN': 'broken.png', 'OTHER': str(data / 'other.pth')}
+    monkeypatch.chdir(data)
+    with pytest.raises(SystemExit, match=message) as caught:
+        draw_flow(monkeypatch, CONFIG, *[named.get(a, a) for a in args])
+    assert '\n' not in str(caught.value)
