@@ -40,9 +40,9 @@ $(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
 
 $(VENV)/.package: $(VENV)/.hosts $(SOURCES)
 	@echo '== 4/4 sfnet_mm'
-	@rm -rf build
+	@rm -rf build sfnet_mm.egg-info
 	@$(PIP) --no-build-isolation --no-deps --force-reinstall .
-	@rm -rf build
+	@rm -rf build sfnet_mm.egg-info
 	@touch $@
 
 # The compiled mmcv in place of mmcv-lite: about 7 minutes on 2 cores where no wheel is found.
@@ -57,7 +57,7 @@ install-full: install
 install-ops: install
 	SFNET_MM_WITH_OPS=1 $(BIN)/pip install --verbose --no-build-isolation --no-deps \
 		--force-reinstall .
-	@rm -rf build
+	@rm -rf build sfnet_mm.egg-info
 	@cd / && $(abspath $(BIN))/python -m sfnet_mm.ops
 
 install-panoptic: install

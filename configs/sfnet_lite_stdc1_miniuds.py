@@ -21,3 +21,4 @@ param_scheduler = [
 train_cfg = dict(max_iters=iters, val_interval=iters // 10)
 default_hooks = dict(
     logger=dict(interval=10), checkpoint=dict(interval=iters // 3, max_keep_ckpts=2))
+custom_hooks = [dict(type='FlowVisualizationHook', draw=False, interval=12)]  # one a source

@@ -18,7 +18,7 @@ CONFIG = osp.join('configs', 'sfnet_lite_stdc1_miniuds.py')
 
 def mim(*args):
     """Run a mim command of this environment, its output passed through."""
-    command = [sys.executable, '-m', 'mim', *args]
+    command = [osp.join(osp.dirname(sys.executable), 'mim'), *args]
     print('\n$ mim ' + ' '.join(args), flush=True)
     subprocess.run(command, check=True, env=dict(os.environ, PYTHONWARNINGS='ignore'))
 
@@ -52,10 +52,11 @@ def main():
     print(f'val mIoU after {last} iterations: {final["mIoU"]:.2f}')
     for name in sorted(k for k in final if k.startswith('mIoU/')):
         print(f'  {name}: {final[name]:.2f}')
-    print('pictures (input, label, prediction, flows and gate of GD-FAM):')
-    for path in sorted(glob.glob(osp.join(args.work_dir, 'pictures', '**', '*.png'),
-                                 recursive=True)):
+    print('sheets (input, label, prediction, flows and gate of GD-FAM):')
+    pictures = osp.join(args.work_dir, 'pictures')
+    for path in sorted(glob.glob(osp.join(pictures, 'flow', '*.png'))):
         print(f'  {path}')
+    print(f'label and prediction over every image: {osp.join(pictures, "vis_data", "vis_image")}')
     print(f'demo took {time.time() - begin:.0f} s')
 
 

@@ -35,13 +35,14 @@ class FlowVisualizationHook(Hook):
 
     Args:
         out_dir: Where to write; None is ``flow`` in the work directory.
-        num_images: How many images of each validation or test, from the first one on.
+        num_images: How many images of each validation or test.
+        interval: Every how many batches an image is drawn, from the first one on.
         tile_width: Width of each picture on the sheet, in pixels.
         draw: False leaves the hook without effect.
         backend_args: How to read the images, see ``mmengine.fileio.get``.
 
     Raises:
-        ValueError: ``num_images`` or ``tile_width`` is too small.
+        ValueError: ``num_images``, ``interval`` or ``tile_width`` is too small.
     """
 
     priority = 'LOW'
@@ -50,6 +51,7 @@ class FlowVisualizationHook(Hook):
         self,
         out_dir: Optional[str] = None,
         num_images: int = 4,
+        interval: int = 1,
         tile_width: int = 420,
         draw: bool = True,
         backend_args: Optional[Dict] = None,
@@ -61,7 +63,10 @@ class FlowVisualizationHook(Hook):
         if tile_width < 64:
             raise ValueError(f'FlowVisualizationHook: tile_width={tile_width} is below 64 pixels')
         self.out_dir = out_dir
+        if interval < 1:
+            raise ValueError(f'FlowVisualizationHook: interval={interval} is below 1')
         self.num_images = num_images
+        self.interval = interval
         self.tile_width = tile_width
         self.draw = draw
         self.backend_args = backend_args
@@ -77,7 +82,7 @@ class FlowVisualizationHook(Hook):
         self, runner: Runner, batch_idx: int, data_batch: Any = None, mode: str = 'train'
     ) -> None:
         wanted = self.draw and self._count < self.num_images and is_main_process()
-        if mode == 'train' or not wanted:
+        if mode == 'train' or not wanted or batch_idx % self.interval:
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         self._recorder = AlignmentRecorder(model)
