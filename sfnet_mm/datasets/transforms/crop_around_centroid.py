@@ -1,0 +1,89 @@
+"""The crop of class-uniform sampling.
+
+Improving Semantic Segmentation via Video Propagation and Label Relaxation,
+https://arxiv.org/abs/1812.01593, section 3.3 (authors' ``RandomCrop`` with ``centroid``).
+"""
+
+from typing import Dict, Tuple
+
+import numpy as np
+from mmcv.transforms.utils import cache_randomness
+from mmseg.datasets.transforms import RandomCrop
+from mmseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CropAroundCentroid(RandomCrop):
+    """Crops around ``centroid`` where the data info has one, and like ``RandomCrop`` elsewhere.
+
+    The window lies inside the image and holds the centroid. A side of the image that is shorter
+    than the window is kept whole (the data preprocessor pads the batch).
+
+    Required Keys:
+
+    - img, gt_seg_map, ori_shape
+    - centroid (optional): (x, y) in pixels of the image as loaded; resizing is accounted for
+
+    Modified Keys: img, img_shape, gt_seg_map
+
+    Args:
+        crop_size: Side, or height and width, of the window in pixels.
+        jitter: How far the window may be off the centroid, as a share of what keeps the centroid
+            inside: 1, as in the release, puts the centroid anywhere in the window, 0 puts it in the
+            middle.
+        cat_max_ratio: As in mmseg's ``RandomCrop``, for crops without a centroid.
+        ignore_index: As in mmseg's ``RandomCrop``.
+
+    Raises:
+        ValueError: ``jitter`` outside 0..1; in ``transform``, a centroid outside of the image, or
+            an image that was flipped before.
+    """
+
+    def __init__(
+        self,
+        crop_size: 'int | Tuple[int, int]',
+        jitter: float = 1.0,
+        cat_max_ratio: float = 1.0,
+        ignore_index: int = 255,
+    ) -> None:
+        if isinstance(crop_size, list):
+            crop_size = tuple(crop_size)
+        super().__init__(crop_size, cat_max_ratio, ignore_index)
+        if not 0 <= jitter <= 1:
+            raise ValueError(f'CropAroundCentroid: jitter={jitter} is not in 0..1')
+        self.jitter = jitter
+
+    @cache_randomness
+    def crop_bbox(self, results: Dict) -> Tuple[int, int, int, int]:
+        """The window: first and last-but-one row, then columns."""
+        if results.get('centroid') is None:
+            return super().crop_bbox(results)
+        if results.get('flip'):
+            raise ValueError(
+                'CropAroundCentroid: the image is flipped already: put RandomFlip after the crop'
+            )
+        size, loaded = results['img'].shape[:2], results['ori_shape'][:2]
+        centroid = results['centroid'][::-1]
+        if not all(0 <= c < s for c, s in zip(centroid, loaded)):
+            raise ValueError(
+                f'CropAroundCentroid: centroid {results["centroid"]} is outside of '
+                f'the image of {loaded[1]}x{loaded[0]} pixels: do image and mask of '
+                f'{results.get("img_path")} differ in size?'
+            )
+        top, left = (
+            self._start(int((c + 0.5) * s / old), s, crop)
+            for c, s, old, crop in zip(centroid, size, loaded, self.crop_size)
+        )
+        return top, top + self.crop_size[0], left, left + self.crop_size[1]
+
+    def _start(self, centre: int, size: int, crop: int) -> int:
+        """First pixel along one side of a window of ``crop`` that holds pixel ``centre``."""
+        reach = int(self.jitter * (crop - 1) / 2)
+        start = centre - crop // 2 + np.random.randint(-reach, reach + 1)
+        return int(np.clip(start, 0, max(size - crop, 0)))
+
+    def __repr__(self) -> str:
+        return (
+            f'{type(self).__name__}(crop_size={self.crop_size}, jitter={self.jitter}, '
+            f'cat_max_ratio={self.cat_max_ratio})'
+        )

@@ -1,0 +1,152 @@
+"""Colour and blur augmentation of SFNet's training recipe.
+
+SFNet paper, section 4.1, as the release does it (authors' ``ColorJitter`` at 0.25 and
+``RandomGaussianBlur``).
+"""
+
+from typing import Callable, Dict, List, Tuple
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmcv.transforms.utils import cache_randomness
+from mmseg.registry import TRANSFORMS
+
+# ITU-R BT.601 luma, for BGR.
+LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
+
+
+@TRANSFORMS.register_module()
+class RandomColorJitter(BaseTransform):
+    """Changes brightness, contrast, saturation and hue, in random order.
+
+    The operations are those of torchvision's ``ColorJitter`` on 8-bit images; each rounds its
+    result. (mmseg's ``PhotoMetricDistortion`` has other ranges and skips each at random.)
+
+    Required Keys: img, (H, W, 3) uint8 BGR
+
+    Modified Keys: img
+
+    Args:
+        brightness: Factors are drawn from 1 - brightness to 1 + brightness.
+        contrast: Likewise.
+        saturation: Likewise.
+        hue: Shifts are drawn from -hue to hue, in turns of the colour circle; 0.5 at most.
+
+    Raises:
+        ValueError: A range outside of 0..1 (hue: 0..0.5).
+    """
+
+    def __init__(
+        self,
+        brightness: float = 0.25,
+        contrast: float = 0.25,
+        saturation: float = 0.25,
+        hue: float = 0.25,
+    ) -> None:
+        limits = dict(brightness=1, contrast=1, saturation=1, hue=0.5)
+        self.ranges = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
+        for name, value in self.ranges.items():
+            if not 0 <= value <= limits[name]:
+                raise ValueError(f'RandomColorJitter: {name}={value} is not in 0..{limits[name]}')
+
+    @cache_randomness
+    def draw(self) -> List[Tuple[str, float]]:
+        """Names of the operations in the order in which they run, with their factors."""
+        names = np.random.permutation(list(self.ranges))
+        drawn = []
+        for name in map(str, names):
+            offset = np.random.uniform(-self.ranges[name], self.ranges[name])
+            drawn.append((name, offset if name == 'hue' else 1 + offset))
+        return drawn
+
+    def transform(self, results: Dict) -> Dict:
+        """Change the image."""
+        for name, factor in self.draw():
+            results['img'] = OPERATIONS[name](results['img'], factor)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({", ".join(f"{k}={v}" for k, v in self.ranges.items())})'
+
+
+def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with black: (H, W, 3) uint8."""
+    return cv2.LUT(img, _line(factor, 0))
+
+
+def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
+    """Blend with the mean luma of the image."""
+    mean = int(float(img.reshape(-1, 3).mean(0) @ LUMA) + 0.5)
+    return cv2.LUT(img, _line(factor, (1 - factor) * mean))
+
+
+def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
+    """Blend each pixel with its luma."""
+    luma = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
+    return cv2.addWeighted(img, factor, luma, 1 - factor, 0)
+
+
+def adjust_hue(img: np.ndarray, turns: float) -> np.ndarray:
+    """Turn the colour circle; OpenCV's full-range hue has 256 steps."""
+    hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
+    shifted = (np.arange(256) + round(turns * 256)) % 256
+    hsv[..., 0] = cv2.LUT(hsv[..., 0], shifted.astype(np.uint8))
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
+
+
+OPERATIONS: Dict[str, Callable] = dict(
+    brightness=adjust_brightness,
+    contrast=adjust_contrast,
+    saturation=adjust_saturation,
+    hue=adjust_hue,
+)
+
+
+def _line(slope: float, offset: float) -> np.ndarray:
+    values = np.arange(256, dtype=np.float32) * slope + offset
+    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
+
+
+@TRANSFORMS.register_module()
+class RandomGaussianBlur(BaseTransform):
+    """Blurs by a Gaussian of random width.
+
+    Required Keys: img
+
+    Modified Keys: img
+
+    Args:
+        sigma: Least and greatest standard deviation in pixels; the release's are the default.
+        prob: Probability; the release always blurs.
+
+    Raises:
+        ValueError: A range that is empty or not positive, or a probability outside of 0..1.
+    """
+
+    def __init__(self, sigma: Tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
+        if not 0 < sigma[0] <= sigma[1]:
+            raise ValueError(f'RandomGaussianBlur: sigma={sigma} is no range of positive numbers')
+        if not 0 <= prob <= 1:
+            raise ValueError(f'RandomGaussianBlur: prob={prob} is not in 0..1')
+        self.sigma = tuple(sigma)
+        self.prob = prob
+
+    @cache_randomness
+    def draw(self) -> float:
+        """The standard deviation, or 0 for no blur."""
+        return np.random.uniform(*self.sigma) if np.random.random() < self.prob else 0.0
+
+    def transform(self, results: Dict) -> Dict:
+        """Blur the image."""
+        sigma = self.draw()
+        if sigma:
+            # Four standard deviations to each side, and the border pixel repeated beyond it.
+            size = 2 * int(4 * sigma + 0.5) + 1
+            results['img'] = cv2.GaussianBlur(
+                results['img'], (size, size), sigma, borderType=cv2.BORDER_REPLICATE
+            )
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(sigma={self.sigma}, prob={self.prob})'

@@ -1,0 +1,257 @@
+"""Where each class is: the centroids of its pixels, tile by tile.
+
+The index behind class-uniform sampling (Improving Semantic Segmentation via Video Propagation and
+Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3), with which SFNet trains (authors'
+``uniform.build_centroids``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import os.path as osp
+import shutil
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+from mmengine.logging import print_log
+
+from ..parallel import parallel_map
+from .build_lock import BuildLock
+
+# Masks per unit of work: what is lost when a build is interrupted.
+CHUNK = 32
+FORMAT = 1
+
+
+def tile_edges(size: int, tile: int) -> np.ndarray:
+    """Edges of the tiles along one side: as few equal ones as fit into ``tile`` pixels.
+
+    A side that ``tile`` divides gets the tiles of the release. Any other is covered whole, where
+    the release drops what is left over (and so finds no tile at all in images of 720 rows).
+
+    Returns:
+        Array (tiles + 1,), from 0 to ``size``.
+    """
+    count = -(-size // tile)
+    return np.arange(count + 1) * size // count
+
+
+def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray:
+    """Centroid of every class in every tile that holds it.
+
+    Args:
+        mask: Train ids (H, W), uint8; ids from ``num_classes`` on are ignored.
+        tile: Side of the tiles in pixels.
+        num_classes: Number of classes.
+
+    Returns:
+        Array (M, 3), int32: class, x and y of the pixel in which the mean of the coordinates lies;
+        tiles in reading order, classes ascending. The pixel need not be of the class.
+    """
+    # Runs of one class along a row, cut at the tiles: some ten thousand for two million pixels.
+    height, width = mask.shape
+    xs, ys = tile_edges(width, tile), tile_edges(height, tile)
+    begins = np.empty((height, width), dtype=bool)
+    np.not_equal(mask[:, 1:], mask[:, :-1], out=begins[:, 1:])
+    begins[:, xs[:-1]] = True
+    begin = np.flatnonzero(begins)
+    length = np.diff(begin, append=mask.size)
+    category = mask.reshape(-1)[begin]
+    labelled = category < num_classes
+    begin, length, category = begin[labelled], length[labelled], category[labelled]
+    y, x = np.divmod(begin, width)
+
+    # Sums over the runs of each class in each tile; whole numbers, exact in float64.
+    column, row = (np.searchsorted(e, v, side='right') - 1 for e, v in ((xs, x), (ys, y)))
+    group = (row * (len(xs) - 1) + column) * num_classes + category
+    pixels = np.bincount(group, length)
+    here = np.flatnonzero(pixels)
+    x_mean = np.bincount(group, length * (2 * x + length - 1) // 2)[here] // pixels[here]
+    y_mean = np.bincount(group, length * y)[here] // pixels[here]
+    return np.stack([here % num_classes, x_mean, y_mean], axis=1).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class CentroidIndex:
+    """Centroids of a list of masks.
+
+    Args:
+        mask: (M,) position of the mask in the list.
+        category: (M,) class.
+        x: (M,) column in pixels of the mask.
+        y: (M,) row in pixels of the mask.
+    """
+
+    mask: np.ndarray
+    category: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.mask)
+
+    @classmethod
+    def of(
+        cls,
+        infos: Sequence[Mapping[str, Any]],
+        load: Callable[[Mapping[str, Any]], np.ndarray],
+        tile: int,
+        num_classes: int,
+        *,
+        label_space: str = '',
+        folder: str | None = None,
+        workers: int | None = None,
+    ) -> CentroidIndex:
+        """The index of some masks: read if it was built before, else built in all processes.
+
+        It is kept in ``.centroids/`` beside the masks, under a key of everything it depends on: the
+        paths, sizes and times of the masks, the tile and the label space. Of several processes one
+        builds and the others wait; an interrupted build goes on where it was.
+
+        Args:
+            infos: ``dict(seg_map_path=..., ...)`` of each mask.
+            load: Returns the train ids (H, W), uint8, of one of ``infos``; must be picklable.
+            tile: Side of the tiles in pixels.
+            num_classes: Number of classes.
+            label_space: Text that changes whenever ``load`` returns other ids for the same file.
+            folder: Where the index is kept instead.
+            workers: Processes; None takes all CPUs.
+
+        Raises:
+            ValueError: No masks, or a ``tile`` or ``num_classes`` that makes no sense.
+            FileNotFoundError: A mask does not exist.
+        """
+        if not infos:
+            raise ValueError('centroid index: the data set holds no images')
+        if tile < 1 or not 0 < num_classes < 255:
+            raise ValueError(
+                f'centroid index: tile={tile} must be positive and '
+                f'num_classes={num_classes} in 1..254'
+            )
+        key = index_key([info['seg_map_path'] for info in infos], tile, num_classes, label_space)
+        path = _index_folder(infos, folder) / f'{key}.npz'
+        lock = BuildLock(path.with_suffix('.lock'))
+        while True:
+            index = cls.read(path, key)
+            if index is not None:
+                return index
+            path.unlink(missing_ok=True)
+            if lock.acquire(path.exists):
+                break
+        try:
+            print_log(f'Centroids of {len(infos)} masks are indexed into {path}', 'current')
+            index = _build(
+                infos, load, tile, num_classes, path.with_suffix('.parts'), lock, workers
+            )
+            index.write(path, key)
+            shutil.rmtree(path.with_suffix('.parts'), ignore_errors=True)
+            return index
+        finally:
+            lock.release()
+
+    @classmethod
+    def read(cls, path: os.PathLike, key: str) -> CentroidIndex | None:
+        """The index in a file, or None if there is none, it is broken or made from other data."""
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                if str(stored['key']) != key:
+                    print_log(f'{path} was made from other data and is built anew', 'current')
+                    return None
+                return cls(**{k: stored[k] for k in ('mask', 'category', 'x', 'y')})
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            print_log(f'{path} is no centroid index and is built anew', 'current')
+            return None
+
+    def write(self, path: os.PathLike, key: str) -> None:
+        """Write the index in one step."""
+        buffer = io.BytesIO()
+        np.savez(buffer, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
+        _write(Path(path), buffer.getvalue())
+
+
+def index_key(paths: Sequence[str], tile: int, num_classes: int, label_space: str) -> str:
+    """Digest of all that an index depends on.
+
+    Raises:
+        FileNotFoundError: A mask does not exist.
+    """
+    digest = hashlib.sha256(json.dumps([FORMAT, tile, num_classes, label_space]).encode())
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f'mask {path} does not exist: check data_root and data_prefix of the data set'
+            ) from None
+        digest.update(f'{osp.abspath(path)}\0{status.st_size}\0{status.st_mtime_ns}\n'.encode())
+    return digest.hexdigest()[:20]
+
+
+def _index_folder(infos: Sequence[Mapping[str, Any]], folder: str | None) -> Path:
+    """The folder of the index: the one asked for, else beside the masks, else the user's cache."""
+    if folder is None:
+        masks = {osp.dirname(osp.abspath(info['seg_map_path'])) for info in infos}
+        folder = osp.join(osp.commonpath(masks), '.centroids')
+        if not os.access(osp.dirname(folder), os.W_OK):
+            cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
+            folder = osp.join(cache, 'sfnet_mm', 'centroids')
+    os.makedirs(folder, exist_ok=True)
+    return Path(folder)
+
+
+def _build(
+    infos: Sequence[Mapping[str, Any]],
+    load: Callable,
+    tile: int,
+    num_classes: int,
+    parts: Path,
+    lock: BuildLock,
+    workers: int | None,
+) -> CentroidIndex:
+    """Index all masks by chunks, whose results wait in ``parts``, so that memory stays flat."""
+    parts.mkdir(exist_ok=True)
+    starts = range(0, len(infos), CHUNK)
+    missing = [
+        (start, infos[start : start + CHUNK])
+        for start in starts
+        if not (parts / f'{start}.npy').exists()
+    ]
+    work = partial(
+        _index_chunk, load=load, tile=tile, num_classes=num_classes, parts=parts, lock=lock
+    )
+    parallel_map(work, missing, workers)
+    rows = np.concatenate([np.load(parts / f'{s}.npy', allow_pickle=False) for s in starts])
+    mask, category, x, y = np.ascontiguousarray(rows.T)
+    return CentroidIndex(mask, category.astype(np.uint8), x, y)
+
+
+def _index_chunk(
+    chunk: tuple, load: Callable, tile: int, num_classes: int, parts: Path, lock: BuildLock
+) -> None:
+    start, infos = chunk
+    rows = []
+    for i, info in enumerate(infos):
+        centroids = class_centroids(load(info), tile, num_classes)
+        mask = np.full((len(centroids), 1), start + i, dtype=np.int32)
+        rows.append(np.hstack([mask, centroids]))
+        lock.beat()
+    buffer = io.BytesIO()
+    np.save(buffer, np.concatenate(rows))
+    _write(parts / f'{start}.npy', buffer.getvalue())
+
+
+def _write(path: Path, content: bytes) -> None:
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix='.', delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)

@@ -1,0 +1,278 @@
+"""Class-uniform sampling.
+
+Improving Semantic Segmentation via Video Propagation and Label Relaxation,
+https://arxiv.org/abs/1812.01593, section 3.3, as SFNet trains with it (SFNet paper, section 4.1;
+authors' ``uniform.build_epoch``).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from typing import Any, Iterator, Mapping, Sequence
+
+import numpy as np
+from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.dist import sync_random_seed
+from mmengine.logging import print_log
+from mmseg.registry import DATASETS
+
+from ..transforms.crop_around_centroid import CropAroundCentroid
+from .centroid_index import CentroidIndex
+
+
+@DATASETS.register_module()
+class ClassUniformDataset:
+    """Fills a share of each epoch with crops around the classes, equally many around each.
+
+    An epoch is as long as the data set. ``fraction`` of it are crops around class centroids, the
+    same number for every class that occurs; the rest are plain images, none of them twice. Item
+    ``(epoch, i)`` is a function of the seed alone: take :class:`ClassUniformSampler`, which makes
+    such indices. A plain index ``i`` (any other sampler, ``browse_dataset.py``) has the same class,
+    but its centroid is drawn anew by the worker at each access.
+
+    The pipeline of the data set must hold a :class:`CropAroundCentroid`, before any flip.
+
+    Args:
+        dataset: A ``BaseSegDataset``, a ``ConcatDataset`` or ``RepeatDataset`` of some, or the
+            config of one.
+        fraction: Share of crops around centroids, 0 to 1.
+        tile: Side in pixels of the tiles in which centroids are taken.
+        num_classes: Number of classes; higher labels are ignored.
+        coarse: Data set (Cityscapes coarse) that adds centroids of ``coarse_classes``, and nothing
+            else (the release's "coarse boost").
+        coarse_classes: Rare classes, by default the release's: truck, bus, train, wall, rider,
+            motorcycle and fence.
+        seed: Seed of the draws; None takes one that all ranks share.
+        index_dir: Where the centroid index is kept; None: beside the masks.
+        workers: Processes that build the index; None takes all CPUs.
+        lazy_init: Do not read the data set before it is used.
+
+    Raises:
+        ValueError: ``fraction`` outside 0..1, a pipeline without the two transforms that are
+            needed, no centroid at all, or fewer images than classes.
+        TypeError: A data set that is none of those above.
+    """
+
+    def __init__(
+        self,
+        dataset: Mapping | BaseDataset,
+        fraction: float = 0.5,
+        tile: int = 1024,
+        num_classes: int = 19,
+        coarse: Mapping | BaseDataset | None = None,
+        coarse_classes: Sequence[int] = (14, 15, 16, 3, 12, 17, 4),
+        seed: int | None = None,
+        index_dir: str | None = None,
+        workers: int | None = None,
+        lazy_init: bool = False,
+    ) -> None:
+        if not 0 <= fraction <= 1:
+            raise ValueError(f'ClassUniformDataset: fraction={fraction} is not in 0..1')
+        self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        self.coarse = DATASETS.build(coarse) if isinstance(coarse, Mapping) else coarse
+        self.fraction = fraction
+        self.tile = tile
+        self.num_classes = num_classes
+        self.coarse_classes = tuple(coarse_classes)
+        self.seed = sync_random_seed() if seed is None else seed
+        self.index_dir = index_dir
+        self.workers = workers
+        self._fully_initialized = False
+        self._planned: tuple | None = None
+        if not lazy_init:
+            self.full_init()
+
+    @property
+    def metainfo(self) -> dict:
+        """Metainfo of the data set."""
+        return copy.deepcopy(self.dataset.metainfo)
+
+    def full_init(self) -> None:
+        """Read the data set and its centroid index."""
+        if self._fully_initialized:
+            return
+        self.dataset.full_init()
+        leaves = list(_leaves(self.dataset))
+        self.leaves = [leaf for leaf, _ in leaves]
+        boost = []
+        if self.coarse is not None:
+            self.coarse.full_init()
+            boost = [leaf for leaf, _ in _leaves(self.coarse)]
+        # Plain images: position of the leaf and position in it.
+        self.items = np.concatenate(
+            [
+                np.tile(_positions(i, len(leaf)), (times, 1))
+                for i, (leaf, times) in enumerate(leaves)
+            ]
+        )
+        # Crops: the same two positions, then class, x and y.
+        crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]
+        for i, leaf in enumerate(boost, len(self.leaves)):
+            rows = self._centroids(i, leaf)
+            crops.append(rows[np.isin(rows[:, 2], self.coarse_classes)])
+        self.leaves += boost
+        crops = np.concatenate(crops)
+        self.crops = crops[np.argsort(crops[:, 2], kind='stable')]
+        self._count_crops()
+        self._fully_initialized = True
+
+    def _centroids(self, position: int, leaf: BaseDataset) -> np.ndarray:
+        """Rows (leaf, image, class, x, y) of a data set; none if nothing is drawn from it."""
+        if self.fraction == 0:
+            return np.empty((0, 5), dtype=np.int64)
+        loader = _find(leaf, LoadAnnotations, 'mask-loading transform')
+        _find(leaf, CropAroundCentroid, 'CropAroundCentroid')
+        infos = [leaf.get_data_info(i) for i in range(len(leaf))]
+        index = CentroidIndex.of(
+            infos,
+            _MaskLoader(loader),
+            self.tile,
+            self.num_classes,
+            label_space=repr([repr(loader), *sorted({_label_space(info) for info in infos})]),
+            folder=self.index_dir,
+            workers=self.workers,
+        )
+        leaf_column = np.full(len(index), position)
+        return np.stack([leaf_column, index.mask, index.category, index.x, index.y], axis=1)
+
+    def _count_crops(self) -> None:
+        """Set ``present`` (classes that occur), their ``bounds`` in ``crops`` and ``per_class``."""
+        self.present, first = np.unique(self.crops[:, 2], return_index=True)
+        self.bounds = np.append(first, len(self.crops))
+        self.per_class = 0
+        if self.fraction == 0:
+            return
+        if not len(self.present):
+            raise ValueError(
+                'ClassUniformDataset: no mask holds any of the classes '
+                f'0..{self.num_classes - 1}: are the labels mapped to train ids?'
+            )
+        absent = sorted(set(range(self.num_classes)) - set(self.present.tolist()))
+        if absent:
+            names = self.metainfo.get('classes') or ()
+            named = [names[i] if i < len(names) else str(i) for i in absent]
+            print_log(
+                f'ClassUniformDataset: {", ".join(named)} never occur; the crops are shared '
+                'among the other classes',
+                'current',
+                logging.WARNING,
+            )
+        if len(self.items) < len(self.present):
+            raise ValueError(
+                f'ClassUniformDataset: an epoch of {len(self.items)} images has no '
+                f'room for a crop of each of {len(self.present)} classes: wrap the '
+                'data set in RepeatDataset'
+            )
+        self.per_class = max(1, int(self.fraction * len(self.items)) // len(self.present))
+
+    def __len__(self) -> int:
+        self.full_init()
+        return len(self.items)
+
+    @property
+    def num_crops(self) -> int:
+        """Crops around centroids in an epoch; they are items 0 .. num_crops - 1."""
+        self.full_init()
+        return self.per_class * len(self.present)
+
+    def plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """What an epoch holds.
+
+        Returns:
+            Rows of ``crops`` (num_crops,), class after class, and of ``items`` (the rest).
+        """
+        self.full_init()
+        rng = np.random.default_rng([self.seed, epoch])
+        drawn = [np.empty(0, dtype=np.int64)]
+        for start, stop in zip(self.bounds[:-1], self.bounds[1:]) if self.per_class else ():
+            # Every centroid of a class is used once before any is used again.
+            drawn.append(np.resize(start + rng.permutation(stop - start), self.per_class))
+        plain = rng.permutation(len(self.items))[: len(self.items) - self.num_crops]
+        return np.concatenate(drawn), plain
+
+    def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+        """As :meth:`plan`, kept until another epoch is asked for."""
+        if self._planned is None or self._planned[0] != epoch:
+            self._planned = epoch, self.plan(epoch)
+        return self._planned[1]
+
+    def _draw(self, index: int) -> np.ndarray:
+        """The row of ``crops`` or ``items`` for an index that names no epoch."""
+        if index >= self.num_crops:
+            return self.items[np.random.randint(len(self.items))]
+        category = index // self.per_class
+        return self.crops[np.random.randint(self.bounds[category], self.bounds[category + 1])]
+
+    def get_data_info(self, index: int | tuple[int, int]) -> dict:
+        """Data info of an item; crops have ``centroid`` (x, y) and ``centroid_class`` beside."""
+        return self._resolve(index)[1]
+
+    def _resolve(self, index: int | tuple[int, int]) -> tuple[BaseDataset, dict]:
+        self.full_init()
+        position = index[1] if isinstance(index, tuple) else index
+        if not -len(self) <= position < len(self):
+            raise IndexError(f'ClassUniformDataset: {position} is not in 0..{len(self) - 1}')
+        position %= len(self)
+        if isinstance(index, tuple):
+            crops, plain = self._plan(index[0])
+            if position < len(crops):
+                row = self.crops[crops[position]]
+            else:
+                row = self.items[plain[position - len(crops)]]
+        else:
+            row = self._draw(position)
+        leaf = self.leaves[row[0]]
+        info = leaf.get_data_info(int(row[1]))
+        if len(row) > 2:
+            info['centroid_class'] = int(row[2])
+            info['centroid'] = (int(row[3]), int(row[4]))
+        return leaf, info
+
+    def __getitem__(self, index: int | tuple[int, int]) -> Any:
+        leaf, info = self._resolve(index)
+        return leaf.pipeline(info)
+
+
+class _MaskLoader:
+    """Train ids of a data info, read by the transform with which the data set itself reads them."""
+
+    def __init__(self, transform: LoadAnnotations) -> None:
+        self.transform = transform
+
+    def __call__(self, info: Mapping[str, Any]) -> np.ndarray:
+        return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
+
+
+def _leaves(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
+    """The data sets inside of wrappers, and how often each is repeated."""
+    if isinstance(dataset, ConcatDataset):
+        for child in dataset.datasets:
+            yield from _leaves(child, times)
+    elif isinstance(dataset, RepeatDataset):
+        yield from _leaves(dataset.dataset, times * dataset.times)
+    elif isinstance(dataset, BaseDataset):
+        yield dataset, times
+    else:
+        raise TypeError(
+            f'ClassUniformDataset: a {type(dataset).__name__} cannot be sampled; give '
+            'a BaseSegDataset, or a ConcatDataset or RepeatDataset of some'
+        )
+
+
+def _find(leaf: BaseDataset, kind: type, name: str) -> Any:
+    for transform in leaf.pipeline.transforms:
+        if isinstance(transform, kind):
+            return transform
+    raise ValueError(f'ClassUniformDataset: the pipeline of {type(leaf).__name__} has no {name}')
+
+
+def _positions(leaf: int, length: int) -> np.ndarray:
+    return np.stack([np.full(length, leaf), np.arange(length)], axis=1)
+
+
+def _label_space(info: Mapping[str, Any]) -> str:
+    """What a data info says about its labels, as text: all but the paths and the position."""
+    own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
+    return repr(sorted((k, v) for k, v in info.items() if k not in own))
