@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import signal
 import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, Callable, Sequence
 
@@ -45,8 +48,7 @@ def parallel_map(
             results[i] = func(item)
             bar.update()
     else:
-        # One process per CPU, so OpenCV must not start threads of its own.
-        with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(0,)) as pool:
+        with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
             futures = {pool.submit(func, item): i for i, item in enumerate(items)}
             try:
                 for future in as_completed(futures):
@@ -57,6 +59,21 @@ def parallel_map(
                 raise
     print(flush=True)
     return results
+
+
+def _start_worker() -> None:
+    """Prepare a worker."""
+    # One process per CPU, so OpenCV must not start threads of its own.
+    cv2.setNumThreads(0)
+    # Ctrl-C reaches the whole group; this process is ended by its parent.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End when the parent was killed: the pool would wait for ever, and hold the parent's locks."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 class _Steps:

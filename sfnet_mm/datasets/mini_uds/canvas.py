@@ -149,6 +149,10 @@ class Canvas:
         solid: bool = True,
     ) -> None:
         """Fill a polygon given in canvas pixels; ``solid`` ones belong to the object."""
+        low, high = pixels.min(axis=0), pixels.max(axis=0)
+        size = self.image.shape
+        if high[0] < 0 or high[1] < 0 or low[0] > size[1] or low[1] > size[0]:
+            return
         points = np.rint(np.clip(pixels, -20000, 20000) * 16).astype(np.int32)
         shade = self.light.shade(color, depth, emissive)
         cv2.fillPoly(self.image, [points], shade, cv2.LINE_AA, shift=4)
@@ -158,7 +162,7 @@ class Canvas:
     def quad(self, points: Sequence[Sequence[float]], color: Color, **options) -> None:
         """Fill a polygon given in world points."""
         points = np.asarray(points, dtype=np.float64)
-        options.setdefault('depth', float(points[:, 2].mean()))
+        options.setdefault('depth', float(points[:, 2].sum() / len(points)))
         self.fill(self.camera.project(points), color, **options)
 
     def stroke(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import shutil
@@ -32,15 +33,16 @@ def _draw(root: Path, seed: int, task: tuple[int, str, int]) -> None:
 
 
 def _count(root: Path) -> int:
-    """Number of images and masks on disk."""
-    return sum(file.suffix in ('.png', '.jpg') for file in root.rglob('*') if file.is_file())
+    """Number of images, masks and polygon files of the four sources."""
+    folders = [root / domain.name for domain in DOMAINS]
+    return sum(file.is_file() for folder in folders for file in folder.rglob('*'))
 
 
 def _is_complete(root: Path, wanted: dict) -> bool:
     """Whether ``root`` holds what is wanted, whole."""
     try:
         marker = json.loads((root / MARKER).read_text())
-        return marker['request'] == wanted and marker['files'] == _count(root)
+        return marker['request'] == wanted and marker['files'] <= _count(root)
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -103,18 +105,19 @@ def ensure_mini_uds(
 
 
 def _generate(root: Path, wanted: dict, workers: int | None) -> None:
-    if root.exists() and not (root / MARKER).is_file() and any(root.iterdir()):
+    known = (root / MARKER).is_file()
+    if root.exists() and not known and (not root.is_dir() or any(root.iterdir())):
         raise FileExistsError(
             f'mini_uds: {root} exists and was not made by mini_uds; move it away or choose '
             'another data_root'
         )
-    partial_root = root.with_name(f'.{root.name}.partial')
+    _remove_leftovers(root)
+    partial_root = root.with_name(f'.{root.name}.partial.{os.getpid()}')
     old = root.with_name(f'.{root.name}.old')
-    for leftover in (partial_root, old):
-        shutil.rmtree(leftover, ignore_errors=True)
     print(
         f'mini_uds: drawing {len(DOMAINS)} x {wanted["train"]} training and {len(DOMAINS)} x '
-        f'{wanted["val"]} validation street scenes into {root} (only the first time)',
+        f'{wanted["val"]} validation street scenes into {root} '
+        f'({"in place of other or incomplete ones" if known else "only the first time"})',
         flush=True,
     )
     tasks = [
@@ -132,5 +135,12 @@ def _generate(root: Path, wanted: dict, workers: int | None) -> None:
             os.replace(root, old)
         os.replace(partial_root, root)
     finally:
-        for leftover in (partial_root, old):
+        _remove_leftovers(root)
+
+
+def _remove_leftovers(root: Path) -> None:
+    """Remove what a run that was killed left beside ``root``."""
+    name = glob.escape(root.name)
+    for pattern in (f'.{name}.partial.*', f'.{name}.old'):
+        for leftover in root.parent.glob(pattern):
             shutil.rmtree(leftover, ignore_errors=True)

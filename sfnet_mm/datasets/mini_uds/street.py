@@ -93,10 +93,10 @@ def paint_ground(
     with canvas.object('terrain'):
         corners = [[0, horizon], [width, horizon], [width, height], [0, height]]
         canvas.fill(np.array(corners), domain.soil, depth=15)
-        for depth in np.geomspace(60, 3, 20):
+        for depth in np.geomspace(45, 3, 14):
             xs = rng.uniform(road, sidewalk + 3 + 0.6 * depth, 14) * rng.choice((-1, 1), 14)
             for x in xs:
-                tuft = (0.05 * depth + 0.25, 0.07)
+                tuft = (0.06 * depth + 0.3, 0.08)
                 canvas.disc((x, 0.0, depth), tuft, jitter(rng, domain.grass, 14), solid=False)
     for side in paved:
         with canvas.object('sidewalk'):
@@ -197,10 +197,10 @@ def paint_house(
     glass, warm = np.asarray((70, 84, 104)), np.asarray((250, 206, 120))
     frame = np.asarray((236, 232, 224))
     with canvas.object('building'):
-        face.across(0, 14, 0, top, plaster * 0.82)
+        face.across(0, 9, 0, top, plaster * 0.82)
         face.along(z0, z1, 0, top, plaster)
         face.along(z0, z1, top - 0.6, top, np.asarray((140, 84, 66)), solid=False)
-        face.across(0, 14, top - 0.6, top, np.asarray((118, 70, 56)), solid=False)
+        face.across(0, 9, top - 0.6, top, np.asarray((118, 70, 56)), solid=False)
         face.along(z0, z1, 0, 0.7, plaster * 0.68, solid=False)
         for floor in range(floors):
             y = floor * storey + 1.0
@@ -209,11 +209,13 @@ def paint_house(
                     face.along(z, z + 1.2, 0, 2.3, (104, 70, 52), solid=False)
                     continue
                 shine = lit and rng.random() < 0.45
-                face.along(z - 0.12, z + 1.42, y - 0.12, y + 1.62, frame, solid=False)
+                if z < 30:
+                    face.along(z - 0.12, z + 1.42, y - 0.12, y + 1.62, frame, solid=False)
                 face.along(
                     z, z + 1.3, y, y + 1.5, warm if shine else glass, emissive=shine, solid=False
                 )
-            for offset in np.arange(0.8, 13, 2.4):
+            # Further out this face is behind the next house.
+            for offset in np.arange(0.8, 8, 2.4):
                 shine = lit and rng.random() < 0.45
                 face.across(offset - 0.1, offset + 1.4, y - 0.1, y + 1.6, frame * 0.85, solid=False)
                 color = warm if shine else glass * 0.9
@@ -257,7 +259,9 @@ def paint_fence(
 def _foliage(
     canvas: Canvas, rng: np.random.Generator, leaves, centre, spread, blobs: int, size: float
 ) -> None:
-    """A heap of leafy blobs, dark ones first, lit ones on top."""
+    """A heap of leafy blobs, dark ones first, lit ones on top; fewer where it is far."""
+    blobs = blobs if centre[2] < 20 else blobs // 2
+    size = size if centre[2] < 20 else size * 1.3
     for i in range(blobs):
         gain = 0.6 + 0.75 * i / blobs
         place = np.asarray(centre) + rng.uniform(-1, 1, 3) * np.asarray(spread)
