@@ -43,16 +43,12 @@ class MappedSegDataset(BaseSegDataset):
     ) -> None:
         if data_root is None:
             raise ValueError(f'{type(self).__name__}: data_root is not set')
-        for step in pipeline:
-            if isinstance(step, dict) and step.get('type') in (
-                'LoadAnnotations',
-                'mmseg.LoadAnnotations',
-            ):
-                # It would pass the ids of the mask on as if they were classes.
-                raise ValueError(
-                    f'{type(self).__name__}: labels are mapped while they are loaded; put '
-                    'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
-                )
+        if _uses_plain_loading(pipeline):
+            # It would pass the ids of the mask on as if they were classes.
+            raise ValueError(
+                f'{type(self).__name__}: labels are mapped while they are loaded; put '
+                'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
+            )
         self.split = split
         super().__init__(data_root=os.fspath(data_root), pipeline=list(pipeline), **kwargs)
 
@@ -84,3 +80,13 @@ class MappedSegDataset(BaseSegDataset):
             'current',
         )
         return data_list
+
+
+def _uses_plain_loading(steps: object) -> bool:
+    """Whether a pipeline, or one nested in it (test-time augmentation), has ``LoadAnnotations``."""
+    if isinstance(steps, dict):
+        name = str(steps.get('type')).rsplit('.', 1)[-1]
+        return name == 'LoadAnnotations' or any(map(_uses_plain_loading, steps.values()))
+    if isinstance(steps, (list, tuple)):
+        return any(map(_uses_plain_loading, steps))
+    return False

@@ -130,7 +130,9 @@ def test_unknown_names(root):
 
 def test_plain_loading_of_labels_is_refused(root):
     steps = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}]
-    refuse(ValueError, ['LoadMappedAnnotations'], data_root=root, pipeline=steps)
+    nested = [{'type': 'TestTimeAug', 'transforms': [[steps[0]], [steps[1]]]}]
+    for pipeline in (steps, nested):
+        refuse(ValueError, ['LoadMappedAnnotations'], data_root=root, pipeline=pipeline)
 
 
 def test_missing_folders(root):
