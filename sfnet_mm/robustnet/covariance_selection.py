@@ -3,8 +3,8 @@
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``CovMatrix_ISW``).
 
 The clusters are found by ``kmeans1d``, which is exact and deterministic: Lloyd's iterations, as in
-``scipy.cluster.vq.kmeans2``, depend on their start and leave clusters empty at the larger ``k`` that
-RobustNet uses for some backbones (20 for MobileNet). It is a small optional dependency
+``scipy.cluster.vq.kmeans2``, depend on their start and leave clusters empty at the larger ``k``
+that RobustNet uses for some backbones (20 for MobileNet). It is a small optional dependency
 (``requirements/robustnet.txt``), needed in training with ISW only.
 """
 

@@ -34,7 +34,7 @@ class InstanceWhitening(nn.InstanceNorm2d):
 
 
 class _WhitenedBlock:
-    """Puts ``self.whitening`` between the sum of a residual block and its last ReLU.
+    """Puts ``whitening`` between the sum of a residual block and its last ReLU.
 
     mmseg adds the shortcut inside a closure, so no hook fits there: the block's class is changed
     instead, which leaves its parameters and their names as they are.
@@ -56,6 +56,7 @@ class WhitenedBasicBlock(_WhitenedBlock, BasicBlock):
     """mmseg's ``BasicBlock`` with whitening after the sum."""
 
     def residual(self, x: Tensor) -> Tensor:
+        """The sum of branch and shortcut, before whitening."""
         out = self.relu(self.norm1(self.conv1(x)))
         return self.norm2(self.conv2(out)) + self.shortcut(x)
 
@@ -64,6 +65,7 @@ class WhitenedBottleneck(_WhitenedBlock, Bottleneck):
     """mmseg's ``Bottleneck`` with whitening after the sum."""
 
     def residual(self, x: Tensor) -> Tensor:
+        """The sum of branch and shortcut, before whitening."""
         out = self.relu(self.norm1(self.conv1(x)))
         out = self.relu(self.norm2(self.conv2(out)))
         return self.norm3(self.conv3(out)) + self.shortcut(x)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from sfnet_mm.robustnet.covariance_selection import PairVariance, load_kmeans, select_sensitive
 from sfnet_mm.robustnet.isw_encoder_decoder import ISWEncoderDecoder
-from sfnet_mm.robustnet.photometric import PhotometricPairs
+from sfnet_mm.robustnet.photometric_pairs import DISTORTION, LOADING, PhotometricPairs
 from sfnet_mm.robustnet.whitening_loss import collect_covariances
 
 
@@ -41,8 +41,8 @@ class ISWHook(Hook):
         num_images: Images of a trial, at most (all if there are fewer).
         trials: Number of trials.
         k: Clusters, see :func:`select_sensitive`.
-        distortion: Transforms that make the second image of a pair.
-        transforms: Transforms of both images before that (whole images by default).
+        distortion: Transforms that make the second image of a pair out of the first.
+        loading: Transforms that make the first out of a path; the whole image by default.
         num_workers: Processes that load pairs; None takes those of the training loader.
         seed: Of the draws; None takes the runner's.
 
@@ -57,13 +57,13 @@ class ISWHook(Hook):
                  num_images: int = 500,
                  trials: int = 10,
                  k: int = 3,
-                 distortion: Sequence[Dict] = (dict(type='PhotometricJitter'), ),
-                 transforms: Sequence[Dict] = (),
+                 distortion: Sequence[Dict] = DISTORTION,
+                 loading: Sequence[Dict] = LOADING,
                  num_workers: Optional[int] = None,
                  seed: Optional[int] = None) -> None:
-        limits = dict(
-            begin_iter=(begin_iter, 0), num_images=(num_images, 1), trials=(trials, 1), k=(k, 2))
-        for name, (value, least) in limits.items():
+        limits = [('begin_iter', begin_iter, 0), ('num_images', num_images, 1),
+                  ('trials', trials, 1), ('k', k, 2)]
+        for name, value, least in limits:
             if value < least:
                 raise ValueError(f'ISWHook: {name}={value} must be {least} or more')
         self.begin_iter = begin_iter
@@ -71,7 +71,7 @@ class ISWHook(Hook):
         self.trials = trials
         self.k = k
         self.distortion = distortion
-        self.transforms = transforms
+        self.loading = loading
         self.num_workers = num_workers
         self.seed = seed
 
@@ -110,7 +110,7 @@ class ISWHook(Hook):
     def _pairs(self, runner: Runner) -> PhotometricPairs:
         seed = self.seed if self.seed is not None else runner.seed or 0
         return PhotometricPairs(
-            runner.train_dataloader.dataset, self.distortion, self.transforms, seed=seed)
+            runner.train_dataloader.dataset, self.distortion, self.loading, seed=seed)
 
     def _select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
         """The masks by slot, equal on all ranks."""

@@ -1,0 +1,105 @@
+"""The photometric pairs from which ISW learns what style is.
+
+RobustNet, https://arxiv.org/abs/2103.15597, section 4.3: an image and a copy of it in other colours
+and of other sharpness.
+"""
+
+import random
+from contextlib import contextmanager
+from typing import Dict, Iterator, List, Sequence
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmseg.registry import TRANSFORMS
+from torch import Tensor
+from torch.utils.data import Dataset
+
+#: RobustNet's: much stronger than the augmentation of its training images (0.4, 0.4, 0.4, 0.1 with
+#: probability 0.5, and the same blur).
+DISTORTION = (
+    dict(type='RandomColorJitter', brightness=0.8, contrast=0.8, saturation=0.8, hue=0.3),
+    dict(type='RandomGaussianBlur', sigma=(0.15, 1.3)),
+)
+LOADING = (dict(type='LoadImageWhole'), )
+
+
+@contextmanager
+def seeded(*seed: int) -> Iterator[None]:
+    """Seed ``random`` and ``numpy.random`` and give their states back afterwards.
+
+    So drawing pairs does not shift the augmentation of the training images that follow, and a run
+    that is resumed after the statistics sees the same images as one that made them.
+    """
+    states = random.getstate(), np.random.get_state()
+    sequence = np.random.SeedSequence(seed)
+    random.seed(int(sequence.generate_state(1)[0]))
+    np.random.seed(sequence.generate_state(4))
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+def image_sources(dataset: Dataset) -> List[Dataset]:
+    """The data sets under any wrappers (concatenation, repetition, sampling), each once.
+
+    Raises:
+        ValueError: One of them does not say where its images are (``get_data_info``).
+    """
+    if hasattr(dataset, 'datasets'):
+        return [leaf for part in dataset.datasets for leaf in image_sources(part)]
+    if hasattr(dataset, 'dataset'):
+        return image_sources(dataset.dataset)
+    if not hasattr(dataset, 'get_data_info'):
+        raise ValueError(f'ISW reads the images of the training data set itself, but '
+                         f'{type(dataset).__name__} has no get_data_info; use an mmseg data set')
+    return [dataset]
+
+
+class PhotometricPairs(Dataset):
+    """Original and distorted copies of the images of a training data set, whole and unflipped.
+
+    Args:
+        dataset: A data set of mmseg, or any wrapper of such.
+        distortion: Transforms that make the second image out of the first.
+        loading: Transforms that make the first image out of a path; the whole image by default.
+        seed: With ``trial`` and the index it fixes every random draw, in any worker process.
+
+    Raises:
+        ValueError: There is no image.
+    """
+
+    def __init__(self,
+                 dataset: Dataset,
+                 distortion: Sequence[Dict] = DISTORTION,
+                 loading: Sequence[Dict] = LOADING,
+                 seed: int = 0) -> None:
+        self.sources = image_sources(dataset)
+        self.ends = np.cumsum([len(source) for source in self.sources])
+        if not self.ends[-1]:
+            raise ValueError('ISW needs images for its statistics, the training data set is empty')
+        self.load = Compose([TRANSFORMS.build(t) for t in loading])
+        self.distort = Compose([TRANSFORMS.build(t) for t in distortion])
+        self.seed = seed
+        self.trial = 0
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def order(self, num_images: int) -> List[int]:
+        """Indices of this trial: a random draw without repetition."""
+        drawn = np.random.default_rng([self.seed, self.trial]).permutation(len(self))
+        return drawn[:num_images].tolist()
+
+    def __getitem__(self, index: int) -> Tensor:
+        """Uint8 (2, 3, H, W) in the channel order of the files: the image, its distorted copy."""
+        part = int(np.searchsorted(self.ends, index, side='right'))
+        offset = self.ends[part - 1] if part else 0
+        info = self.sources[part].get_data_info(int(index - offset))
+        with seeded(self.seed, self.trial, index):
+            original = self.load(dict(info))
+            distorted = self.distort(dict(original, img=original['img'].copy()))
+        pair = np.stack([original['img'], distorted['img']])
+        return torch.from_numpy(np.ascontiguousarray(pair.transpose(0, 3, 1, 2)))

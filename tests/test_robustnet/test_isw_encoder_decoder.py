@@ -1,0 +1,194 @@
+import copy
+
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from sfnet_mm.robustnet import collect_covariances, instance_covariance
+
+MODEL = dict(
+    type='ISWEncoderDecoder',
+    backbone=dict(
+        type='ResNetV1c', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN')),
+    decode_head=dict(
+        type='FCNHead',
+        in_channels=64,
+        in_index=3,
+        channels=8,
+        num_convs=1,
+        num_classes=2,
+        dropout_ratio=0,
+        norm_cfg=dict(type='BN')),
+    test_cfg=dict(mode='whole'))
+SLOTS = ('stem', 'layer1', 'layer2')
+
+
+def build(**kwargs):
+    model = MODELS.build(copy.deepcopy(dict(MODEL, **kwargs)))
+    model.init_weights()
+    model.train()
+    return model
+
+
+def batch(size=64):
+    samples = []
+    for _ in range(2):
+        sample = SegDataSample()
+        sample.gt_sem_seg = PixelData(data=torch.randint(0, 2, (1, size, size)))
+        samples.append(sample)
+    return torch.randn(2, 3, size, size), samples
+
+
+def some_masks(model):
+    generator = torch.Generator().manual_seed(0)
+    return {
+        slot: (torch.rand(mask.shape, generator=generator) < 0.4).float().triu(1)
+        for slot, mask in model.whitening_masks.items()
+    }
+
+
+def test_isw_is_silent_until_masks_are_set():
+    model = build()
+    inputs, samples = batch()
+    assert 'loss_isw' not in model.loss(inputs, samples)
+    model.set_whitening_masks(some_masks(model))
+    losses = model.loss(inputs, samples)
+    assert losses['loss_isw'] > 0
+    assert losses['loss_isw'].requires_grad
+
+
+@pytest.mark.parametrize(('kind', 'margins'), [('IW', [0, 0, 0]), ('IRW', [0, 0, 3]),
+                                               ('ISW', [0, 0, 0])])
+def test_loss_is_the_weighted_mean_over_layers(kind, margins):
+    """Against the maps themselves, read by hooks of the test. 8, 8, 16 channels: 28, 28, 120."""
+    model = build(kind=kind, loss_weight=0.5)
+    masks = {slot: torch.ones(c, c).triu(1) for slot, c in zip(SLOTS, (8, 8, 16))}
+    if kind == 'ISW':
+        masks = some_masks(model)
+        model.set_whitening_masks(masks)
+    maps = {}
+    for slot, layer in model.whitening_layers.items():
+        layer.register_forward_hook(lambda m, i, out, slot=slot: maps.__setitem__(slot, out))
+    losses = model.loss(*batch())
+    terms = []
+    for slot, margin in zip(SLOTS, margins):
+        x = maps[slot].detach().double().flatten(2)
+        for image in x:
+            cov = (image @ image.T / (image.shape[1] - 1)).abs()
+            excess = sum(cov[i, j] for i, j in masks[slot].nonzero().tolist()) - margin
+            terms.append(max(0, excess / masks[slot].sum()))
+    expected = 0.5 * sum(terms) / len(terms)
+    assert losses[f'loss_{kind.lower()}'].item() == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_the_host_losses_are_untouched():
+    torch.manual_seed(1)
+    model = build()
+    inputs, samples = batch()
+    before = model.loss(inputs, samples)
+    model.set_whitening_masks(some_masks(model))
+    after = model.loss(inputs, samples)
+    torch.testing.assert_close(after['decode.loss_ce'], before['decode.loss_ce'])
+
+
+def test_masks_are_saved_and_no_parameter_is_added():
+    model = build()
+    model.set_whitening_masks(some_masks(model))
+    other = build()
+    other.load_state_dict(model.state_dict())
+    assert other.whitening_selected
+    for slot, mask in model.whitening_masks.items():
+        assert torch.equal(mask, other.whitening_masks[slot])
+    plain = build(type='EncoderDecoder')
+    removed = set(dict(plain.named_parameters())) - set(dict(model.named_parameters()))
+    assert set(dict(model.named_parameters())) <= set(dict(plain.named_parameters()))
+    assert removed == {'backbone.stem.7.weight', 'backbone.stem.7.bias'}
+
+
+def test_a_copy_collects_from_its_own_layers():
+    """An averaged (EMA) model is a deep copy."""
+    model = build()
+    model.set_whitening_masks(some_masks(model))
+    clone = copy.deepcopy(model)
+    own = set(clone.backbone.modules())
+    assert all(layer in own for layer in clone.whitening_layers.values())
+    assert 'loss_isw' in clone.loss(*batch())
+
+
+def test_inference_carries_no_hook_and_ignores_the_masks():
+    model = build()
+    inputs, samples = batch()
+    model.loss(inputs, samples)
+    model.eval()
+    with torch.no_grad():
+        before = model(inputs)
+        model.set_whitening_masks(some_masks(model))
+        assert torch.equal(model(inputs), before)
+    assert not any(layer._forward_hooks for layer in model.whitening_layers.values())
+
+
+def test_isw_loss_alone_decorrelates_the_selected_channels():
+    """Halves the selected covariances of a fixed batch within 100 steps; the diagonal stays 1."""
+    model = build(slots=SLOTS)
+    model.backbone.init_weights()
+    inputs, _ = batch(size=272)  # layer2 has 34 x 34 pixels: its diagonal is off by less than 1e-3
+    inputs = inputs + 2 * inputs.mean(dim=1, keepdim=True)  # correlated colours, as in an image
+    masks = some_masks(model)
+    model.set_whitening_masks(masks)
+
+    def covariances():
+        with collect_covariances(model.whitening_layers) as found:
+            model.backbone(inputs)
+        return found
+
+    def selected():
+        with torch.no_grad():
+            return {s: (c.abs() * masks[s]).sum() for s, c in covariances().items()}
+
+    start = selected()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    for _ in range(60):
+        optimizer.zero_grad()
+        sum((c.abs() * masks[s]).sum(dim=(1, 2)).mean() / masks[s].sum()
+            for s, c in covariances().items()).backward()
+        optimizer.step()
+    end = selected()
+    for slot in SLOTS:
+        assert end[slot] < 0.5 * start[slot], slot
+    with torch.no_grad():
+        for covariance in covariances().values():
+            diagonal = covariance.diagonal(dim1=1, dim2=2)
+            assert (diagonal - 1).abs().max() < 1e-3
+
+
+def test_mixed_precision_matches_float32():
+    model = build(kind='IW')
+    inputs, samples = batch()
+    full = model.loss(inputs, samples)['loss_iw']
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        mixed = model.loss(inputs, samples)['loss_iw']
+    assert mixed.dtype == torch.float32
+    torch.testing.assert_close(mixed, full, rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize(('kwargs', 'message'), [
+    (dict(kind='WI'), "kind='WI' is not one of IW, IRW, ISW"),
+    (dict(relax_denominator=0), 'relax_denominator=0'),
+    (dict(slots=('stage1', )), 'stage1'),
+])
+def test_errors(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        build(**kwargs)
+
+
+def test_covariance_function_is_the_collected_one():
+    model = build()
+    maps = []
+    handle = model.whitening_layers['stem'].register_forward_hook(
+        lambda m, i, out: maps.append(out))
+    with collect_covariances(model.whitening_layers) as found:
+        model.backbone(batch()[0])
+    handle.remove()
+    torch.testing.assert_close(found['stem'], instance_covariance(maps[0]))
