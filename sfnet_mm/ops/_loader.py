@@ -16,9 +16,8 @@ def read_build_info(library: Path) -> Dict[str, str]:
     """What a compiled library says of its build ('torch', 'cuda', 'archs'), without loading it."""
     with library.open('rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _BUILD_INFO.search(content)
-    if not found:
-        return {}
-    fields = found.group(1).decode().split(';')
+        text = found.group(1).decode() if found else ''
+    fields = text.split(';')
     return dict(field.split('=', 1) for field in fields if '=' in field)
 
 
@@ -87,13 +86,14 @@ class Extension:
         if self.library is None or self.problem:
             lines.append(f'compiled:  no; {self.problem}')
         else:
-            lines += [f'compiled:  {self.library}', f"built for: torch {self.info['torch']}"]
+            lines += [f'compiled:  {self.library}', f'built for: torch {self.info["torch"]}']
             lines.append('CPU:       AVX2 kernels where the processor has them, else baseline')
             archs = self.info.get('archs', 'unknown')
             cuda = self.info.get('cuda')
             lines.append(f'CUDA:      {cuda}, architectures {archs}' if cuda else 'CUDA:      no')
         picks = ', '.join(
-            f"{'ext' if self.serves(device) else 'native'} on {device}" for device in ('cpu', 'cuda')
+            f'{"ext" if self.serves(device) else "native"} on {device}'
+            for device in ('cpu', 'cuda')
         )
         lines.append(f"'auto':    {picks}; native during export and tracing")
         return '\n'.join(lines)

@@ -170,7 +170,9 @@ def _check_map(name: str, x: Tensor) -> None:
     if torch.jit.is_tracing():
         return
     if x.shape[-2] < 1 or x.shape[-1] < 1:
-        raise ValueError(f'{name} has shape {tuple(x.shape)}: its height and width must be positive')
+        raise ValueError(
+            f'{name} has shape {tuple(x.shape)}: its height and width must be positive'
+        )
 
 
 def _check_companion(
