@@ -5,13 +5,11 @@ _base_ = [
     './_base_/schedules/paper_50k.py', './_base_/default_runtime.py'
 ]
 iters = 300
-norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
     data_preprocessor=dict(size=(128, 128)),
-    backbone=dict(_delete_=True, type='STDCPyramid', stdc_type='STDCNet1', norm_cfg=norm_cfg),
+    backbone=dict(_delete_=True, type='STDCPyramid', stdc_type='STDCNet1', norm_cfg=_base_.norm_cfg),
     decode_head=dict(
         in_channels=[64, 512, 1024],
-        norm_cfg=norm_cfg,
         loss_decode=dict(min_kept=20000)))
 optim_wrapper = dict(optimizer=dict(lr=0.05))
 param_scheduler = [

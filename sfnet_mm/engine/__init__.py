@@ -1,3 +1,6 @@
-from .hooks import FlowVisualizationHook, ISWHook
+"""Hooks and what a run on the CPU needs, registered in the root registries of mmengine and mmseg."""
 
-__all__ = ['FlowVisualizationHook', 'ISWHook']
+from .cpu_sync_bn import CPUSyncBN
+from .hooks import FlowVisualizationHook, ISWHook, IterSeedHook
+
+__all__ = ['CPUSyncBN', 'FlowVisualizationHook', 'ISWHook', 'IterSeedHook']

@@ -6,6 +6,7 @@ import tempfile
 from typing import Any, Dict, Optional
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 
@@ -34,6 +35,8 @@ def load_config(path: str, options: Optional[Dict], work_dir: Optional[str],
     check_writable(cfg.work_dir)
     if not torch.cuda.is_available():
         fit_to_cpu(cfg)
+        if launcher == 'pytorch':
+            join_cpu_processes(cfg)
     return cfg
 
 
@@ -49,24 +52,36 @@ def check_writable(work_dir: str) -> None:
 
 
 def fit_to_cpu(cfg: Config) -> None:
-    """Replace what needs CUDA: SyncBN becomes BN, and NCCL becomes gloo."""
-    if _replace_norm(cfg.get('model', {})):
-        print_log('no CUDA device: SyncBN is replaced by BN', logger='current')
-    dist_cfg = cfg.get('env_cfg', {}).get('dist_cfg', {})
-    if dist_cfg.get('backend') == 'nccl':
-        dist_cfg['backend'] = 'gloo'
+    """Replace SyncBN, which needs CUDA: by ``CPUSyncBN`` among several processes, else by BN."""
+    norm = 'BN' if cfg.get('launcher', 'none') == 'none' else 'CPUSyncBN'
+    if _replace_norm(cfg.get('model', {}), norm):
+        print_log(f'no CUDA device: SyncBN is replaced by {norm}', logger='current')
 
 
-def _replace_norm(node: Any) -> int:
-    """Replace SyncBN by BN in a nested config; the number of places where it stood."""
+def join_cpu_processes(cfg: Config) -> None:
+    """Make the process group of a ``torchrun`` on CPUs, and keep the model on the CPU in DDP.
+
+    mmengine alone would select a CUDA device for both, whatever the backend.
+    """
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    cfg.setdefault('model_wrapper_cfg', dict(
+        type='MMDistributedDataParallel',
+        device_ids=None,
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False)))  # yapf: disable
+
+
+def _replace_norm(node: Any, norm: str) -> int:
+    """Replace SyncBN by ``norm`` in a nested config; the number of places where it stood."""
     if isinstance(node, (list, tuple)):
-        return sum(map(_replace_norm, node))
+        return sum(_replace_norm(value, norm) for value in node)
     if not isinstance(node, dict):
         return 0
     found = node.get('type') in ('SyncBN', 'MMSyncBN')
     if found:
-        node['type'] = 'BN'
-    return found + sum(_replace_norm(value) for value in node.values())
+        node['type'] = norm
+    return found + sum(_replace_norm(value, norm) for value in node.values())
 
 
 def enable_amp(cfg: Config) -> None:

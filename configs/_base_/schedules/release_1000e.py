@@ -16,4 +16,5 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', by_epoch=True, interval=50, max_keep_ckpts=3, save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    iter_seed=dict(type='IterSeedHook'),
     visualization=dict(type='SegVisualizationHook'))

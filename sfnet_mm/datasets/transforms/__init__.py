@@ -3,6 +3,7 @@
 from .crop_around_centroid import CropAroundCentroid
 from .loading import LoadImageWhole, LoadMappedAnnotations
 from .photometric import RandomColorJitter, RandomGaussianBlur
+from .shrink_to_fit import ShrinkToFit
 
 __all__ = [
     'CropAroundCentroid',
@@ -10,4 +11,5 @@ __all__ = [
     'LoadMappedAnnotations',
     'RandomColorJitter',
     'RandomGaussianBlur',
+    'ShrinkToFit',
 ]

@@ -1,0 +1,117 @@
+"""Training that is spread over processes, or killed and resumed, gives what one run gives."""
+
+import os
+import os.path as osp
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from helpers import ROOT
+
+from sfnet_mm.compat import load_checkpoint_file
+
+pytestmark = pytest.mark.slow
+CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
+TRAIN = osp.join(ROOT, 'tools', 'train.py')
+# A hook that keeps the loss of every iteration, averaged over the processes.
+RECORDER = '''
+import torch
+from mmengine.dist import all_reduce, is_main_process
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+@HOOKS.register_module()
+class LossRecorder(Hook):
+    def __init__(self, path):
+        self.path, self.losses = path, []
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        loss = outputs['loss'].detach().clone()
+        all_reduce(loss, op='mean')
+        self.losses.append(loss.item())
+        if is_main_process():
+            torch.save(self.losses, self.path)
+'''
+
+
+def write_config(folder, name, batch_size, iters, extra=''):
+    """A child of the mini-UDS config on a few images; returns its path."""
+    path = folder / f'{name}.py'
+    path.write_text(f"""
+_base_ = ['{CONFIG}']
+data = dict(data_root='{folder}/data', train=4, val=1)
+train_dataloader = dict(batch_size={batch_size}, dataset=data)
+val_dataloader = dict(dataset=data)
+test_dataloader = dict(dataset=data)
+param_scheduler = []
+optim_wrapper = dict(optimizer=dict(lr=0.01))
+train_cfg = dict(max_iters={iters}, val_interval=1000)
+default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=-1, save_best=None))
+{extra}
+""")
+    return str(path)
+
+
+def environment(folder):
+    paths = [str(folder), ROOT, os.environ.get('PYTHONPATH', '')]
+    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths), PYTHONWARNINGS='ignore',
+                OMP_NUM_THREADS='1')
+
+
+def run(folder, *command):
+    result = subprocess.run([sys.executable, *map(str, command)], env=environment(folder),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert result.returncode == 0, result.stdout[-3000:]
+
+
+def test_two_processes_lose_what_one_does(tmp_path):
+    # Nothing random in the data or the network, so that only the way of computing differs.
+    same = """
+custom_imports = dict(imports=['sfnet_mm', 'loss_recorder'])
+custom_hooks = [dict(type='LossRecorder', path='{path}')]
+pipeline = [dict(type='LoadImageWhole'), dict(type='LoadMappedAnnotations'),
+            dict(type='Resize', scale=(128, 64)), dict(type='PackSegInputs')]
+train_dataloader['dataset'] = dict(data, pipeline=pipeline)
+model = dict(
+    data_preprocessor=dict(size=(64, 128)),
+    decode_head=dict(context=dict(type='PyramidContext', dropout_ratio=0),
+                     loss_decode=dict(_delete_=True, type='CrossEntropyLoss')))
+"""
+    (tmp_path / 'loss_recorder.py').write_text(RECORDER)
+    losses = {}
+    for name, batch_size, launcher in (('one', 4, []), ('two', 2, [
+            '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29533'])):
+        config = write_config(tmp_path, name, batch_size, 3,
+                              same.format(path=tmp_path / f'{name}.pth'))
+        options = ['--launcher', 'pytorch'] if launcher else []
+        run(tmp_path, *launcher, TRAIN, config, '--work-dir', tmp_path / f'work_{name}', *options)
+        losses[name] = torch.load(tmp_path / f'{name}.pth', weights_only=True)
+    assert len(losses['one']) == 3
+    assert losses['two'] == pytest.approx(losses['one'], rel=1e-4)
+
+
+def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
+    config = write_config(tmp_path, 'killed', 2, 5)
+    whole, killed = tmp_path / 'whole', tmp_path / 'killed'
+    run(tmp_path, TRAIN, config, '--work-dir', whole)
+
+    process = subprocess.Popen(
+        [sys.executable, TRAIN, config, '--work-dir', str(killed)], env=environment(tmp_path),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not (killed / 'last_checkpoint').exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (killed / 'iter_2.pth').exists() and not (killed / 'iter_5.pth').exists()
+    run(tmp_path, TRAIN, config, '--work-dir', killed, '--resume')
+
+    expected = load_checkpoint_file(str(whole / 'iter_5.pth'))['state_dict']
+    resumed = load_checkpoint_file(str(killed / 'iter_5.pth'))['state_dict']
+    start = load_checkpoint_file(str(whole / 'iter_2.pth'))['state_dict']
+    assert expected.keys() == resumed.keys()
+    for name, value in expected.items():
+        assert torch.equal(value, resumed[name]), name
+    assert any(not torch.equal(value, start[name]) for name, value in expected.items())
