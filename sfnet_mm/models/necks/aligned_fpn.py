@@ -57,9 +57,9 @@ class AlignedFPN(BaseModule):
     def __init__(self,
                  in_channels: Sequence[int],
                  out_channels: int,
-                 align: Optional[Dict] = dict(type='FlowAlignmentModule'),
+                 align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
                  align_levels: Optional[Sequence[int]] = None,
-                 context: Dict = dict(type='PyramidContext'),
+                 context: Dict = dict(type='mmseg.PyramidContext'),
                  norm_cfg: Dict = dict(type='BN'),
                  act_cfg: Dict = dict(type='ReLU'),
                  init_cfg: Optional[Dict] = None) -> None:

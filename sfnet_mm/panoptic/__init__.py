@@ -1,0 +1,32 @@
+"""Panoptic segmentation: K-Net on MMDetection, with SFNet's aligned FPN as its neck.
+
+K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855; SFNet paper, Table 15.
+The only folder that imports mmdet: a config names it in
+``custom_imports=dict(imports=['sfnet_mm.panoptic'])``.
+"""
+
+try:
+    import mmdet.models  # noqa: F401
+except ModuleNotFoundError as e:
+    raise ImportError(
+        f'sfnet_mm.panoptic needs mmdet ({e}): '
+        'pip install -r requirements/panoptic.txt, or "sfnet_mm[panoptic]"'
+    ) from e
+
+from .cityscapes_panoptic import CityscapesPanopticDataset
+from .kernel_update_head import PanopticKernelUpdateHead
+from .knet_fusion_head import KNetFusionHead
+from .knet_panoptic_head import KNetPanopticHead
+from .localization_fpn import LocalizationFPN
+from .mask_cost import MaskCost
+from .panoptic_visualizer import PanopticVisualizer
+
+__all__ = [
+    'CityscapesPanopticDataset',
+    'KNetFusionHead',
+    'KNetPanopticHead',
+    'LocalizationFPN',
+    'MaskCost',
+    'PanopticKernelUpdateHead',
+    'PanopticVisualizer',
+]

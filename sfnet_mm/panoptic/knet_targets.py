@@ -1,0 +1,149 @@
+"""What K-Net's kernels are compared with: matching and targets of one image.
+
+K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
+"""
+
+from typing import NamedTuple, Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.task_modules.assigners import HungarianAssigner
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+from torch import Tensor
+
+
+class Segments(NamedTuple):
+    """Segments of one image, things or stuff.
+
+    Fields: ``labels`` (M,) class indices; ``masks`` (M, H / 4, W / 4) in 0..1, soft at borders.
+    """
+
+    labels: Tensor
+    masks: Tensor
+
+
+class KernelTargets(NamedTuple):
+    """The positive kernels of one image.
+
+    Fields: ``kernels`` (P,) indices, ascending, so things before stuff; ``labels`` (P,) classes;
+    ``masks`` (P, H / 4, W / 4) in 0..1.
+    """
+
+    kernels: Tensor
+    labels: Tensor
+    masks: Tensor
+
+
+def _shrink(masks: Tensor, size: Tuple[int, int]) -> Tensor:
+    if len(masks) == 0:
+        return masks.new_zeros((0, *size))
+    return F.interpolate(masks[:, None], size, mode='bilinear', align_corners=False)[:, 0]
+
+
+def read_segments(
+    sample: DetDataSample,
+    num_things_classes: int,
+    num_stuff_classes: int,
+    size: Tuple[int, int],
+    device: torch.device,
+) -> Tuple[Segments, Segments]:
+    """Things and stuff of one image, at the size of the losses.
+
+    Crowds and void are in neither: no mask loss ignores them, they are background to all kernels.
+
+    Args:
+        sample: With ``gt_instances.{labels, masks}``, and for stuff ``gt_sem_seg.sem_seg``
+            (1, H, W), things first.
+        num_things_classes: Classes ``0 .. num_things_classes - 1`` are things.
+        num_stuff_classes: The classes after them; 0 where only instances are segmented.
+        size: Height and width of the masks that are returned.
+        device: Where they are wanted.
+
+    Raises:
+        ValueError: Stuff classes without a semantic map, or a label that is no thing.
+    """
+    things = sample.gt_instances
+    if (
+        len(things)
+        and not 0 <= int(things.labels.min()) <= int(things.labels.max()) < num_things_classes
+    ):
+        raise ValueError(
+            f'KNetPanopticHead: {sample.get("img_path", "an image")} has instances of class '
+            f'{int(things.labels.max())}, but num_things_classes={num_things_classes}'
+        )
+    thing_masks = things.masks.to_tensor(dtype=torch.float32, device=device)
+    thing_segments = Segments(things.labels.to(device), _shrink(thing_masks, size))
+    if num_stuff_classes == 0:
+        none = thing_segments.masks.new_zeros((0, *size))
+        return thing_segments, Segments(thing_segments.labels.new_zeros(0), none)
+    if 'gt_sem_seg' not in sample:
+        raise ValueError(
+            f'KNetPanopticHead: {sample.get("img_path", "an image")} has no semantic map for '
+            f'{num_stuff_classes} stuff classes: load it with LoadPanopticAnnotations('
+            'with_seg=True), or set num_stuff_classes=0'
+        )
+    seg_map = sample.gt_sem_seg.sem_seg.to(device).squeeze(0)
+    labels = torch.unique(seg_map).long()
+    first, last = num_things_classes, num_things_classes + num_stuff_classes
+    labels = labels[(labels >= first) & (labels < last)]
+    stuff_masks = (seg_map == labels[:, None, None]).float()
+    return thing_segments, Segments(labels, _shrink(stuff_masks, size))
+
+
+def match_things(
+    assigner: HungarianAssigner, masks: Tensor, things: Segments, scores: Optional[Tensor] = None
+) -> KernelTargets:
+    """One-to-one matching of kernels to things.
+
+    Args:
+        assigner: With costs that read ``masks`` and, where ``scores`` are given, ``scores``.
+        masks: Logits (N, H / 4, W / 4) of the kernels for things.
+        things: The things of the image.
+        scores: Class logits (N, num_things_classes).
+    """
+    predictions = InstanceData(masks=masks.detach().float())
+    if scores is not None:
+        predictions.scores = scores.detach().float()
+    segments = InstanceData(labels=things.labels, masks=things.masks)
+    matched = assigner.assign(predictions, segments).gt_inds
+    kernels = torch.nonzero(matched > 0).squeeze(1)
+    index = matched[kernels] - 1
+    return KernelTargets(kernels, things.labels[index], things.masks[index])
+
+
+def add_stuff(
+    targets: KernelTargets, stuff: Segments, first_kernel: int, num_things_classes: int
+) -> KernelTargets:
+    """Append the stuff kernels, which are never matched: each is bound to its own class.
+
+    Args:
+        targets: Matched things.
+        stuff: The stuff of the image.
+        first_kernel: Index of the first stuff kernel, the number of kernels for things.
+        num_things_classes: The class of the first stuff kernel.
+    """
+    kernels = stuff.labels - num_things_classes + first_kernel
+    return KernelTargets(
+        torch.cat([targets.kernels, kernels]),
+        torch.cat([targets.labels, stuff.labels]),
+        torch.cat([targets.masks, stuff.masks]),
+    )
+
+
+def paint(
+    masks: Tensor, values: Tensor, background: int, canvas: Optional[Tensor] = None
+) -> Tensor:
+    """Map (H, W) of the value of the mask that covers each pixel; later masks cover earlier ones.
+
+    Args:
+        masks: (P, H, W); every pixel that is not 0 is covered.
+        values: (P,).
+        background: Value of pixels that nothing covers.
+        canvas: Map to paint on, in place; None starts with ``background``.
+    """
+    if canvas is None:
+        canvas = torch.full(masks.shape[1:], background, dtype=torch.long, device=masks.device)
+    for mask, value in zip(masks, values):
+        canvas[mask != 0] = value
+    return canvas

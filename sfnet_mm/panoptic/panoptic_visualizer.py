@@ -1,0 +1,31 @@
+"""Pictures of panoptic results."""
+
+from typing import List, Optional
+
+import numpy as np
+from mmdet.registry import VISUALIZERS
+from mmdet.visualization import DetLocalVisualizer
+from mmengine.structures import PixelData
+
+
+@VISUALIZERS.register_module()
+class PanopticVisualizer(DetLocalVisualizer):
+    """mmdet's visualizer for maps that hold void pixels or no segment at all.
+
+    The host's fails on a map without segments. And its panoptic metric overwrites void with 0 in
+    the result itself (on CPU, where it gets no copy), which the host's visualizer then draws as
+    class 0; no segment of K-Net has the value 0, so it is drawn as void here.
+    """
+
+    def _draw_panoptic_seg(
+        self,
+        image: np.ndarray,
+        panoptic_seg: PixelData,
+        classes: Optional[List[str]],
+        palette: Optional[List],
+    ) -> np.ndarray:
+        values = np.asarray(panoptic_seg.sem_seg)
+        values = np.where(values == 0, len(classes), values)
+        if (values == len(classes)).all():
+            return image
+        return super()._draw_panoptic_seg(image, PixelData(sem_seg=values), classes, palette)

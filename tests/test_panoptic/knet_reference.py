@@ -1,0 +1,303 @@
+"""K-Net written down a second time, plainly: float64, functions and loops, no class of a host.
+
+After "K-Net: Towards Unified Image Segmentation" (https://arxiv.org/abs/2106.14855) and the names
+and settings of its published weights. ``state`` maps those names to tensors.
+"""
+
+import itertools
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+GROUPS, HEADS = 32, 8
+
+
+def conv_gn_relu(state, name, x, stride=1):
+    weight = state[f'{name}.conv.weight']
+    x = F.conv2d(x, weight, stride=stride, padding=weight.shape[-1] // 2)
+    return F.group_norm(x, GROUPS, state[f'{name}.gn.weight'], state[f'{name}.gn.bias']).relu()
+
+
+def layer_norm(state, name, x):
+    return F.layer_norm(x, x.shape[-1:], state[f'{name}.weight'], state[f'{name}.bias'])
+
+
+def linear(state, name, x):
+    return F.linear(x, state[f'{name}.weight'], state.get(f'{name}.bias'))
+
+
+def double(x):
+    return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+
+
+def sine_encoding(channels, height, width):
+    encoding = torch.zeros(channels, height, width, dtype=torch.float64)
+    half = channels // 2
+    for c in range(channels):
+        i = c % half
+        frequency = 10000 ** (2 * (i // 2) / half)
+        for y in range(height):
+            for x in range(width):
+                place = (y + 1) / (height + 1e-6) if c < half else (x + 1) / (width + 1e-6)
+                angle = place * 2 * math.pi / frequency
+                encoding[c, y, x] = math.cos(angle) if i % 2 else math.sin(angle)
+    return encoding
+
+
+def group_features(masks, x):
+    batch, kernels = masks.shape[:2]
+    out = torch.zeros(batch, kernels, x.shape[1], dtype=torch.float64)
+    for b in range(batch):
+        for n in range(kernels):
+            out[b, n] = x[b][:, masks[b, n].sigmoid() > 0.5].sum(dim=1)
+    return out
+
+
+def update_kernels(state, name, feature, kernel):
+    a, b = linear(state, f'{name}.dynamic_layer', feature).chunk(2, dim=-1)
+    p, q = linear(state, f'{name}.input_layer', kernel).chunk(2, dim=-1)
+    gate = p * a
+    update = layer_norm(
+        state, f'{name}.norm_in', linear(state, f'{name}.update_gate', gate)
+    ).sigmoid()
+    keep = layer_norm(
+        state, f'{name}.input_norm_in', linear(state, f'{name}.input_gate', gate)
+    ).sigmoid()
+    mixed = update * layer_norm(state, f'{name}.norm_out', b)
+    mixed = mixed + keep * layer_norm(state, f'{name}.input_norm_out', q)
+    return layer_norm(state, f'{name}.fc_norm', linear(state, f'{name}.fc_layer', mixed)).relu()
+
+
+def self_attention(state, name, x):
+    """``x`` (kernels, channels) of one image."""
+    size = x.shape[1] // HEADS
+    q, k, v = F.linear(x, state[f'{name}.in_proj_weight'], state[f'{name}.in_proj_bias']).chunk(
+        3, dim=1
+    )
+    heads = []
+    for h in range(HEADS):
+        part = slice(h * size, (h + 1) * size)
+        weights = (q[:, part] @ k[:, part].T / math.sqrt(size)).softmax(dim=1)
+        heads.append(weights @ v[:, part])
+    return x + linear(state, f'{name}.out_proj', torch.cat(heads, dim=1))
+
+
+def stage(state, name, x, kernels, masks):
+    x = F.conv2d(
+        x, state[f'{name}.feat_transform.conv.weight'], state[f'{name}.feat_transform.conv.bias']
+    )
+    kernels = update_kernels(state, f'{name}.kernel_update_conv', group_features(masks, x), kernels)
+    kernels = torch.stack([self_attention(state, f'{name}.attention.attn', k) for k in kernels])
+    kernels = layer_norm(state, f'{name}.attention_norm', kernels)
+    hidden = linear(state, f'{name}.ffn.layers.0.0', kernels).relu()
+    kernels = layer_norm(
+        state, f'{name}.ffn_norm', kernels + linear(state, f'{name}.ffn.layers.1', hidden)
+    )
+    branch = layer_norm(
+        state, f'{name}.cls_fcs.1', linear(state, f'{name}.cls_fcs.0', kernels)
+    ).relu()
+    classes = linear(state, f'{name}.fc_cls', branch)
+    branch = layer_norm(
+        state, f'{name}.mask_fcs.1', linear(state, f'{name}.mask_fcs.0', kernels)
+    ).relu()
+    dynamic = linear(state, f'{name}.fc_mask', branch)
+    masks = torch.stack(
+        [F.conv2d(x[b : b + 1], dynamic[b][:, :, None, None])[0] for b in range(len(x))]
+    )
+    return classes, masks, kernels
+
+
+def forward(state, levels, num_things, num_stages=3):
+    """Class logits of the stages, mask logits (initial, stages) and dense logits, at stride 8."""
+    levels = list(levels)
+    levels[3] = levels[3] + sine_encoding(*levels[3].shape[1:])
+    name = 'localization_fpn.convs_all_levels'
+    maps = [
+        conv_gn_relu(state, f'{name}.0.conv0', levels[0], stride=2),
+        conv_gn_relu(state, f'{name}.1.conv0', levels[1]),
+        conv_gn_relu(
+            state, f'{name}.2.conv1', double(conv_gn_relu(state, f'{name}.2.conv0', levels[2]))
+        ),
+    ]
+    top = double(conv_gn_relu(state, f'{name}.3.conv0', levels[3]))
+    top = double(conv_gn_relu(state, f'{name}.3.conv1', top))
+    maps.append(conv_gn_relu(state, f'{name}.3.conv2', top))
+    fused = maps[0] + maps[1] + maps[2] + maps[3]
+    loc = conv_gn_relu(
+        state, 'loc_convs.0', conv_gn_relu(state, 'localization_fpn.conv_pred', fused)
+    )
+    sem = conv_gn_relu(
+        state, 'seg_convs.0', conv_gn_relu(state, 'localization_fpn.aux_convs.0', fused)
+    )
+    first = F.conv2d(loc, state['init_kernels.weight'])
+    seg = F.conv2d(sem, state['conv_seg.weight'], state['conv_seg.bias'])
+    x = loc + sem
+    kernels = state['init_kernels.weight'][:, :, 0, 0] + group_features(first, x)
+    stuff = state['conv_seg.weight'][num_things:, :, 0, 0]
+    kernels = torch.cat([kernels, stuff[None].repeat(len(x), 1, 1)], dim=1)
+    current = torch.cat([first, seg[:, num_things:]], dim=1)
+    classes, masks = [], [first]
+    for s in range(num_stages):
+        c, current, kernels = stage(state, f'mask_head.{s}', x, kernels, current)
+        classes.append(c)
+        masks.append(current)
+    return classes, masks, seg
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softplus(x):
+    """``-log(1 - sigmoid(x))``."""
+    return np.logaddexp(0, x)
+
+
+def match(logits, targets, labels, scores=None):
+    """The cheapest one-to-one matching, by trying all of them: kernel of each target."""
+    cost = np.zeros((len(logits), len(targets)))
+    for n, logit in enumerate(logits):
+        p = sigmoid(logit)
+        for m, t in enumerate(targets):
+            cost[n, m] += 4 * (
+                1 - (2 * (p * t).sum() + 1e-3) / ((p * p).sum() + (t * t).sum() + 1e-3)
+            )
+            cost[n, m] -= ((p * t).sum() + ((1 - p) * (1 - t)).sum()) / t.size
+            if scores is not None:
+                logit_of_class = scores[n, labels[m]]
+                s = sigmoid(logit_of_class)
+                positive = 0.25 * (1 - s) ** 2 * softplus(-logit_of_class)
+                negative = 0.75 * s**2 * softplus(logit_of_class)
+                cost[n, m] += 2 * (positive - negative)
+    best = min(
+        itertools.permutations(range(len(logits)), len(targets)),
+        key=lambda kernels: sum(cost[n, m] for m, n in enumerate(kernels)),
+    )
+    return list(best)
+
+
+def focal_sum(logits, wanted, weights):
+    """Sum of the sigmoid focal loss (gamma 2, alpha 0.25); ``wanted`` is 0 or 1."""
+    p = sigmoid(logits)
+    loss = np.where(
+        wanted == 1, 0.25 * (1 - p) ** 2 * softplus(-logits), 0.75 * p**2 * softplus(logits)
+    )
+    return (loss * weights).sum()
+
+
+def mask_losses(logits, positives, with_rank):
+    """``logits`` (B, K, H, W); ``positives``: per image, (kernel, target) in order of kernels."""
+    pairs = [(logits[b][k], t) for b, image in enumerate(positives) for k, t in image]
+    if not pairs:
+        return dict(mask=0.0, dice=0.0, **(dict(rank=0.0) if with_rank else {}))
+    cross_entropy, dice = [], []
+    for logit, t in pairs:
+        p = sigmoid(logit)
+        cross_entropy.append((t * softplus(-logit) + (1 - t) * softplus(logit)).mean())
+        dice.append(1 - 2 * (p * t).sum() / ((p * p).sum() + 1e-3 + (t * t).sum() + 1e-3))
+    losses = dict(mask=np.mean(cross_entropy), dice=4 * np.mean(dice))
+    if with_rank:
+        total = 0
+        for b, image in enumerate(positives):
+            for y in range(logits.shape[2]):
+                for x in range(logits.shape[3]):
+                    covering = [k for k, t in image if t[y, x] != 0]
+                    if covering:
+                        column = logits[b, :, y, x]
+                        total += np.logaddexp.reduce(column) - column[covering[-1]]
+        losses['rank'] = 0.1 * total / (len(logits) * logits.shape[2] * logits.shape[3])
+    return losses
+
+
+def losses(classes, masks, seg, segments, num_things, num_stuff):
+    """The losses; ``segments``: per image, things and stuff as lists of (label, soft target)."""
+    with_rank = num_stuff > 0
+    num_classes = num_things + num_stuff
+    masks = [double(m).numpy() for m in masks]
+    seg = double(seg).numpy()
+    classes = [c.numpy() for c in classes]
+    num_proposals = masks[0].shape[1]
+    result = {}
+
+    def positives_of(kernels):
+        images = []
+        for image, (things, _) in zip(kernels, segments):
+            images.append(sorted((k, *things[m]) for m, k in enumerate(image)))
+        return images
+
+    def match_all(logits, scores):
+        return positives_of(
+            [
+                match(
+                    logits[b][:num_proposals],
+                    [t for _, t in things],
+                    [label for label, _ in things],
+                    None if scores is None else scores[b][:num_proposals],
+                )
+                for b, (things, _) in enumerate(segments)
+            ]
+        )
+
+    def masks_only(positives):
+        return [[(k, t) for k, _, t in image] for image in positives]
+
+    positives = match_all(masks[0], None)
+    for key, value in mask_losses(masks[0], masks_only(positives), with_rank).items():
+        result[f'loss_rpn_{key}'] = value
+
+    wanted = np.zeros(seg.shape)
+    for b, (image, (_, stuff)) in enumerate(zip(positives, segments)):
+        for label, t in [*stuff, *((label, t) for _, label, t in image)]:
+            wanted[b][:, t != 0] = 0
+            wanted[b, label][t != 0] = 1
+    result['loss_rpn_seg'] = focal_sum(seg, wanted, 1) / max(wanted.sum(), 1)
+
+    for s in range(len(classes)):
+        if s > 0:
+            positives = match_all(masks[s], classes[s - 1])
+        both = [
+            image + [(num_proposals + label - num_things, label, t) for label, t in stuff]
+            for image, (_, stuff) in zip(positives, segments)
+        ]
+        for key, value in mask_losses(masks[s + 1], masks_only(both), with_rank).items():
+            result[f's{s}_loss_{key}'] = value
+        wanted, weights = np.zeros(classes[s].shape), np.zeros(classes[s].shape)
+        weights[:, :num_proposals, :num_things] = 1
+        for j in range(num_stuff):
+            weights[:, num_proposals + j, num_things + j] = 1
+        for b, image in enumerate(both):
+            for k, label, _ in image:
+                wanted[b, k, label] = 1
+        assert wanted.shape[2] == num_classes
+        result[f's{s}_loss_cls'] = 2 * focal_sum(classes[s], wanted, weights) / max(wanted.sum(), 1)
+    return result
+
+
+def panoptic_map(logits, probabilities, num_things, num_stuff, padded, tested, returned):
+    """The published fusion with every mask at full size at once; ids of things start at 1."""
+    scores = sigmoid(logits.double().numpy())
+    num_proposals = len(scores) - num_stuff
+    full = F.interpolate(probabilities[None].double(), padded, mode='bilinear', align_corners=False)
+    full = full[:, :, : tested[0], : tested[1]]
+    full = F.interpolate(full, returned, mode='bilinear', align_corners=False)[0].numpy()
+    label = [int(scores[k, :num_things].argmax()) for k in range(num_proposals)]
+    score = [scores[k, :num_things].max() for k in range(num_proposals)]
+    label += list(range(num_things, num_things + num_stuff))
+    score += [scores[num_proposals + j, num_things + j] for j in range(num_stuff)]
+    owner = (np.array(score)[:, None, None] * full).argmax(axis=0)
+    result = np.full(owner.shape, num_things + num_stuff)
+    instance = 0
+    for k in sorted(range(len(score)), key=lambda k: -score[k]):
+        if label[k] < num_things and score[k] < 0.3:
+            continue
+        own, area = (owner == k).sum(), (full[k] >= 0.5).sum()
+        if own == 0 or area == 0 or own / area < 0.6:
+            continue
+        if label[k] < num_things:
+            instance += 1
+            result[owner == k] = label[k] + 1000 * instance
+        else:
+            result[owner == k] = label[k]
+    return result

@@ -1,0 +1,282 @@
+import knet_reference as reference
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from mmdet.registry import MODELS
+from mmengine.runner.checkpoint import load_state_dict
+from panoptic_helpers import (
+    CHANNELS,
+    HEIGHT,
+    NUM_PROPOSALS,
+    NUM_STUFF,
+    NUM_THINGS,
+    WIDTH,
+    make_sample,
+)
+
+LOSSES = {f'loss_rpn_{name}' for name in ('mask', 'dice', 'rank', 'seg')}
+LOSSES |= {f's{s}_loss_{name}' for s in range(3) for name in ('mask', 'dice', 'rank', 'cls')}
+
+
+def build(cfg, seed=0, scale=3.0):
+    """A head whose logits are spread, so that masks, matches and classes differ."""
+    torch.manual_seed(seed)
+    head = MODELS.build(cfg)
+    head.init_weights()
+    for name, parameter in head.named_parameters():
+        if parameter.dim() == 1:
+            torch.nn.init.normal_(parameter, mean=float('weight' in name), std=0.3)
+        elif 'fc_mask' in name or 'conv_seg' in name:
+            parameter.data *= scale
+    torch.nn.init.normal_(head.conv_seg.weight, std=0.3)
+    torch.nn.init.normal_(head.init_kernels.weight, std=0.3)
+    return head
+
+
+def soft_targets(sample):
+    """Segments of a sample from its arrays: (label, bilinear quarter-size mask)."""
+
+    def shrink(mask):
+        mask = torch.as_tensor(mask, dtype=torch.float64)[None, None]
+        size = (HEIGHT // 4, WIDTH // 4)
+        return F.interpolate(mask, size, mode='bilinear', align_corners=False)[0, 0].numpy()
+
+    instances = sample.gt_instances
+    things = [(int(c), shrink(m)) for c, m in zip(instances.labels, instances.masks.masks)]
+    stuff = []
+    if 'gt_sem_seg' in sample:
+        seg_map = sample.gt_sem_seg.sem_seg[0].numpy()
+        for c in range(NUM_THINGS, NUM_THINGS + NUM_STUFF):
+            if (seg_map == c).any():
+                stuff.append((c, shrink(seg_map == c)))
+    return things, stuff
+
+
+def reference_outputs(head, levels):
+    state = {name: tensor.double() for name, tensor in head.state_dict().items()}
+    with torch.no_grad():
+        return reference.forward(state, [x.double() for x in levels], NUM_THINGS)
+
+
+def test_losses_and_logits_are_those_of_the_definition(head_cfg, levels, scene):
+    head = build(head_cfg)
+    classes, masks, seg = reference_outputs(head, levels)
+    with torch.no_grad():
+        outputs = head(levels)
+        losses = head.loss(levels, scene)
+    for ours, expected in zip(
+        [*outputs.cls_scores, *outputs.masks, outputs.seg], [*classes, *masks, seg]
+    ):
+        torch.testing.assert_close(ours.double(), expected, rtol=1e-4, atol=2e-4)
+
+    segments = [soft_targets(sample) for sample in scene]
+    expected = reference.losses(classes, masks, seg, segments, NUM_THINGS, NUM_STUFF)
+    assert set(losses) == set(expected) == LOSSES and len(losses) == 16
+    for key, value in expected.items():
+        assert losses[key].item() == pytest.approx(value, rel=1e-4, abs=1e-4), key
+    # The matching matters in this scene: it is not the same in every stage.
+    assert len({round(v, 6) for k, v in expected.items() if 'mask' in k}) == 4
+
+
+def test_class_cost_changes_the_match(head_cfg, levels, scene):
+    # Guards the test above: without the class cost the definition gives other losses.
+    classes, masks, seg = reference_outputs(build(head_cfg), levels)
+    segments = [soft_targets(sample) for sample in scene]
+    things = segments[0][0]
+    targets, labels = [t for _, t in things], [c for c, _ in things]
+    logits = reference.double(masks[1])[0, :NUM_PROPOSALS].numpy()
+    scores = 4 * classes[0][0, :NUM_PROPOSALS].numpy()
+    with_class = reference.match(logits, targets, labels, scores)
+    assert sorted(set(with_class)) == sorted(with_class) and len(with_class) == 3
+
+
+def test_instances_only(head_cfg, levels, scene):
+    head = build(dict(head_cfg, num_stuff_classes=0))
+    for sample in scene:
+        del sample.gt_sem_seg
+    state = {name: tensor.double() for name, tensor in head.state_dict().items()}
+    with torch.no_grad():
+        classes, masks, seg = reference.forward(state, [x.double() for x in levels], NUM_THINGS)
+        losses = head.loss(levels, scene)
+    expected = reference.losses(
+        classes, masks, seg, [soft_targets(s) for s in scene], NUM_THINGS, 0
+    )
+    assert set(losses) == set(expected) == {key for key in LOSSES if 'rank' not in key}
+    for key, value in expected.items():
+        assert losses[key].item() == pytest.approx(value, rel=1e-4, abs=1e-4), key
+
+
+@pytest.mark.parametrize('things, stuff', [(False, True), (True, False), (False, False)])
+def test_images_without_things_stuff_or_anything(head_cfg, levels, scene, things, stuff):
+    boxes = [(1, (0, 20, 0, 20))] if things else []
+    seg_map = np.full((HEIGHT, WIDTH), 3 if stuff else 255)
+    sample = make_sample(boxes, seg_map)
+    head = build(head_cfg)
+    losses = head.loss(levels, [sample, sample])
+    sum(losses.values()).backward()
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in head.parameters())
+    if not things:
+        assert losses['loss_rpn_mask'] == losses['loss_rpn_dice'] == losses['loss_rpn_rank'] == 0
+    if not (things or stuff):
+        assert losses['s2_loss_mask'] == 0
+    # Wrong classes are still pushed down.
+    assert losses['s2_loss_cls'] > 0 and losses['loss_rpn_seg'] > 0
+
+
+def test_more_things_than_kernels(head_cfg, levels):
+    boxes = [(i % 3, (0, 20, 8 * i, 8 * i + 8)) for i in range(NUM_PROPOSALS + 3)]
+    sample = make_sample(boxes, np.full((HEIGHT, WIDTH), 3))
+    losses = build(head_cfg).loss(levels, [sample, sample])
+    assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_names_and_sizes_are_those_of_the_published_weights():
+    head = MODELS.build(dict(type='KNetPanopticHead', num_things_classes=80, num_stuff_classes=53))
+    sizes = {name: tuple(tensor.shape) for name, tensor in head.state_dict().items()}
+    expected = {
+        'init_kernels.weight': (100, 256, 1, 1),
+        'conv_seg.weight': (133, 256, 1, 1),
+        'conv_seg.bias': (133,),
+    }
+
+    def add_norm(name):
+        expected.update({f'{name}.weight': (256,), f'{name}.bias': (256,)})
+
+    for level, count in enumerate((1, 1, 2, 3)):
+        for i in range(count):
+            name = f'localization_fpn.convs_all_levels.{level}.conv{i}'
+            expected[f'{name}.conv.weight'] = (256, 256, 3, 3)
+            add_norm(f'{name}.gn')
+    for name in (
+        'localization_fpn.conv_pred',
+        'localization_fpn.aux_convs.0',
+        'loc_convs.0',
+        'seg_convs.0',
+    ):
+        expected[f'{name}.conv.weight'] = (256, 256, 1, 1)
+        add_norm(f'{name}.gn')
+    for s in range(3):
+        name = f'mask_head.{s}'
+        for layer, out, into in (
+            ('attention.attn.out_proj', 256, 256),
+            ('kernel_update_conv.dynamic_layer', 512, 256),
+            ('kernel_update_conv.input_layer', 512, 256),
+            ('kernel_update_conv.input_gate', 256, 256),
+            ('kernel_update_conv.update_gate', 256, 256),
+            ('kernel_update_conv.fc_layer', 256, 256),
+            ('ffn.layers.0.0', 2048, 256),
+            ('ffn.layers.1', 256, 2048),
+            ('fc_cls', 133, 256),
+            ('fc_mask', 256, 256),
+        ):
+            expected[f'{name}.{layer}.weight'] = (out, into)
+            expected[f'{name}.{layer}.bias'] = (out,)
+        expected[f'{name}.attention.attn.in_proj_weight'] = (768, 256)
+        expected[f'{name}.attention.attn.in_proj_bias'] = (768,)
+        expected[f'{name}.feat_transform.conv.weight'] = (256, 256, 1, 1)
+        expected[f'{name}.feat_transform.conv.bias'] = (256,)
+        expected[f'{name}.cls_fcs.0.weight'] = expected[f'{name}.mask_fcs.0.weight'] = (256, 256)
+        for norm in (
+            'attention_norm',
+            'ffn_norm',
+            'cls_fcs.1',
+            'mask_fcs.1',
+            'kernel_update_conv.norm_in',
+            'kernel_update_conv.norm_out',
+            'kernel_update_conv.input_norm_in',
+            'kernel_update_conv.input_norm_out',
+            'kernel_update_conv.fc_norm',
+        ):
+            add_norm(f'{name}.{norm}')
+    assert sizes == expected
+    count = sum(p.numel() for p in head.mask_head.parameters())
+    assert round(count / 1e6, 3) == 6.228
+    assert round((sum(p.numel() for p in head.parameters()) - count) / 1e6, 3) == 4.456
+
+
+def test_initialization(head_cfg):
+    torch.manual_seed(0)
+    head = MODELS.build(dict(head_cfg, in_channels=256, num_proposals=50))
+    head.init_weights()
+    assert head.init_kernels.weight.std().item() == pytest.approx(1, abs=0.05)
+    assert head.localization_fpn.conv_pred.conv.weight.std().item() == pytest.approx(
+        0.01, abs=0.001
+    )
+    assert head.conv_seg.weight.std().item() == pytest.approx(0.01, abs=0.002)
+    for bias in (head.conv_seg.bias, head.mask_head[2].fc_cls.bias):
+        assert torch.sigmoid(bias).tolist() == pytest.approx([0.01] * len(bias), abs=1e-6)
+    # Xavier: uniform in +-sqrt(6 / (in + out)).
+    assert head.mask_head[1].fc_mask.weight.abs().max().item() == pytest.approx(
+        (6 / 512) ** 0.5, rel=0.01
+    )
+
+
+def test_bfloat16_autocast_trains(head_cfg, levels, scene):
+    head = build(head_cfg)
+    plain = head.loss(levels, scene)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        losses = head.loss(levels, scene)
+    assert all(torch.isfinite(value) for value in losses.values())
+    assert losses['s0_loss_cls'].item() == pytest.approx(plain['s0_loss_cls'].item(), rel=0.1)
+
+
+def test_too_many_kernels_for_the_rank_loss(head_cfg, levels, scene):
+    with pytest.raises(ValueError, match='300.*302 kernels.*rank_ignore_index=-100'):
+        MODELS.build(dict(head_cfg, num_proposals=300))
+    head = build(dict(head_cfg, num_proposals=300, rank_ignore_index=-100))
+    assert torch.isfinite(head.loss(levels, scene)['s2_loss_rank'])
+    # 254 kernels are the most that leave 255 free; instances alone have no rank loss.
+    MODELS.build(dict(head_cfg, num_proposals=254 - NUM_STUFF))
+    MODELS.build(dict(head_cfg, num_proposals=300, num_stuff_classes=0))
+
+
+@pytest.mark.parametrize('name', ['num_things_classes', 'num_proposals', 'num_stages'])
+def test_impossible_sizes(head_cfg, name):
+    with pytest.raises(ValueError, match=f'{name}=0'):
+        MODELS.build(dict(head_cfg, **{name: 0}))
+
+
+def test_ground_truth_that_does_not_fit(head_cfg, levels, scene):
+    head = build(head_cfg)
+    with pytest.raises(ValueError, match='class 3, but num_things_classes=3'):
+        head.loss(levels, [make_sample([(3, (0, 9, 0, 9))], np.zeros((HEIGHT, WIDTH)))] * 2)
+    with pytest.raises(ValueError, match='no semantic map for 2 stuff classes'):
+        head.loss(levels, [make_sample([])] * 2)
+
+
+def test_levels_that_do_not_fit(head_cfg, levels):
+    head = build(head_cfg)
+    with pytest.raises(ValueError, match='3 levels instead of the 4'):
+        head(levels[:3])
+    with pytest.raises(ValueError, match='pad_size_divisor=32'):
+        head((*levels[:3], torch.zeros(2, CHANNELS, 3, 3)))
+
+
+@pytest.mark.parametrize('foreign', ['decode_head.conv_seg.weight', 'rpn_head.init_kernels.weight'])
+def test_weights_of_another_kind_of_model(head_cfg, levels, scene, foreign):
+    model = torch.nn.Module()
+    model.panoptic_head = build(head_cfg)
+    foreign = {'backbone.conv1.weight': torch.zeros(1), foreign: torch.zeros(1)}
+    load_state_dict(model, foreign)
+    with pytest.raises(ValueError, match=r'nothing of panoptic_head.*semantic.*knet2mmdet.py'):
+        model.panoptic_head.predict(levels, scene)
+    # Training may start from such weights (of the backbone); what it makes may be tested.
+    model.panoptic_head.loss(levels, scene)
+    model.panoptic_head.predict(levels, scene)
+    load_state_dict(model, foreign)
+    load_state_dict(model, model.state_dict())
+    model.panoptic_head.predict(levels, scene)
+
+
+@pytest.mark.gpu
+def test_losses_on_cuda(head_cfg, levels, scene):
+    if not torch.cuda.is_available():
+        pytest.skip('needs a CUDA device')
+    head = build(head_cfg)
+    with torch.no_grad():
+        expected = head.loss(levels, scene)
+        losses = head.cuda().loss([x.cuda() for x in levels], [s.cuda() for s in scene])
+    for key, value in expected.items():
+        assert losses[key].item() == pytest.approx(value.item(), rel=1e-2, abs=1e-3), key
