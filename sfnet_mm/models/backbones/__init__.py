@@ -1,5 +1,7 @@
+from .bialign_net import BiAlignNet
 from .dfnet import DFNet
 from .sf_resnet import SFResNet
+from .shufflenet_v2 import ShuffleNetV2
 from .stdc_pyramid import STDCPyramid
 
-__all__ = ['DFNet', 'SFResNet', 'STDCPyramid']
+__all__ = ['BiAlignNet', 'DFNet', 'SFResNet', 'STDCPyramid', 'ShuffleNetV2']

@@ -25,8 +25,9 @@ class SFNetLiteHead(BaseDecodeHead):
             last (the one under the context module).
         channels: Width of the decoder.
         in_index: Indices of these maps in the backbone's output.
-        align: Alignment module, called as ``align(fine, coarse)``, that returns the fused map;
-            None adds the bilinearly upsampled coarse map to the fine one.
+        align: Alignment module, called as ``align(fine, coarse)``. What it returns is the fused map
+            if it says that it ``fuses``, as GD-FAM does, and is added to the fine map otherwise, as
+            for FAM (Table 16). None adds the bilinearly upsampled coarse map.
         context: Module on the last map.
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
@@ -37,20 +38,24 @@ class SFNetLiteHead(BaseDecodeHead):
         ValueError: Not three ``in_channels``, or maps of other channels in ``forward``.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 channels: int,
-                 *,
-                 in_index: Sequence[int] = (0, 2, 3),
-                 align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
-                 context: Dict = dict(type='PyramidContext'),
-                 norm_cfg: Dict = dict(type='BN'),
-                 dropout_ratio: float = 0,
-                 align_corners: bool = True,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        in_index: Sequence[int] = (0, 2, 3),
+        align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
+        context: Dict = dict(type='PyramidContext'),
+        norm_cfg: Dict = dict(type='BN'),
+        dropout_ratio: float = 0,
+        align_corners: bool = True,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(in_channels, (list, tuple)) or len(in_channels) != 3:
-            raise ValueError(f'SFNetLiteHead: in_channels={in_channels!r} must list three maps: '
-                             'the finest, the last but one and the last')
+            raise ValueError(
+                f'SFNetLiteHead: in_channels={in_channels!r} must list three maps: '
+                'the finest, the last but one and the last'
+            )
         super().__init__(
             list(in_channels),
             channels,
@@ -59,21 +64,25 @@ class SFNetLiteHead(BaseDecodeHead):
             norm_cfg=norm_cfg,
             dropout_ratio=dropout_ratio,
             align_corners=align_corners,
-            **kwargs)
+            **kwargs,
+        )
         conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.ppm = MODELS.build(
-            dict(in_channels=in_channels[-1], channels=channels, **conv_cfg, **context))
+            dict(in_channels=in_channels[-1], channels=channels, **conv_cfg, **context)
+        )
         # The release gives the laterals a bias although BN follows; its weights have it.
         self.fpn_in = nn.ModuleList(
-            ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1])
+            ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1]
+        )
         if align is not None:
             self.flow_align_module = MODELS.build(dict(channels=channels, **align))
         self.conv_last = ConvModule(2 * channels, channels, 3, padding=1, **conv_cfg)
 
     def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:
-        if hasattr(self, 'flow_align_module'):
-            return self.flow_align_module(fine, coarse)
-        return fine + upsample_to(coarse, fine)
+        if not hasattr(self, 'flow_align_module'):
+            return fine + upsample_to(coarse, fine)
+        aligned = self.flow_align_module(fine, coarse)
+        return aligned if self.flow_align_module.fuses else fine + aligned
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the size of the finest map."""

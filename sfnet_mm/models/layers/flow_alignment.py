@@ -9,12 +9,14 @@ from typing import Dict, Optional
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
+
+from .correlation import local_correlation
+from .upsampling import UpsampleTo
 
 
 class _FlowPredictor(BaseModule):
@@ -24,30 +26,39 @@ class _FlowPredictor(BaseModule):
     """
 
     flow_channels: int
+    # Whether the fine map is part of the output already.
+    fuses: bool
 
-    def __init__(self,
-                 channels: int,
-                 kernel_size: int = 3,
-                 init_cfg: Optional[Dict] = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        upsample: str = 'bilinear',
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         name = type(self).__name__
         if channels < 2 or channels % 2:
-            raise ValueError(f'{name}: channels={channels} must be even, its half is the width '
-                             'of the flow predictor')
+            raise ValueError(
+                f'{name}: channels={channels} must be even, its half is the width '
+                'of the flow predictor'
+            )
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'{name}: kernel_size={kernel_size} must be odd, an even kernel '
-                             'shifts the flow by half a pixel')
+            raise ValueError(
+                f'{name}: kernel_size={kernel_size} must be odd, an even kernel '
+                'shifts the flow by half a pixel'
+            )
         self.channels = channels
         self.down_h = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.down_l = nn.Conv2d(channels, channels // 2, 1, bias=False)
+        self.upsample = UpsampleTo(channels // 2, upsample)
         self.flow_make = nn.Conv2d(
-            channels, self.flow_channels, kernel_size, padding=kernel_size // 2, bias=False)
+            channels, self.flow_channels, kernel_size, padding=kernel_size // 2, bias=False
+        )
 
     def _project(self, low: Tensor, high: Tensor) -> 'tuple[Tensor, Tensor]':
         """Half-width copies of both maps, (N, channels / 2, H, W) each, at the size of ``low``."""
-        high = F.interpolate(
-            self.down_h(high), size=low.shape[2:], mode='bilinear', align_corners=True)
-        return self.down_l(low), high
+        return self.down_l(low), self.upsample(self.down_h(high), low)
 
     def _flow(self, low: Tensor, high: Tensor) -> Tensor:
         # The order [high, low] is that of the released weights.
@@ -63,13 +74,48 @@ class FlowAlignmentModule(_FlowPredictor):
     Args:
         channels: Channels of both maps.
         kernel_size: Kernel of the flow convolution (Table 9b: 1, 3, 5, 7); padding follows it.
+        upsample: How the coarse map is brought to the size of the fine one before the flow is
+            predicted (Table 9a): ``'bilinear'``, ``'nearest'`` or ``'deconv'``.
+        max_displacement: If given, predict the flow from the correlation of the two maps up to this
+            displacement, as FlowNet-C does (Table 9c), and not from their concatenation.
         init_cfg: As in ``BaseModule``.
 
     Raises:
-        ValueError: Odd ``channels`` or even ``kernel_size``.
+        ValueError: Odd ``channels``, even ``kernel_size``, unknown ``upsample`` or a
+            ``max_displacement`` under 1.
     """
 
     flow_channels = 2
+    fuses = False
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        upsample: str = 'bilinear',
+        max_displacement: Optional[int] = None,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(channels, kernel_size, upsample, init_cfg)
+        self.max_displacement = max_displacement
+        if max_displacement is not None:
+            if max_displacement < 1:
+                raise ValueError(
+                    f'FlowAlignmentModule: max_displacement={max_displacement} must be '
+                    '1 pixel or more'
+                )
+            self.flow_make = nn.Conv2d(
+                (2 * max_displacement + 1) ** 2,
+                self.flow_channels,
+                kernel_size,
+                padding=kernel_size // 2,
+                bias=False,
+            )
+
+    def _flow(self, low: Tensor, high: Tensor) -> Tensor:
+        if self.max_displacement is None:
+            return super()._flow(low, high)
+        return self.flow_make(local_correlation(low, high, self.max_displacement))
 
     def predict_flow(self, low: Tensor, high: Tensor) -> Tensor:
         """Semantic flow (N, 2, H, W), x then y, in the units of :func:`sfnet_mm.ops.flow_warp`."""
@@ -109,26 +155,33 @@ class GatedDualFlowAlignmentModule(_FlowPredictor):
     """
 
     flow_channels = 4
+    fuses = True
     gates = ('attention', 'conv', None)
 
-    def __init__(self,
-                 channels: int,
-                 gate: Optional[str] = 'attention',
-                 kernel_size: int = 3,
-                 gate_kernel_size: int = 3,
-                 init_cfg: Optional[Dict] = None) -> None:
-        super().__init__(channels, kernel_size, init_cfg)
+    def __init__(
+        self,
+        channels: int,
+        gate: Optional[str] = 'attention',
+        kernel_size: int = 3,
+        gate_kernel_size: int = 3,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(channels, kernel_size, init_cfg=init_cfg)
         if gate not in self.gates:
-            raise ValueError(f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '
-                             f'{", ".join(map(repr, self.gates))}')
+            raise ValueError(
+                f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '
+                f'{", ".join(map(repr, self.gates))}'
+            )
         if gate_kernel_size < 1 or gate_kernel_size % 2 == 0:
-            raise ValueError('GatedDualFlowAlignmentModule: '
-                             f'gate_kernel_size={gate_kernel_size} must be odd')
+            raise ValueError(
+                f'GatedDualFlowAlignmentModule: gate_kernel_size={gate_kernel_size} must be odd'
+            )
         self.gate = gate
         if gate is not None:
             gate_channels = 4 if gate == 'attention' else channels
             self.flow_gate = nn.Conv2d(
-                gate_channels, 1, gate_kernel_size, padding=gate_kernel_size // 2, bias=False)
+                gate_channels, 1, gate_kernel_size, padding=gate_kernel_size // 2, bias=False
+            )
 
     def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Optional[Tensor]:
         """The gate (N, 1, H, W) in (0, 1), or None.

@@ -1,0 +1,122 @@
+"""The decoder of Bi-Align, a baseline of SFNet: each of two paths is aligned to the other.
+
+Fast and Accurate Scene Parsing via Bi-direction Alignment Networks (ICIP 2021,
+https://arxiv.org/abs/2105.11651, section 2; authors' ``AlignedModule`` with ``SimpleGate``).
+"""
+
+from typing import Any, Dict, Sequence
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from sfnet_mm.ops import flow_warp
+
+from ..layers.flow_alignment import FlowAlignmentModule
+from ..necks.aligned_fpn import check_channels, upsample_to
+
+
+def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
+    """Convert a flow for sampling with ``align_corners=False`` to one for :func:`flow_warp`.
+
+    Bi-Align adds its flow to a grid from -1 to 1, as SFNet does, but takes -1 and 1 for the outer
+    edges of the map, so that even a zero flow enlarges it a little.
+
+    Args:
+        flow: (N, 2, H, W), x then y.
+        height: Rows of the map that is sampled; at least 2.
+        width: Columns of it; at least 2.
+    """
+    rows, columns = flow.shape[2:]
+    xs = torch.linspace(-1, 1, columns, dtype=flow.dtype, device=flow.device)
+    ys = torch.linspace(-1, 1, rows, dtype=flow.dtype, device=flow.device)
+    x = (columns * xs + width * flow[:, 0]) / (width - 1)
+    y = (rows * ys[:, None] + height * flow[:, 1]) / (height - 1)
+    return torch.stack([x, y], dim=1)
+
+
+class GatedFlowAlignment(FlowAlignmentModule):
+    """A FAM whose flow is scaled by a gate, and which can warp either of its two maps.
+
+    Args:
+        channels: Channels of both maps.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.gate = nn.Conv2d(channels, 2, 1)
+
+    def forward(self, low: Tensor, high: Tensor, warp_low: bool = False) -> Tensor:
+        """``high``, or with ``warp_low`` the fine map ``low``, on the grid of ``low``."""
+        source = low if warp_low else high
+        flow = self.predict_flow(low, high) * upsample_to(self.gate(source).sigmoid(), low)
+        return flow_warp(source, flow_of_pixel_edges(flow, *source.shape[2:]))
+
+
+@MODELS.register_module()
+class BiAlignHead(BaseDecodeHead):
+    """Warps the context map to the spatial one, the spatial one to itself, and fuses both.
+
+    The logits are made at full resolution by a pixel shuffle, not by interpolation.
+
+    Args:
+        in_channels: Channels of the spatial and of the context map.
+        channels: Width of the classifier.
+        width: Channels of the spatial map, to which the context is projected.
+        context: Module on the context map.
+        upsample_factor: Stride of the spatial map.
+        **kwargs: As ``mmseg.BaseDecodeHead``.
+
+    Raises:
+        ValueError: In ``forward``, maps of other channels than ``in_channels``.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (128, 512),
+        channels: int = 256,
+        *,
+        width: int = 128,
+        context: Dict = dict(type='mmseg.PyramidContext'),
+        upsample_factor: int = 8,
+        norm_cfg: Dict = dict(type='BN'),
+        dropout_ratio: float = 0,
+        align_corners: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=[0, 1],
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            dropout_ratio=dropout_ratio,
+            align_corners=align_corners,
+            **kwargs,
+        )
+        self.upsample_factor = upsample_factor
+        self.ppm = MODELS.build(
+            dict(in_channels=in_channels[-1], channels=width, norm_cfg=norm_cfg, **context)
+        )
+        self.align_context = GatedFlowAlignment(width)
+        self.align_spatial = GatedFlowAlignment(width)
+        self.conv_last = ConvModule(
+            2 * width, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=self.act_cfg
+        )
+        self.conv_seg = nn.Conv2d(channels, self.out_channels * upsample_factor**2, 1)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, num_classes, 8 H, 8 W) for a spatial map of (H, W)."""
+        inputs = self._transform_inputs(inputs)
+        check_channels(type(self).__name__, inputs, self.in_channels)
+        spatial, context = inputs[0], self.ppm(inputs[1])
+        aligned = [
+            self.align_context(spatial, context),
+            self.align_spatial(spatial, context, warp_low=True),
+        ]
+        x = self.cls_seg(self.conv_last(torch.cat(aligned, dim=1)))
+        return F.pixel_shuffle(x, self.upsample_factor)

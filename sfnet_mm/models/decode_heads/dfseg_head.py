@@ -1,0 +1,97 @@
+"""The decoder of DF-Seg, a baseline of SFNet with the same backbones.
+
+Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture Search,
+https://arxiv.org/abs/1903.03777, section 4.3, as the release builds it.
+"""
+
+from typing import Any, Dict, Sequence
+
+import torch
+import torch.nn as nn
+from mmcv.cnn import ConvModule
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from ..necks.aligned_fpn import check_channels, upsample_to
+
+
+class FusionNode(nn.Module):
+    """Upsamples the coarse map and fuses it with the fine one by one 3x3 convolution.
+
+    Args:
+        channels: Channels of both maps and of the output.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.fusion = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """(N, C, h, w) and (N, C, H, W) to (N, C, H, W)."""
+        return self.fusion(torch.cat([upsample_to(coarse, fine), fine], dim=1))
+
+
+@MODELS.register_module()
+class DFSegHead(BaseDecodeHead):
+    """PPM on the last map and two fusion nodes on the way to the first.
+
+    Layers carry the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The release also
+    halves the image before the network and enlarges the logits at test time; that is a
+    preprocessing for speed and is not part of this head.
+
+    Args:
+        in_channels: Channels of the three maps of :class:`DFNet`, fine to coarse.
+        channels: Width of the classifier.
+        width: Width of the context and of the fusion nodes.
+        context: Module on the last map.
+        dropout_ratio: Before the classifier.
+        **kwargs: As ``mmseg.BaseDecodeHead``.
+
+    Raises:
+        ValueError: In ``forward``, maps of other channels than ``in_channels``.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (128, 256, 512),
+        channels: int = 256,
+        *,
+        width: int = 128,
+        context: Dict = dict(type='mmseg.PyramidContext'),
+        norm_cfg: Dict = dict(type='BN'),
+        dropout_ratio: float = 0.1,
+        align_corners: bool = True,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(
+            list(in_channels),
+            channels,
+            in_index=[0, 1, 2],
+            input_transform='multiple_select',
+            norm_cfg=norm_cfg,
+            dropout_ratio=dropout_ratio,
+            align_corners=align_corners,
+            **kwargs,
+        )
+        self.ppm = MODELS.build(
+            dict(in_channels=in_channels[-1], channels=width, norm_cfg=norm_cfg, **context)
+        )
+        self.cc5 = nn.Conv2d(width, width, 1)
+        self.cc4 = nn.Conv2d(in_channels[1], width, 1)
+        self.cc3 = nn.Conv2d(in_channels[0], width, 1)
+        self.fn4 = FusionNode(width)
+        self.fn3 = FusionNode(width)
+        # The release gives this convolution a bias although BN follows.
+        self.conv_last = ConvModule(
+            width, channels, 3, padding=1, bias=True, norm_cfg=norm_cfg, act_cfg=self.act_cfg
+        )
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, num_classes, H, W) at the size of the first map."""
+        inputs = self._transform_inputs(inputs)
+        check_channels(type(self).__name__, inputs, self.in_channels)
+        fine, middle, last = inputs
+        x = self.fn4(self.cc5(self.ppm(last)), self.cc4(middle))
+        x = self.fn3(x, self.cc3(fine))
+        return self.cls_seg(self.conv_last(x))

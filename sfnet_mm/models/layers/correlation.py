@@ -1,0 +1,29 @@
+"""The correlation of FlowNet-C, which the paper compares with FAM's concatenation (Table 9c).
+
+FlowNet: Learning Optical Flow with Convolutional Networks, https://arxiv.org/abs/1504.06852,
+section 3, Eq. 1, with patches of one pixel.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def local_correlation(x: Tensor, y: Tensor, max_displacement: int) -> Tensor:
+    """How similar each pixel of ``x`` is to the pixels of ``y`` around the same place.
+
+    Args:
+        x: (N, C, H, W).
+        y: (N, C, H, W); zero outside.
+        max_displacement: Largest displacement D in pixels, in x and in y.
+
+    Returns:
+        Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products; displacements of y
+        row by row, each from -D to D.
+    """
+    height, width = x.shape[2:]
+    d = max_displacement
+    y = F.pad(y, (d, d, d, d))
+    return torch.stack(
+        [(x * y[:, :, i:i + height, j:j + width]).mean(1)
+         for i in range(2 * d + 1) for j in range(2 * d + 1)], dim=1)  # yapf: disable

@@ -1,0 +1,116 @@
+"""Alignment by a deformable convolution, which the paper compares with FAM and GD-FAM (Table 16).
+
+Deformable Convolutional Networks, https://arxiv.org/abs/1703.06211, with offsets predicted from
+both maps as in FaPN, https://arxiv.org/abs/2108.07058, section 3.2.
+"""
+
+from importlib.util import find_spec
+from typing import Dict, Optional
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from sfnet_mm.ops import flow_warp
+
+from .flow_alignment import _FlowPredictor
+
+
+def deform_conv(x: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
+    """Deformable convolution of stride 1 in plain torch, one warp for each tap.
+
+    Args:
+        x: (N, C, H, W), H and W at least 2; zero outside.
+        offset: (N, 2 * k * k, H, W) in pixels: y then x of each tap, taps row by row.
+        weight: (C', C, k, k), k odd.
+
+    Returns:
+        Tensor: (N, C', H, W).
+
+    Raises:
+        ValueError: A map of a single row or column.
+    """
+    height, width = x.shape[2:]
+    if min(height, width) < 2:
+        raise ValueError(
+            f'deform_conv: a map of {height}x{width} pixels has no neighbours to sample between'
+        )
+    kernel_size = weight.shape[-1]
+    # A flow of 1 moves by (W - 1) / 2W pixels, see flow_warp.
+    unit = [2 * s / (s - 1) for s in (width, height)]
+    out = x.new_zeros(())
+    for tap in range(kernel_size**2):
+        row, column = divmod(tap, kernel_size)
+        dx = (offset[:, 2 * tap + 1] + column - kernel_size // 2) * unit[0]
+        dy = (offset[:, 2 * tap] + row - kernel_size // 2) * unit[1]
+        sampled = flow_warp(x, torch.stack([dx, dy], dim=1))
+        out = out + F.conv2d(sampled, weight[:, :, row, column, None, None])
+    return out
+
+
+@MODELS.register_module()
+class DeformableAlignmentModule(_FlowPredictor):
+    """Upsamples a coarse map and convolves it where offsets, predicted like FAM's flow, point to.
+
+    Args:
+        channels: Channels of both maps.
+        kernel_size: Kernel of the convolution that predicts the offsets.
+        deform_kernel_size: Kernel of the deformable convolution.
+        backend: ``'native'`` (plain torch), ``'mmcv'`` (its compiled operator) or ``'auto'``, which
+            takes mmcv's if it is there.
+        init_cfg: As in ``BaseModule``.
+
+    Raises:
+        ValueError: Odd ``channels``, an even kernel or an unknown ``backend``.
+        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+    """
+
+    fuses = False
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        deform_kernel_size: int = 3,
+        backend: str = 'auto',
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        if deform_kernel_size < 1 or deform_kernel_size % 2 == 0:
+            raise ValueError(
+                f'DeformableAlignmentModule: deform_kernel_size={deform_kernel_size} must be odd'
+            )
+        if backend not in ('auto', 'native', 'mmcv'):
+            raise ValueError(
+                f"DeformableAlignmentModule: backend={backend!r} is not one of 'auto', "
+                "'native', 'mmcv'"
+            )
+        compiled = find_spec('mmcv._ext') is not None
+        if backend == 'mmcv' and not compiled:
+            raise ModuleNotFoundError(
+                "DeformableAlignmentModule: backend='mmcv' needs the compiled "
+                'mmcv: make install-full'
+            )
+        self.flow_channels = 2 * deform_kernel_size**2
+        super().__init__(channels, kernel_size, init_cfg=init_cfg)
+        self.use_mmcv = compiled and backend != 'native'
+        self.weight = nn.Parameter(
+            torch.empty(channels, channels, deform_kernel_size, deform_kernel_size)
+        )
+
+    def init_weights(self) -> None:
+        """Begin as a plain convolution: all offsets are zero."""
+        super().init_weights()
+        nn.init.zeros_(self.flow_make.weight)
+        nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""
+        offset = self._flow(*self._project(low, high))
+        high = F.interpolate(high, size=low.shape[2:], mode='bilinear', align_corners=True)
+        if self.use_mmcv:
+            from mmcv.ops import deform_conv2d
+
+            return deform_conv2d(high, offset, self.weight, 1, self.weight.shape[-1] // 2)
+        return deform_conv(high, offset, self.weight)

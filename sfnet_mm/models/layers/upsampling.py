@@ -1,0 +1,44 @@
+"""The upsampling inside of FAM, and what the paper compares it with (Table 9a)."""
+
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class UpsampleTo(nn.Module):
+    """Brings a coarse map to the size of a finer one.
+
+    Args:
+        channels: Channels of the map.
+        mode: ``'bilinear'`` (corners aligned), ``'nearest'``, or ``'deconv'``, a 4x4 transposed
+            convolution of stride 2, which is cut where the finer side is odd. Only ``'deconv'`` has
+            parameters.
+
+    Raises:
+        ValueError: Unknown ``mode``; in ``forward``, ``'deconv'`` between sizes that are not 2:1.
+    """
+
+    modes = ('bilinear', 'nearest', 'deconv')
+
+    def __init__(self, channels: int, mode: str = 'bilinear') -> None:
+        super().__init__()
+        if mode not in self.modes:
+            raise ValueError(f'upsample={mode!r} is not one of {", ".join(self.modes)}')
+        self.mode = mode
+        if mode == 'deconv':
+            self.deconv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False)
+
+    def forward(self, x: Tensor, reference: Tensor) -> Tensor:
+        """``x`` (N, C, h, w) at the size of ``reference`` (N, C', H, W)."""
+        size = reference.shape[2:]
+        if self.mode == 'bilinear':
+            return F.interpolate(x, size=size, mode='bilinear', align_corners=True)
+        if self.mode == 'nearest':
+            return F.interpolate(x, size=size, mode='nearest')
+        for fine, coarse in zip(size, x.shape[2:]):
+            if (fine + 1) // 2 != coarse:
+                raise ValueError(
+                    f"upsample='deconv' doubles the size, but {tuple(x.shape[2:])} "
+                    f"must become {tuple(size)}: take 'bilinear' or 'nearest'"
+                )
+        return self.deconv(x)[..., : size[0], : size[1]]
