@@ -1,0 +1,90 @@
+"""FAM and GD-FAM against a sampler that loops over pixels."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from sfnet_mm.models import FlowAlignmentModule, GatedDualFlowAlignmentModule
+
+
+def sample(x, flow):
+    """Warp of the release, pixel by pixel in float64: x (C, h, w), flow (2, H, W) -> (C, H, W)."""
+    x, flow = x.double(), flow.double()
+    (_, h, w), (height, width) = x.shape, flow.shape[1:]
+    out = torch.zeros(len(x), height, width, dtype=torch.float64)
+    for i in range(height):
+        for j in range(width):
+            u = -1 + 2 * j / (width - 1) + flow[0, i, j].item() / width
+            v = -1 + 2 * i / (height - 1) + flow[1, i, j].item() / height
+            px, py = (u + 1) / 2 * (w - 1), (v + 1) / 2 * (h - 1)
+            for b in (math.floor(py), math.floor(py) + 1):
+                for a in (math.floor(px), math.floor(px) + 1):
+                    if 0 <= a < w and 0 <= b < h:
+                        weight = (1 - abs(px - a)) * (1 - abs(py - b))
+                        out[:, i, j] += weight * x[:, b, a]
+    return out
+
+
+def halves(module, low, high):
+    low_half = F.conv2d(low, module.down_l.weight)
+    high_half = F.conv2d(high, module.down_h.weight)
+    high_half = F.interpolate(high_half, low.shape[2:], mode='bilinear', align_corners=True)
+    return low_half, high_half
+
+
+def strengthen(module):
+    """Flows of several pixels, some of them pointing outside of the map."""
+    torch.nn.init.normal_(module.flow_make.weight, std=1.0)
+    return module.eval()
+
+
+LOW, HIGH = (2, 6, 9, 13), (2, 6, 4, 7)
+
+
+@pytest.mark.parametrize('kernel', [1, 3, 5, 7])
+@torch.no_grad()
+def test_fam(kernel):
+    module = strengthen(FlowAlignmentModule(6, kernel))
+    low, high = torch.randn(LOW), torch.randn(HIGH)
+    low_half, high_half = halves(module, low, high)
+    flow = F.conv2d(
+        torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=kernel // 2)
+    assert flow.abs().max() > 4
+    expected = torch.stack([sample(x, f) for x, f in zip(high, flow)])
+    out = module(low, high)
+    torch.testing.assert_close(out.double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('gate', ['attention', 'conv', None])
+@torch.no_grad()
+def test_gd_fam(gate):
+    module = strengthen(GatedDualFlowAlignmentModule(6, gate))
+    low, high = torch.randn(LOW), torch.randn(HIGH)
+    low_half, high_half = halves(module, low, high)
+    flow = F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    high_warped = torch.stack([sample(x, f) for x, f in zip(high, flow[:, :2])])
+    low_warped = torch.stack([sample(x, f) for x, f in zip(low, flow[:, 2:])])
+    expected = high_warped + low_warped
+    if gate is not None:
+        pooled = torch.stack([high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
+        if gate == 'conv':
+            pooled = torch.cat([high_half, low_half], 1)
+        share = F.conv2d(pooled, module.flow_gate.weight, padding=1).sigmoid()
+        expected = high_warped * share + low_warped * (1 - share)
+    torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_gate_of_the_paper_is_a_1x1_convolution():
+    assert GatedDualFlowAlignmentModule(6, gate_kernel_size=1).flow_gate.weight.shape == (1, 4, 1, 1)
+
+
+@pytest.mark.parametrize('kwargs, named', [
+    (dict(channels=5), 'channels=5'), (dict(channels=6, kernel_size=2), 'kernel_size=2'),
+    (dict(channels=6, gate='max'), "gate='max'"),
+    (dict(channels=6, gate_kernel_size=4), 'gate_kernel_size=4')
+])
+def test_bad_arguments_are_named(kwargs, named):
+    with pytest.raises(ValueError, match=named):
+        GatedDualFlowAlignmentModule(**kwargs)

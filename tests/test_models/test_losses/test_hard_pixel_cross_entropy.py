@@ -1,0 +1,133 @@
+"""The loss against a loop over pixels in float64, written from the release's definition."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from sfnet_mm.models import HardPixelCrossEntropy
+
+
+def losses_of_pixels(scores, labels, ignore_index=255):
+    """Cross-entropy and probability of the true class of every valid pixel, in float64."""
+    scores = scores.detach().double().numpy()
+    labels = labels.numpy()
+    losses, probs, classes = [], [], []
+    for n, y, x in np.ndindex(labels.shape):
+        if labels[n, y, x] == ignore_index:
+            continue
+        logits = [float(s) for s in scores[n, :, y, x]]
+        top = max(logits)
+        log_sum = top + math.log(sum(math.exp(s - top) for s in logits))
+        loss = log_sum - logits[labels[n, y, x]]
+        losses.append(loss)
+        probs.append(math.exp(-loss))
+        classes.append(labels[n, y, x])
+    return losses, probs, classes
+
+
+def release_loss(scores, labels, thresh, min_kept):
+    """Mean over pixels of probability <= max(thresh, min_kept-th smallest); all if fewer valid."""
+    losses, probs, _ = losses_of_pixels(scores, labels)
+    if len(losses) >= min_kept:
+        bound = thresh
+        if min_kept > 0:
+            bound = max(bound, sorted(probs)[min_kept - 1])
+        losses = [loss for loss, prob in zip(losses, probs) if prob <= bound]
+    return sum(losses) / len(losses)
+
+
+def batch(scale, seed=0, ignored=0.2, size=(2, 5, 9, 11)):
+    """Logits, the sharper the larger ``scale``, whose largest is mostly the true class."""
+    generator = torch.Generator().manual_seed(seed)
+    n, c, h, w = size
+    scores = torch.randn(size, generator=generator)
+    labels = torch.randint(0, c, (n, h, w), generator=generator)
+    scores.scatter_add_(1, labels[:, None], torch.full((n, 1, h, w), 1.5))
+    labels[torch.rand(n, h, w, generator=generator) < ignored] = 255
+    return (scores * scale).requires_grad_(), labels
+
+
+@pytest.mark.parametrize('scale', [0.3, 1.0, 4.0])
+@pytest.mark.parametrize('thresh, min_kept', [(0.7, 0), (0.7, 20), (0.7, 150), (0.7, 10**5),
+                                              (0.2, 40), (1.0, 1)])
+def test_equals_the_release(scale, thresh, min_kept):
+    scores, labels = batch(scale)
+    loss = HardPixelCrossEntropy(thresh, min_kept)(scores, labels)
+    expected = release_loss(scores, labels, thresh, min_kept)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_both_sides_of_the_threshold_occur():
+    """Of the cases above some keep by the threshold and some by the count, or they prove little."""
+    probs = sorted(losses_of_pixels(*batch(1.0))[1])
+    below = sum(p <= 0.7 for p in probs)
+    assert 20 < below < 150 < len(probs)
+
+
+def test_gradient_reaches_kept_pixels_only():
+    scores, labels = batch(4.0)
+    HardPixelCrossEntropy(0.7, 10)(scores, labels).backward()
+    _, probs, _ = losses_of_pixels(scores, labels)
+    valid = (labels != 255).numpy()
+    touched = (scores.grad.abs().sum(1) > 0).numpy()
+    assert not touched[~valid].any()
+    np.testing.assert_array_equal(touched[valid], np.array(probs) <= 0.7)
+    # The mean over the kept pixels: gradients of one pixel are (softmax - onehot) / kept.
+    kept = touched.sum()
+    one_hot = torch.nn.functional.one_hot(labels.where(labels != 255, 0), 5).permute(0, 3, 1, 2)
+    expected = (scores.detach().softmax(1) - one_hot) / kept
+    expected[~torch.from_numpy(touched)[:, None].expand_as(expected)] = 0
+    torch.testing.assert_close(scores.grad, expected, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize('ratio', [0.1, 0.5, 1.0])
+def test_keep_ratio_takes_that_share_of_the_valid_pixels(ratio):
+    scores, labels = batch(1.0)
+    losses = sorted(losses_of_pixels(scores, labels)[0], reverse=True)
+    hardest = losses[:math.ceil(ratio * len(losses))]
+    loss = HardPixelCrossEntropy(keep_ratio=ratio)(scores, labels)
+    assert loss.item() == pytest.approx(sum(hardest) / len(hardest), rel=1e-5)
+
+
+def test_class_weights_weight_the_mean():
+    scores, labels = batch(1.0)
+    weights = [0.5, 1.0, 2.0, 0.1, 3.0]
+    losses, probs, classes = losses_of_pixels(scores, labels)
+    kept = [(weights[c], loss) for loss, p, c in zip(losses, probs, classes) if p <= 0.7]
+    expected = sum(w * loss for w, loss in kept) / sum(w for w, _ in kept)
+    loss = HardPixelCrossEntropy(0.7, 1, class_weight=weights, loss_weight=2.0)(scores, labels)
+    assert loss.item() == pytest.approx(2 * expected, rel=1e-5)
+
+
+def test_without_valid_pixels_the_loss_is_zero_and_trains_nothing():
+    scores, labels = batch(1.0)
+    loss = HardPixelCrossEntropy()(scores, torch.full_like(labels, 255))
+    loss.backward()
+    assert loss.item() == 0 and not scores.grad.any()
+
+
+def test_another_ignore_index():
+    scores, labels = batch(1.0)
+    expected = HardPixelCrossEntropy(min_kept=20)(scores, labels)
+    labels = torch.where(labels == 255, -1, labels)
+    assert HardPixelCrossEntropy(min_kept=20)(scores, labels, ignore_index=-1) == expected
+
+
+def test_half_precision_logits_are_compared_in_float32():
+    scores, labels = batch(4.0)
+    half = scores.detach().bfloat16()
+    loss = HardPixelCrossEntropy(0.7, 10)(half, labels)
+    assert loss.dtype == torch.float32
+    assert loss.item() == pytest.approx(release_loss(half, labels, 0.7, 10), rel=1e-5)
+
+
+@pytest.mark.parametrize('kwargs', [
+    dict(thresh=0.0), dict(thresh=1.5), dict(min_kept=-1), dict(keep_ratio=0.0),
+    dict(keep_ratio=2.0)
+])
+def test_bad_arguments_are_named(kwargs):
+    (name, value), = kwargs.items()
+    with pytest.raises(ValueError, match=f'{name}={value}'):
+        HardPixelCrossEntropy(**kwargs)

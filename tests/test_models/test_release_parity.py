@@ -1,0 +1,131 @@
+"""Converted checkpoints of the release give the release's logits.
+
+``release_reference`` computes them from the same tensors in plain torch; the model here is the one of
+the config that the converter names.
+"""
+
+import argparse
+import os.path as osp
+
+import pytest
+import torch
+from mmengine.config import Config, DictAction
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from release_reference import ReleasedModel
+
+from sfnet_mm.utils.config import fit_to_cpu
+from sfnet_mm.utils.release_checkpoints import convert
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+# Not a multiple of 32, so that no map is an exact half of the one before.
+IMAGE = (1, 3, 43, 75)
+
+
+def model_of_config(family, config):
+    """The segmentor of a config with the options that the converter prints, ready for the CPU."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    args = parser.parse_args(['--cfg-options', *family.options()] if family.options() else [])
+    cfg = Config.fromfile(osp.join(ROOT, config))
+    cfg.merge_from_dict(args.cfg_options or {})
+    fit_to_cpu(cfg)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(cfg.model).eval()
+
+
+def converted(release):
+    result = convert(release.checkpoint())
+    model = model_of_config(result.family, result.family.configs()[0]).double()
+    model.load_state_dict(result.state_dict, strict=True)
+    return model
+
+
+def relative_error(value, expected):
+    assert value.shape == expected.shape
+    return ((value - expected).abs().max() / expected.abs().max()).item()
+
+
+def image(dtype=torch.float64):
+    return torch.randn(*IMAGE, generator=torch.Generator().manual_seed(1)).to(dtype)
+
+
+@pytest.mark.parametrize('name', [
+    'sfnet_r18', 'sfnet_r50', 'sfnet_df1', 'sfnet_df2', 'sfnet_stdc1', 'sfnet-lite_r18',
+    'sfnet-lite_stdc1', 'sfnet-lite_stdc2', 'sfnet-lite-conv_stdc1', 'fpn-ppm_stdc1'
+])
+@torch.no_grad()
+def test_logits_in_float64_and_float32(name):
+    release = ReleasedModel(name)
+    model = converted(release)
+    expected, _ = release(image())
+    maps = release.features(image())
+    for value, reference in zip(model.backbone(image()), maps):
+        assert relative_error(value, reference) < 1e-10
+    assert relative_error(model(image(), mode='tensor'), expected) < 1e-10
+    model.float()
+    assert relative_error(model(image(torch.float32), mode='tensor').double(), expected) < 1e-4
+
+
+@torch.no_grad()
+def test_logits_of_deep_supervision():
+    """Their convolution has a bias in the release, which is folded into BN here."""
+    release = ReleasedModel('sfnet-dsn_r18')
+    model = converted(release)
+    expected, supervised = release(image())
+    head = model.decode_head
+    inputs = model.backbone(image())
+    assert relative_error(head(inputs), expected) < 1e-10
+    features = head.fpn.top_down(inputs)
+    assert len(head.dsn) == len(supervised) == 3
+    for level, logits in enumerate(supervised):
+        assert relative_error(head.dsn[level]((features[level], )), logits) < 1e-10
+
+
+@torch.no_grad()
+def test_prediction_at_image_size():
+    """The release upsamples its logits to the image bilinearly with aligned corners."""
+    release = ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32)
+    model = converted(release).float()
+    x = image(torch.float32)
+    expected = torch.nn.functional.interpolate(
+        release(x)[0], size=IMAGE[2:], mode='bilinear', align_corners=True)
+    metas = [dict(ori_shape=IMAGE[2:], img_shape=IMAGE[2:], pad_shape=IMAGE[2:])]
+    logits = model.inference(x, metas)
+    assert relative_error(logits, expected) < 1e-4
+    assert (logits.argmax(1) == expected.argmax(1)).float().mean() > 0.999
+
+
+@torch.no_grad()
+def test_inputs_are_normalised_as_in_the_release():
+    """RGB in [0, 1], the ImageNet mean and deviation; OpenMMLab's pipelines load BGR."""
+    model = model_of_config(
+        convert(ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32).checkpoint()).family,
+        'configs/sfnet_lite_stdc1_cityscapes.py')
+    bgr = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
+    out = model.data_preprocessor(dict(inputs=[bgr]), False)['inputs'][0, :, :8, :8]
+    rgb = bgr.flip(0).double() / 255
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    torch.testing.assert_close(out.double(), (rgb - mean) / std, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize('name, change', [
+    ('sfnet_df1', 'x and y of the flow exchanged'),
+    ('sfnet_df1', 'flow of the paper, twice as long'),
+    ('sfnet-lite_stdc1', 'x and y of the flow exchanged'),
+    ('sfnet-lite_stdc1', 'gate on the fine map'),
+])
+@torch.no_grad()
+def test_the_comparison_would_see_another_convention(name, change):
+    """Else the random weights above would prove nothing."""
+    release = ReleasedModel(name)
+    expected, _ = release(image())
+    for key, value in release.state.items():
+        if key.endswith('flow_make.weight') and 'twice' in change:
+            value.mul_(2)
+        elif key.endswith('flow_make.weight') and 'exchanged' in change:
+            value.copy_(value[[1, 0] if len(value) == 2 else [1, 0, 3, 2]].clone())
+        elif key.endswith('flow_gate.0.weight') and 'gate' in change:
+            value.neg_()
+    assert relative_error(release(image())[0], expected) > 1e-2
