@@ -45,7 +45,8 @@ class BuildWithMim(build_py):
                 shutil.copytree(
                     source,
                     osp.join(target, name),
-                    ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+                    ignore=shutil.ignore_patterns('__pycache__', '*.pyc'),
+                )
             else:
                 os.makedirs(target, exist_ok=True)
                 shutil.copy(source, target)
@@ -64,43 +65,60 @@ def get_extensions():
     except ModuleNotFoundError as error:
         raise SystemExit(
             'SFNET_MM_WITH_OPS=1 compiles against the installed torch: install torch first and '
-            'pass --no-build-isolation to pip') from error
+            'pass --no-build-isolation to pip'
+        ) from error
     from torch.utils.cpp_extension import CppExtension, CUDAExtension
 
     source = osp.join('sfnet_mm', 'ops', 'csrc')
-    files = ['flow_warp.cpp', 'cpu/flow_warp.cpp', 'cpu/kernels_default.cpp', 'cpu/kernels_avx2.cpp']
+    files = [
+        'flow_warp.cpp',
+        'cpu/flow_warp.cpp',
+        'cpu/kernels_default.cpp',
+        'cpu/kernels_avx2.cpp',
+    ]
     info = {'torch': torch.__version__}
     with_cuda = torch.cuda.is_available() or os.getenv('FORCE_CUDA', '0') == '1'
     if with_cuda:
         if not torch.version.cuda:
             raise SystemExit(
-                f'FORCE_CUDA=1 needs a torch with CUDA, and torch {torch.__version__} has none')
+                f'FORCE_CUDA=1 needs a torch with CUDA, and torch {torch.__version__} has none'
+            )
         if not torch.cuda.is_available() and not os.getenv('TORCH_CUDA_ARCH_LIST'):
             recent = tuple(map(int, torch.version.cuda.split('.'))) >= (12, 8)
             os.environ['TORCH_CUDA_ARCH_LIST'] = (
-                '7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX' if recent else '7.5;8.0;8.6;8.9;9.0+PTX')
+                '7.5;8.0;8.6;8.9;9.0;10.0;12.0+PTX' if recent else '7.5;8.0;8.6;8.9;9.0+PTX'
+            )
         files.append('cuda/flow_warp.cu')
         info['cuda'] = torch.version.cuda
         info['archs'] = os.getenv('TORCH_CUDA_ARCH_LIST', '').replace(';', ' ') or ' '.join(
-            sorted({'{}.{}'.format(*torch.cuda.get_device_capability(i))
-                    for i in range(torch.cuda.device_count())}))
+            sorted(
+                {
+                    '{}.{}'.format(*torch.cuda.get_device_capability(i))
+                    for i in range(torch.cuda.device_count())
+                }
+            )
+        )
     text = ';'.join(f'{key}={value}' for key, value in info.items())
     flags = ['-O3', '-g0', '-Wno-psabi'] if os.name == 'posix' else []
     openmp = ['-fopenmp'] if sys.platform.startswith('linux') else []
-    return [(CUDAExtension if with_cuda else CppExtension)(
-        'sfnet_mm.ops._ext',
-        sources=[osp.join(source, name) for name in files],
-        define_macros=[('SFNET_BUILD_INFO', f'"{text}"')],
-        # Without OpenMP in the flags, at::parallel_for of these files runs on one thread.
-        extra_compile_args={'cxx': flags + openmp, 'nvcc': ['-O3']},
-        extra_link_args=openmp,
-        py_limited_api=True)]
+    return [
+        (CUDAExtension if with_cuda else CppExtension)(
+            'sfnet_mm.ops._ext',
+            sources=[osp.join(source, name) for name in files],
+            define_macros=[('SFNET_BUILD_INFO', f'"{text}"')],
+            # Without OpenMP in the flags, at::parallel_for of these files runs on one thread.
+            extra_compile_args={'cxx': flags + openmp, 'nvcc': ['-O3']},
+            extra_link_args=openmp,
+            py_limited_api=True,
+        )
+    ]
 
 
 def get_cmdclass():
     commands = {'build_py': BuildWithMim}
     if os.getenv('SFNET_MM_WITH_OPS', '0') == '1':
         from torch.utils.cpp_extension import BuildExtension
+
         commands['build_ext'] = BuildExtension
     return commands
 
@@ -126,4 +144,5 @@ setup(
     extras_require={'mim': requirements('mminstall.txt'), **extras()},
     ext_modules=get_extensions(),
     cmdclass=get_cmdclass(),
-    zip_safe=False)
+    zip_safe=False,
+)

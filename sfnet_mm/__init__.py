@@ -6,12 +6,20 @@ two host defects that ``compat`` describes and registers every segmentation part
 it needs mmdet.
 """
 
+from .compat import check_hosts, install
 from .version import __version__
-from .compat import check_hosts, install  # isort: skip
 
 check_hosts()
 install()
 
 from . import datasets, engine, evaluation, models, robustnet, visualization  # noqa: E402
 
-__all__ = ['__version__', 'datasets', 'engine', 'evaluation', 'models', 'robustnet', 'visualization']
+__all__ = [
+    '__version__',
+    'datasets',
+    'engine',
+    'evaluation',
+    'models',
+    'robustnet',
+    'visualization',
+]

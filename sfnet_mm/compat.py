@@ -72,14 +72,15 @@ def check_hosts() -> None:
     if problems:
         raise ImportError(
             f'sfnet_mm cannot use its {family} hosts: {"; ".join(problems)}. '
-            f'Install them with: {INSTALL[family]}')
+            f'Install them with: {INSTALL[family]}'
+        )
 
 
 def _missing_op(name: str) -> Callable:
-
     def op(*args, **kwargs):
         raise NotImplementedError(
-            f'mmcv.ops: {name} needs the compiled mmcv, which is not installed: make install-full')
+            f'mmcv.ops: {name} needs the compiled mmcv, which is not installed: make install-full'
+        )
 
     return op
 
@@ -114,7 +115,8 @@ def provide_mmcv_ops() -> bool:
     except ImportError as e:
         raise ImportError(
             f'mmcv._ext does not load with the installed torch ({e}): '
-            'rebuild it with make install-full, or install mmcv-lite') from e
+            'rebuild it with make install-full, or install mmcv-lite'
+        ) from e
     sys.modules['mmcv._ext'] = _MissingExt('mmcv._ext')
     try:
         importlib.import_module('mmcv.ops')
@@ -126,8 +128,12 @@ def provide_mmcv_ops() -> bool:
 def _history_buffer_method(owner: Any, name: str) -> Any:
     """Serve pickle's ``getattr``: a ``HistoryBuffer`` stores its own public methods by name."""
     from mmengine.logging import HistoryBuffer
-    if owner is not HistoryBuffer or name.startswith('_') or not callable(
-            getattr(HistoryBuffer, name, None)):
+
+    if (
+        owner is not HistoryBuffer
+        or name.startswith('_')
+        or not callable(getattr(HistoryBuffer, name, None))
+    ):
         raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
     return getattr(HistoryBuffer, name)
 
@@ -136,6 +142,7 @@ def _checkpoint_globals() -> List:
     """The globals, beside torch's own, that a checkpoint written by mmengine's Runner names."""
     import numpy as np
     from mmengine.logging import HistoryBuffer
+
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
     served: Dict[str, Any] = {
         'builtins.getattr': _history_buffer_method,
@@ -167,6 +174,7 @@ def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
             (that global is not called).
     """
     import torch
+
     filename = osp.expanduser(filename)
     if not osp.isfile(filename):
         raise FileNotFoundError(f'checkpoint {filename} does not exist')
@@ -175,13 +183,17 @@ def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
             return torch.load(filename, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as e:
         named = re.search(r'GLOBAL (\S+)|(getattr\(.*?\)) is not', str(e))
-        reason = (f'it names {named[1] or named[2]}, which is no tensor data and was not run'
-                  if named else 'not a checkpoint, or a truncated one')
+        reason = (
+            f'it names {named[1] or named[2]}, which is no tensor data and was not run'
+            if named
+            else 'not a checkpoint, or a truncated one'
+        )
         raise ValueError(f'checkpoint {filename} was refused: {reason}') from None
     except (RuntimeError, EOFError, OSError, KeyError, UnicodeDecodeError, ImportError) as e:
         reason = str(e).strip().split('\n')[0].split('. ')[0]
-        raise ValueError(f'checkpoint {filename} cannot be read (truncated or no checkpoint): '
-                         f'{reason}') from None
+        raise ValueError(
+            f'checkpoint {filename} cannot be read (truncated or no checkpoint): {reason}'
+        ) from None
 
 
 def register_checkpoint_loader() -> bool:

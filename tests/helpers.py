@@ -44,6 +44,7 @@ def segmentation_samples(num: int, height: int, width: int, num_classes: int = 1
         label[torch.rand(1, height, width) < 0.1] = 255
         sample = SegDataSample(gt_sem_seg=PixelData(data=label))
         sample.set_metainfo(
-            dict(img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width)))
+            dict(img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width))
+        )
         samples.append(sample)
     return samples

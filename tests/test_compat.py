@@ -21,11 +21,10 @@ class RunsCode:
         self.witness = witness
 
     def __reduce__(self):
-        return os.system, (f'touch {self.witness}', )
+        return os.system, (f'touch {self.witness}',)
 
 
 class PrivateMethod:
-
     def __reduce__(self):
         return getattr, (HistoryBuffer, '_set_default_statistics')
 
@@ -37,8 +36,9 @@ def runner_checkpoint():
     hub.update_info('iter', 7)
     return dict(
         message_hub=hub.state_dict(),
-        state_dict=dict(weight=torch.arange(3.)),
-        meta=dict(iter=7, seed=np.int64(3), classes=('road', ), times=np.arange(2.)))
+        state_dict=dict(weight=torch.arange(3.0)),
+        meta=dict(iter=7, seed=np.int64(3), classes=('road',), times=np.arange(2.0)),
+    )
 
 
 def test_runner_checkpoint_loads_through_mmengine(tmp_path):
@@ -47,7 +47,7 @@ def test_runner_checkpoint_loads_through_mmengine(tmp_path):
     loaded = CheckpointLoader.load_checkpoint(path, map_location='cpu')
     loss = loaded['message_hub']['log_scalars']['train/loss']
     assert loss.min() == 2.0 and loss.mean() == 3.0 and loss.statistics('max') == 4.0
-    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.))
+    assert torch.equal(loaded['state_dict']['weight'], torch.arange(3.0))
     assert loaded['meta']['seed'] == 3 and loaded['meta']['times'].tolist() == [0, 1]
 
 
@@ -79,7 +79,7 @@ def test_truncated_checkpoint_names_the_file(tmp_path, keep):
     path = tmp_path / 'short.pth'
     torch.save(runner_checkpoint(), path)
     data = path.read_bytes()
-    path.write_bytes(data[:int(keep if keep > 1 else keep * len(data))])
+    path.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
     with pytest.raises(ValueError, match=r'short\.pth cannot be read|short\.pth was refused') as e:
         compat.load_checkpoint_file(str(path))
     assert '\n' not in str(e.value)
@@ -107,12 +107,17 @@ def test_untested_host_is_named_with_the_command(monkeypatch):
     assert 'pip install mmcv-lite==2.1.0' in message and '\n' not in message
 
 
-@pytest.mark.parametrize('family, versions', [
-    ('OpenMMLab', {'mmcv-lite': '2.1.0', 'mmengine': '0.10.7', 'mmsegmentation': '1.2.2'}),
-    ('OpenMMLab', {'mmcv': '2.1.0', 'mmengine': '0.10.7', 'mmsegmentation': '1.2.2'}),
-    ('OneDL', {'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12',
-               'onedl-mmsegmentation': '1.4.2'}),
-])
+@pytest.mark.parametrize(
+    'family, versions',
+    [
+        ('OpenMMLab', {'mmcv-lite': '2.1.0', 'mmengine': '0.10.7', 'mmsegmentation': '1.2.2'}),
+        ('OpenMMLab', {'mmcv': '2.1.0', 'mmengine': '0.10.7', 'mmsegmentation': '1.2.2'}),
+        (
+            'OneDL',
+            {'onedl-mmcv': '2.3.6', 'onedl-mmengine': '0.10.12', 'onedl-mmsegmentation': '1.4.2'},
+        ),
+    ],
+)
 def test_both_host_families_are_accepted(monkeypatch, family, versions):
     def version(name):
         if name not in versions:
@@ -125,12 +130,13 @@ def test_both_host_families_are_accepted(monkeypatch, family, versions):
 
 
 def run_python(code):
-    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True,
-                          text=True, check=True).stdout.split()
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True
+    ).stdout.split()
 
 
 def test_without_compiled_mmcv_hosts_import_and_ops_say_what_to_install():
-    code = '''
+    code = """
 import importlib.util, sys
 class Block:
     def find_spec(self, name, path=None, target=None):
@@ -143,12 +149,12 @@ try:
     mmcv.ops.nms(torch.rand(2, 4), torch.rand(2), 0.5)
 except NotImplementedError as e:
     print(str(e).endswith('make install-full'))
-'''
+"""
     assert run_python(code) == ['False', 'True']
 
 
 def test_mmengine_still_knows_whether_mmcv_has_ops():
-    code = '''
+    code = """
 import importlib.util, sfnet_mm
 from mmengine.utils.dl_utils import mmcv_full_available
 try:
@@ -156,5 +162,5 @@ try:
 except ModuleNotFoundError:
     there = False
 print(mmcv_full_available() == there)
-'''
+"""
     assert run_python(code) == ['True']

@@ -34,8 +34,14 @@ pytestmark = [
 def mim(*args, cwd='/', check=True):
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     env.update(PYTHONWARNINGS='ignore', OMP_NUM_THREADS='2')
-    result = subprocess.run([MIM, *map(str, args)], cwd=cwd, env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result = subprocess.run(
+        [MIM, *map(str, args)],
+        cwd=cwd,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     if check:
         assert result.returncode == 0, result.stdout[-3000:]
     return result
@@ -44,10 +50,20 @@ def mim(*args, cwd='/', check=True):
 def options(data_root, **more):
     """A run of three iterations on a few drawn images."""
     pairs = dict(
-        {f'{split}_dataloader.dataset.{k}': v for split in ('train', 'val', 'test')
-         for k, v in dict(data_root=data_root, train=2, val=1).items()},
-        **{'train_cfg.max_iters': 3, 'train_cfg.val_interval': 3, 'train_dataloader.batch_size': 2,
-           'default_hooks.checkpoint.interval': 2, 'default_hooks.logger.interval': 1}, **more)
+        {
+            f'{split}_dataloader.dataset.{k}': v
+            for split in ('train', 'val', 'test')
+            for k, v in dict(data_root=data_root, train=2, val=1).items()
+        },
+        **{
+            'train_cfg.max_iters': 3,
+            'train_cfg.val_interval': 3,
+            'train_dataloader.batch_size': 2,
+            'default_hooks.checkpoint.interval': 2,
+            'default_hooks.logger.interval': 1,
+        },
+        **more,
+    )
     return ['--cfg-options', *(f'{k}={v}' for k, v in pairs.items())]
 
 
@@ -55,8 +71,16 @@ def options(data_root, **more):
 def run(tmp_path_factory):
     """A work dir trained by mim from '/', and the data it was trained on."""
     tmp = tmp_path_factory.mktemp('mim')
-    out = mim('train', 'sfnet_mm', CONFIG, '--work-dir', tmp / 'work', '--gpus', '0',
-              *options(tmp / 'data')).stdout
+    out = mim(
+        'train',
+        'sfnet_mm',
+        CONFIG,
+        '--work-dir',
+        tmp / 'work',
+        '--gpus',
+        '0',
+        *options(tmp / 'data'),
+    ).stdout
     assert 'mini_uds: drawing' in out and 'mIoU/idd' in out
     return tmp
 
@@ -66,9 +90,22 @@ def test_train_writes_checkpoints(run):
 
 
 def test_test_reports_all_and_each_source_and_draws(run):
-    out = mim('test', 'sfnet_mm', CONFIG, '--checkpoint', run / 'work' / 'iter_3.pth', '--work-dir',
-              run / 'test', '--show-dir', run / 'shown', '--out', run / 'masks', '--gpus', '0',
-              *options(run / 'data')).stdout
+    out = mim(
+        'test',
+        'sfnet_mm',
+        CONFIG,
+        '--checkpoint',
+        run / 'work' / 'iter_3.pth',
+        '--work-dir',
+        run / 'test',
+        '--show-dir',
+        run / 'shown',
+        '--out',
+        run / 'masks',
+        '--gpus',
+        '0',
+        *options(run / 'data'),
+    ).stdout
     for name in ('mIoU', 'mIoU/cityscapes', 'mIoU/idd', 'mIoU/mapillary', 'mIoU/bdd'):
         assert re.search(rf'{name}: +\d', out), name
     assert list((run / 'shown').rglob('*.png'))
@@ -77,15 +114,35 @@ def test_test_reports_all_and_each_source_and_draws(run):
 
 def test_resume_goes_on_from_the_latest_checkpoint(run):
     shutil.copytree(run / 'work', run / 'resumed')
-    out = mim('train', 'sfnet_mm', CONFIG, '--work-dir', run / 'resumed', '--gpus', '0',
-              *options(run / 'data', **{'train_cfg.max_iters': 4}), '--resume').stdout
+    out = mim(
+        'train',
+        'sfnet_mm',
+        CONFIG,
+        '--work-dir',
+        run / 'resumed',
+        '--gpus',
+        '0',
+        *options(run / 'data', **{'train_cfg.max_iters': 4}),
+        '--resume',
+    ).stdout
     assert 'resumed epoch: 0, iter: 3' in out
     assert (run / 'resumed' / 'iter_4.pth').exists()
 
 
 def test_tta(run):
-    out = mim('test', 'sfnet_mm', CONFIG, '--checkpoint', run / 'work' / 'iter_3.pth', '--work-dir',
-              run / 'tta', '--gpus', '0', *options(run / 'data'), '--tta').stdout
+    out = mim(
+        'test',
+        'sfnet_mm',
+        CONFIG,
+        '--checkpoint',
+        run / 'work' / 'iter_3.pth',
+        '--work-dir',
+        run / 'tta',
+        '--gpus',
+        '0',
+        *options(run / 'data'),
+        '--tta',
+    ).stdout
     assert re.search(r'mIoU: +\d', out)
 
 
@@ -98,6 +155,7 @@ def test_list_and_search_know_the_package(run):
 def test_mmseg_config_from_elsewhere_trains_with_mmseg_tools(run, tmp_path):
     """A config with mmseg's own base, data and tools, and only the decode head from here."""
     import mmseg
+
     mmseg_mim = osp.join(osp.dirname(mmseg.__file__), '.mim')
     config = tmp_path / 'mine.py'
     config.write_text(f"""
@@ -129,16 +187,31 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'))
 """)
     import cv2
     import numpy as np
+
     rng = np.random.default_rng(0)
     for folder, shape in (('img', (48, 80, 3)), ('ann', (48, 80))):
         os.makedirs(tmp_path / 'toy' / folder)
         for i in range(2):
             high = 256 if folder == 'img' else 3
-            cv2.imwrite(str(tmp_path / 'toy' / folder / f'{i}.png'),
-                        rng.integers(0, high, shape, dtype=np.uint8))
-    subprocess.run([sys.executable, '-W', 'ignore', osp.join(mmseg_mim, 'tools', 'train.py'),
-                    str(config), '--work-dir', str(tmp_path / 'work')], cwd=tmp_path, check=True,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            cv2.imwrite(
+                str(tmp_path / 'toy' / folder / f'{i}.png'),
+                rng.integers(0, high, shape, dtype=np.uint8),
+            )
+    subprocess.run(
+        [
+            sys.executable,
+            '-W',
+            'ignore',
+            osp.join(mmseg_mim, 'tools', 'train.py'),
+            str(config),
+            '--work-dir',
+            str(tmp_path / 'work'),
+        ],
+        cwd=tmp_path,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     state = load_checkpoint_file(str(tmp_path / 'work' / 'iter_2.pth'))['state_dict']
     assert 'decode_head.fpn.fpn_out_align.0.flow_make.weight' in state
 
@@ -146,9 +219,19 @@ env_cfg = dict(dist_cfg=dict(backend='gloo'))
 def test_work_dir_that_cannot_be_written_is_one_line(run, tmp_path):
     (tmp_path / 'file').write_text('')
     result = subprocess.run(
-        [sys.executable, '-W', 'ignore', osp.join(ROOT, 'tools', 'train.py'),
-         osp.join(ROOT, CONFIG), '--work-dir', str(tmp_path / 'file' / 'work')],
-        text=True, capture_output=True)
+        [
+            sys.executable,
+            '-W',
+            'ignore',
+            osp.join(ROOT, 'tools', 'train.py'),
+            osp.join(ROOT, CONFIG),
+            '--work-dir',
+            str(tmp_path / 'file' / 'work'),
+        ],
+        text=True,
+        capture_output=True,
+    )
     assert result.returncode != 0
-    assert re.search(r'^error: work dir .*file/work cannot be written .*--work-dir$',
-                     result.stderr.strip())
+    assert re.search(
+        r'^error: work dir .*file/work cannot be written .*--work-dir$', result.stderr.strip()
+    )

@@ -12,8 +12,13 @@ from helpers import ROOT
 
 
 def setup(cwd, *args):
-    subprocess.run([sys.executable, 'setup.py', '--quiet', *args], cwd=cwd, check=True,
-                   env=dict(os.environ, PYTHONWARNINGS='ignore'), stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, 'setup.py', '--quiet', *args],
+        cwd=cwd,
+        check=True,
+        env=dict(os.environ, PYTHONWARNINGS='ignore'),
+        stdout=subprocess.DEVNULL,
+    )
 
 
 @pytest.fixture(scope='module')
@@ -21,12 +26,12 @@ def wheel(tmp_path_factory):
     """Names of the files in a wheel built from an unpacked sdist."""
     tmp = tmp_path_factory.mktemp('dist')
     setup(ROOT, 'egg_info', '--egg-base', str(tmp), 'sdist', '--dist-dir', str(tmp / 'sdist'))
-    (archive, ) = (tmp / 'sdist').iterdir()
+    (archive,) = (tmp / 'sdist').iterdir()
     with tarfile.open(archive) as f:
         f.extractall(tmp / 'source', filter='data')
-    (source, ) = (tmp / 'source').iterdir()
+    (source,) = (tmp / 'source').iterdir()
     setup(source, 'bdist_wheel', '--dist-dir', str(tmp / 'wheel'))
-    (path, ) = (tmp / 'wheel').iterdir()
+    (path,) = (tmp / 'wheel').iterdir()
     with zipfile.ZipFile(path) as f:
         return set(f.namelist())
 

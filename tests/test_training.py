@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
 TRAIN = osp.join(ROOT, 'tools', 'train.py')
 # A hook that keeps the loss of every iteration, averaged over the processes.
-RECORDER = '''
+RECORDER = """
 import torch
 from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
@@ -33,7 +33,7 @@ class LossRecorder(Hook):
         self.losses.append(loss.item())
         if is_main_process():
             torch.save(self.losses, self.path)
-'''
+"""
 
 
 def write_config(folder, name, batch_size, iters, extra=''):
@@ -48,7 +48,8 @@ test_dataloader = dict(dataset=data)
 param_scheduler = []
 optim_wrapper = dict(optimizer=dict(lr=0.01))
 train_cfg = dict(max_iters={iters}, val_interval=1000)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=-1, save_best=None))
+default_hooks = dict(
+    logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=-1, save_best=None))
 {extra}
 """)
     return str(path)
@@ -56,13 +57,19 @@ default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2, max_ke
 
 def environment(folder):
     paths = [str(folder), ROOT, os.environ.get('PYTHONPATH', '')]
-    return dict(os.environ, PYTHONPATH=os.pathsep.join(paths), PYTHONWARNINGS='ignore',
-                OMP_NUM_THREADS='1')
+    return dict(
+        os.environ, PYTHONPATH=os.pathsep.join(paths), PYTHONWARNINGS='ignore', OMP_NUM_THREADS='1'
+    )
 
 
 def run(folder, *command):
-    result = subprocess.run([sys.executable, *map(str, command)], env=environment(folder),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    result = subprocess.run(
+        [sys.executable, *map(str, command)],
+        env=environment(folder),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     assert result.returncode == 0, result.stdout[-3000:]
 
 
@@ -81,10 +88,13 @@ model = dict(
 """
     (tmp_path / 'loss_recorder.py').write_text(RECORDER)
     losses = {}
-    for name, batch_size, launcher in (('one', 4, []), ('two', 2, [
-            '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29533'])):
-        config = write_config(tmp_path, name, batch_size, 3,
-                              same.format(path=tmp_path / f'{name}.pth'))
+    for name, batch_size, launcher in (
+        ('one', 4, []),
+        ('two', 2, ['-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=29533']),
+    ):
+        config = write_config(
+            tmp_path, name, batch_size, 3, same.format(path=tmp_path / f'{name}.pth')
+        )
         options = ['--launcher', 'pytorch'] if launcher else []
         run(tmp_path, *launcher, TRAIN, config, '--work-dir', tmp_path / f'work_{name}', *options)
         losses[name] = torch.load(tmp_path / f'{name}.pth', weights_only=True)
@@ -98,8 +108,12 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
     run(tmp_path, TRAIN, config, '--work-dir', whole)
 
     process = subprocess.Popen(
-        [sys.executable, TRAIN, config, '--work-dir', str(killed)], env=environment(tmp_path),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        [sys.executable, TRAIN, config, '--work-dir', str(killed)],
+        env=environment(tmp_path),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     deadline = time.monotonic() + 120
     while not (killed / 'last_checkpoint').exists() and time.monotonic() < deadline:
         time.sleep(0.02)

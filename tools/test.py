@@ -20,9 +20,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per shown picture')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...')
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

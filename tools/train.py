@@ -17,14 +17,16 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from the latest checkpoint of the work dir, or from the one named')
+        help='go on from the latest checkpoint of the work dir, or from the one named',
+    )
     parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch')
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch'
+    )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...')
-    parser.add_argument(
-        '--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...'
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
     args = parser.parse_args()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))

@@ -1,4 +1,4 @@
-"""Hooks and what a run on the CPU needs, registered in the root registries of mmengine and mmseg."""
+"""Hooks, and the normalization of runs on several CPU processes."""
 
 from .cpu_sync_bn import CPUSyncBN
 from .hooks import FlowVisualizationHook, ISWHook, IterSeedHook

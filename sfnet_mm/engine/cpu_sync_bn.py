@@ -31,5 +31,6 @@ class CPUSyncBN(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1).clamp(min=1), self.momentum)
         scale = self.weight * (var + self.eps).rsqrt()
-        return torch.addcmul((self.bias - mean * scale).view(1, -1, 1, 1), x,
-                             scale.view(1, -1, 1, 1))
+        return torch.addcmul(
+            (self.bias - mean * scale).view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1)
+        )

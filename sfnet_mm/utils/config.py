@@ -11,8 +11,9 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 
-def load_config(path: str, options: Optional[Dict], work_dir: Optional[str],
-                launcher: str) -> Config:
+def load_config(
+    path: str, options: Optional[Dict], work_dir: Optional[str], launcher: str
+) -> Config:
     """Read a config, apply the options of the command line and fit it to this machine.
 
     Args:
@@ -30,8 +31,11 @@ def load_config(path: str, options: Optional[Dict], work_dir: Optional[str],
     cfg = Config.fromfile(path)
     cfg.launcher = launcher
     cfg.merge_from_dict(options or {})
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join(
-        'work_dirs', osp.splitext(osp.basename(path))[0])
+    cfg.work_dir = (
+        work_dir
+        or cfg.get('work_dir')
+        or osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
+    )
     check_writable(cfg.work_dir)
     if not torch.cuda.is_available():
         fit_to_cpu(cfg)
@@ -47,8 +51,10 @@ def check_writable(work_dir: str) -> None:
         with tempfile.TemporaryFile(dir=work_dir):
             pass
     except OSError as e:
-        raise PermissionError(f'work dir {work_dir} cannot be written ({e.strerror}): '
-                              'choose another one with --work-dir') from None
+        raise PermissionError(
+            f'work dir {work_dir} cannot be written ({e.strerror}): '
+            'choose another one with --work-dir'
+        ) from None
 
 
 def fit_to_cpu(cfg: Config) -> None:

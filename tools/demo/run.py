@@ -43,8 +43,20 @@ def main():
     mim('train', 'sfnet_mm', CONFIG, '--work-dir', train_dir, '--gpus', '0', *options)
     with open(osp.join(train_dir, 'last_checkpoint'), encoding='utf-8') as f:
         checkpoint = f.read().strip()
-    mim('test', 'sfnet_mm', CONFIG, '--checkpoint', checkpoint, '--work-dir', test_dir,
-        '--show-dir', osp.join(args.work_dir, 'pictures'), '--gpus', '0', *options)
+    mim(
+        'test',
+        'sfnet_mm',
+        CONFIG,
+        '--checkpoint',
+        checkpoint,
+        '--work-dir',
+        test_dir,
+        '--show-dir',
+        osp.join(args.work_dir, 'pictures'),
+        '--gpus',
+        '0',
+        *options,
+    )
 
     history = validations(train_dir)
     (first, early), (last, final) = history[0], history[-1]

@@ -1,26 +1,10 @@
-_base_ = ['./driving_1024.py']
+# Cityscapes alone, as distributed (labelIds: no conversion is needed).
+_base_ = ['./uds.py']
 
-data_root = 'data/cityscapes'
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train'),
-        pipeline=_base_.train_pipeline))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='CityscapesDataset',
-        data_root=data_root,
-        data_prefix=dict(img_path='leftImg8bit/val', seg_map_path='gtFine/val'),
-        pipeline=_base_.test_pipeline))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+sources = dict(cityscapes='cityscapes')
+only = dict(sources=dict(_delete_=True, **sources))
+train_dataloader = dict(dataset=only)
+val_dataloader = dict(dataset=only)
+test_dataloader = dict(dataset=only)
+val_evaluator = dict(_delete_=True, type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator

@@ -9,12 +9,9 @@ train_pipeline = [
     dict(type='RandomResize', scale=(256, 128), ratio_range=(0.75, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.0),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=_base_.meta_keys)
+    dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
 ]
 mini = dict(type='MiniUDSDataset', data_root=data_root, sources=dict(bdd='bdd'))
-train_dataloader = dict(
-    batch_size=8,
-    num_workers=1,
-    dataset=dict(pipeline=train_pipeline, **mini))
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(pipeline=train_pipeline, **mini))
 val_dataloader = dict(batch_size=1, num_workers=1, dataset=mini)
 test_dataloader = val_dataloader

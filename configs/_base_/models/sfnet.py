@@ -7,7 +7,8 @@ data_preprocessor = dict(
     bgr_to_rgb=True,
     pad_val=0,
     seg_pad_val=255,
-    size=(1024, 1024))
+    size=(1024, 1024),
+)
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=data_preprocessor,
@@ -19,6 +20,8 @@ model = dict(
         num_classes=19,
         deep_supervision=False,
         norm_cfg=norm_cfg,
-        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000)),
+        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
+    ),
     train_cfg=dict(),
-    test_cfg=dict(mode='whole'))
+    test_cfg=dict(mode='whole'),
+)

@@ -10,4 +10,6 @@ model = dict(
         channels=128,
         num_classes=19,
         norm_cfg=_base_.norm_cfg,
-        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000)))
+        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
+    )
+)

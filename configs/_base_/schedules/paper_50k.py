@@ -1,9 +1,7 @@
 # The paper's schedule (section 4.1): 50k iterations, batch 16, lr 0.01, poly 0.9, decay 5e-4.
 optimizer = dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005)
 optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer)
-param_scheduler = [
-    dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=50000, by_epoch=False)
-]
+param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, begin=0, end=50000, by_epoch=False)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=50000, val_interval=5000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
@@ -14,7 +12,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU'),
+        type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3, save_best='mIoU'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iter_seed=dict(type='IterSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)

@@ -14,7 +14,9 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=True, interval=50, max_keep_ckpts=3, save_best='mIoU'),
+        type='CheckpointHook', by_epoch=True, interval=50, max_keep_ckpts=3, save_best='mIoU'
+    ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     iter_seed=dict(type='IterSeedHook'),
-    visualization=dict(type='SegVisualizationHook'))
+    visualization=dict(type='SegVisualizationHook'),
+)

@@ -6,7 +6,7 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ShrinkToFit(Resize):
-    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale``; others pass unchanged.
+    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale``; others are left.
 
     Mapillary Vistas holds images of up to 22 megapixels beside the 1 to 2 of the other driving
     sets, which are tested at their own size. Logits go back to the size of the label in any case.

@@ -36,13 +36,15 @@ class HardPixelCrossEntropy(nn.Module):
         ValueError: ``thresh`` or ``keep_ratio`` outside (0, 1], or a negative ``min_kept``.
     """
 
-    def __init__(self,
-                 thresh: float = 0.7,
-                 min_kept: int = 100000,
-                 keep_ratio: Optional[float] = None,
-                 class_weight: Optional[List[float]] = None,
-                 loss_weight: float = 1.0,
-                 loss_name: str = 'loss_ce') -> None:
+    def __init__(
+        self,
+        thresh: float = 0.7,
+        min_kept: int = 100000,
+        keep_ratio: Optional[float] = None,
+        class_weight: Optional[List[float]] = None,
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_ce',
+    ) -> None:
         super().__init__()
         if not 0 < thresh <= 1:
             raise ValueError(f'HardPixelCrossEntropy: thresh={thresh} is not in (0, 1]')
@@ -73,12 +75,14 @@ class HardPixelCrossEntropy(nn.Module):
         kth_hardest = prob.kthvalue(count).values if count else prob.new_zeros(())
         return prob <= kth_hardest.clamp(min=self.thresh)
 
-    def forward(self,
-                cls_score: Tensor,
-                label: Tensor,
-                weight: Optional[Tensor] = None,
-                ignore_index: int = 255,
-                **kwargs) -> Tensor:
+    def forward(
+        self,
+        cls_score: Tensor,
+        label: Tensor,
+        weight: Optional[Tensor] = None,
+        ignore_index: int = 255,
+        **kwargs,
+    ) -> Tensor:
         """The loss of a batch.
 
         Args:
@@ -86,6 +90,7 @@ class HardPixelCrossEntropy(nn.Module):
             label: Classes (N, H, W).
             weight: Weight of each pixel (N, H, W), applied to the kept ones.
             ignore_index: Label of the pixels that do not count.
+            **kwargs: Not used; mmseg's heads may pass more.
         """
         valid = label != ignore_index
         if not valid.any():
