@@ -1,0 +1,326 @@
+// CUDA operators: lays the tensors out for the kernels and launches them on the current stream.
+#include "../flow_warp.h"
+
+#include <ATen/Context.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cumsum.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/searchsorted.h>
+#include <ATen/ops/sort.h>
+#include <ATen/ops/zeros.h>
+#include <c10/cuda/CUDAException.h>
+#include <c10/cuda/CUDAGuard.h>
+#include <c10/cuda/CUDAStream.h>
+#include <torch/library.h>
+
+#include "kernels.cuh"
+
+namespace sfnet_mm {
+namespace cuda {
+namespace {
+
+cudaStream_t stream() { return c10::cuda::getCurrentCUDAStream().stream(); }
+
+int blocks_of(int64_t count, int64_t per_block) {
+  return static_cast<int>((count + per_block - 1) / per_block);
+}
+
+Strides strides_of(const Tensor& x) { return {x.stride(0), x.stride(1), x.stride(2), x.stride(3)}; }
+
+// Maps in one layout; flow and gate of one type, where they lie.
+struct Inputs {
+  std::vector<Tensor> maps;
+  Tensor flow, gate;
+  at::MemoryFormat format;
+
+  Inputs(std::vector<Tensor> maps_, const Tensor& flow_, const OptionalTensor& gate_)
+      : maps(std::move(maps_)), format(format_of(maps.back())) {
+    // Kernels exist for coordinates of the maps' type and of the type that positions are summed in.
+    const auto exact = coordinate_type(maps[0]);
+    const bool same = flow_.scalar_type() == maps[0].scalar_type() &&
+                      (!gate_.has_value() || gate_->scalar_type() == flow_.scalar_type());
+    const auto type = same ? maps[0].scalar_type() : exact;
+    flow = flow_.to(type);
+    if (gate_.has_value()) gate = gate_->to(type);
+    int64_t largest = flow.size(0) * flow.size(2) * flow.size(3);
+    for (Tensor& map : maps) {
+      map = map.contiguous(format);
+      largest = std::max(largest, map.size(0) * (map.size(2) + 1) * (map.size(3) + 1));
+    }
+    TORCH_CHECK(largest < INT32_MAX - 2, "flow has shape ", flow.sizes(),
+                ": a batch may have at most 2147483644 pixels");
+    TORCH_CHECK(flow.size(0) < 65536 && flow.size(2) < 65536, "flow has shape ", flow.sizes(),
+                ": at most 65535 images of 65535 rows");
+  }
+
+  bool channels_last() const { return format == at::MemoryFormat::ChannelsLast; }
+
+  template <typename T, typename F>
+  Problem<T, F> problem() const {
+    using A = acc_t<T>;
+    Problem<T, F> p{};
+    p.n = maps[0].size(0);
+    p.c = maps[0].size(1);
+    p.h = flow.size(2);
+    p.w = flow.size(3);
+    for (size_t m = 0; m < maps.size(); ++m) {
+      p.map_h[m] = maps[m].size(2);
+      p.map_w[m] = maps[m].size(3);
+      p.ax[m] = make_axis<A>(p.map_w[m], p.w);
+      p.ay[m] = make_axis<A>(p.map_h[m], p.h);
+      p.map[m] = static_cast<const T*>(maps[m].const_data_ptr());
+    }
+    p.flow = static_cast<const F*>(flow.const_data_ptr());
+    p.flow_at = strides_of(flow);
+    if (gate.defined()) {
+      p.gate = static_cast<const F*>(gate.const_data_ptr());
+      p.gate_at = strides_of(gate);
+    }
+    return p;
+  }
+};
+
+template <typename T> struct Tag { using type = T; };
+
+// Calls visit(Tag<T>, Tag<F>, whether a pixel's channels can be read 16 bytes at a time).
+template <typename Visit>
+void with_types(const Inputs& in, const std::vector<Tensor>& others, Visit&& visit) {
+  const auto type = in.maps[0].scalar_type();
+  const int64_t vector = 16 / in.maps[0].element_size();
+  bool aligned = in.maps[0].size(1) % vector == 0;
+  const auto check = [&](const Tensor& t) {
+    aligned = aligned && reinterpret_cast<uintptr_t>(t.const_data_ptr()) % 16 == 0;
+  };
+  for (const Tensor& t : in.maps) check(t);
+  for (const Tensor& t : others) check(t);
+  const bool same = in.flow.scalar_type() == type;
+  if (type == at::kDouble) {
+    visit(Tag<double>(), Tag<double>(), aligned);
+  } else if (type == at::kFloat) {
+    visit(Tag<float>(), Tag<float>(), aligned);
+  } else if (type == at::kHalf) {
+    same ? visit(Tag<__half>(), Tag<__half>(), aligned)
+         : visit(Tag<__half>(), Tag<float>(), aligned);
+  } else {
+    TORCH_CHECK(type == at::kBFloat16, "flow warp has no kernel for ", type);
+    same ? visit(Tag<__nv_bfloat16>(), Tag<__nv_bfloat16>(), aligned)
+         : visit(Tag<__nv_bfloat16>(), Tag<float>(), aligned);
+  }
+}
+
+// Threads that share a pixel: enough for its channels, a power of two, within a warp.
+int lanes_of(int64_t channels, int vector) {
+  int lanes = 1;
+  while (lanes < 32 && lanes * vector < channels) lanes *= 2;
+  return lanes;
+}
+
+template <typename T, typename F>
+dim3 tiles_of(const Problem<T, F>& p) {
+  return dim3(blocks_of(p.w, kTileW), blocks_of(p.h, kTileH), p.n);
+}
+
+template <int MAPS, int V, typename T, typename F>
+void launch_cl(const Problem<T, F>& p, bool is_forward) {
+  const int lanes = lanes_of(p.c, V);
+  if (is_forward) {
+    forward_cl<T, F, MAPS, V><<<tiles_of(p), kThreads, 0, stream()>>>(p, lanes);
+  } else {
+    backward_flow_cl<T, F, MAPS, V><<<tiles_of(p), kThreads, 0, stream()>>>(p, lanes);
+  }
+}
+
+template <int MAPS, typename T, typename F>
+void launch_cf(const Problem<T, F>& p, bool is_forward) {
+  const dim3 threads(32, 8);
+  if (is_forward) {
+    const int64_t chunks = blocks_of(p.c, kChunk);
+    TORCH_CHECK(p.n * chunks < 65536, "x has ", p.n, " images of ", p.c,
+                " channels: more than a launch can take, use channels_last");
+    const dim3 blocks(blocks_of(p.w, 32), blocks_of(p.h, 8), p.n * chunks);
+    forward_cf<T, F, MAPS><<<blocks, threads, 0, stream()>>>(p);
+  } else {
+    const dim3 blocks(blocks_of(p.w, 32), p.h, p.n);
+    backward_flow_cf<T, F, MAPS><<<blocks, threads, 0, stream()>>>(p);
+  }
+}
+
+// The kernels that go over the output: the forward pass, and the gradients of flow and gate.
+template <typename T, typename F>
+void launch(const Inputs& in, const Problem<T, F>& p, bool aligned, bool is_forward) {
+  const bool two = in.maps.size() == 2;
+  if (!in.channels_last()) {
+    two ? launch_cf<2>(p, is_forward) : launch_cf<1>(p, is_forward);
+  } else if (aligned) {
+    constexpr int V = 16 / sizeof(T);
+    two ? launch_cl<2, V>(p, is_forward) : launch_cl<1, V>(p, is_forward);
+  } else {
+    two ? launch_cl<2, 1>(p, is_forward) : launch_cl<1, 1>(p, is_forward);
+  }
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+Tensor forward(std::vector<Tensor> maps, const Tensor& flow, const OptionalTensor& gate) {
+  const c10::cuda::CUDAGuard guard(maps[0].device());
+  Inputs in(std::move(maps), flow, gate);
+  Tensor out = at::empty({in.maps[0].size(0), in.maps[0].size(1), flow.size(2), flow.size(3)},
+                         in.maps[0].options(), in.format);
+  if (out.numel() == 0) return out;
+  with_types(in, {out}, [&](auto t, auto f, bool aligned) {
+    using T = typename decltype(t)::type;
+    using F = typename decltype(f)::type;
+    auto p = in.problem<T, F>();
+    p.out = static_cast<T*>(out.data_ptr());
+    launch(in, p, aligned, true);
+  });
+  return out;
+}
+
+// The output pixels sorted by the cell of map m that they read, and where each cell starts.
+struct Cells {
+  Tensor start, order;
+};
+
+template <typename T, typename F>
+Cells sort_by_cell(const Problem<T, F>& p, int m, const at::TensorOptions& options) {
+  const int64_t total = int64_t(p.n) * p.h * p.w;
+  const int64_t cells = int64_t(p.n) * (p.map_h[m] + 1) * (p.map_w[m] + 1);
+  const auto ints = options.dtype(at::kInt);
+  const int blocks = blocks_of(total, kThreads);
+  Tensor cell_of = at::empty({total}, ints);
+  auto* const cell_data = cell_of.mutable_data_ptr<int32_t>();
+  if (at::globalContext().deterministicAlgorithms()) {
+    find_cells<<<blocks, kThreads, 0, stream()>>>(p, m, cell_data, nullptr, nullptr);
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    auto [sorted, order] = at::sort(cell_of, /*stable=*/true, 0, /*descending=*/false);
+    const Tensor edges = at::arange(cells + 2, ints);
+    return {at::searchsorted(sorted, edges, /*out_int32=*/true), order};
+  }
+  Tensor counts = at::zeros({cells + 2}, ints), rank = at::empty({total}, ints);
+  // counts is kept one place to the right, so that its running sum is where each cell starts.
+  find_cells<<<blocks, kThreads, 0, stream()>>>(p, m, cell_data,
+                                                counts.mutable_data_ptr<int32_t>() + 1,
+                                                rank.mutable_data_ptr<int32_t>());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  Tensor start = at::cumsum(counts, 0, at::kInt), order = at::empty({total}, options.dtype(at::kLong));
+  fill_cells<<<blocks, kThreads, 0, stream()>>>(total, cell_data, rank.const_data_ptr<int32_t>(),
+                                                start.const_data_ptr<int32_t>(),
+                                                order.mutable_data_ptr<int64_t>());
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  return {start, order};
+}
+
+template <typename T, typename F>
+void gather(const Inputs& in, const Problem<T, F>& p, int m, bool aligned, Tensor& out) {
+  const Cells cells = sort_by_cell(p, m, in.maps[m].options());
+  const auto* const start = cells.start.const_data_ptr<int32_t>();
+  const auto* const order = cells.order.const_data_ptr<int64_t>();
+  T* const to = static_cast<T*>(out.data_ptr());
+  const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
+  // Each output pixel is read by four map pixels; above 16 reads a map pixel is worth more threads.
+  const bool crowded = 4 * int64_t(p.n) * p.h * p.w > 16 * pixels;
+  if (!in.channels_last()) {
+    const dim3 blocks(blocks_of(pixels, crowded ? kThreads / 32 : kThreads),
+                      blocks_of(p.c, kChunk));
+    TORCH_CHECK(blocks.y < 65536, "x has ", p.c, " channels: more than a launch can take");
+    if (crowded) {
+      gather_cf<T, F, true><<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to);
+    } else {
+      gather_cf<T, F, false><<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to);
+    }
+  } else {
+    constexpr int V = 16 / sizeof(T);
+    const int lanes = lanes_of(p.c, aligned ? V : 1);
+    const int groups = crowded ? kThreads / lanes : 1;
+    const int blocks = blocks_of(pixels, kThreads / lanes / groups);
+    if (aligned) {
+      gather_cl<T, F, V>
+          <<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to, lanes, groups);
+    } else {
+      gather_cl<T, F, 1>
+          <<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to, lanes, groups);
+    }
+  }
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+}
+
+struct Gradients {
+  std::vector<Tensor> maps;
+  Tensor flow, gate;
+};
+
+Gradients backward(const Tensor& grad, std::vector<Tensor> maps, const Tensor& flow,
+                   const OptionalTensor& gate) {
+  const c10::cuda::CUDAGuard guard(grad.device());
+  Inputs in(std::move(maps), flow, gate);
+  const Tensor grad_ = grad.contiguous(in.format);
+  Gradients out;
+  for (const Tensor& map : in.maps) {
+    out.maps.push_back(at::empty(map.sizes(), map.options(), in.format));
+  }
+  const auto plain = at::MemoryFormat::Contiguous;
+  out.flow = at::empty(in.flow.sizes(), in.flow.options(), plain);
+  out.gate = in.gate.defined() ? at::empty(in.gate.sizes(), in.gate.options(), plain)
+                               : at::empty({0}, in.flow.options());
+  if (grad_.numel() > 0) {
+    std::vector<Tensor> accessed = out.maps;
+    accessed.push_back(grad_);
+    with_types(in, accessed, [&](auto t, auto f, bool aligned) {
+      using T = typename decltype(t)::type;
+      using F = typename decltype(f)::type;
+      auto p = in.problem<T, F>();
+      p.grad = static_cast<const T*>(grad_.const_data_ptr());
+      p.grad_flow = static_cast<F*>(out.flow.data_ptr());
+      p.grad_gate = in.gate.defined() ? static_cast<F*>(out.gate.data_ptr()) : nullptr;
+      launch(in, p, aligned, false);
+      for (int m = 0; m < static_cast<int>(in.maps.size()); ++m) {
+        gather(in, p, m, aligned, out.maps[m]);
+      }
+    });
+  } else {
+    for (Tensor& map : out.maps) map.zero_();
+    out.flow.zero_();
+    out.gate.zero_();
+  }
+  out.flow = out.flow.to(flow.scalar_type());
+  out.gate = out.gate.to(gate.has_value() ? gate->scalar_type() : flow.scalar_type());
+  return out;
+}
+
+Tensor flow_warp(const Tensor& x, const Tensor& flow) {
+  check_warp(x, flow);
+  return forward({x}, flow, std::nullopt);
+}
+
+Grads2 flow_warp_backward(const Tensor& grad, const Tensor& x, const Tensor& flow) {
+  check_warp(x, flow);
+  check_grad(grad, x, flow);
+  const Gradients g = backward(grad, {x}, flow, std::nullopt);
+  return {g.maps[0], g.flow};
+}
+
+Tensor gated_dual_flow_warp(const Tensor& high, const Tensor& low, const Tensor& flow,
+                            const OptionalTensor& gate) {
+  check_dual(high, low, flow, gate);
+  return forward({high, low}, flow, gate);
+}
+
+Grads4 gated_dual_flow_warp_backward(const Tensor& grad, const Tensor& high, const Tensor& low,
+                                     const Tensor& flow, const OptionalTensor& gate) {
+  check_dual(high, low, flow, gate);
+  check_grad(grad, low, flow);
+  const Gradients g = backward(grad, {high, low}, flow, gate);
+  return {g.maps[0], g.maps[1], g.flow, g.gate};
+}
+
+}  // namespace
+
+TORCH_LIBRARY_IMPL(sfnet_mm, CUDA, m) {
+  m.impl("flow_warp", &flow_warp);
+  m.impl("flow_warp_backward", &flow_warp_backward);
+  m.impl("gated_dual_flow_warp", &gated_dual_flow_warp);
+  m.impl("gated_dual_flow_warp_backward", &gated_dual_flow_warp_backward);
+}
+
+}  // namespace cuda
+}  // namespace sfnet_mm
