@@ -1,0 +1,121 @@
+"""Folds batch normalization into the convolution that runs right before it.
+
+``mmcv.cnn.fuse_conv_bn`` pairs layers by the order in which a module lists them, which is wrong where
+they run in another order (``ConvModule(order=('norm', 'act', 'conv'))`` of DDRNet and PIDNet). Here
+the pairs are those of one forward pass.
+"""
+
+from dataclasses import dataclass, field
+from typing import Dict, List, Tuple
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+@dataclass
+class Folding:
+    """What :func:`fold_batchnorm` did.
+
+    Attributes:
+        folded: Names of the normalization layers that are gone.
+        left: Names of those that stay, with the reason.
+    """
+
+    folded: List[str] = field(default_factory=list)
+    left: Dict[str, str] = field(default_factory=dict)
+
+
+def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
+    """Fold batch normalization in place; the output in evaluation mode stays the same.
+
+    Args:
+        model: In evaluation mode.
+        sample: An input of the model, to see which layer feeds which.
+
+    Raises:
+        ValueError: The model is in training mode.
+    """
+    if model.training:
+        raise ValueError(
+            'the model is in training mode, where batch normalization depends on the batch: '
+            'call eval() first'
+        )
+    result = Folding()
+    feeds, calls = _watch(model, sample)
+    modules = dict(model.named_modules())
+    for name, norm in modules.items():
+        if not isinstance(norm, _BatchNorm):
+            continue
+        conv_name = feeds.get(name, '')
+        reason = _obstacle(norm, calls.get(name, 0), conv_name, calls.get(conv_name, 0))
+        if reason:
+            result.left[name] = reason
+            continue
+        conv = modules[conv_name]
+        _replace(
+            model, conv_name, fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
+        )
+        _replace(model, name, nn.Identity())
+        result.folded.append(name)
+    return result
+
+
+def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> str:
+    """Why a normalization layer cannot be folded; empty if it can."""
+    if calls == 0:
+        return 'does not run'
+    if norm.running_mean is None:
+        return 'has no running statistics'
+    if not conv_name:
+        return 'does not follow a convolution whose output nothing else reads'
+    if calls > 1 or conv_calls > 1:
+        return 'is shared by several places'
+    return ''
+
+
+def _watch(model: nn.Module, sample: Tensor) -> Tuple[Dict[str, str], Dict[str, int]]:
+    """Run the model once; normalization layer -> convolution feeding it, and calls of each layer."""
+    made: Dict[int, str] = {}
+    readers: Dict[str, List[str]] = {}
+    calls: Dict[str, int] = {}
+    alive: List[Tensor] = []
+    handles = []
+
+    def on_input(name: str):
+        def hook(_module: nn.Module, args: tuple) -> None:
+            for x in args:
+                if id(x) in made:
+                    readers.setdefault(made[id(x)], []).append(name)
+
+        return hook
+
+    def on_output(name: str, produces: bool):
+        def hook(_module: nn.Module, _args: tuple, output: Tensor) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            if produces:
+                made[id(output)] = name
+                # An id is only that of one tensor as long as the tensor lives.
+                alive.append(output)
+
+        return hook
+
+    for name, module in model.named_modules():
+        if next(module.children(), None) is None:
+            produces = isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+            handles.append(module.register_forward_pre_hook(on_input(name)))
+            handles.append(module.register_forward_hook(on_output(name, produces)))
+    try:
+        with torch.no_grad():
+            model(sample)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return {names[0]: conv for conv, names in readers.items() if len(names) == 1}, calls
+
+
+def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, leaf = name.rpartition('.')
+    setattr(model.get_submodule(parent), leaf, module)

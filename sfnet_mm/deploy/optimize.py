@@ -1,0 +1,284 @@
+"""The inference form of a segmentor: the same logits in less time."""
+
+import copy
+from typing import List, Optional
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.logging import print_log
+from mmseg.models import BaseSegmentor, EncoderDecoder
+from torch import Tensor
+
+from sfnet_mm.models.decode_heads import SFNetHead, SFNetLiteHead
+from sfnet_mm.models.layers import (
+    FlowAlignmentModule,
+    GatedDualFlowAlignmentModule,
+    PyramidContext,
+)
+
+from .folding import fold_batchnorm
+from .inference_layers import (
+    InferenceContext,
+    InferenceFAM,
+    InferenceFusion,
+    InferenceGDFAM,
+    upsample,
+)
+
+OUTPUTS = ('logits', 'argmax')
+OUTPUT_SIZES = ('full', 'stride')
+
+# Rows per strip of the fused upsampling and argmax: 19 float32 maps of 2048 columns fit a cache.
+_STRIP = 32
+
+
+def optimize(
+    model: BaseSegmentor,
+    rearrange: Optional[bool] = None,
+    output: str = 'logits',
+    output_size: str = 'full',
+    verbose: bool = True,
+) -> 'InferenceModel':
+    """Make the inference form of a segmentor; the model itself stays as it is.
+
+    Auxiliary heads go, batch normalization is folded into the convolutions, weights are laid out
+    channels-last, and the decoders of SFNet and SFNet-Lite are rearranged
+    (:mod:`sfnet_mm.deploy.inference_layers`). Logits differ from those of ``model`` by rounding only.
+    What cannot be folded or rearranged is left as it is and named.
+
+    Args:
+        model: Any ``EncoderDecoder`` in evaluation mode.
+        rearrange: Whether decoders are rearranged; None does it on the CPU, where multiplications
+            cost more than memory traffic.
+        output: ``'logits'`` or ``'argmax'``.
+        output_size: ``'full'`` (the image) or ``'stride'`` (the finest map, usually a quarter).
+        verbose: Log what was done.
+
+    Returns:
+        InferenceModel: Called with normalised images (N, 3, H, W); ``report`` says what was done.
+
+    Raises:
+        ValueError: The model is in training mode or not an ``EncoderDecoder``.
+    """
+    if model.training:
+        raise ValueError('optimize() was given a model in training mode: call model.eval() first')
+    form = InferenceModel(copy.deepcopy(model), output, output_size).eval()
+    report = form.report
+    device = next(form.parameters()).device
+    form.requires_grad_(False)
+    sample = torch.rand(1, 3, 256, 256, device=device)
+    folding = fold_batchnorm(form, sample)
+    report.append(f'{len(folding.folded)} batch normalizations folded into convolutions')
+    report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
+    _replace_contexts(form)
+    if rearrange is None:
+        rearrange = device.type == 'cpu'
+    if rearrange:
+        form.head = _checked(form.head, _rearranged(form.head, report), form, sample, report)
+    form.to(memory_format=torch.channels_last)
+    if verbose:
+        print_log('optimize: ' + '; '.join(report), logger='current')
+    return form.eval()
+
+
+class InferenceModel(nn.Module):
+    """Backbone, neck and head of a segmentor, and what turns logits into the output.
+
+    Args:
+        model: Its parts are used, not copied.
+        output: See :func:`optimize`.
+        output_size: See :func:`optimize`.
+
+    Attributes:
+        report: Lines that say what was done to the model.
+
+    Raises:
+        ValueError: An unknown output, or a model that is not a plain ``EncoderDecoder``.
+    """
+
+    def __init__(
+        self, model: BaseSegmentor, output: str = 'logits', output_size: str = 'full'
+    ) -> None:
+        super().__init__()
+        if not isinstance(model, EncoderDecoder) or isinstance(model.decode_head, nn.ModuleList):
+            raise ValueError(
+                f'{type(model).__name__} is not an EncoderDecoder with one decode head'
+            )
+        if output not in OUTPUTS or output_size not in OUTPUT_SIZES:
+            raise ValueError(
+                f'output={output!r}, output_size={output_size!r}: choose from {OUTPUTS} and '
+                f'{OUTPUT_SIZES}'
+            )
+        self.backbone = model.backbone
+        self.neck = model.neck if model.with_neck else nn.Identity()
+        self.head = model.decode_head
+        for name in ('dsn', 'loss_decode'):
+            if hasattr(self.head, name):
+                delattr(self.head, name)
+        self.align_corners = model.align_corners
+        self.output, self.output_size = output, output_size
+        self.report: List[str] = []
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Segment normalised images.
+
+        Args:
+            image: (N, 3, H, W), in the channel order of the training (RGB).
+
+        Returns:
+            Tensor: Logits (N, K, h, w), or class indices (N, h, w) as int64.
+        """
+        if not torch.compiler.is_compiling():
+            image = image.contiguous(memory_format=torch.channels_last)
+        logits = self.head(self.neck(self.backbone(image)))
+        size = tuple(image.shape[2:]) if self.output_size == 'full' else None
+        if self.output == 'argmax':
+            return upsampled_argmax(logits, size, self.align_corners)
+        return logits if size is None else _resize(logits, size, self.align_corners)
+
+
+def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool = True) -> Tensor:
+    """Class of the largest logit after bilinear upsampling, without holding the upsampled logits.
+
+    Args:
+        logits: (N, K, h, w).
+        size: (H, W), or None for (h, w).
+        align_corners: Of the upsampling. The strip-wise form needs True; False upsamples at once.
+
+    Returns:
+        (N, H, W) int64; of equal logits, the first class.
+    """
+    if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
+        full = logits if size is None else _resize(logits, size, align_corners)
+        return full.argmax(dim=1)
+    logits = logits.contiguous()
+    batch, classes, height, _ = logits.shape
+    out = torch.empty(batch, *size, dtype=torch.long)
+    # align_corners: output row y reads the input at y * (h - 1) / (H - 1).
+    position = torch.arange(size[0], dtype=torch.float32) * ((height - 1) / max(size[0] - 1, 1))
+    above = position.floor().long().clamp(max=max(height - 2, 0))
+    below = (above + 1).clamp(max=height - 1)
+    share = (position - above)[:, None]
+    for start in range(0, size[0], _STRIP):
+        rows = slice(start, start + _STRIP)
+        strip = torch.lerp(logits[:, :, above[rows]], logits[:, :, below[rows]], share[rows])
+        strip = upsample(strip, (strip.shape[2], size[1]))
+        best, index = strip[:, 0].clone(), out[:, rows].zero_()
+        for c in range(1, classes):
+            larger = strip[:, c] > best
+            index.masked_fill_(larger, c)
+            torch.maximum(best, strip[:, c], out=best)
+    return out
+
+
+def _resize(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:
+    return F.interpolate(logits, size=size, mode='bilinear', align_corners=align_corners)
+
+
+class _InferenceSFNetHead(nn.Module):
+    """``SFNetHead`` of rearranged layers."""
+
+    def __init__(self, head: SFNetHead, report: List[str]) -> None:
+        super().__init__()
+        fpn = head.fpn
+        self.in_index = head.in_index
+        self.ppm = _rearranged_layer(fpn.ppm, report)
+        self.fpn_in, self.fpn_out = fpn.fpn_in, fpn.fpn_out
+        self.fpn_out_align = nn.ModuleDict(
+            {i: _rearranged_layer(align, report) for i, align in fpn.fpn_out_align.items()}
+        )
+        self.fusion_align = getattr(head, 'fusion_align', None)
+        conv = head.conv_last.conv
+        if self.fusion_align is None:
+            levels = len(fpn.fpn_in) + 1
+            self.conv_last = InferenceFusion(conv, levels, head.conv_last.activate)
+        else:
+            self.conv_last = head.conv_last
+        self.conv_seg = head.conv_seg
+
+    def forward(self, inputs: List[Tensor]) -> Tensor:
+        inputs = [inputs[i] for i in self.in_index]
+        feature = self.ppm(inputs[-1])
+        outs = [feature]
+        for i in reversed(range(len(self.fpn_in))):
+            lateral = self.fpn_in[i](inputs[i])
+            if str(i) in self.fpn_out_align:
+                feature = lateral + self.fpn_out_align[str(i)](lateral, feature)
+            else:
+                feature = lateral + upsample(feature, lateral.shape[2:])
+            outs.insert(0, self.fpn_out[i](feature))
+        if self.fusion_align is None:
+            return self.conv_seg(self.conv_last(*outs))
+        finest, *coarser = outs
+        coarser = [align(finest, x) for align, x in zip(self.fusion_align, coarser)]
+        return self.conv_seg(self.conv_last(torch.cat([finest, *coarser], dim=1)))
+
+
+class _InferenceSFNetLiteHead(nn.Module):
+    """``SFNetLiteHead`` of rearranged layers."""
+
+    def __init__(self, head: SFNetLiteHead, report: List[str]) -> None:
+        super().__init__()
+        self.in_index = head.in_index
+        self.ppm = _rearranged_layer(head.ppm, report)
+        self.fpn_in = head.fpn_in
+        align = getattr(head, 'flow_align_module', None)
+        self.fuses = getattr(align, 'fuses', True)
+        self.align = None if align is None else _rearranged_layer(align, report)
+        self.conv_last = InferenceFusion(head.conv_last.conv, 2, head.conv_last.activate)
+        self.conv_seg = head.conv_seg
+
+    def forward(self, inputs: List[Tensor]) -> Tensor:
+        finest, middle, last = (inputs[i] for i in self.in_index)
+        fine, coarse = self.fpn_in[0](finest), self.ppm(last)
+        if self.align is None:
+            fused = fine + upsample(coarse, fine.shape[2:])
+        else:
+            fused = self.align(fine, coarse)
+            fused = fused if self.fuses else fine + fused
+        return self.conv_seg(self.conv_last(fused, self.fpn_in[1](middle)))
+
+
+def _rearranged(head: nn.Module, report: List[str]) -> nn.Module:
+    """A head of rearranged layers, or the head itself if it is not one of this package."""
+    for kind, form in ((SFNetHead, _InferenceSFNetHead), (SFNetLiteHead, _InferenceSFNetLiteHead)):
+        if type(head) is kind and isinstance(head.conv_last.bn, nn.Identity):
+            report.append(f'{kind.__name__} rearranged')
+            return form(head, report)
+    report.append(f'left: {type(head).__name__} is not rearranged')
+    return head
+
+
+def _replace_contexts(model: nn.Module) -> None:
+    """Replace every ``PyramidContext`` whose normalization was folded by its inference form."""
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if type(child) is PyramidContext and isinstance(child.bottleneck.norm, nn.Identity):
+                setattr(module, name, InferenceContext(child))
+
+
+@torch.no_grad()
+def _checked(
+    head: nn.Module, form: nn.Module, model: InferenceModel, sample: Tensor, report: List[str]
+) -> nn.Module:
+    """The rearranged head if its logits are those of the head, else the head, and says so."""
+    features = model.neck(model.backbone(sample))
+    expected, got = head(features), form.eval()(features)
+    difference = (got - expected).abs().max() / expected.abs().max().clamp(min=1e-6)
+    if difference < 1e-4:
+        return form
+    report.append(f'left: the head as it was, because rearranging moved logits by {difference:.1e}')
+    return head
+
+
+def _rearranged_layer(layer: nn.Module, report: List[str]) -> nn.Module:
+    linear = getattr(getattr(layer, 'upsample', None), 'mode', 'bilinear') == 'bilinear'
+    if type(layer) is FlowAlignmentModule and linear and layer.max_displacement is None:
+        return InferenceFAM(layer)
+    if type(layer) is GatedDualFlowAlignmentModule and linear and layer.gate != 'conv':
+        return InferenceGDFAM(layer)
+    if isinstance(layer, InferenceContext):
+        return layer
+    report.append(f'left: {type(layer).__name__} is not rearranged')
+    return layer

@@ -1,0 +1,57 @@
+"""Export a model to ONNX and check the file in ONNX Runtime against torch.
+
+    python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x2048
+"""
+
+import argparse
+import re
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.deploy.export import count_nodes, export_onnx
+from sfnet_mm.deploy.model import load_model
+
+
+def image_size(text: str) -> tuple:
+    match = re.fullmatch(r'(\d+)x(\d+)', text)
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, such as 1024x2048')
+    return int(match[1]), int(match[2])
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Export a model to ONNX')
+    parser.add_argument('config', help='path of the config')
+    parser.add_argument('checkpoint', help='path of the checkpoint; "none" exports random weights')
+    parser.add_argument('out', help='the file to write, ending in .onnx')
+    parser.add_argument('--size', type=image_size, default=(1024, 2048), help='HEIGHTxWIDTH')
+    parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
+    parser.add_argument(
+        '--output-size', choices=['full', 'stride'], default='full',
+        help='of the image, or of the finest feature map')
+    parser.add_argument(
+        '--normalize', action='store_true',
+        help='take raw images (N, H, W, 3) uint8, BGR, and normalise them in the graph')
+    parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
+    parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+        model = load_model(args.config, checkpoint)
+        print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
+        parities = export_onnx(
+            model, args.out, args.size, args.output, args.output_size, args.normalize,
+            args.dynamic, args.fp16)
+    except (OSError, ValueError, ImportError, RuntimeError) as e:
+        message = str(e).strip().split('\n')[0]
+        raise SystemExit(f'error: {message}') from None
+    for parity in parities:
+        print(f'ONNX Runtime against torch, {parity}')
+    print(f'done: {args.out}, {count_nodes(args.out)} GridSample')
+
+
+if __name__ == '__main__':
+    main()
