@@ -1,7 +1,18 @@
+from importlib.util import find_spec
+
 import pytest
 import torch
 
 import sfnet_mm  # noqa: F401  registers everything and mends the hosts
+
+WITHOUT_MMDET = find_spec('mmdet') is None
+collect_ignore = ['test_panoptic'] if WITHOUT_MMDET else []
+
+
+def pytest_report_header():
+    if WITHOUT_MMDET:
+        return 'tests/test_panoptic left out: mmdet is not installed (make install-panoptic)'
+    return None
 
 
 def pytest_configure(config):

@@ -47,24 +47,23 @@ def mim(*args, cwd='/', check=True):
     return result
 
 
-def options(data_root, **more):
-    """A run of three iterations on a few drawn images."""
-    pairs = dict(
+def options(data_root, max_iters=3):
+    """A run of a few iterations on a few drawn images."""
+    pairs = {
+        f'{split}_dataloader.dataset.{name}': value
+        for split in ('train', 'val', 'test')
+        for name, value in dict(data_root=data_root, train=2, val=1).items()
+    }
+    pairs.update(
         {
-            f'{split}_dataloader.dataset.{k}': v
-            for split in ('train', 'val', 'test')
-            for k, v in dict(data_root=data_root, train=2, val=1).items()
-        },
-        **{
-            'train_cfg.max_iters': 3,
+            'train_cfg.max_iters': max_iters,
             'train_cfg.val_interval': 3,
             'train_dataloader.batch_size': 2,
             'default_hooks.checkpoint.interval': 2,
             'default_hooks.logger.interval': 1,
-        },
-        **more,
+        }
     )
-    return ['--cfg-options', *(f'{k}={v}' for k, v in pairs.items())]
+    return ['--cfg-options', *(f'{name}={value}' for name, value in pairs.items())]
 
 
 @pytest.fixture(scope='module')
@@ -122,7 +121,7 @@ def test_resume_goes_on_from_the_latest_checkpoint(run):
         run / 'resumed',
         '--gpus',
         '0',
-        *options(run / 'data', **{'train_cfg.max_iters': 4}),
+        *options(run / 'data', max_iters=4),
         '--resume',
     ).stdout
     assert 'resumed epoch: 0, iter: 3' in out

@@ -78,7 +78,8 @@ class LoadMappedAnnotations(LoadAnnotations):
 
     One lookup per pixel, so that masks stay on disk as they were
     distributed. Handles 8-bit grey, palette and 16-bit PNG. Samples without ``label_table`` (of
-    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``.
+    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image alone, as
+    mmseg's ``inference_model`` passes it, stays without a label.
 
     Required keys: ``seg_map_path``; ``label_table``, the name of a table in
     :data:`~sfnet_mm.datasets.label_maps.LABEL_TABLES`; ``label_map`` (class selection by
@@ -90,6 +91,12 @@ class LoadMappedAnnotations(LoadAnnotations):
         ValueError: A mask that is truncated, has several channels, holds ids outside its table, or
             differs in size from its image.
     """
+
+    def transform(self, results: dict) -> dict:
+        """Add the mapped label, unless the sample is an image alone."""
+        if 'seg_map_path' not in results:
+            return results
+        return super().transform(results)
 
     def _load_seg_map(self, results: dict) -> None:
         name = results.get('label_table')

@@ -8,13 +8,18 @@ from typing import Dict, Optional, Sequence
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from mmseg.models.decode_heads.psp_head import PPM
 from mmseg.registry import MODELS
 from torch import Tensor
-from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def is_synced(module: nn.Module) -> bool:
+    """Whether a layer normalises over the processes."""
+    return 'SyncB' in type(module).__name__
 
 
 class _BatchOnePPM(PPM):
@@ -25,20 +30,24 @@ class _BatchOnePPM(PPM):
     """
 
     def forward(self, x: Tensor) -> 'list[Tensor]':
-        """Pooled, projected maps (N, channels, H, W), one for each pool scale."""
-        if not self.training or x.shape[0] > 1 or self.pool_scales[0] > 1:
-            return super().forward(x)
+        """Pooled, projected and upsampled maps (N, channels, H, W), one for each pool scale."""
+        pooled = [self._pool(stage, scale, x) for stage, scale in zip(self, self.pool_scales)]
+        # Not mmseg's `resize`, whose warning about sizes breaks the graph of torch.compile.
+        return [
+            F.interpolate(p, x.shape[2:], mode='bilinear', align_corners=self.align_corners)
+            for p in pooled
+        ]
+
+    def _pool(self, stage: nn.Module, scale: int, x: Tensor) -> Tensor:
         # SyncBN sees the values of the other processes too.
-        shared = nn.SyncBatchNorm if get_world_size() > 1 else ()
-        norms = [m for m in self[0].modules() if isinstance(m, _BatchNorm)]
-        norms = [m for m in norms if not isinstance(m, shared)]
-        for norm in norms:
-            norm.eval()
+        alone = get_world_size() == 1 or not any(map(is_synced, stage.modules()))
+        if not (self.training and x.shape[0] == 1 and scale == 1 and alone):
+            return stage(x)
+        stage.eval()
         try:
-            return super().forward(x)
+            return stage(x)
         finally:
-            for norm in norms:
-                norm.train()
+            stage.train()
 
 
 @MODELS.register_module()
@@ -66,20 +75,23 @@ class PyramidContext(BaseModule):
 
     default_scales: Dict[str, Sequence[int]] = dict(ppm=(1, 2, 3, 6), sppm=(1, 2, 4), none=())
 
-    def __init__(self,
-                 in_channels: int,
-                 channels: int,
-                 mode: str = 'ppm',
-                 pool_scales: Optional[Sequence[int]] = None,
-                 dropout_ratio: float = 0.1,
-                 norm_cfg: Optional[Dict] = None,
-                 act_cfg: Optional[Dict] = None,
-                 align_corners: bool = True,
-                 init_cfg: Optional[Dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        channels: int,
+        mode: str = 'ppm',
+        pool_scales: Optional[Sequence[int]] = None,
+        dropout_ratio: float = 0.1,
+        norm_cfg: Optional[Dict] = None,
+        act_cfg: Optional[Dict] = None,
+        align_corners: bool = True,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if mode not in self.default_scales:
-            raise ValueError(f'PyramidContext: mode={mode!r} is not one of '
-                             f'{", ".join(self.default_scales)}')
+            raise ValueError(
+                f'PyramidContext: mode={mode!r} is not one of {", ".join(self.default_scales)}'
+            )
         self.mode = mode
         self.channels = channels
         norm_cfg = norm_cfg or dict(type='BN')
@@ -88,7 +100,8 @@ class PyramidContext(BaseModule):
         bottleneck_in = in_channels
         if mode != 'none':
             self.stages = _BatchOnePPM(
-                scales, in_channels, channels, None, norm_cfg, None, align_corners)
+                scales, in_channels, channels, None, norm_cfg, None, align_corners
+            )
         if mode == 'ppm':
             bottleneck_in += len(scales) * channels
         elif mode == 'sppm':
