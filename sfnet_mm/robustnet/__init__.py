@@ -13,7 +13,13 @@ from .whitening import InstanceWhitening, insert_whitening
 from .whitening_loss import collect_covariances, instance_covariance, whitening_loss
 
 __all__ = [
-    'ISWEncoderDecoder', 'InstanceWhitening', 'PairVariance', 'PhotometricPairs',
-    'collect_covariances', 'insert_whitening', 'instance_covariance', 'select_sensitive',
-    'whitening_loss'
+    'ISWEncoderDecoder',
+    'InstanceWhitening',
+    'PairVariance',
+    'PhotometricPairs',
+    'collect_covariances',
+    'insert_whitening',
+    'instance_covariance',
+    'select_sensitive',
+    'whitening_loss',
 ]

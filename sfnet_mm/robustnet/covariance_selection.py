@@ -24,8 +24,9 @@ def load_kmeans() -> Callable:
     try:
         from kmeans1d import cluster
     except ImportError:
-        raise ImportError('ISW clusters covariances with kmeans1d, which is not installed: '
-                          'pip install kmeans1d') from None
+        raise ImportError(
+            'ISW clusters covariances with kmeans1d, which is not installed: pip install kmeans1d'
+        ) from None
     return cluster
 
 
@@ -75,8 +76,10 @@ def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
         ImportError: ``kmeans1d`` is not installed.
     """
     if k < 2:
-        raise ValueError(f'select_sensitive: k={k} must be 2 or more, the lowest cluster is the '
-                         'one that is not penalised')
+        raise ValueError(
+            f'select_sensitive: k={k} must be 2 or more, the lowest cluster is the '
+            'one that is not penalised'
+        )
     values = variance.double().cpu().numpy().ravel()
     if not np.isfinite(values).all():
         raise ValueError('select_sensitive: a variance is not finite; the network has diverged')

@@ -44,19 +44,22 @@ class ISWEncoderDecoder(EncoderDecoder):
             ``relax_denominator`` below 1.
     """
 
-    def __init__(self,
-                 *args: Any,
-                 kind: str = 'ISW',
-                 slots: Sequence[str] = ('stem', 'layer1', 'layer2'),
-                 loss_weight: float = 0.6,
-                 relax_denominator: int = 32,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        kind: str = 'ISW',
+        slots: Sequence[str] = ('stem', 'layer1', 'layer2'),
+        loss_weight: float = 0.6,
+        relax_denominator: int = 32,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if kind not in KINDS:
             raise ValueError(f'ISWEncoderDecoder: kind={kind!r} is not one of {", ".join(KINDS)}')
         if relax_denominator < 1:
-            raise ValueError(f'ISWEncoderDecoder: relax_denominator={relax_denominator} must be '
-                             '1 or more')
+            raise ValueError(
+                f'ISWEncoderDecoder: relax_denominator={relax_denominator} must be 1 or more'
+            )
         self.kind = kind
         self.loss_weight = loss_weight
         # A plain dict, not a ModuleDict: the layers belong to the backbone.
@@ -88,6 +91,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         masks = self.whitening_masks
         total = sum(
             whitening_loss(covariance, masks[slot], self.margins[slot])
-            for slot, covariance in covariances.items())
+            for slot, covariance in covariances.items()
+        )
         losses[f'loss_{self.kind.lower()}'] = self.loss_weight * total / len(masks)
         return losses

@@ -21,7 +21,7 @@ DISTORTION = (
     dict(type='RandomColorJitter', brightness=0.8, contrast=0.8, saturation=0.8, hue=0.3),
     dict(type='RandomGaussianBlur', sigma=(0.15, 1.3)),
 )
-LOADING = (dict(type='LoadImageWhole'), )
+LOADING = (dict(type='LoadImageWhole'),)
 
 
 @contextmanager
@@ -53,8 +53,10 @@ def image_sources(dataset: Dataset) -> List[Dataset]:
     if hasattr(dataset, 'dataset'):
         return image_sources(dataset.dataset)
     if not hasattr(dataset, 'get_data_info'):
-        raise ValueError(f'ISW reads the images of the training data set itself, but '
-                         f'{type(dataset).__name__} has no get_data_info; use an mmseg data set')
+        raise ValueError(
+            f'ISW reads the images of the training data set itself, but '
+            f'{type(dataset).__name__} has no get_data_info; use an mmseg data set'
+        )
     return [dataset]
 
 
@@ -71,11 +73,13 @@ class PhotometricPairs(Dataset):
         ValueError: There is no image.
     """
 
-    def __init__(self,
-                 dataset: Dataset,
-                 distortion: Sequence[Dict] = DISTORTION,
-                 loading: Sequence[Dict] = LOADING,
-                 seed: int = 0) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        distortion: Sequence[Dict] = DISTORTION,
+        loading: Sequence[Dict] = LOADING,
+        seed: int = 0,
+    ) -> None:
         self.sources = image_sources(dataset)
         self.ends = np.cumsum([len(source) for source in self.sources])
         if not self.ends[-1]:

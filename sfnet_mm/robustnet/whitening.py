@@ -88,9 +88,11 @@ def _whiten_resnet(backbone: ResNet, slot: str) -> InstanceWhitening:
         return layer
     block = getattr(backbone, slot)[-1]
     if type(block) not in _WHITENED or getattr(block, 'with_plugins', False):
-        raise ValueError(f'insert_whitening: the last block of {slot} is a '
-                         f'{type(block).__name__} (plugins: {getattr(block, "plugins", None)}); '
-                         'only plain BasicBlock and Bottleneck can be whitened')
+        raise ValueError(
+            f'insert_whitening: the last block of {slot} is a '
+            f'{type(block).__name__} (plugins: {getattr(block, "plugins", None)}); '
+            'only plain BasicBlock and Bottleneck can be whitened'
+        )
     channels = block.conv1.out_channels * block.expansion
     block.__class__ = _WHITENED[type(block)]
     block.whitening = InstanceWhitening(channels)
@@ -113,8 +115,8 @@ def _whiten_stdc(backbone: STDCNet, slot: str) -> InstanceWhitening:
 
 
 def insert_whitening(
-        backbone: nn.Module,
-        slots: Sequence[str] = ('stem', 'layer1', 'layer2')) -> Dict[str, InstanceWhitening]:
+    backbone: nn.Module, slots: Sequence[str] = ('stem', 'layer1', 'layer2')
+) -> Dict[str, InstanceWhitening]:
     """Put instance whitening into a ResNet or STDC backbone, in place.
 
     ``stem`` replaces the norm of the last stem convolution. ``layer{i}`` comes after the residual
@@ -140,15 +142,18 @@ def insert_whitening(
     name = type(backbone).__name__
     unknown = [slot for slot in slots if slot not in SLOTS]
     if unknown or not slots or len(set(slots)) < len(slots):
-        raise ValueError(f'insert_whitening: slots={slots} must be different ones of '
-                         f'{", ".join(SLOTS)}')
+        raise ValueError(
+            f'insert_whitening: slots={slots} must be different ones of {", ".join(SLOTS)}'
+        )
     if isinstance(backbone, ResNet):
         insert, there = _whiten_resnet, ('stem', *backbone.res_layers)
     elif isinstance(backbone, STDCNet):
-        insert, there = _whiten_stdc, SLOTS[:len(backbone.stages)]
+        insert, there = _whiten_stdc, SLOTS[: len(backbone.stages)]
     else:
-        raise ValueError(f'insert_whitening: {name} has no known place for whitening, use a ResNet '
-                         'or an STDC backbone')
+        raise ValueError(
+            f'insert_whitening: {name} has no known place for whitening, use a ResNet '
+            'or an STDC backbone'
+        )
     if any(isinstance(m, InstanceWhitening) for m in backbone.modules()):
         raise ValueError(f'insert_whitening: this {name} is whitened already')
     absent = [slot for slot in slots if slot not in there]

@@ -30,8 +30,10 @@ def instance_covariance(features: Tensor) -> Tensor:
     """
     pixels = features.shape[2] * features.shape[3]
     if pixels < 2:
-        raise ValueError(f'instance_covariance: a map of shape {tuple(features.shape)} has no '
-                         'covariance, it needs two pixels or more')
+        raise ValueError(
+            f'instance_covariance: a map of shape {tuple(features.shape)} has no '
+            'covariance, it needs two pixels or more'
+        )
     with torch.autocast(features.device.type, enabled=False):
         x = features.flatten(2)
         x = x if x.dtype == torch.float64 else x.float()
@@ -75,7 +77,6 @@ def collect_covariances(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, T
     found: Dict[str, Tensor] = {}
 
     def record(name: str):
-
         def hook(module: nn.Module, args: tuple, output: Tensor) -> None:
             found[name] = instance_covariance(output)
 

@@ -23,7 +23,7 @@ def _lowest_cluster_by_exhaustion(values, k):
     values, best = np.sort(values), None
     for cuts in itertools.combinations(range(1, len(values)), k - 1):
         runs = np.split(values, cuts)
-        cost = sum(((run - run.mean())**2).sum() for run in runs)
+        cost = sum(((run - run.mean()) ** 2).sum() for run in runs)
         if best is None or cost < best[0]:
             best = cost, cuts[0]
     return best[1]
@@ -73,4 +73,4 @@ def test_missing_kmeans1d_says_how_to_get_it(monkeypatch):
 
     monkeypatch.setattr(builtins, '__import__', without)
     with pytest.raises(ImportError, match='pip install kmeans1d'):
-        select_sensitive(torch.tensor([[0., 1.], [0., 0.]]))
+        select_sensitive(torch.tensor([[0.0, 1.0], [0.0, 0.0]]))

@@ -11,17 +11,28 @@ from sfnet_mm.robustnet import collect_covariances, instance_covariance
 MODEL = dict(
     type='ISWEncoderDecoder',
     backbone=dict(
-        type='ResNetV1c', depth=18, base_channels=8, stem_channels=8, norm_cfg=dict(type='BN')),
+        type='ResNetV1c',
+        depth=18,
+        base_channels=8,
+        stem_channels=8,
+        num_stages=2,
+        strides=(1, 2),
+        dilations=(1, 1),
+        out_indices=(0, 1),
+        norm_cfg=dict(type='BN'),
+    ),
     decode_head=dict(
         type='FCNHead',
-        in_channels=64,
-        in_index=3,
+        in_channels=16,
+        in_index=1,
         channels=8,
         num_convs=1,
         num_classes=2,
         dropout_ratio=0,
-        norm_cfg=dict(type='BN')),
-    test_cfg=dict(mode='whole'))
+        norm_cfg=dict(type='BN'),
+    ),
+    test_cfg=dict(mode='whole'),
+)
 SLOTS = ('stem', 'layer1', 'layer2')
 
 
@@ -59,8 +70,9 @@ def test_isw_is_silent_until_masks_are_set():
     assert losses['loss_isw'].requires_grad
 
 
-@pytest.mark.parametrize(('kind', 'margins'), [('IW', [0, 0, 0]), ('IRW', [0, 0, 3]),
-                                               ('ISW', [0, 0, 0])])
+@pytest.mark.parametrize(
+    ('kind', 'margins'), [('IW', [0, 0, 0]), ('IRW', [0, 0, 3]), ('ISW', [0, 0, 0])]
+)
 def test_loss_is_the_weighted_mean_over_layers(kind, margins):
     """Against the maps themselves, read by hooks of the test. 8, 8, 16 channels: 28, 28, 120."""
     model = build(kind=kind, loss_weight=0.5)
@@ -151,8 +163,10 @@ def test_isw_loss_alone_decorrelates_the_selected_channels():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     for _ in range(60):
         optimizer.zero_grad()
-        sum((c.abs() * masks[s]).sum(dim=(1, 2)).mean() / masks[s].sum()
-            for s, c in covariances().items()).backward()
+        sum(
+            (c.abs() * masks[s]).sum(dim=(1, 2)).mean() / masks[s].sum()
+            for s, c in covariances().items()
+        ).backward()
         optimizer.step()
     end = selected()
     for slot in SLOTS:
@@ -173,11 +187,14 @@ def test_mixed_precision_matches_float32():
     torch.testing.assert_close(mixed, full, rtol=0.05, atol=0)
 
 
-@pytest.mark.parametrize(('kwargs', 'message'), [
-    (dict(kind='WI'), "kind='WI' is not one of IW, IRW, ISW"),
-    (dict(relax_denominator=0), 'relax_denominator=0'),
-    (dict(slots=('stage1', )), 'stage1'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(kind='WI'), "kind='WI' is not one of IW, IRW, ISW"),
+        (dict(relax_denominator=0), 'relax_denominator=0'),
+        (dict(slots=('stage1',)), 'stage1'),
+    ],
+)
 def test_errors(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build(**kwargs)
@@ -187,7 +204,8 @@ def test_covariance_function_is_the_collected_one():
     model = build()
     maps = []
     handle = model.whitening_layers['stem'].register_forward_hook(
-        lambda m, i, out: maps.append(out))
+        lambda m, i, out: maps.append(out)
+    )
     with collect_covariances(model.whitening_layers) as found:
         model.backbone(batch()[0])
     handle.remove()

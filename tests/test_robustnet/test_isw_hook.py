@@ -44,7 +44,8 @@ def make_config(data_root, work_dir, max_iters=6, begin_iter=3, **hook):
             dict(type='RandomCrop', crop_size=(48, 48)),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs'),
-        ])
+        ],
+    )
     return Config(
         dict(
             default_scope='mmseg',
@@ -54,28 +55,35 @@ def make_config(data_root, work_dir, max_iters=6, begin_iter=3, **hook):
                 copy.deepcopy(MODEL),
                 data_preprocessor=dict(
                     type='SegDataPreProcessor',
-                    mean=[128.] * 3,
-                    std=[64.] * 3,
+                    mean=[128.0] * 3,
+                    std=[64.0] * 3,
                     size=(48, 48),
-                    test_cfg=dict(size_divisor=32))),
+                    test_cfg=dict(size_divisor=32),
+                ),
+            ),
             train_dataloader=dict(
                 batch_size=2,
                 num_workers=0,
                 sampler=dict(type='InfiniteSampler', shuffle=True),
-                dataset=dataset),
+                dataset=dataset,
+            ),
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9)),
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=max_iters),
             default_hooks=dict(
                 logger=dict(type='LoggerHook', interval=100),
-                checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False)),
+                checkpoint=dict(type='CheckpointHook', interval=1, by_epoch=False),
+            ),
             custom_hooks=[
                 dict(
                     type='ISWHook',
                     begin_iter=begin_iter,
-                    **{**dict(num_images=4, trials=2, k=2), **hook})
+                    **{**dict(num_images=4, trials=2, k=2), **hook},
+                )
             ],
             randomness=dict(seed=7),
-            log_level='WARNING'))
+            log_level='WARNING',
+        )
+    )
 
 
 @pytest.fixture(scope='module')
@@ -110,6 +118,7 @@ def test_a_resumed_run_equals_the_uninterrupted_one(uninterrupted, data_root, tm
     cfg = make_config(data_root, tmp_path)
     cfg.resume = True
     cfg.load_from = str(work_dir / f'iter_{stop}.pth')
+    cfg.default_hooks.checkpoint.update(interval=-1, save_last=False)
     runner = Runner.from_cfg(cfg)
     runner.train()
     resumed = runner.model.state_dict()
@@ -142,12 +151,15 @@ def test_one_pass_per_pair_and_nothing_of_the_network_changes(data_root, tmp_pat
         assert (mask <= single[slot]).all(), 'further trials can only take pairs out'
 
 
-@pytest.mark.parametrize(('kwargs', 'message'), [
-    (dict(begin_iter=-1), 'begin_iter=-1'),
-    (dict(begin_iter=0, trials=0), 'trials=0'),
-    (dict(begin_iter=0, num_images=0), 'num_images=0'),
-    (dict(begin_iter=0, k=1), 'k=1 must be 2 or more'),
-])
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        (dict(begin_iter=-1), 'begin_iter=-1'),
+        (dict(begin_iter=0, trials=0), 'trials=0'),
+        (dict(begin_iter=0, num_images=0), 'num_images=0'),
+        (dict(begin_iter=0, k=1), 'k=1 must be 2 or more'),
+    ],
+)
 def test_bad_numbers(kwargs, message):
     with pytest.raises(ValueError, match=message):
         ISWHook(**kwargs)
@@ -157,7 +169,7 @@ def test_bad_numbers(kwargs, message):
 def test_a_model_of_another_kind_is_refused_before_training(data_root, tmp_path, change):
     cfg = make_config(data_root, tmp_path)
     cfg.model.update(change)
-    with pytest.raises(ValueError, match="must be ISWEncoderDecoder"):
+    with pytest.raises(ValueError, match='must be ISWEncoderDecoder'):
         Runner.from_cfg(cfg).train()
 
 
@@ -191,7 +203,8 @@ def test_two_processes_hold_the_same_masks(data_root, tmp_path):
         masks = ISWHook(0, num_images=4, trials=2, k=2)._select(runner, runner.model)
         weight = runner.model.backbone.stem[0].weight.detach()
         torch.save(dict(masks, weight=weight), f'{folder}/{rank}.pt')
-        """))
+        """)
+    )
     environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': os.pathsep.join(sys.path)}
     ranks = [
         subprocess.Popen([sys.executable, str(script), str(tmp_path), str(rank)], env=environment)

@@ -23,8 +23,11 @@ def dataset(tmp_path, image):
             cv2.imwrite(str(tmp_path / folder / f'{i}.jpg'), np.roll(image, i, axis=0))
     parts = [
         BaseSegDataset(
-            data_root=str(tmp_path), data_prefix=dict(img_path=folder), metainfo=dict(
-                classes=('x', ), palette=[[0, 0, 0]])) for folder in ('a', 'b')
+            data_root=str(tmp_path),
+            data_prefix=dict(img_path=folder),
+            metainfo=dict(classes=('x',), palette=[[0, 0, 0]]),
+        )
+        for folder in ('a', 'b')
     ]
     return ConcatDataset(parts)
 

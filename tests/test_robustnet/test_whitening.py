@@ -121,7 +121,7 @@ def test_gradient_checkpointing_gives_the_same_gradients():
     torch.testing.assert_close(*gradients)
 
 
-@pytest.mark.parametrize('slots', [('layer3', ), ('layer4', 'stem')])
+@pytest.mark.parametrize('slots', [('layer3',), ('layer4', 'stem')])
 def test_deeper_slots(slots):
     for build in (NARROW[0], NARROW[-1]):
         backbone = build()
@@ -131,18 +131,31 @@ def test_deeper_slots(slots):
         with collect_covariances(layers) as covariances:
             assert len(backbone(torch.randn(1, 3, 64, 64))) == 4
         assert {k: len(v[0]) for k, v in covariances.items()} == {
-            k: layer.num_features for k, layer in layers.items()}
+            k: layer.num_features for k, layer in layers.items()
+        }
 
 
-@pytest.mark.parametrize(('build', 'slots', 'message'), [
-    (lambda: ResNet(depth=18, norm_cfg=BN), ('stem', 'layer9'), 'layer9'),
-    (lambda: ResNet(depth=18, norm_cfg=BN), (), 'must be different ones of'),
-    (lambda: ResNet(depth=18, norm_cfg=BN), ('stem', 'stem'), 'must be different ones of'),
-    (lambda: DFNet(norm_cfg=BN), ('stem', ), 'DFNet has no known place'),
-    (lambda: ResNet(
-        depth=18, norm_cfg=BN, num_stages=2, strides=(1, 2), dilations=(1, 1), out_indices=(0, 1)),
-     ('layer3', ), 'has no layer3, only stem, layer1, layer2'),
-])
+@pytest.mark.parametrize(
+    ('build', 'slots', 'message'),
+    [
+        (lambda: ResNet(depth=18, norm_cfg=BN), ('stem', 'layer9'), 'layer9'),
+        (lambda: ResNet(depth=18, norm_cfg=BN), (), 'must be different ones of'),
+        (lambda: ResNet(depth=18, norm_cfg=BN), ('stem', 'stem'), 'must be different ones of'),
+        (lambda: DFNet(norm_cfg=BN), ('stem',), 'DFNet has no known place'),
+        (
+            lambda: ResNet(
+                depth=18,
+                norm_cfg=BN,
+                num_stages=2,
+                strides=(1, 2),
+                dilations=(1, 1),
+                out_indices=(0, 1),
+            ),
+            ('layer3',),
+            'has no layer3, only stem, layer1, layer2',
+        ),
+    ],
+)
 def test_errors(build, slots, message):
     with pytest.raises(ValueError, match=message) as error:
         insert_whitening(build(), slots)
@@ -151,6 +164,6 @@ def test_errors(build, slots, message):
 
 def test_whitened_twice():
     backbone = ResNet(depth=18, norm_cfg=BN)
-    insert_whitening(backbone, ('stem', ))
+    insert_whitening(backbone, ('stem',))
     with pytest.raises(ValueError, match='whitened already'):
-        insert_whitening(backbone, ('layer1', ))
+        insert_whitening(backbone, ('layer1',))

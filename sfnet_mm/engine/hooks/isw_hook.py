@@ -52,17 +52,23 @@ class ISWHook(Hook):
         ImportError: Before training: ``kmeans1d`` is not installed.
     """
 
-    def __init__(self,
-                 begin_iter: int,
-                 num_images: int = 500,
-                 trials: int = 10,
-                 k: int = 3,
-                 distortion: Sequence[Dict] = DISTORTION,
-                 loading: Sequence[Dict] = LOADING,
-                 num_workers: Optional[int] = None,
-                 seed: Optional[int] = None) -> None:
-        limits = [('begin_iter', begin_iter, 0), ('num_images', num_images, 1),
-                  ('trials', trials, 1), ('k', k, 2)]
+    def __init__(
+        self,
+        begin_iter: int,
+        num_images: int = 500,
+        trials: int = 10,
+        k: int = 3,
+        distortion: Sequence[Dict] = DISTORTION,
+        loading: Sequence[Dict] = LOADING,
+        num_workers: Optional[int] = None,
+        seed: Optional[int] = None,
+    ) -> None:
+        limits = [
+            ('begin_iter', begin_iter, 0),
+            ('num_images', num_images, 1),
+            ('trials', trials, 1),
+            ('k', k, 2),
+        ]
         for name, value, least in limits:
             if value < least:
                 raise ValueError(f'ISWHook: {name}={value} must be {least} or more')
@@ -80,8 +86,10 @@ class ISWHook(Hook):
         model = _unwrapped(runner)
         if not isinstance(model, ISWEncoderDecoder) or model.kind != 'ISW':
             kind = getattr(model, 'kind', None)
-            raise ValueError(f'ISWHook: the model is {type(model).__name__} (kind={kind}); it must '
-                             "be ISWEncoderDecoder(kind='ISW'), or leave the hook out")
+            raise ValueError(
+                f'ISWHook: the model is {type(model).__name__} (kind={kind}); it must '
+                "be ISWEncoderDecoder(kind='ISW'), or leave the hook out"
+            )
         if model.whitening_selected:
             runner.logger.info('ISW: the masks come from the checkpoint')
             return
@@ -90,12 +98,12 @@ class ISWHook(Hook):
         if self.begin_iter >= runner.max_iters:
             runner.logger.warning(
                 f'ISW: begin_iter={self.begin_iter} is not reached in {runner.max_iters} '
-                'iterations, this run trains without the whitening loss')
+                'iterations, this run trains without the whitening loss'
+            )
 
-    def before_train_iter(self,
-                          runner: Runner,
-                          batch_idx: int,
-                          data_batch: Optional[Any] = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: Optional[Any] = None
+    ) -> None:
         """Make the masks once, at ``begin_iter`` or as soon as possible after it."""
         model = _unwrapped(runner)
         if runner.iter < self.begin_iter or model.whitening_selected:
@@ -110,14 +118,17 @@ class ISWHook(Hook):
     def _pairs(self, runner: Runner) -> PhotometricPairs:
         seed = self.seed if self.seed is not None else runner.seed or 0
         return PhotometricPairs(
-            runner.train_dataloader.dataset, self.distortion, self.loading, seed=seed)
+            runner.train_dataloader.dataset, self.distortion, self.loading, seed=seed
+        )
 
     def _select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
         """The masks by slot, equal on all ranks."""
         pairs = self._pairs(runner)
         num_images = min(self.num_images, len(pairs))
-        runner.logger.info(f'ISW: covariance statistics before iteration {runner.iter}: '
-                           f'{self.trials} trials of {num_images} photometric pairs')
+        runner.logger.info(
+            f'ISW: covariance statistics before iteration {runner.iter}: '
+            f'{self.trials} trials of {num_images} photometric pairs'
+        )
         bar = ProgressBar(self.trials * num_images) if is_main_process() else None
         masks = {slot: torch.ones_like(mask) for slot, mask in model.whitening_masks.items()}
         training = model.training
@@ -140,8 +151,14 @@ class ISWHook(Hook):
         return masks
 
     @torch.no_grad()
-    def _statistics(self, runner: Runner, model: ISWEncoderDecoder, pairs: PhotometricPairs,
-                    order: List[int], bar: ProgressBar) -> Dict[str, Tensor]:
+    def _statistics(
+        self,
+        runner: Runner,
+        model: ISWEncoderDecoder,
+        pairs: PhotometricPairs,
+        order: List[int],
+        bar: ProgressBar,
+    ) -> Dict[str, Tensor]:
         """Variance (C, C) of each covariance over the pairs of a trial, by slot."""
         num_workers = self.num_workers
         if num_workers is None:
@@ -152,7 +169,8 @@ class ISWHook(Hook):
             batch_size=None,
             num_workers=num_workers,
             # Its own generator: the default one belongs to training.
-            generator=torch.Generator())
+            generator=torch.Generator(),
+        )
         statistics = PairVariance()
         for pair in loader:
             data = dict(inputs=list(pair), data_samples=[SegDataSample(), SegDataSample()])
