@@ -1,1 +1,16 @@
-"""Export, inference form and runtimes."""
+"""Inference form, export and runtimes of a trained segmentor."""
+
+from .export import export_onnx
+from .model import load_model
+from .optimize import InferenceModel, optimize
+from .runtimes import RUNTIMES, Runtime, load_runtime
+
+__all__ = [
+    'RUNTIMES',
+    'InferenceModel',
+    'Runtime',
+    'export_onnx',
+    'load_model',
+    'load_runtime',
+    'optimize',
+]

@@ -6,6 +6,7 @@ for SFNet-Lite, none for a model without flow.
 
 import contextlib
 import json
+import logging
 import os
 import os.path as osp
 import warnings
@@ -140,7 +141,7 @@ def export_onnx(
     temporary = f'{path}.{os.getpid()}.tmp'
     onnx.save(proto, temporary)
     try:
-        sizes = [size, (size[0] + 32, max(64, size[1] - 64))] if dynamic else [size]
+        sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
         parities = [compare_with_torch(wrapped, temporary, s) for s in sizes]
         _judge(parities, 'float16' if fp16 else 'float32')
         os.replace(temporary, path)
@@ -246,6 +247,8 @@ def _trace(wrapped: ExportModel, sample: Tensor, dynamic: bool) -> Any:
     name = 'mask' if wrapped.form.output == 'argmax' else 'logits'
     with warnings.catch_warnings(), torch.no_grad(), _open_linspace(dynamic):
         warnings.simplefilter('ignore')
+        # It warns about torchvision, which nothing here uses.
+        logging.getLogger('torch.onnx._internal.exporter._registration').setLevel(logging.ERROR)
         program = torch.onnx.export(
             wrapped,
             (sample,),

@@ -24,7 +24,8 @@ train_pipeline = [
     dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
 test_pipeline = [
-    dict(type='LoadImageWhole'),
+    # Under this name MMSegInferencer finds it, to put its own loader there.
+    dict(type='LoadImageFromFile'),
     dict(type='ShrinkToFit', scale=(2048, 1536)),
     # The label keeps its size: logits are resized to it.
     dict(type='LoadMappedAnnotations'),

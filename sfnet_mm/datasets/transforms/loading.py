@@ -99,6 +99,9 @@ class LoadMappedAnnotations(LoadAnnotations):
         return super().transform(results)
 
     def _load_seg_map(self, results: dict) -> None:
+        if 'seg_map_path' not in results:
+            # mmseg's inference_model and MMSegInferencer give the test pipeline an image alone.
+            return
         name = results.get('label_table')
         if name is None:
             super()._load_seg_map(results)

@@ -1,0 +1,90 @@
+"""Build a TensorRT engine from a file of export_onnx.py and check it against ONNX Runtime.
+
+    python tools/deployment/build_trt.py model.onnx model.engine --fp16
+"""
+
+import argparse
+import json
+import os
+
+import numpy as np
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
+
+# GridSample is native from this version on.
+OLDEST = (8, 5)
+AGREEMENT = {False: 0.999, True: 0.99}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Build a TensorRT engine')
+    parser.add_argument('onnx', help='a file of export_onnx.py with a fixed size')
+    parser.add_argument('engine', help='the file to write, ending in .engine')
+    parser.add_argument('--fp16', action='store_true', help='allow float16')
+    parser.add_argument('--workspace', type=int, default=4, help='GiB')
+    return parser.parse_args()
+
+
+def trtexec(args: argparse.Namespace) -> str:
+    """The same build by TensorRT's own command."""
+    line = f'trtexec --onnx={args.onnx} --saveEngine={args.engine}'
+    line += f' --memPoolSize=workspace:{args.workspace * 1024}'
+    return line + (' --fp16' if args.fp16 else '')
+
+
+def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
+    logger = trt.Logger(trt.Logger.WARNING)
+    builder = trt.Builder(logger)
+    # Version 10 knows nothing but explicit batches, and lost the flag.
+    flag = getattr(trt.NetworkDefinitionCreationFlag, 'EXPLICIT_BATCH', None)
+    network = builder.create_network(0 if flag is None else 1 << int(flag))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(path):
+        raise ValueError(f'TensorRT cannot read {path}: {parser.get_error(0)}')
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace << 30)
+    if fp16:
+        config.set_flag(trt.BuilderFlag.FP16)
+    engine = builder.build_serialized_network(network, config)
+    if engine is None:
+        raise RuntimeError(f'TensorRT built no engine of {path}: its log says why')
+    return bytes(engine)
+
+
+def main() -> None:
+    args = parse_args()
+    print(trtexec(args), flush=True)
+    try:
+        try:
+            import tensorrt as trt
+        except ImportError:
+            raise ImportError('TensorRT is not installed: see docs/deployment.md') from None
+        version = tuple(int(v) for v in trt.__version__.split('.')[:2])
+        if version < OLDEST:
+            raise ImportError(f'TensorRT {trt.__version__} has no GridSample: 8.5 or later has')
+        if not args.engine.endswith('.engine'):
+            raise ValueError(f'{args.engine} must end in .engine')
+        reference = OnnxRuntime(args.onnx)
+        if reference.meta['size'] is None:
+            raise ValueError(f'{args.onnx} has an open size: export it without --dynamic')
+        temporary = f'{args.engine}.tmp.engine'
+        with open(temporary, 'wb') as f:
+            f.write(build(trt, args.onnx, args.fp16, args.workspace))
+        with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
+            json.dump(reference.meta, f)
+        image = np.random.default_rng(0).integers(
+            0, 256, (*reference.meta['size'], 3), dtype=np.uint8)
+        same = (TensorRTRuntime(temporary).predict(image) == reference.predict(image)).mean()
+        print(f'TensorRT against ONNX Runtime: classes agree on {same:.4%}')
+        if same < AGREEMENT[args.fp16]:
+            raise RuntimeError(f'the engine does not agree, see {temporary}')
+        os.replace(temporary, args.engine)
+        os.replace(f'{temporary}.json', f'{args.engine}.json')
+    except (OSError, ValueError, ImportError, RuntimeError) as e:
+        raise SystemExit(f'error: {e}') from None
+    print(f'done: {args.engine}')
+
+
+if __name__ == '__main__':
+    main()
