@@ -22,4 +22,4 @@ model = dict(
     ),
 )
 # The statistics are made after six epochs of 2975 images in batches of 8.
-custom_hooks = [dict(type='ISWHook', begin_iter=2231)]
+default_hooks = dict(isw=dict(type='ISWHook', begin_iter=2231))

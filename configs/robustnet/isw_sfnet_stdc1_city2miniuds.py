@@ -10,6 +10,8 @@ model = dict(
     ),
 )
 train_dataloader = dict(dataset=dict(sources=dict(idd=None, mapillary=None, bdd=None)))
-default_hooks = dict(checkpoint=dict(save_best=None))  # that would choose on the targets
-# Six epochs of 60 images in batches of 8, as in the full-size configs.
-custom_hooks = [dict(type='ISWHook', begin_iter=45, num_images=60, trials=3)]
+default_hooks = dict(
+    checkpoint=dict(save_best=None),  # that would choose on the targets
+    # Six epochs of 60 images in batches of 8, as in the full-size configs.
+    isw=dict(type='ISWHook', begin_iter=45, num_images=60, trials=3),
+)
