@@ -3,6 +3,7 @@
 // inside namespace SFNET_ISA.
 
 constexpr int64_t kStrip = 128;
+constexpr int64_t kTogether = 2;  // channels whose gradients are summed in one pass
 
 // One pixel by itself, for all types and for the pixels that touch the border.
 template <typename T>
@@ -147,39 +148,91 @@ static void forward_cf(const Problem& p, int64_t begin, int64_t end) {
   }
 }
 
+// Adds grad times the four corners of the inner pixels of a strip, for one channel.
+template <typename T>
+struct FastDot {
+  static int64_t run(const Problem&, const Strip<acc_t<T>>&, const T*, const T* const*,
+                     acc_t<T> (*)[2][2 * kStrip]) {
+    return 0;
+  }
+};
+#if defined(SFNET_AVX2)
+template <>
+struct FastDot<float> {
+  static int64_t run(const Problem& p, const Strip<float>& s, const float* grad,
+                     const float* const* plane, float (*pairs)[2][2 * kStrip]) {
+    if (!has_pairs<float>(p)) return 0;
+    const __m256i twice = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+    int64_t k = 0;
+    for (; k + 4 <= s.size; k += 4) {
+      const __m256 g =
+          _mm256_permutevar8x32_ps(_mm256_castps128_ps256(_mm_loadu_ps(grad + k)), twice);
+      for (int m = 0; m < p.maps; ++m) {
+        for (int row = 0; row < 2; ++row) {
+          float* const sum = pairs[m][row] + 2 * k;
+          const __m256 v = load_pairs(plane[m] + row * p.map_w[m], s.offset[m] + k);
+          _mm256_storeu_ps(sum, _mm256_fmadd_ps(v, g, _mm256_loadu_ps(sum)));
+        }
+      }
+    }
+    return k;
+  }
+};
+#endif
+
 template <typename T>
 static void backward_flow_cf(const Problem& p, int64_t begin, int64_t end) {
   using A = acc_t<T>;
   const int64_t plane_size = p.h * p.w;
   Strip<A> strip;
   A dot[2][4][kStrip];  // map; grad times the corner, summed over the channels
+  A pairs[2][2][2 * kStrip];
   for (int64_t row = begin; row < end; ++row) {
     const int64_t image = row / p.h, i = row % p.h;
     MapView<A> view[2];
     for (int m = 0; m < p.maps; ++m) view[m] = view_of<A>(p, m, image);
     for (int64_t start = 0; start < p.w; start += kStrip) {
       fill_strip(p, view, image, i, start, &strip);
-      for (int m = 0; m < p.maps; ++m) {
-        for (int corner = 0; corner < 4; ++corner) {
-          for (int64_t k = 0; k < strip.size; ++k) dot[m][corner][k] = A(0);
-        }
-      }
+      __builtin_memset(dot, 0, sizeof(dot));
+      __builtin_memset(pairs, 0, sizeof(pairs));
+      int64_t done = 0;
       for (int64_t c = 0; c < p.c; ++c) {
         const T* const grad = static_cast<const T*>(p.grad) +
                               ((image * p.c + c) * p.h + i) * p.w + start;
+        const T* plane[2];
         for (int m = 0; m < p.maps; ++m) {
-          const T* const plane = static_cast<const T*>(p.map[m]) +
-                                 (image * p.c + c) * p.map_h[m] * p.map_w[m];
-          for (int64_t k = 0; k < strip.size; ++k) {
-            const Sample<A>& s = strip.sample[m][k];
-            if (!s.valid) continue;
-            const A g = to_acc(grad[k]);
-            const T* const top = plane + s.y0 * p.map_w[m];
-            const T* const bottom = plane + s.y1 * p.map_w[m];
-            dot[m][0][k] += g * to_acc(top[s.x0]);
-            dot[m][1][k] += g * to_acc(top[s.x1]);
-            dot[m][2][k] += g * to_acc(bottom[s.x0]);
-            dot[m][3][k] += g * to_acc(bottom[s.x1]);
+          plane[m] = static_cast<const T*>(p.map[m]) +
+                     (image * p.c + c) * p.map_h[m] * p.map_w[m];
+        }
+        const auto one = [&](int m, int64_t k) {
+          const Sample<A>& s = strip.sample[m][k];
+          if (!s.valid) return;
+          const A g = to_acc(grad[k]);
+          const T* const top = plane[m] + s.y0 * p.map_w[m];
+          const T* const bottom = plane[m] + s.y1 * p.map_w[m];
+          dot[m][0][k] += g * to_acc(top[s.x0]);
+          dot[m][1][k] += g * to_acc(top[s.x1]);
+          dot[m][2][k] += g * to_acc(bottom[s.x0]);
+          dot[m][3][k] += g * to_acc(bottom[s.x1]);
+        };
+        done = FastDot<T>::run(p, strip, grad, plane, pairs);
+        const int64_t again = done > 0 ? strip.num_outer : 0;
+        for (int m = 0; m < p.maps; ++m) {
+          for (int64_t e = 0; e < again; ++e) {
+            if (strip.outer[e] < done) one(m, strip.outer[e]);
+          }
+          for (int64_t k = done; k < strip.size; ++k) one(m, k);
+        }
+      }
+      int64_t e = 0;
+      for (int64_t k = 0; k < done; ++k) {
+        if (e < strip.num_outer && strip.outer[e] == k) {
+          ++e;
+          continue;
+        }
+        for (int m = 0; m < p.maps; ++m) {
+          for (int corner = 0; corner < 4; ++corner) {
+            dot[m][corner][k] = pairs[m][corner / 2][2 * k + corner % 2];
           }
         }
       }
@@ -248,43 +301,48 @@ static void index_cf(const Problem& p, int m, int64_t image, Index* index) {
   index->num_edges = num_edges;
 }
 
-template <typename T>
-static void scatter_channel(const Problem& p, int m, const Index& index, const T* grad,
-                            acc_t<T>* to) {
+// The gradients of CH channels at once, `stride` apart in the output and `size` in the map.
+template <typename T, int CH>
+static void scatter_channels(const Problem& p, int m, const Index& index, const T* grad,
+                             int64_t stride, acc_t<T>* to, int64_t size) {
   using A = acc_t<T>;
-  const int64_t w = p.map_w[m], out_size = p.h * p.w;
+  const int64_t w = p.map_w[m];
   const auto* const pixels = static_cast<const Pixel<A>*>(index.entries);
   const auto* const edges = static_cast<const Edge<A>*>(index.edges);
   // Neighbouring output pixels often fall into one cell of the map: sum those in registers.
   int32_t cell = -1;
-  A sum[4] = {A(0), A(0), A(0), A(0)};
+  A sum[CH][4] = {};
   const auto flush = [&] {
     if (cell < 0) return;
-    to[cell] += sum[0];
-    to[cell + 1] += sum[1];
-    to[cell + w] += sum[2];
-    to[cell + w + 1] += sum[3];
+    for (int c = 0; c < CH; ++c) {
+      A* const at = to + c * size + cell;
+      at[0] += sum[c][0];
+      at[1] += sum[c][1];
+      at[w] += sum[c][2];
+      at[w + 1] += sum[c][3];
+    }
   };
-  for (int64_t k = 0; k < out_size; ++k) {
+  for (int64_t k = 0; k < stride; ++k) {
     const Pixel<A>& s = pixels[k];
     if (s.offset < 0) continue;
-    const A g = to_acc(grad[k]) * s.share;
-    const A right = g * s.fx, left = g - right;
-    const A bottom_left = left * s.fy, bottom_right = right * s.fy;
     if (s.offset != cell) {
       flush();
       cell = s.offset;
-      sum[0] = sum[1] = sum[2] = sum[3] = A(0);
+      for (int c = 0; c < CH; ++c) sum[c][0] = sum[c][1] = sum[c][2] = sum[c][3] = A(0);
     }
-    sum[0] += left - bottom_left;
-    sum[1] += right - bottom_right;
-    sum[2] += bottom_left;
-    sum[3] += bottom_right;
+    const A left = s.share * (A(1) - s.fx), right = s.share * s.fx;
+    const A weight[4] = {left * (A(1) - s.fy), right * (A(1) - s.fy), left * s.fy, right * s.fy};
+    for (int c = 0; c < CH; ++c) {
+      const A g = to_acc(grad[c * stride + k]);
+      for (int corner = 0; corner < 4; ++corner) sum[c][corner] += g * weight[corner];
+    }
   }
   flush();
   for (int64_t e = 0; e < index.num_edges; ++e) {
-    const A g = to_acc(grad[edges[e].pixel]);
-    for (int k = 0; k < 4; ++k) to[edges[e].offset[k]] += g * edges[e].weight[k];
+    for (int c = 0; c < CH; ++c) {
+      const A g = to_acc(grad[c * stride + edges[e].pixel]);
+      for (int k = 0; k < 4; ++k) to[c * size + edges[e].offset[k]] += g * edges[e].weight[k];
+    }
   }
 }
 
@@ -294,11 +352,17 @@ static void scatter_cf(const Problem& p, int m, int64_t image, const Index& inde
   using A = acc_t<T>;
   const int64_t size = p.map_h[m] * p.map_w[m], out_size = p.h * p.w;
   A* const sums = static_cast<A*>(buffer);
-  for (int64_t c = begin; c < end; ++c) {
+  for (int64_t c = begin; c < end;) {
+    const int64_t count = end - c >= kTogether ? kTogether : 1;
     const T* const grad = static_cast<const T*>(p.grad) + (image * p.c + c) * out_size;
     T* const out = static_cast<T*>(p.grad_map[m]) + (image * p.c + c) * size;
-    for (int64_t k = 0; k < size; ++k) sums[k] = A(0);
-    scatter_channel<T>(p, m, index, grad, sums);
-    for (int64_t k = 0; k < size; ++k) from_acc(sums[k], out + k);
+    for (int64_t k = 0; k < count * size; ++k) sums[k] = A(0);
+    if (count == kTogether) {
+      scatter_channels<T, kTogether>(p, m, index, grad, out_size, sums, size);
+    } else {
+      scatter_channels<T, 1>(p, m, index, grad, out_size, sums, size);
+    }
+    for (int64_t k = 0; k < count * size; ++k) from_acc(sums[k], out + k);
+    c += count;
   }
 }

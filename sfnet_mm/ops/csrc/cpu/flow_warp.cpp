@@ -117,7 +117,7 @@ void scatter_maps(const Problem& p) {
     }
   });
 
-  // Work is cut into (image, map, part): bands of rows of all channels, or single channels.
+  // Work is cut into (image, map, part): bands of rows of all channels, or pairs of channels.
   struct Part {
     int64_t task, begin, end;
   };
@@ -125,9 +125,13 @@ void scatter_maps(const Problem& p) {
   const int64_t threads = at::get_num_threads();
   for (int64_t t = 0; t < tasks; ++t) {
     const int64_t units = p.channels_last ? p.map_h[t % p.maps] : p.c;
-    const int64_t wanted = p.channels_last ? std::min(units, 4 * threads) : units;
+    const int64_t wanted = p.channels_last ? std::min(units, 4 * threads) : (units + 1) / 2;
     for (int64_t k = 0; k < wanted; ++k) {
-      parts.push_back({t, units * k / wanted, units * (k + 1) / wanted});
+      if (p.channels_last) {
+        parts.push_back({t, units * k / wanted, units * (k + 1) / wanted});
+      } else {
+        parts.push_back({t, 2 * k, std::min(units, 2 * k + 2)});
+      }
     }
   }
   // Two lines of a map should stay in the cache of a core.

@@ -64,7 +64,7 @@ static int64_t scatter_bytes(const Problem& p, int map, int64_t channels) {
   return with_type(p, [&](auto* tag) {
     const int64_t size = sizeof(acc_t<SFNET_TYPE(tag)>);
     return size * (p.channels_last ? 2 * (p.map_w[map] + 2) * channels
-                                   : p.map_h[map] * p.map_w[map]);
+                                   : kTogether * p.map_h[map] * p.map_w[map]);
   });
 }
 static void scatter(const Problem& p, int map, int64_t image, const Index& index, int64_t begin,
