@@ -43,6 +43,8 @@ def segmentation_samples(num: int, height: int, width: int, num_classes: int = 1
         label = torch.randint(num_classes, (1, height, width))
         label[torch.rand(1, height, width) < 0.1] = 255
         sample = SegDataSample(gt_sem_seg=PixelData(data=label))
+        # PIDNet learns from edges.
+        sample.gt_edge_map = PixelData(data=(torch.rand(1, height, width) < 0.1).long())
         sample.set_metainfo(
             dict(img_shape=(height, width), ori_shape=(height, width), pad_shape=(height, width))
         )

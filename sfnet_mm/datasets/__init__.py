@@ -1,8 +1,10 @@
 """Driving data sets, registered in ``mmseg.registry.DATASETS``."""
 
 from .camvid import CamVidDataset
+from .cityscapes_coarse import CityscapesCoarseDataset
 from .idd import IDDDataset
 from .mapillary_driving import MapillaryDrivingDataset
+from .mapillary_vistas import MapillaryVistasDataset
 from .mini_uds import ensure_mini_uds
 from .transforms import (
     CropAroundCentroid,
@@ -10,12 +12,14 @@ from .transforms import (
     LoadMappedAnnotations,
     RandomColorJitter,
     RandomGaussianBlur,
+    ResetOriginalShape,
 )
 from .uds import MiniUDSDataset, UDSDataset
 from .wrappers import ClassUniformDataset, ClassUniformSampler
 
 __all__ = [
     'CamVidDataset',
+    'CityscapesCoarseDataset',
     'ClassUniformDataset',
     'ClassUniformSampler',
     'CropAroundCentroid',
@@ -23,9 +27,11 @@ __all__ = [
     'LoadImageWhole',
     'LoadMappedAnnotations',
     'MapillaryDrivingDataset',
+    'MapillaryVistasDataset',
     'MiniUDSDataset',
     'RandomColorJitter',
     'RandomGaussianBlur',
+    'ResetOriginalShape',
     'UDSDataset',
     'ensure_mini_uds',
 ]

@@ -236,6 +236,8 @@ LABEL_TABLES = {
         LabelTable('mapillary', range(66), _by_name(MAPILLARY_IDS)),
         # The 10k masks hold train ids.
         LabelTable('bdd', (*range(19), IGNORE_INDEX), {i: i for i in range(19)}),
+        # Its own 65 classes; 65 is unlabeled.
+        LabelTable('mapillary_vistas', range(66), {i: i for i in range(65)}),
         LabelTable('camvid', range(12), {i: i for i in range(11)}),
     )
 }

@@ -3,6 +3,7 @@
 from .crop_around_centroid import CropAroundCentroid
 from .loading import LoadImageWhole, LoadMappedAnnotations
 from .photometric import RandomColorJitter, RandomGaussianBlur
+from .reset_original_shape import ResetOriginalShape
 from .shrink_to_fit import ShrinkToFit
 
 __all__ = [
@@ -11,5 +12,6 @@ __all__ = [
     'LoadMappedAnnotations',
     'RandomColorJitter',
     'RandomGaussianBlur',
+    'ResetOriginalShape',
     'ShrinkToFit',
 ]

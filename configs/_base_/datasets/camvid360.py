@@ -1,0 +1,13 @@
+# CamVid with 11 classes at 360x480, the resolution of the SegNet tutorial.
+_base_ = ['./camvid.py']
+
+crop_size = (320, 320)
+train_pipeline = [
+    dict(type='LoadImageWhole'),
+    dict(type='LoadMappedAnnotations'),
+    dict(type='RandomResize', scale=(480, 360), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.0),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

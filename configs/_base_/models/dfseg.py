@@ -1,0 +1,16 @@
+# DF-Seg (https://arxiv.org/abs/1903.03777) with DF1.
+_base_ = ['./sfnet.py']
+
+norm_cfg = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    backbone=dict(_delete_=True, type='DFNet', arch='DF1', norm_cfg=norm_cfg),
+    decode_head=dict(
+        _delete_=True,
+        type='DFSegHead',
+        in_channels=[128, 256, 512],
+        channels=256,
+        num_classes=19,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
+    ),
+)

@@ -1,0 +1,4 @@
+# Table 11: FPN with PPM, the baseline.
+_base_ = ['../sfnet_shufflenetv2_cityscapes.py']
+
+model = dict(decode_head=dict(align=None))

@@ -1,0 +1,4 @@
+# Table 16: deformable convolution in place of GD-FAM.
+_base_ = ['../sfnet_lite_r18_cityscapes.py']
+
+model = dict(decode_head=dict(align=dict(type='DeformableAlignmentModule')))

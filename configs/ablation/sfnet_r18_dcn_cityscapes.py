@@ -1,0 +1,4 @@
+# Table 9d: deformable convolution in place of FAM.
+_base_ = ['../sfnet_r18_cityscapes.py']
+
+model = dict(decode_head=dict(align=dict(type='DeformableAlignmentModule')))

@@ -1,0 +1,6 @@
+_base_ = [
+    '../_base_/models/deeplabv3plus.py',
+    '../_base_/datasets/idd.py',
+    '../_base_/schedules/paper_50k.py',
+    '../_base_/default_runtime.py',
+]

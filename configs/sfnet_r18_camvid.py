@@ -1,0 +1,10 @@
+_base_ = [
+    './_base_/models/sfnet.py',
+    './_base_/datasets/camvid.py',
+    './_base_/schedules/camvid_20k.py',
+    './_base_/default_runtime.py',
+]
+model = dict(
+    data_preprocessor=dict(size=_base_.crop_size),
+    decode_head=dict(num_classes=_base_.num_classes),
+)

@@ -1,0 +1,37 @@
+"""Scoring on a resized or cropped image instead of the one in the file."""
+
+from typing import Dict
+
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class ResetOriginalShape(BaseTransform):
+    """Makes the image, as it is now, the one whose size predictions are brought to.
+
+    mmseg resizes logits to ``ori_shape``, the size of the file. After this transform they are
+    compared with the label at the size it has here, which must be that of the image.
+
+    Required Keys: img, gt_seg_map (optional)
+
+    Modified Keys: ori_shape
+
+    Raises:
+        ValueError: Image and label differ in size: put the loading of the label first.
+    """
+
+    def transform(self, results: Dict) -> Dict:
+        """Set ``ori_shape``."""
+        size = results['img'].shape[:2]
+        label = results.get('gt_seg_map')
+        if label is not None and label.shape[:2] != size:
+            raise ValueError(
+                f'ResetOriginalShape: the image has {size} pixels and its label {label.shape[:2]}: '
+                'load the label before the image is resized or cropped'
+            )
+        results['ori_shape'] = size
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}()'

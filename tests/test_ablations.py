@@ -1,0 +1,101 @@
+"""Each ablation changes the one thing that it names, and head and data agree on the classes."""
+
+import os.path as osp
+import re
+
+import pytest
+from helpers import ROOT, config_paths, load_config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+# Name of an ablation -> what it may change in the config of its parent.
+CHANGES = {
+    r'sfnet_r18_(deconv|nearest|kernel\d|correlation|dcn)_': 'model.decode_head.align',
+    r'sfnet_lite_r18_(nogate|convgate|gate1x1|bilinear|fam|dcn)_': 'model.decode_head.align',
+    r'sfnet_r18_fam_': 'model.decode_head.align_levels',
+    r'sfnet_r18_(nonlocal|aspp|denseaspp|sppm)_': 'model.decode_head.context',
+    r'sfnet_r18_align_fusion_': 'model.decode_head.align_fusion',
+    r'sfnet_r18_dsn_': 'model.decode_head.deep_supervision',
+    r'fpn_ppm_(\w+)_cityscapes': 'model.decode_head.align',
+    r'fpn_fam_r18_': 'model.decode_head.context',
+    r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
+    r'fpn_(nonlocal|aspp|denseaspp)_r18_': (
+        'model.decode_head.align',
+        'model.decode_head.context',
+    ),
+    r'\w+_from_uds_camvid': 'load_from',
+    r'sfnet_lite_r18_coarse_boost_': ('train_dataloader.dataset.coarse', 'coarse'),
+}
+PAIRS = [
+    ('fpn_ppm_stdc1_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
+    ('sfnet_stdc1_dcn_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
+    ('sfnet_lite_stdc1_bilinear_camvid360', 'sfnet_lite_stdc1_camvid360',
+     'model.decode_head.align'),
+]  # yapf: disable
+
+
+def flat(node, path=''):
+    """Dotted path -> value of everything in a config."""
+    if isinstance(node, dict) and node:
+        return {
+            k: v for key, value in node.items() for k, v in flat(value, f'{path}.{key}').items()
+        }
+    if isinstance(node, (list, tuple)) and any(isinstance(v, dict) for v in node):
+        return flat({str(i): v for i, v in enumerate(node)}, path)
+    return {path[1:]: node}
+
+
+def parent_of(path):
+    """The final config that an ablation is a child of, or None if it is made of bases."""
+    with open(osp.join(ROOT, path), encoding='utf-8') as file:
+        named = re.search(r"^_base_ = \['([^']*)'\]$", file.read(), re.M)
+    if named is None:
+        return None
+    return osp.normpath(osp.join(osp.dirname(path), named[1]))
+
+
+CHILDREN = [(p, parent_of(p)) for p in config_paths('ablation') if parent_of(p)]
+CHILDREN += [tuple(f'configs/ablation/{n}.py' for n in pair[:2]) for pair in PAIRS]
+
+
+def allowed(path):
+    name = osp.basename(path)[: -len('.py')]
+    for pattern, prefixes in CHANGES.items():
+        if re.match(pattern, name):
+            return (prefixes,) if isinstance(prefixes, str) else prefixes
+    return next(pair[2:] for pair in PAIRS if pair[0] == name)
+
+
+@pytest.mark.parametrize('path, parent', CHILDREN)
+def test_an_ablation_changes_what_it_names(path, parent):
+    before, after = (flat(load_config(p).to_dict()) for p in (parent, path))
+    changed = sorted(k for k in {*before, *after} if before.get(k, '-') != after.get(k, '-'))
+    for key in changed:
+        print(f'{key}: {before.get(key, "-")} -> {after.get(key, "-")}')
+    prefixes = allowed(path)
+    assert changed, f'{path} is its parent'
+    for prefix in prefixes:
+        assert any(k.startswith(prefix) for k in changed), f'{path} does not change {prefix}'
+    outside = [k for k in changed if not k.startswith(tuple(prefixes))]
+    assert not outside, f'{path} also changes {outside}'
+
+
+def dataset_config(loader):
+    node = loader.dataset
+    while 'dataset' in node:
+        node = node.dataset
+    return node
+
+
+@pytest.mark.parametrize('path', [p for p in config_paths() if 'panoptic' not in p])
+def test_heads_have_the_classes_of_the_data(path):
+    init_default_scope('mmseg')
+    cfg = load_config(path)
+    heads = cfg.model.decode_head
+    heads = heads if isinstance(heads, list) else [heads]
+    auxiliary = cfg.model.get('auxiliary_head') or []
+    heads = heads + (auxiliary if isinstance(auxiliary, list) else [auxiliary])
+    counts = {h.num_classes for h in heads if h.type != 'STDCHead'}  # that one tells edges
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        kind = DATASETS.get(dataset_config(loader).type)
+        assert counts == {len(kind.METAINFO['classes'])}
