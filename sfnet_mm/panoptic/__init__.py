@@ -19,6 +19,7 @@ from .knet_fusion_head import KNetFusionHead
 from .knet_panoptic_head import KNetPanopticHead
 from .localization_fpn import LocalizationFPN
 from .mask_cost import MaskCost
+from .mini_cityscapes import MiniCityscapesPanopticDataset
 from .panoptic_visualizer import PanopticVisualizer
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     'KNetPanopticHead',
     'LocalizationFPN',
     'MaskCost',
+    'MiniCityscapesPanopticDataset',
     'PanopticKernelUpdateHead',
     'PanopticVisualizer',
 ]

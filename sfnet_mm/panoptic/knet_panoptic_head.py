@@ -122,8 +122,8 @@ class KNetPanopticHead(BaseModule):
             raise ValueError(
                 f'KNetPanopticHead: num_proposals={num_proposals} and num_stuff_classes='
                 f'{num_stuff_classes} make {num_kernels} kernels, but the rank loss marks pixels '
-                f'of no kernel with {rank_ignore_index}: use at most {rank_ignore_index - 1} kernels, '
-                'or rank_ignore_index=-100'
+                f'of no kernel with {rank_ignore_index}: use at most {rank_ignore_index - 1} '
+                'kernels, or rank_ignore_index=-100'
             )
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes

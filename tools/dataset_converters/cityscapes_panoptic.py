@@ -2,11 +2,12 @@
 
 import argparse
 import sys
+from typing import Optional, Sequence
 
 from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write cityscapes_panoptic_{split}_mmdet.json and a folder of panoptic PNGs '
         'from gtFine/{split}/*/*_gtFine_instanceIds.png, with things before stuff. Maps that are '
@@ -18,11 +19,11 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out-dir', help='where the results go (DATA_ROOT/gtFine)')
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_args()
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    args = parse_args(argv)
     try:
         for split in args.splits:
             path, written, kept = convert_cityscapes(

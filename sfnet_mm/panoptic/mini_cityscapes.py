@@ -1,0 +1,56 @@
+"""The Cityscapes part of the drawn data set mini_uds, for panoptic segmentation."""
+
+import os.path as osp
+from typing import Any, List
+
+from mmdet.registry import DATASETS
+
+from sfnet_mm.datasets.mini_uds import ensure_mini_uds
+
+from .cityscapes_maps import convert_cityscapes
+from .cityscapes_panoptic import CityscapesPanopticDataset
+
+
+@DATASETS.register_module()
+class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
+    """Drawn street scenes with panoptic labels, generated and converted on first use.
+
+    The annotations go to ``{data_root}_panoptic``, beside the drawings: a folder of mini_uds that
+    holds anything else counts as incomplete and is drawn again.
+
+    Args:
+        data_root: Where mini_uds is, or will be.
+        split: ``'train'`` or ``'val'``.
+        train: Training images of each source of mini_uds.
+        val: Validation images of each source of mini_uds.
+        seed: Seed of the drawings.
+        **kwargs: As ``mmdet.CocoPanopticDataset``, without the paths.
+    """
+
+    def __init__(
+        self,
+        data_root: str = 'data/mini_uds',
+        split: str = 'train',
+        train: int = 60,
+        val: int = 12,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.root, self.split = osp.normpath(data_root), split
+        self.request = dict(train=train, val=val, seed=seed)
+        annotations = f'{self.root}_panoptic/cityscapes_panoptic_{split}_mmdet'
+        super().__init__(
+            ann_file=f'{annotations}.json',
+            data_prefix=dict(
+                img=f'{self.root}/cityscapes/leftImg8bit/{split}/', seg=f'{annotations}/'
+            ),
+            **kwargs,
+        )
+
+    def load_data_list(self) -> List[dict]:
+        """Generate and convert what is not there, then list it."""
+        ensure_mini_uds(self.root, **self.request)
+        out_dir = f'{self.root}_panoptic'
+        # The few small maps take less time than the start of processes.
+        convert_cityscapes(osp.join(self.root, 'cityscapes'), self.split, out_dir, workers=0)
+        return super().load_data_list()

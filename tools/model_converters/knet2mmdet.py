@@ -1,0 +1,86 @@
+"""Convert a published K-Net checkpoint (panoptic or instance) to the names of this package.
+
+    python tools/model_converters/knet2mmdet.py SRC DST
+
+``rpn_head.`` and ``roi_head.`` become ``panoptic_head.``; backbone and neck keep their names.
+"""
+
+import argparse
+import os
+import os.path as osp
+import sys
+from typing import Optional, Sequence
+
+import torch
+from torch import Tensor
+
+import sfnet_mm
+from sfnet_mm.compat import load_checkpoint_file
+
+HEADS = ('rpn_head.', 'roi_head.')
+KEPT = ('backbone.', 'neck.')
+NEEDED = ('rpn_head.init_kernels.weight', 'roi_head.mask_head.0.fc_cls.weight')
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('src', help='published checkpoint, read without running code in it')
+    parser.add_argument('dst', help='checkpoint to write')
+    return parser.parse_args(argv)
+
+
+def rename(state_dict: dict) -> dict:
+    """The state dict under the names of ``mmdet.MaskFormer`` with ``KNetPanopticHead``.
+
+    Raises:
+        ValueError: It is not that of a K-Net for instances or panoptic segmentation.
+    """
+    missing = [name for name in NEEDED if name not in state_dict]
+    if missing:
+        raise ValueError(
+            f'no {missing[0]}: not a published K-Net for instance or panoptic segmentation (its '
+            f'names start with {", ".join(sorted({key.split(".")[0] for key in state_dict})[:4])})'
+        )
+    renamed = {}
+    for name, tensor in state_dict.items():
+        head = next((prefix for prefix in HEADS if name.startswith(prefix)), None)
+        if head is None and not name.startswith(KEPT):
+            raise ValueError(f'no place for {name}, which is in none of {", ".join(HEADS + KEPT)}')
+        target = name if head is None else 'panoptic_head.' + name[len(head) :]
+        if target in renamed:
+            raise ValueError(f'{name} and another tensor would both become {target}')
+        renamed[target] = tensor
+    return renamed
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    args = parse_args(argv)
+    temporary = f'{args.dst}.{os.getpid()}.tmp'
+    try:
+        checkpoint = load_checkpoint_file(args.src)
+        state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else 0
+        if not isinstance(state_dict, dict) or not all(
+            isinstance(value, Tensor) for value in state_dict.values()
+        ):
+            raise ValueError(f'{args.src} holds no state dict')
+        renamed = rename(state_dict)
+        meta = dict(sfnet_mm_version=sfnet_mm.__version__, converted_from=osp.basename(args.src))
+        os.makedirs(osp.dirname(osp.abspath(args.dst)), exist_ok=True)
+        torch.save(dict(meta=meta, state_dict=renamed), temporary)
+        os.replace(temporary, args.dst)
+    except (OSError, ValueError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+    classes = renamed['panoptic_head.mask_head.0.fc_cls.weight'].shape[0]
+    proposals = renamed['panoptic_head.init_kernels.weight'].shape[0]
+    print(f'{args.dst}: {len(renamed)} tensors, {classes} classes, {proposals} proposals')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
