@@ -3,8 +3,8 @@
 No class of this package or of its hosts is used: a model is a function over a dict of tensors under
 the names that the authors' checkpoints have. Tests convert such a dict and compare the logits.
 
-A parameter is drawn at random where the forward pass first reads it, so the forward pass is also the
-table of names and shapes. What the release stores without using is added after it.
+A parameter is drawn at random where the forward pass first reads it, so the forward pass is also
+the table of names and shapes. What the release stores without using is added after it.
 """
 
 from typing import Dict, List, Tuple
@@ -18,16 +18,24 @@ BASIC, BOTTLENECK = (2, 2, 2, 2), {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 STDC = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
 DF = dict(
     df1=[('stage2', 64, 3, 2), ('stage3', 128, 3, 2), ('stage4', 256, 3, 2), ('stage5', 512, 1, 1)],
-    df2=[('stage2_1', 64, 2, 2), ('stage2_2', 128, 1, 1), ('stage3_1', 128, 10, 2),
-         ('stage3_2', 256, 1, 1), ('stage4_1', 256, 4, 2), ('stage4_2', 512, 2, 1)])
+    df2=[
+        ('stage2_1', 64, 2, 2),
+        ('stage2_2', 128, 1, 1),
+        ('stage3_1', 128, 10, 2),
+        ('stage3_2', 256, 1, 1),
+        ('stage4_1', 256, 4, 2),
+        ('stage4_2', 512, 2, 1),
+    ],
+)
 DF_OUTPUTS = dict(df1=('stage3', 'stage4', 'stage5'), df2=('stage2_2', 'stage3_2', 'stage4_2'))
 
 
 class ReleasedModel:
     """One released model: ``name`` is ``HEAD_BACKBONE`` with the heads below.
 
-    ``sfnet``, ``sfnet-dsn`` (deep supervision), ``sfnet-lite`` (attention gate), ``sfnet-lite-conv``
-    (convolution gate), ``fpn-ppm`` (no flow); backbones r18, r50, r101, df1, df2, stdc1, stdc2.
+    ``sfnet``, ``sfnet-dsn`` (deep supervision), ``sfnet-lite`` (attention gate),
+    ``sfnet-lite-conv`` (convolution gate), ``fpn-ppm`` (no flow), ``dfseg``; backbones r18, r50,
+    r101, df1, df2, stdc1, stdc2.
 
     Args:
         name: As above, for example ``'sfnet-lite_stdc1'``.
@@ -36,8 +44,9 @@ class ReleasedModel:
         num_classes: Of the classifier.
     """
 
-    def __init__(self, name: str, seed: int = 0, dtype: torch.dtype = torch.float64,
-                 num_classes: int = 19) -> None:
+    def __init__(
+        self, name: str, seed: int = 0, dtype: torch.dtype = torch.float64, num_classes: int = 19
+    ) -> None:
         self.head, self.backbone = name.split('_')
         self.num_classes = num_classes
         self.state: Dict[str, Tensor] = {}
@@ -58,16 +67,26 @@ class ReleasedModel:
         assert tuple(self.state[key].shape) == tuple(shape), key
         return self.state[key]
 
-    def _conv(self, name: str, x: Tensor, out: int, kernel: int = 1, stride: int = 1,
-              dilation: int = 1, bias: bool = False, groups: int = 1, gain: float = 1.0) -> Tensor:
+    def _conv(
+        self,
+        name: str,
+        x: Tensor,
+        out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        dilation: int = 1,
+        bias: bool = False,
+        groups: int = 1,
+        gain: float = 1.0,
+    ) -> Tensor:
         shape = (out, x.shape[1] // groups, kernel, kernel)
-        weight = self._get(f'{name}.weight', shape, 0, gain * (2 / (shape[1] * kernel**2))**0.5)
-        offset = self._get(f'{name}.bias', (out, ), 0, 0.3) if bias else None
+        weight = self._get(f'{name}.weight', shape, 0, gain * (2 / (shape[1] * kernel**2)) ** 0.5)
+        offset = self._get(f'{name}.bias', (out,), 0, 0.3) if bias else None
         padding = dilation * (kernel // 2)
         return F.conv2d(x, weight, offset, stride, padding, dilation, groups)
 
     def _bn(self, name: str, x: Tensor, relu: bool = True) -> Tensor:
-        shape = (x.shape[1], )
+        shape = (x.shape[1],)
         weight = self._get(f'{name}.weight', shape, 0.9, 0.1)
         bias = self._get(f'{name}.bias', shape, 0, 0.2)
         mean = self._get(f'{name}.running_mean', shape, 0, 0.3)
@@ -87,15 +106,24 @@ class ReleasedModel:
     def _warp(x: Tensor, flow: Tensor) -> Tensor:
         h, w = flow.shape[2:]
         y, x_ = torch.meshgrid(
-            torch.linspace(-1, 1, h, dtype=x.dtype), torch.linspace(-1, 1, w, dtype=x.dtype),
-            indexing='ij')
+            torch.linspace(-1, 1, h, dtype=x.dtype),
+            torch.linspace(-1, 1, w, dtype=x.dtype),
+            indexing='ij',
+        )
         grid = torch.stack([x_ + flow[:, 0] / w, y + flow[:, 1] / h], -1)
         return F.grid_sample(x, grid, padding_mode='zeros', align_corners=True)
 
     # ---- backbones ----
 
-    def _block(self, name: str, x: Tensor, out: int, stride: int, dilation: int = 1,
-               bottleneck: bool = False) -> Tensor:
+    def _block(
+        self,
+        name: str,
+        x: Tensor,
+        out: int,
+        stride: int,
+        dilation: int = 1,
+        bottleneck: bool = False,
+    ) -> Tensor:
         """A residual block; what variant D dilates is the layer called ``conv2``."""
         width = out // 4 if bottleneck else out
         if bottleneck:
@@ -166,14 +194,14 @@ class ReleasedModel:
 
     # ---- decoders ----
 
-    def _ppm(self, x: Tensor, dim: int) -> Tensor:
+    def _ppm(self, x: Tensor, dim: int, name: str = 'head.ppm') -> Tensor:
         priors = []
         for i, size in enumerate((1, 2, 3, 6)):
-            y = self._conv(f'head.ppm.stages.{i}.1', F.adaptive_avg_pool2d(x, size), dim)
-            y = self._bn(f'head.ppm.stages.{i}.2', y, relu=False)
+            y = self._conv(f'{name}.stages.{i}.1', F.adaptive_avg_pool2d(x, size), dim)
+            y = self._bn(f'{name}.stages.{i}.2', y, relu=False)
             priors.append(self._resize(y, x))
-        x = self._conv('head.ppm.bottleneck.0', torch.cat([*priors, x], 1), dim)
-        return self._bn('head.ppm.bottleneck.1', x)
+        x = self._conv(f'{name}.bottleneck.0', torch.cat([*priors, x], 1), dim)
+        return self._bn(f'{name}.bottleneck.1', x)
 
     def _lateral(self, i: int, x: Tensor, dim: int) -> Tensor:
         return self._bn(f'head.fpn_in.{i}.1', self._conv(f'head.fpn_in.{i}.0', x, dim, bias=True))
@@ -184,8 +212,9 @@ class ReleasedModel:
         low_half = self._conv(f'{name}.down_l', low, dim // 2)
         high_half = self._resize(self._conv(f'{name}.down_h', high, dim // 2), low)
         # Strong enough to move by several pixels, or a wrong unit or axis would pass unseen.
-        flow = self._conv(f'{name}.flow_make', torch.cat([high_half, low_half], 1), channels, 3,
-                          gain=2.0)
+        flow = self._conv(
+            f'{name}.flow_make', torch.cat([high_half, low_half], 1), channels, 3, gain=2.0
+        )
         return low_half, high_half, flow
 
     def _fam(self, name: str, low: Tensor, high: Tensor) -> Tensor:
@@ -197,7 +226,8 @@ class ReleasedModel:
             pooled = torch.cat([high_half, low_half], 1)
         else:
             pooled = torch.stack(
-                [high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
+                [high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1
+            )
         gate = self._conv(f'{name}.flow_gate.0', pooled, 1, 3).sigmoid()
         high, low = self._warp(high, flow[:, :2]), self._warp(low, flow[:, 2:])
         return high * gate + low * (1 - gate)
@@ -232,6 +262,15 @@ class ReleasedModel:
         fused = self._gdfam('head.flow_align_module', self._lateral(0, maps[0], 128), context)
         return self._classify([fused, self._lateral(1, maps[2], 128)], 128), []
 
+    def _dfseg(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+        x = self._conv('cc5', self._ppm(maps[2], 128, 'ppm'), 128, bias=True)
+        for name, fine in (('4', maps[1]), ('3', maps[0])):
+            fine = self._conv(f'cc{name}', fine, 128, bias=True)
+            pair = torch.cat([self._resize(x, fine), fine], 1)
+            x = self._conv(f'fn{name}.fusion', pair, 128, 3)
+        x = self._bn('fc.aux.1', self._conv('fc.aux.0', x, 256, 3, bias=True))
+        return self._conv('fc.aux.4', x, self.num_classes, bias=True), []
+
     def features(self, x: Tensor) -> List[Tensor]:
         """Maps of the backbone, fine to coarse."""
         if self.backbone in STDC:
@@ -239,8 +278,10 @@ class ReleasedModel:
         return self._dfnet(x) if self.backbone in DF else self._resnet(x)
 
     def __call__(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
-        """Logits of the classifier at its own size and those of the supervised levels, fine first."""
+        """Logits of the classifier at its own size, and of the supervised levels, fine first."""
         maps = self.features(x)
+        if self.head == 'dfseg':
+            return self._dfseg(maps)
         return self._lite(maps) if 'lite' in self.head else self._sfnet(maps)
 
     def _add_unused(self) -> None:
@@ -257,7 +298,7 @@ class ReleasedModel:
             self._get('backbone.fc.weight', (1024, 1024), 0, 1)
             self._get('backbone.linear.weight', (1000, 1024), 0, 1)
             blocks = STDC[self.backbone]
-            names = ['x2', 'x4'] + [f'x{2**(3 + i)}' for i in range(3) for _ in range(blocks[i])]
+            names = ['x2', 'x4'] + [f'x{2 ** (3 + i)}' for i in range(3) for _ in range(blocks[i])]
             for key in [k for k in self.state if k.startswith('backbone.features.')]:
                 _, _, index, rest = key.split('.', 3)
                 self.state[f'backbone.{names[int(index)]}.0.{index}.{rest}'] = self.state[key]
@@ -267,4 +308,5 @@ class ReleasedModel:
         return dict(
             state_dict={f'module.{k}': v for k, v in self.state.items()},
             epoch=3,
-            mean_iu=np.float64(0.5))
+            mean_iu=np.float64(0.5),
+        )

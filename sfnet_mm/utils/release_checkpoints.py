@@ -15,8 +15,17 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .release_names import (BACKBONES, HEAD, STDC_BLOCKS, UNUSED_CLASSIFIER, UNUSED_LITE, UNUSED_STDC,
-                            backbone_names, rename)
+from .release_names import (
+    BACKBONES,
+    DFSEG,
+    HEAD,
+    STDC_BLOCKS,
+    UNUSED_CLASSIFIER,
+    UNUSED_LITE,
+    UNUSED_STDC,
+    backbone_names,
+    rename,
+)
 
 StateDict = Dict[str, Tensor]
 
@@ -41,7 +50,7 @@ class Family:
 
     Args:
         backbone: Key of ``BACKBONES``.
-        head: ``'sfnet'``, ``'sfnet_lite'``, ``'fpn_ppm'`` or None for a backbone alone.
+        head: ``'sfnet'``, ``'sfnet_lite'``, ``'fpn_ppm'``, ``'dfseg'``, or None for a backbone.
         width: Channels of the decoder.
         num_classes: Classes of the decoder.
         gate: Gate of GD-FAM, for SFNet-Lite.
@@ -59,7 +68,9 @@ class Family:
         title = BACKBONES[self.backbone].title
         if self.head is None:
             return f'{title} backbone'
-        name = dict(sfnet='SFNet', sfnet_lite='SFNet-Lite', fpn_ppm='FPN+PPM baseline')[self.head]
+        name = dict(
+            sfnet='SFNet', sfnet_lite='SFNet-Lite', fpn_ppm='FPN+PPM baseline', dfseg='DF-Seg'
+        )[self.head]
         extras = [f'{self.num_classes} classes']
         if self.gate:
             extras.append(f'{self.gate} gate')
@@ -71,14 +82,21 @@ class Family:
         """Config of the decode head that the tensors belong to."""
         channels = BACKBONES[self.backbone].channels
         cfg = dict(channels=self.width, num_classes=self.num_classes)
+        if self.head == 'dfseg':
+            return dict(cfg, type='DFSegHead', in_channels=list(channels))
         if self.head == 'sfnet_lite':
             index = BACKBONES[self.backbone].lite_index
             align = dict(type='GatedDualFlowAlignmentModule', gate=self.gate)
             return dict(
-                cfg, type='SFNetLiteHead', in_channels=[channels[i] for i in index],
-                in_index=list(index), align=align)
+                cfg,
+                type='SFNetLiteHead',
+                in_channels=[channels[i] for i in index],
+                in_index=list(index),
+                align=align,
+            )
         cfg.update(
-            type='SFNetHead', in_channels=list(channels), deep_supervision=self.deep_supervision)
+            type='SFNetHead', in_channels=list(channels), deep_supervision=self.deep_supervision
+        )
         return cfg if self.head == 'sfnet' else dict(cfg, align=None)
 
     def build(self) -> nn.Module:
@@ -95,14 +113,14 @@ class Family:
         """Configs that the converted weights fit, without the options of :meth:`options`."""
         if self.head is None:
             return []
-        method = 'sfnet' if self.head == 'fpn_ppm' else self.head
-        return [f'configs/{method}_{self.backbone}_{data}.py' for data in ('cityscapes', 'uds')]
+        if self.head == 'fpn_ppm':
+            return [f'configs/ablation/fpn_ppm_{self.backbone}_cityscapes.py']
+        folder = 'configs/baselines' if self.head == 'dfseg' else 'configs'
+        return [f'{folder}/{self.head}_{self.backbone}_{data}.py' for data in ('cityscapes', 'uds')]
 
     def options(self) -> List[str]:
         """What ``--cfg-options`` must say beside those configs."""
         options = []
-        if self.head == 'fpn_ppm':
-            options.append('model.decode_head.align=None')
         if self.gate == 'conv':
             options.append('model.decode_head.align.type=GatedDualFlowAlignmentModule')
             options.append('model.decode_head.align.gate=conv')
@@ -135,7 +153,8 @@ class Conversion:
 def unwrap(checkpoint: Any) -> StateDict:
     """The tensors of a checkpoint: without ``state_dict`` around them and ``module.`` before names.
 
-    The backbone of the release's ResNets has no prefix; here every backbone gets ``backbone.``.
+    Names without prefix (the backbone of the release's ResNets, the decoder of DF-Seg, ImageNet
+    weights) get ``backbone.`` or ``head.``.
 
     Raises:
         ConversionError: No dict of named tensors.
@@ -145,11 +164,17 @@ def unwrap(checkpoint: Any) -> StateDict:
         raise ConversionError('the checkpoint holds no state_dict')
     alien = next((k for k, v in state.items() if not isinstance(v, Tensor)), None)
     if alien is not None:
-        raise ConversionError(f'the checkpoint holds no state_dict: its entry {alien!r} is a '
-                              f'{type(state[alien]).__name__}, not a tensor')
+        raise ConversionError(
+            f'the checkpoint holds no state_dict: its entry {alien!r} is a '
+            f'{type(state[alien]).__name__}, not a tensor'
+        )
     state = {re.sub(r'^module\.', '', str(k)): v for k, v in state.items()}
-    prefixed = ('backbone.', 'head.')
-    return {k if k.startswith(prefixed) else f'backbone.{k}': v for k, v in state.items()}
+    named = {}
+    for key, value in state.items():
+        if not key.startswith(('backbone.', 'head.')):
+            key = f'head.{key}' if re.match(DFSEG, key) else f'backbone.{key}'
+        named[key] = value
+    return named
 
 
 def _recognise_backbone(state: StateDict) -> str:
@@ -160,11 +185,14 @@ def _recognise_backbone(state: StateDict) -> str:
         kind = (len(blocks), 'backbone.layer3.0.conv3.weight' in state)
         names = {(2, False): 'r18', (6, True): 'r50', (23, True): 'r101'}
         if kind not in names:
-            raise ConversionError(f'a ResNet with {kind[0]} blocks in its third stage is none of '
-                                  'the ResNet-18, 50 and 101 of the release')
+            raise ConversionError(
+                f'a ResNet with {kind[0]} blocks in its third stage is none of '
+                'the ResNet-18, 50 and 101 of the release'
+            )
         return names[kind]
-    features = {m[1] for m in (
-        re.match(r'backbone\.(?:features|x\d+\.0)\.(\d+)\.', k) for k in state) if m}
+    features = {
+        m[1] for m in (re.match(r'backbone\.(?:features|x\d+\.0)\.(\d+)\.', k) for k in state) if m
+    }
     if features:
         # Any of the later blocks tells: a file that lacks one is then named with what it lacks.
         return 'stdc1' if max(map(int, features)) < 2 + sum(STDC_BLOCKS['stdc1']) else 'stdc2'
@@ -174,7 +202,8 @@ def _recognise_backbone(state: StateDict) -> str:
         return 'df1'
     raise ConversionError(
         'no model of the release is recognised: none of its backbones (ResNet with deep stem, '
-        f'STDC, DFNet) starts like {next(iter(state)).replace("backbone.", "", 1)}')
+        f'STDC, DFNet) starts like {next(iter(state)).replace("backbone.", "", 1)}'
+    )
 
 
 def recognise(state: StateDict) -> Family:
@@ -183,24 +212,24 @@ def recognise(state: StateDict) -> Family:
     Raises:
         ConversionError: No family of the release, or one that this package does not have.
     """
-    if any('.decode_head.' in k for k in state):
-        raise ConversionError('the checkpoint has the names of MMSegmentation already '
-                              '(decode_head.*): use it without conversion')
-    if 'backbone.fn4.fusion.weight' in state or 'backbone.cc5.weight' in state:
-        raise ConversionError('the checkpoint is DF-Seg, a baseline of the release that has no '
-                              'model here: convert its backbone alone (--backbone-only)')
+    if any(k.startswith('backbone.decode_head.') for k in state):
+        raise ConversionError(
+            'the checkpoint has the names of MMSegmentation already '
+            '(decode_head.*): use it without conversion'
+        )
     backbone = _recognise_backbone(state)
     if not any(k.startswith('head.') for k in state):
         return Family(backbone)
-    lite = any(k.startswith('head.flow_align_module.') for k in state)
-    sfnet = any(k.startswith('head.fpn_out_align.') for k in state)
-    head = 'sfnet_lite' if lite else 'sfnet' if sfnet else 'fpn_ppm'
-    width = BACKBONES[backbone].widths['sfnet_lite' if lite else 'sfnet']
-    num_classes = 19
-    if 'head.ppm.bottleneck.0.weight' in state:
-        width = len(state['head.ppm.bottleneck.0.weight'])
-    if 'head.conv_last.1.weight' in state:
-        num_classes = len(state['head.conv_last.1.weight'])
+    heads = dict(sfnet_lite='flow_align_module', sfnet='fpn_out_align', dfseg='fn4', fpn_ppm='')
+    head = next(h for h, mark in heads.items() if any(k.startswith(f'head.{mark}') for k in state))
+    lite = head == 'sfnet_lite'
+    width = BACKBONES[backbone].widths.get('sfnet' if head == 'fpn_ppm' else head, 0)
+    bottleneck, classifier = 'head.ppm.bottleneck.0.weight', 'head.conv_last.1.weight'
+    if head == 'dfseg':
+        bottleneck, classifier = 'head.fc.aux.0.weight', 'head.fc.aux.4.weight'
+    if bottleneck in state:
+        width = len(state[bottleneck])
+    num_classes = len(state[classifier]) if classifier in state else 19
     gate = None
     if lite:
         weight = state.get('head.flow_align_module.flow_gate.0.weight')
@@ -220,8 +249,10 @@ def _merge_stdc_copies(state: StateDict) -> None:
         if first not in state:
             state[first] = state[key]
         elif not torch.equal(state[first], state[key]):
-            raise ConversionError(f'{first} and its copy {key} differ: the release keeps them '
-                                  'equal, so one of them is not what the model computed with')
+            raise ConversionError(
+                f'{first} and its copy {key} differ: the release keeps them '
+                'equal, so one of them is not what the model computed with'
+            )
 
 
 def _fold_supervision_bias(result: Conversion) -> None:
@@ -265,8 +296,9 @@ def _check(result: Conversion, unplaced: List[str]) -> None:
     if missing:
         problems.append(f'{len(missing)} tensors of the target are missing ({_quote(missing)})')
     if problems:
-        raise ConversionError(f'recognised {result.family}, but {"; ".join(problems)}', unplaced,
-                              missing)
+        raise ConversionError(
+            f'recognised {result.family}, but {"; ".join(problems)}', unplaced, missing
+        )
 
 
 def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
@@ -284,8 +316,7 @@ def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
     """
     state = unwrap(checkpoint)
     if backbone_only:
-        decoders = ('head.', 'backbone.cc', 'backbone.ppm.', 'backbone.fn', 'backbone.fc.aux.')
-        state = {k: v for k, v in state.items() if not k.startswith(decoders)}
+        state = {k: v for k, v in state.items() if not k.startswith('head.')}
         if not state:
             raise ConversionError('the checkpoint holds no backbone')
     family = recognise(state)
@@ -296,7 +327,7 @@ def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
         unused.update(UNUSED_STDC)
     if family.head == 'sfnet_lite':
         unused.update(UNUSED_LITE)
-    fpn = '' if family.head == 'sfnet_lite' else 'fpn.'
+    fpn = '' if family.head in ('sfnet_lite', 'dfseg') else 'fpn.'
     head_names = {k: v.replace('{fpn}', fpn) for k, v in HEAD.items()}
     unplaced = []
     for key, value in state.items():

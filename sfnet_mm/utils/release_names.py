@@ -18,18 +18,31 @@ class Backbone:
 
 def _resnet(depth: int, width: int, expansion: int) -> Backbone:
     channels = tuple(expansion * c for c in (64, 128, 256, 512))
-    return Backbone(f'ResNet-{depth}', dict(type='SFResNet', depth=depth), channels,
-                    dict(sfnet=width, sfnet_lite=width))
+    return Backbone(
+        f'ResNet-{depth}',
+        dict(type='SFResNet', depth=depth),
+        channels,
+        dict(sfnet=width, sfnet_lite=width),
+    )
 
 
 def _stdc(number: int) -> Backbone:
-    return Backbone(f'STDC{number}', dict(type='STDCPyramid', stdc_type=f'STDCNet{number}'),
-                    (64, 256, 512, 1024), dict(sfnet=64, sfnet_lite=128))
+    return Backbone(
+        f'STDC{number}',
+        dict(type='STDCPyramid', stdc_type=f'STDCNet{number}'),
+        (64, 256, 512, 1024),
+        dict(sfnet=64, sfnet_lite=128),
+    )
 
 
 def _dfnet(arch: str) -> Backbone:
-    return Backbone(arch, dict(type='DFNet', arch=arch), (128, 256, 512),
-                    dict(sfnet=64, sfnet_lite=64), (0, 1, 2))
+    return Backbone(
+        arch,
+        dict(type='DFNet', arch=arch),
+        (128, 256, 512),
+        dict(sfnet=64, sfnet_lite=64, dfseg=256),
+        (0, 1, 2),
+    )
 
 
 BACKBONES = dict(
@@ -39,14 +52,16 @@ BACKBONES = dict(
     stdc1=_stdc(1),
     stdc2=_stdc(2),
     df1=_dfnet('DF1'),
-    df2=_dfnet('DF2'))
+    df2=_dfnet('DF2'),
+)
 
 # How many blocks the stages of STDC have after its two convolutions, and where the blocks of the
 # numbered stages of DFNet are here.
 STDC_BLOCKS = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
 DFNET_STAGES = dict(
     df1=('stage2', 'stage3', 'stage4', 'stage5'),
-    df2=('stage2_1', 'stage2_2', 'stage3_1', 'stage3_2', 'stage4_1', 'stage4_2'))
+    df2=('stage2_1', 'stage2_2', 'stage3_1', 'stage3_2', 'stage4_1', 'stage4_2'),
+)
 
 # What the forward of the release never reads, by name; the second column says why.
 UNUSED_STDC = {
@@ -58,6 +73,9 @@ UNUSED_LITE = {
     r'head\.dsn\.': 'deep supervision that SFNet-Lite builds and never calls',
     r'head\.fpn_in\.2\.': 'lateral that SFNet-Lite builds and never calls',
 }
+
+# The decoder of DF-Seg has no ``head.`` before its names.
+DFSEG = r'(cc[345]|ppm|fn[34]|fc\.aux)\.'
 
 # Names of the heads in the release and here; what follows the match is kept.
 HEAD = {
@@ -75,6 +93,10 @@ HEAD = {
     r'head\.conv_last\.0\.0\.': r'conv_last.conv.',
     r'head\.conv_last\.0\.1\.': r'conv_last.bn.',
     r'head\.conv_last\.1\.': r'conv_seg.',
+    r'head\.(cc[345]|fn[34]\.fusion)\.': r'\1.',
+    r'head\.fc\.aux\.0\.': r'conv_last.conv.',
+    r'head\.fc\.aux\.1\.': r'conv_last.bn.',
+    r'head\.fc\.aux\.4\.': r'conv_seg.',
     r'head\.dsn\.(\d+)\.0\.': r'dsn.\1.convs.0.conv.',
     r'head\.dsn\.(\d+)\.1\.': r'dsn.\1.convs.0.bn.',
     r'head\.dsn\.(\d+)\.4\.': r'dsn.\1.conv_seg.',
@@ -110,8 +132,9 @@ def backbone_names(backbone: str) -> Dict[str, str]:
 
 
 def rename(key: str, names: Dict[str, str]) -> Optional[str]:
+    """Name of a tensor here, or None if none of the patterns fits the beginning of ``key``."""
     for pattern, target in names.items():
         match = re.match(pattern, key)
         if match:
-            return match.expand(target) + key[match.end():]
+            return match.expand(target) + key[match.end() :]
     return None

@@ -1,7 +1,7 @@
 """Converted checkpoints of the release give the release's logits.
 
-``release_reference`` computes them from the same tensors in plain torch; the model here is the one of
-the config that the converter names.
+``release_reference`` computes them from the same tensors in plain torch; the model here is the
+one of the config that the converter names.
 """
 
 import argparse
@@ -50,10 +50,22 @@ def image(dtype=torch.float64):
     return torch.randn(*IMAGE, generator=torch.Generator().manual_seed(1)).to(dtype)
 
 
-@pytest.mark.parametrize('name', [
-    'sfnet_r18', 'sfnet_r50', 'sfnet_df1', 'sfnet_df2', 'sfnet_stdc1', 'sfnet-lite_r18',
-    'sfnet-lite_stdc1', 'sfnet-lite_stdc2', 'sfnet-lite-conv_stdc1', 'fpn-ppm_stdc1'
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'sfnet_r18',
+        'sfnet_r50',
+        'sfnet_df1',
+        'sfnet_df2',
+        'sfnet_stdc1',
+        'sfnet-lite_r18',
+        'sfnet-lite_stdc1',
+        'sfnet-lite_stdc2',
+        'sfnet-lite-conv_stdc1',
+        'fpn-ppm_stdc1',
+        'dfseg_df1',
+    ],
+)
 @torch.no_grad()
 def test_logits_in_float64_and_float32(name):
     release = ReleasedModel(name)
@@ -79,7 +91,7 @@ def test_logits_of_deep_supervision():
     features = head.fpn.top_down(inputs)
     assert len(head.dsn) == len(supervised) == 3
     for level, logits in enumerate(supervised):
-        assert relative_error(head.dsn[level]((features[level], )), logits) < 1e-10
+        assert relative_error(head.dsn[level]((features[level],)), logits) < 1e-10
 
 
 @torch.no_grad()
@@ -89,7 +101,8 @@ def test_prediction_at_image_size():
     model = converted(release).float()
     x = image(torch.float32)
     expected = torch.nn.functional.interpolate(
-        release(x)[0], size=IMAGE[2:], mode='bilinear', align_corners=True)
+        release(x)[0], size=IMAGE[2:], mode='bilinear', align_corners=True
+    )
     metas = [dict(ori_shape=IMAGE[2:], img_shape=IMAGE[2:], pad_shape=IMAGE[2:])]
     logits = model.inference(x, metas)
     assert relative_error(logits, expected) < 1e-4
@@ -101,7 +114,8 @@ def test_inputs_are_normalised_as_in_the_release():
     """RGB in [0, 1], the ImageNet mean and deviation; OpenMMLab's pipelines load BGR."""
     model = model_of_config(
         convert(ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32).checkpoint()).family,
-        'configs/sfnet_lite_stdc1_cityscapes.py')
+        'configs/sfnet_lite_stdc1_cityscapes.py',
+    )
     bgr = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
     out = model.data_preprocessor(dict(inputs=[bgr]), False)['inputs'][0, :, :8, :8]
     rgb = bgr.flip(0).double() / 255
@@ -110,12 +124,15 @@ def test_inputs_are_normalised_as_in_the_release():
     torch.testing.assert_close(out.double(), (rgb - mean) / std, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize('name, change', [
-    ('sfnet_df1', 'x and y of the flow exchanged'),
-    ('sfnet_df1', 'flow of the paper, twice as long'),
-    ('sfnet-lite_stdc1', 'x and y of the flow exchanged'),
-    ('sfnet-lite_stdc1', 'gate on the fine map'),
-])
+@pytest.mark.parametrize(
+    'name, change',
+    [
+        ('sfnet_df1', 'x and y of the flow exchanged'),
+        ('sfnet_df1', 'flow of the paper, twice as long'),
+        ('sfnet-lite_stdc1', 'x and y of the flow exchanged'),
+        ('sfnet-lite_stdc1', 'gate on the fine map'),
+    ],
+)
 @torch.no_grad()
 def test_the_comparison_would_see_another_convention(name, change):
     """Else the random weights above would prove nothing."""

@@ -16,7 +16,8 @@ from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.utils.release_checkpoints import ConversionError, convert
 
 TOOL = osp.join(
-    osp.dirname(__file__), '..', '..', 'tools', 'model_converters', 'sfsegnets2mmseg.py')
+    osp.dirname(__file__), '..', '..', 'tools', 'model_converters', 'sfsegnets2mmseg.py'
+)
 
 
 @pytest.fixture(scope='module')
@@ -62,6 +63,8 @@ FAMILIES = {
     'sfnet-lite_stdc2': (10464087, 13 + 318 + 9),
     'sfnet-lite-conv_stdc1': (6434739, 13 + 174 + 9),
     'fpn-ppm_stdc1': (5976627, 13 + 174),
+    'dfseg_df1': (9370931, 0),
+    'dfseg_df2': (18825011, 0),
 }
 
 
@@ -72,7 +75,8 @@ def test_every_tensor_is_mapped_or_dropped_for_a_reason(name, released):
     parameters, dropped = FAMILIES[name]
     statistics = ('.running_mean', '.running_var', '.num_batches_tracked')
     assert parameters == sum(
-        v.numel() for k, v in result.state_dict.items() if not k.endswith(statistics))
+        v.numel() for k, v in result.state_dict.items() if not k.endswith(statistics)
+    )
     keys = [key for group in result.dropped.values() for key in group]
     assert len(set(keys)) == len(keys) == dropped
     assert len(result.state_dict) + dropped == len(state)
@@ -84,8 +88,7 @@ def test_biases_under_deep_supervision_are_folded(released):
     result = convert(state)
     assert len(result.folded) == 3 and len(result.state_dict) == len(state) - 3
     mean = state['head.dsn.1.1.running_mean'] - state['head.dsn.1.0.bias']
-    torch.testing.assert_close(
-        result.state_dict['decode_head.dsn.1.convs.0.bn.running_mean'], mean)
+    torch.testing.assert_close(result.state_dict['decode_head.dsn.1.convs.0.bn.running_mean'], mean)
     assert 'model.decode_head.deep_supervision=True' in result.family.options()
 
 
@@ -104,11 +107,13 @@ def test_tool_writes_what_init_model_reads(tool, released, tmp_path, capsys):
     segmentor = nn.Module()
     segmentor.backbone = MODELS.build(dict(type='STDCPyramid'))
     segmentor.decode_head = MODELS.build(
-        dict(type='SFNetLiteHead', in_channels=[64, 512, 1024], channels=128, num_classes=19))
+        dict(type='SFNetLiteHead', in_channels=[64, 512, 1024], channels=128, num_classes=19)
+    )
     load_checkpoint(segmentor, str(dst), strict=True)
     torch.testing.assert_close(
         segmentor.decode_head.conv_seg.bias.data,
-        released('sfnet-lite_stdc1').state['head.conv_last.1.bias'])
+        released('sfnet-lite_stdc1').state['head.conv_last.1.bias'],
+    )
 
 
 def test_options_for_other_class_counts(released):
@@ -127,15 +132,18 @@ def imagenet(name, released):
         }
         state.update({'fc.weight': torch.zeros(1000, 512), 'fc.bias': torch.zeros(1000)})
         return state
-    state = {k[len('backbone.'):]: v for k, v in state.items()}
+    state = {k[len('backbone.') :]: v for k, v in state.items()}
     return dict(state_dict={k: v for k, v in state.items() if k[0] != 'x'})
 
 
-@pytest.mark.parametrize('name, cfg', [
-    ('sfnet_stdc1', dict(type='STDCPyramid')),
-    ('sfnet_r18', dict(type='SFResNet', depth=18)),
-    ('sfnet_df1', dict(type='DFNet', arch='DF1')),
-])
+@pytest.mark.parametrize(
+    'name, cfg',
+    [
+        ('sfnet_stdc1', dict(type='STDCPyramid')),
+        ('sfnet_r18', dict(type='SFResNet', depth=18)),
+        ('sfnet_df1', dict(type='DFNet', arch='DF1')),
+    ],
+)
 @torch.no_grad()
 def test_imagenet_weights_initialise_a_backbone(name, cfg, tool, released, tmp_path, capsys):
     src, dst = tmp_path / 'imagenet.pth', tmp_path / 'backbone.pth'
@@ -220,19 +228,33 @@ def test_copies_of_stdc_weights_must_agree(released):
         convert(state)
 
 
-@pytest.mark.parametrize('state, message', [
-    (dict(conv1=dict(weight=1)), "entry 'conv1' is a dict"),
-    (dict(), 'holds no state_dict'),
-    ([1, 2], 'holds no state_dict'),
-    ({'conv1.weight': torch.zeros(64, 3, 7, 7), 'layer3.0.conv1.weight': torch.zeros(256, 128, 3, 3)},
-     'no model of the release is recognised'),
-    ({'backbone.stages.0.conv.weight': torch.zeros(1), 'decode_head.conv_seg.bias': torch.zeros(19)},
-     'use it without conversion'),
-    ({'backbone.stage2.0.conv1.weight': torch.zeros(1), 'cc5.weight': torch.zeros(1),
-      'fn4.fusion.weight': torch.zeros(1)}, 'DF-Seg'),
-    ({'layer0.0.0.weight': torch.zeros(1),
-      **{f'layer3.{i}.conv3.weight': torch.zeros(1) for i in range(36)}}, '36 blocks'),
-], ids=['nested', 'empty', 'list', 'torchvision', 'mmseg', 'df-seg', 'resnet-152'])
+@pytest.mark.parametrize(
+    'state, message',
+    [
+        (dict(conv1=dict(weight=1)), "entry 'conv1' is a dict"),
+        (dict(), 'holds no state_dict'),
+        ([1, 2], 'holds no state_dict'),
+        (
+            {'conv1.weight': torch.zeros(1), 'layer3.0.conv1.weight': torch.zeros(1)},
+            'no model of the release is recognised',
+        ),
+        (
+            {
+                'backbone.stages.0.bn.bias': torch.zeros(1),
+                'decode_head.conv_seg.bias': torch.zeros(1),
+            },
+            'use it without conversion',
+        ),
+        (
+            {
+                'layer0.0.0.weight': torch.zeros(1),
+                **{f'layer3.{i}.conv3.weight': torch.zeros(1) for i in range(36)},
+            },
+            '36 blocks',
+        ),
+    ],
+    ids=['nested', 'empty', 'list', 'torchvision', 'mmseg', 'resnet-152'],
+)
 def test_other_checkpoints_are_refused(state, message, tool, tmp_path, capsys):
     src = tmp_path / 'other.pth'
     torch.save(state, src)
@@ -254,8 +276,10 @@ class _Payload:
 def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, capsys):
     src, victim = tmp_path / 'evil.pth', tmp_path / 'victim'
     torch.save(
-        dict(state_dict={'a': torch.zeros(1)}, best=_Payload(str(victim))), src,
-        _use_new_zipfile_serialization=zipped)
+        dict(state_dict={'a': torch.zeros(1)}, best=_Payload(str(victim))),
+        src,
+        _use_new_zipfile_serialization=zipped,
+    )
     assert 'was refused' in refused(tool, src, tmp_path / 'out.pth', capsys)[0]
     assert not victim.exists()
     # The same bytes in the hands of plain pickle would have run it.

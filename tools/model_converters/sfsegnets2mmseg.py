@@ -3,9 +3,8 @@
     python tools/model_converters/sfsegnets2mmseg.py SRC DST
 
 The model is recognised from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
-DF1/2, with and without deep supervision, and the FPN+PPM baseline. ImageNet weights of these
-backbones are recognised too; DST is then what ``init_cfg=dict(type='Pretrained', checkpoint=DST)``
-of the backbone loads.
+DF1/2, with and without deep supervision, and the baselines FPN+PPM and DF-Seg. ImageNet weights of
+these backbones are recognised too; DST is then what the ``init_cfg`` of the backbone loads.
 """
 
 import argparse
@@ -24,13 +23,15 @@ from sfnet_mm.utils.release_checkpoints import Conversion, ConversionError, conv
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument('src', help='checkpoint of the authors, read without running code in it')
     parser.add_argument('dst', help='checkpoint to write')
     parser.add_argument(
         '--backbone-only',
         action='store_true',
-        help='write the backbone alone, named as its init_cfg expects')
+        help='write the backbone alone, named as its init_cfg expects',
+    )
     return parser.parse_args(argv)
 
 
@@ -48,9 +49,11 @@ def metadata(result: Conversion, src: str) -> Dict[str, Any]:
         sfnet_mm_version=sfnet_mm.__version__,
         family=str(result.family),
         converted_from=osp.basename(src),
-        converted_from_sha256=sha256(src))
+        converted_from_sha256=sha256(src),
+    )
     if result.family.num_classes == 19:
         from mmseg.datasets import CityscapesDataset
+
         meta['dataset_meta'] = dict(CityscapesDataset.METAINFO)
     return meta
 

@@ -50,7 +50,8 @@ def test_fam(kernel):
     low, high = torch.randn(LOW), torch.randn(HIGH)
     low_half, high_half = halves(module, low, high)
     flow = F.conv2d(
-        torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=kernel // 2)
+        torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=kernel // 2
+    )
     assert flow.abs().max() > 4
     expected = torch.stack([sample(x, f) for x, f in zip(high, flow)])
     out = module(low, high)
@@ -77,14 +78,19 @@ def test_gd_fam(gate):
 
 
 def test_gate_of_the_paper_is_a_1x1_convolution():
-    assert GatedDualFlowAlignmentModule(6, gate_kernel_size=1).flow_gate.weight.shape == (1, 4, 1, 1)
+    module = GatedDualFlowAlignmentModule(6, gate_kernel_size=1)
+    assert module.flow_gate.weight.shape == (1, 4, 1, 1)
 
 
-@pytest.mark.parametrize('kwargs, named', [
-    (dict(channels=5), 'channels=5'), (dict(channels=6, kernel_size=2), 'kernel_size=2'),
-    (dict(channels=6, gate='max'), "gate='max'"),
-    (dict(channels=6, gate_kernel_size=4), 'gate_kernel_size=4')
-])
+@pytest.mark.parametrize(
+    'kwargs, named',
+    [
+        (dict(channels=5), 'channels=5'),
+        (dict(channels=6, kernel_size=2), 'kernel_size=2'),
+        (dict(channels=6, gate='max'), "gate='max'"),
+        (dict(channels=6, gate_kernel_size=4), 'gate_kernel_size=4'),
+    ],
+)
 def test_bad_arguments_are_named(kwargs, named):
     with pytest.raises(ValueError, match=named):
         GatedDualFlowAlignmentModule(**kwargs)

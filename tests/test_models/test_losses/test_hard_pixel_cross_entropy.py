@@ -50,8 +50,9 @@ def batch(scale, seed=0, ignored=0.2, size=(2, 5, 9, 11)):
 
 
 @pytest.mark.parametrize('scale', [0.3, 1.0, 4.0])
-@pytest.mark.parametrize('thresh, min_kept', [(0.7, 0), (0.7, 20), (0.7, 150), (0.7, 10**5),
-                                              (0.2, 40), (1.0, 1)])
+@pytest.mark.parametrize(
+    'thresh, min_kept', [(0.7, 0), (0.7, 20), (0.7, 150), (0.7, 10**5), (0.2, 40), (1.0, 1)]
+)
 def test_equals_the_release(scale, thresh, min_kept):
     scores, labels = batch(scale)
     loss = HardPixelCrossEntropy(thresh, min_kept)(scores, labels)
@@ -86,7 +87,7 @@ def test_gradient_reaches_kept_pixels_only():
 def test_keep_ratio_takes_that_share_of_the_valid_pixels(ratio):
     scores, labels = batch(1.0)
     losses = sorted(losses_of_pixels(scores, labels)[0], reverse=True)
-    hardest = losses[:math.ceil(ratio * len(losses))]
+    hardest = losses[: math.ceil(ratio * len(losses))]
     loss = HardPixelCrossEntropy(keep_ratio=ratio)(scores, labels)
     assert loss.item() == pytest.approx(sum(hardest) / len(hardest), rel=1e-5)
 
@@ -123,11 +124,17 @@ def test_half_precision_logits_are_compared_in_float32():
     assert loss.item() == pytest.approx(release_loss(half, labels, 0.7, 10), rel=1e-5)
 
 
-@pytest.mark.parametrize('kwargs', [
-    dict(thresh=0.0), dict(thresh=1.5), dict(min_kept=-1), dict(keep_ratio=0.0),
-    dict(keep_ratio=2.0)
-])
+@pytest.mark.parametrize(
+    'kwargs',
+    [
+        dict(thresh=0.0),
+        dict(thresh=1.5),
+        dict(min_kept=-1),
+        dict(keep_ratio=0.0),
+        dict(keep_ratio=2.0),
+    ],
+)
 def test_bad_arguments_are_named(kwargs):
-    (name, value), = kwargs.items()
+    ((name, value),) = kwargs.items()
     with pytest.raises(ValueError, match=f'{name}={value}'):
         HardPixelCrossEntropy(**kwargs)

@@ -68,10 +68,13 @@ def test_as_many_stages_as_given():
     assert all(p.grad is not None for p in fpn.parameters())
 
 
-@pytest.mark.parametrize('kwargs, named', [
-    (dict(in_channels=[4]), r'in_channels=\[4\]'),
-    (dict(in_channels=CHANNELS, align_levels=(3, )), r'align_levels=\(3,\)'),
-])
+@pytest.mark.parametrize(
+    'kwargs, named',
+    [
+        (dict(in_channels=[4]), r'in_channels=\[4\]'),
+        (dict(in_channels=CHANNELS, align_levels=(3,)), r'align_levels=\(3,\)'),
+    ],
+)
 def test_bad_arguments_are_named(kwargs, named):
     with pytest.raises(ValueError, match=named):
         AlignedFPN(out_channels=8, **kwargs)
