@@ -3,6 +3,7 @@
 // inside namespace SFNET_ISA.
 
 constexpr int64_t kStrip = 128;
+constexpr int64_t kBlock = 32;     // strips that are worked on together
 constexpr int64_t kTogether = 2;  // channels whose gradients are summed in one pass
 
 // One pixel by itself, for all types and for the pixels that touch the border.
@@ -25,12 +26,14 @@ struct Strip {
   A pairs[2][2][2 * kStrip];  // map, top or bottom, (left, right) of each pixel
   int64_t outer[kStrip];      // pixels with a sample that is not inner
   int64_t num_outer;
-  int64_t size;
+  int64_t row, start, size;   // row of the output, first pixel in it
 };
 
 template <typename A>
 static void fill_strip(const Problem& p, const MapView<A>* view, int64_t image, int64_t i,
                        int64_t start, Strip<A>* strip) {
+  strip->row = i;
+  strip->start = start;
   strip->size = p.w - start < kStrip ? p.w - start : kStrip;
   strip->num_outer = 0;
   for (int64_t k = 0; k < strip->size; ++k) {
@@ -52,6 +55,30 @@ static void fill_strip(const Problem& p, const MapView<A>* view, int64_t image, 
     }
     if (!all_inner) strip->outer[strip->num_outer++] = k;
   }
+}
+
+// Calls visit(image, strips, number of strips) for the output rows begin to end, several rows of one
+// image at a time: a channel is then read and written in runs that are long enough to be fetched
+// ahead, while the strips stay in the cache of the core.
+template <typename A, typename Visit>
+static void for_blocks(const Problem& p, int64_t begin, int64_t end, Visit&& visit) {
+  const int64_t per_row = (p.w + kStrip - 1) / kStrip;
+  const int64_t max_rows = per_row < kBlock ? kBlock / per_row : 1;
+  auto* const strips = new Strip<A>[max_rows * per_row];
+  for (int64_t row = begin; row < end;) {
+    const int64_t image = row / p.h;
+    MapView<A> view[2];
+    for (int m = 0; m < p.maps; ++m) view[m] = view_of<A>(p, m, image);
+    int64_t count = 0;
+    const int64_t stop = row + max_rows;
+    for (; row < end && row < stop && row / p.h == image; ++row) {
+      for (int64_t start = 0; start < p.w; start += kStrip) {
+        fill_strip(p, view, image, row % p.h, start, strips + count++);
+      }
+    }
+    visit(image, strips, count);
+  }
+  delete[] strips;
 }
 
 template <typename A>
@@ -114,38 +141,38 @@ struct FastBlend<float> {
 #endif
 
 template <typename T>
+static void planes_of(const Problem& p, int64_t image, int64_t c, const T** plane) {
+  for (int m = 0; m < p.maps; ++m) {
+    plane[m] =
+        static_cast<const T*>(p.map[m]) + (image * p.c + c) * p.map_h[m] * p.map_w[m];
+  }
+}
+
+template <typename T>
 static void forward_cf(const Problem& p, int64_t begin, int64_t end) {
   using A = acc_t<T>;
-  T* const out = static_cast<T*>(p.out);
-  Strip<A> strip;
-  for (int64_t row = begin; row < end; ++row) {
-    const int64_t image = row / p.h, i = row % p.h;
-    MapView<A> view[2];
-    for (int m = 0; m < p.maps; ++m) view[m] = view_of<A>(p, m, image);
-    for (int64_t start = 0; start < p.w; start += kStrip) {
-      fill_strip(p, view, image, i, start, &strip);
-      for (int64_t c = 0; c < p.c; ++c) {
-        const T* plane[2];
-        for (int m = 0; m < p.maps; ++m) {
-          plane[m] = static_cast<const T*>(p.map[m]) +
-                     (image * p.c + c) * p.map_h[m] * p.map_w[m];
-        }
-        T* const to = out + ((image * p.c + c) * p.h + i) * p.w + start;
+  for_blocks<A>(p, begin, end, [&](int64_t image, const Strip<A>* strips, int64_t count) {
+    for (int64_t c = 0; c < p.c; ++c) {
+      const T* plane[2];
+      planes_of(p, image, c, plane);
+      for (const Strip<A>* strip = strips; strip < strips + count; ++strip) {
+        T* const to = static_cast<T*>(p.out) +
+                      ((image * p.c + c) * p.h + strip->row) * p.w + strip->start;
         const auto one = [&](int64_t k) {
           A sum = A(0);
           for (int m = 0; m < p.maps; ++m) {
-            const Sample<A>& s = strip.sample[m][k];
-            if (s.valid) sum += strip.share[m][k] * read(plane[m], p.map_w[m], s);
+            const Sample<A>& s = strip->sample[m][k];
+            if (s.valid) sum += strip->share[m][k] * read(plane[m], p.map_w[m], s);
           }
           from_acc(sum, to + k);
         };
-        const int64_t done = FastBlend<T>::run(p, strip, plane, to);
-        for (int64_t k = done; k < strip.size; ++k) one(k);
-        const int64_t again = done > 0 ? strip.num_outer : 0;
-        for (int64_t e = 0; e < again; ++e) one(strip.outer[e]);
+        const int64_t done = FastBlend<T>::run(p, *strip, plane, to);
+        for (int64_t k = done; k < strip->size; ++k) one(k);
+        const int64_t again = done > 0 ? strip->num_outer : 0;
+        for (int64_t e = 0; e < again; ++e) one(strip->outer[e]);
       }
     }
-  }
+  });
 }
 
 // Adds grad times the four corners of the inner pixels of a strip, for one channel.
@@ -180,83 +207,95 @@ struct FastDot<float> {
 };
 #endif
 
+// The sums of one strip over the channels: grad times each corner, per map.
+template <typename A>
+struct Dots {
+  A corner[2][4][kStrip];        // pixel by pixel
+  A pairs[2][2][2 * kStrip];     // of the inner pixels that are done several at a time
+  int64_t done;
+};
+
 template <typename T>
-static void backward_flow_cf(const Problem& p, int64_t begin, int64_t end) {
+static void add_channel(const Problem& p, const Strip<acc_t<T>>& strip, const T* grad,
+                        const T* const* plane, Dots<acc_t<T>>* dots) {
   using A = acc_t<T>;
-  const int64_t plane_size = p.h * p.w;
-  Strip<A> strip;
-  A dot[2][4][kStrip];  // map; grad times the corner, summed over the channels
-  A pairs[2][2][2 * kStrip];
-  for (int64_t row = begin; row < end; ++row) {
-    const int64_t image = row / p.h, i = row % p.h;
-    MapView<A> view[2];
-    for (int m = 0; m < p.maps; ++m) view[m] = view_of<A>(p, m, image);
-    for (int64_t start = 0; start < p.w; start += kStrip) {
-      fill_strip(p, view, image, i, start, &strip);
-      __builtin_memset(dot, 0, sizeof(dot));
-      __builtin_memset(pairs, 0, sizeof(pairs));
-      int64_t done = 0;
-      for (int64_t c = 0; c < p.c; ++c) {
-        const T* const grad = static_cast<const T*>(p.grad) +
-                              ((image * p.c + c) * p.h + i) * p.w + start;
-        const T* plane[2];
-        for (int m = 0; m < p.maps; ++m) {
-          plane[m] = static_cast<const T*>(p.map[m]) +
-                     (image * p.c + c) * p.map_h[m] * p.map_w[m];
-        }
-        const auto one = [&](int m, int64_t k) {
-          const Sample<A>& s = strip.sample[m][k];
-          if (!s.valid) return;
-          const A g = to_acc(grad[k]);
-          const T* const top = plane[m] + s.y0 * p.map_w[m];
-          const T* const bottom = plane[m] + s.y1 * p.map_w[m];
-          dot[m][0][k] += g * to_acc(top[s.x0]);
-          dot[m][1][k] += g * to_acc(top[s.x1]);
-          dot[m][2][k] += g * to_acc(bottom[s.x0]);
-          dot[m][3][k] += g * to_acc(bottom[s.x1]);
-        };
-        done = FastDot<T>::run(p, strip, grad, plane, pairs);
-        const int64_t again = done > 0 ? strip.num_outer : 0;
-        for (int m = 0; m < p.maps; ++m) {
-          for (int64_t e = 0; e < again; ++e) {
-            if (strip.outer[e] < done) one(m, strip.outer[e]);
-          }
-          for (int64_t k = done; k < strip.size; ++k) one(m, k);
-        }
-      }
-      int64_t e = 0;
-      for (int64_t k = 0; k < done; ++k) {
-        if (e < strip.num_outer && strip.outer[e] == k) {
-          ++e;
-          continue;
-        }
-        for (int m = 0; m < p.maps; ++m) {
-          for (int corner = 0; corner < 4; ++corner) {
-            dot[m][corner][k] = pairs[m][corner / 2][2 * k + corner % 2];
-          }
-        }
-      }
-      for (int m = 0; m < p.maps; ++m) {
-        A* const grad_x = static_cast<A*>(p.grad_flow) +
-                          (image * 2 * p.maps + 2 * m) * plane_size + i * p.w + start;
-        A* const grad_gate =
-            p.grad_gate ? static_cast<A*>(p.grad_gate) + row * p.w + start : nullptr;
-        for (int64_t k = 0; k < strip.size; ++k) {
-          const Sample<A>& s = strip.sample[m][k];
-          const A d0 = dot[m][0][k], d1 = dot[m][1][k], d2 = dot[m][2][k], d3 = dot[m][3][k];
-          const A top = d0 * s.wx0 + d1 * s.wx1, bottom = d2 * s.wx0 + d3 * s.wx1;
-          const A share = s.valid ? strip.share[m][k] : A(0);
-          grad_x[k] = share * view[m].ax.unit *
-                      ((d0 * s.dx0 + d1 * s.dx1) * s.wy0 + (d2 * s.dx0 + d3 * s.dx1) * s.wy1);
-          grad_x[plane_size + k] = share * view[m].ay.unit * (top * s.dy0 + bottom * s.dy1);
-          if (grad_gate) {
-            const A value = s.valid ? top * s.wy0 + bottom * s.wy1 : A(0);
-            grad_gate[k] = m == 0 ? value : grad_gate[k] - value;
-          }
-        }
+  const auto one = [&](int m, int64_t k) {
+    const Sample<A>& s = strip.sample[m][k];
+    if (!s.valid) return;
+    const A g = to_acc(grad[k]);
+    const T* const top = plane[m] + s.y0 * p.map_w[m];
+    const T* const bottom = plane[m] + s.y1 * p.map_w[m];
+    dots->corner[m][0][k] += g * to_acc(top[s.x0]);
+    dots->corner[m][1][k] += g * to_acc(top[s.x1]);
+    dots->corner[m][2][k] += g * to_acc(bottom[s.x0]);
+    dots->corner[m][3][k] += g * to_acc(bottom[s.x1]);
+  };
+  dots->done = FastDot<T>::run(p, strip, grad, plane, dots->pairs);
+  const int64_t again = dots->done > 0 ? strip.num_outer : 0;
+  for (int m = 0; m < p.maps; ++m) {
+    for (int64_t e = 0; e < again; ++e) {
+      if (strip.outer[e] < dots->done) one(m, strip.outer[e]);
+    }
+    for (int64_t k = dots->done; k < strip.size; ++k) one(m, k);
+  }
+}
+
+template <typename A>
+static void finish_strip(const Problem& p, const Strip<A>& strip, int64_t image,
+                         Dots<A>* dots) {
+  int64_t e = 0;
+  for (int64_t k = 0; k < dots->done; ++k) {
+    if (e < strip.num_outer && strip.outer[e] == k) {
+      ++e;
+      continue;
+    }
+    for (int m = 0; m < p.maps; ++m) {
+      for (int corner = 0; corner < 4; ++corner) {
+        dots->corner[m][corner][k] = dots->pairs[m][corner / 2][2 * k + corner % 2];
       }
     }
   }
+  const int64_t plane = p.h * p.w, first = strip.row * p.w + strip.start;
+  for (int m = 0; m < p.maps; ++m) {
+    const MapView<A> view = view_of<A>(p, m, image);
+    A* const grad_x = static_cast<A*>(p.grad_flow) + (image * 2 * p.maps + 2 * m) * plane + first;
+    A* const grad_gate =
+        p.grad_gate ? static_cast<A*>(p.grad_gate) + image * plane + first : nullptr;
+    const auto& d = dots->corner[m];
+    for (int64_t k = 0; k < strip.size; ++k) {
+      const Sample<A>& s = strip.sample[m][k];
+      const A top = d[0][k] * s.wx0 + d[1][k] * s.wx1;
+      const A bottom = d[2][k] * s.wx0 + d[3][k] * s.wx1;
+      const A by_x = (d[0][k] * s.dx0 + d[1][k] * s.dx1) * s.wy0 +
+                     (d[2][k] * s.dx0 + d[3][k] * s.dx1) * s.wy1;
+      const A share = s.valid ? strip.share[m][k] : A(0);
+      grad_x[k] = share * view.ax.unit * by_x;
+      grad_x[plane + k] = share * view.ay.unit * (top * s.dy0 + bottom * s.dy1);
+      if (grad_gate) {
+        const A value = s.valid ? top * s.wy0 + bottom * s.wy1 : A(0);
+        grad_gate[k] = m == 0 ? value : grad_gate[k] - value;
+      }
+    }
+  }
+}
+
+template <typename T>
+static void backward_flow_cf(const Problem& p, int64_t begin, int64_t end) {
+  using A = acc_t<T>;
+  for_blocks<A>(p, begin, end, [&](int64_t image, const Strip<A>* strips, int64_t count) {
+    auto* const dots = new Dots<A>[count]();
+    for (int64_t c = 0; c < p.c; ++c) {
+      const T* plane[2];
+      planes_of(p, image, c, plane);
+      for (int64_t k = 0; k < count; ++k) {
+        const T* const grad = static_cast<const T*>(p.grad) +
+                              ((image * p.c + c) * p.h + strips[k].row) * p.w + strips[k].start;
+        add_channel<T>(p, strips[k], grad, plane, dots + k);
+      }
+    }
+    for (int64_t k = 0; k < count; ++k) finish_strip(p, strips[k], image, dots + k);
+    delete[] dots;
+  });
 }
 
 // Scatter: a task owns whole channels. `Pixel` is a sample with four corners in the map, or has
