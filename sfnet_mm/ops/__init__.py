@@ -1,5 +1,6 @@
 """Warping by a semantic flow: one function per alignment module, one kernel per function."""
 
-from .flow_warp import flow_warp, gated_dual_flow_warp, has_ext
+from ._loader import has_ext
+from .flow_warp import flow_warp, gated_dual_flow_warp
 
 __all__ = ['flow_warp', 'gated_dual_flow_warp', 'has_ext']

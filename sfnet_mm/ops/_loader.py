@@ -90,7 +90,7 @@ class Extension:
             lines.append('CPU:       AVX2 kernels where the processor has them, else baseline')
             archs = self.info.get('archs', 'unknown')
             cuda = self.info.get('cuda')
-            lines.append(f'CUDA:      {cuda}, architectures {archs}' if cuda else 'CUDA:      no')
+            lines.append(f'CUDA:      {cuda}, for {archs}' if cuda else 'CUDA:      no')
         picks = ', '.join(
             f'{"ext" if self.serves(device) else "native"} on {device}'
             for device in ('cpu', 'cuda')

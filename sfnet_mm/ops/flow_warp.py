@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ._loader import EXT, has_ext
+from ._loader import EXT
 
 BACKENDS = ('auto', 'native', 'ext')
 
@@ -34,7 +34,7 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     pixel**. This is the unit of the released weights; Eq. 2 of the paper is twice as long.
 
     Positions and sums are computed in float32 (in float64 for a float64 ``x``) whatever the dtypes
-    are. A flow that is NaN or infinite points outside: the result is zero, and so are its gradients.
+    are. A NaN or infinite flow points outside: the result is zero, and so are its gradients.
 
     Args:
         x: (N, C, h, w), floating point; what is sampled.
