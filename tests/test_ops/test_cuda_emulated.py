@@ -1,0 +1,114 @@
+"""The CUDA kernels, thread by thread on the CPU, against the definition.
+
+Needs a C++ compiler and the headers of CUDA, no device. It shows that indices, exchanges between
+threads and sums are right; it cannot show races or speed.
+"""
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from . import oracle
+from .cases import DTYPES, TOLERANCE, away_from_integers, make_case, to_numpy
+
+HERE = Path(__file__).parent
+CSRC = HERE.parents[1] / 'sfnet_mm' / 'ops' / 'csrc'
+CUDA = Path(os.environ.get('CUDA_HOME', '/usr/local/cuda')) / 'include'
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which('g++'), reason='needs g++'),
+    pytest.mark.skipif(not (CUDA / 'cuda_fp16.h').exists(), reason=f'no CUDA headers in {CUDA}'),
+    pytest.mark.skipif(not CSRC.exists(), reason='the sources of the kernels are not here'),
+]
+
+
+class Arguments(ctypes.Structure):
+    _fields_ = (
+        [(name, ctypes.c_int32) for name in ('kind', 'channels_last', 'vector', 'crowded')]
+        + [(name, ctypes.c_int32) for name in ('n', 'c', 'h', 'w')]
+        + [('map_h', ctypes.c_int32 * 2), ('map_w', ctypes.c_int32 * 2)]
+        + [('map', ctypes.c_void_p * 2)]
+        + [(name, ctypes.c_void_p) for name in ('flow', 'gate', 'out', 'grad')]
+        + [('grad_map', ctypes.c_void_p * 2)]
+        + [(name, ctypes.c_void_p) for name in ('grad_flow', 'grad_gate')]
+    )
+
+
+@pytest.fixture(scope='module')
+def library(tmp_path_factory):
+    target = tmp_path_factory.mktemp('emulation') / 'kernels.so'
+    subprocess.run(
+        ['g++', '-O1', '-std=c++17', '-fPIC', '-shared', f'-I{CUDA}', f'-I{CSRC / "cuda"}']
+        + [str(HERE / 'cuda_emulation' / 'run.cpp'), '-o', str(target)],
+        check=True,
+    )
+    return ctypes.CDLL(str(target))
+
+
+def run(library, case, grad, layout, crowded):
+    """The output and the gradients of all inputs, from the kernels."""
+    dtype, like = case.low.dtype, torch.full_like
+    results = [like(t, 7) for t in (case.low, *(t for t in case if t is not None))]
+    pointer = [t.data_ptr() for t in results]
+    n, c, h, w = case.low.shape
+    gated = case.gate is not None
+    arguments = Arguments(
+        DTYPES.index(dtype),
+        layout == 'channels_last',
+        c % (16 // case.low.element_size()) == 0,
+        crowded,
+        *(n, c, h, w),
+        (ctypes.c_int32 * 2)(case.high.shape[2], h),
+        (ctypes.c_int32 * 2)(case.high.shape[3], w),
+        (ctypes.c_void_p * 2)(case.high.data_ptr(), case.low.data_ptr()),
+        case.flow.data_ptr(),
+        case.gate.data_ptr() if gated else None,
+        pointer[0],
+        grad.data_ptr(),
+        (ctypes.c_void_p * 2)(*pointer[1:3]),
+        pointer[3],
+        pointer[4] if gated else None,
+    )
+    library.run_kernels(ctypes.byref(arguments))
+    return results
+
+
+@pytest.mark.parametrize(
+    'shape',
+    [
+        (2, 3, (5, 7), (4, 6)),
+        (1, 16, (2, 2), (9, 10)),
+        (1, 40, (1, 3), (2, 5)),
+        (1, 8, (6, 6), (3, 2)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+@pytest.mark.parametrize('layout', ['nchw', 'channels_last'])
+def test_equals_the_definition(library, shape, dtype, layout):
+    for gate in (True, False):
+        case = away_from_integers(make_case(shape, torch.float64, layout, gate))
+        case.flow[0, 0, 0, 0], case.flow[0, 3, -1, -1] = float('nan'), 3e4
+        # Half maps come with flow and gate in float32 here, bfloat16 ones with bfloat16.
+        fine = torch.float32 if dtype == torch.float16 else dtype
+        maps = case.high.to(dtype), case.low.to(dtype)
+        case = case._replace(
+            high=maps[0], low=maps[1], flow=case.flow.to(fine), gate=gate and case.gate.to(fine)
+        )
+        case = case._replace(gate=case.gate if gate else None)
+        grad = torch.randn_like(case.low)
+        expected = [
+            oracle.gated_dual_flow_warp(*map(to_numpy, case)),
+            *oracle.gated_dual_flow_warp_backward(to_numpy(grad), *map(to_numpy, case)),
+        ]
+        for crowded in (False, True):
+            for ours, value in zip(run(library, case, grad, layout, crowded), expected):
+                tolerance = 2 * TOLERANCE[dtype] * max(1, np.abs(value).max())
+                np.testing.assert_allclose(to_numpy(ours), value, rtol=0, atol=tolerance)
