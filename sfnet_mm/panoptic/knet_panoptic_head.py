@@ -18,7 +18,6 @@ from mmdet.structures import SampleList
 from mmdet.utils import reduce_mean
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, bias_init_with_prob, normal_init
-from mmengine.utils.dl_utils import mmcv_full_available
 from torch import Tensor
 
 from .kernel_update_head import PanopticKernelUpdateHead, gather_group_features
@@ -49,10 +48,12 @@ def _upsample(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
 
-def _focal_target(labels: Tensor, num_classes: int) -> Tensor:
-    """What mmdet's ``FocalLoss`` needs: class indices for the compiled loss, else one-hot rows."""
-    if mmcv_full_available():
-        return labels
+def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """One row per label, empty for background.
+
+    Given rows, mmdet's ``FocalLoss`` computes in plain torch; given indices on a CUDA device, it
+    needs an mmcv that was compiled for it.
+    """
     return F.one_hot(labels, num_classes + 1)[:, :num_classes]
 
 
@@ -292,7 +293,7 @@ class KNetPanopticHead(BaseModule):
         num_labelled = (labels < self.num_classes).sum().float().clamp(min=1)
         return self.loss_seg(
             seg.permute(0, 2, 3, 1).flatten(0, 2),
-            _focal_target(labels, self.num_classes),
+            _one_hot(labels, self.num_classes),
             avg_factor=num_labelled,
         )
 
@@ -309,7 +310,7 @@ class KNetPanopticHead(BaseModule):
         num_positive = reduce_mean((labels < self.num_classes).sum().float()).clamp(min=1)
         return self.loss_cls(
             cls_score.flatten(0, 1),
-            _focal_target(labels.flatten(), self.num_classes),
+            _one_hot(labels.flatten(), self.num_classes),
             weights.repeat(len(cls_score), 1),
             avg_factor=num_positive,
         )

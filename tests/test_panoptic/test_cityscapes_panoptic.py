@@ -52,6 +52,9 @@ def root(tmp_path):
 
 
 def build_dataset(root, **kwargs):
+    pytest.importorskip(
+        'panopticapi', reason='needs panopticapi-lite, see requirements/panoptic.txt'
+    )
     name = 'gtFine/cityscapes_panoptic_val_mmdet'
     cfg = dict(
         type='CityscapesPanopticDataset',

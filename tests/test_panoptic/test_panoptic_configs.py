@@ -60,6 +60,9 @@ def test_config_trains_and_predicts(name):
 
 @pytest.mark.slow
 def test_embedded_data_end_to_end(tmp_path, monkeypatch):
+    pytest.importorskip(
+        'panopticapi', reason='needs panopticapi-lite, see requirements/panoptic.txt'
+    )
     monkeypatch.chdir(tmp_path)
     cfg = load(MINI)
     for data_loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
