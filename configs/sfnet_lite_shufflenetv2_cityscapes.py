@@ -6,5 +6,5 @@ _base_ = [
 ]
 model = dict(
     backbone=dict(_delete_=True, type='ShuffleNetV2', width=1.0, norm_cfg=_base_.norm_cfg),
-    decode_head=dict(in_channels=[24, 232, 464]),
+    decode_head=dict(in_channels=[24, 232, 464], channels=64),
 )

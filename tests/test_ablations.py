@@ -29,9 +29,12 @@ CHANGES = {
 PAIRS = [
     ('fpn_ppm_stdc1_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
     ('sfnet_stdc1_dcn_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
-    ('sfnet_lite_stdc1_bilinear_camvid360', 'sfnet_lite_stdc1_camvid360',
-     'model.decode_head.align'),
-]  # yapf: disable
+    (
+        'sfnet_lite_stdc1_bilinear_camvid360',
+        'sfnet_lite_stdc1_camvid360',
+        'model.decode_head.align',
+    ),
+]
 
 
 def flat(node, path=''):

@@ -63,9 +63,13 @@ def test_vistas_is_scored_on_the_centre_of_the_short_side(tmp_path, shape):
     scale = min(shape) / 48
     rows = ((np.arange(48) - 23.5) * scale + shape[0] / 2 - 0.5).round(6)
     columns = ((np.arange(48) - 23.5) * scale + shape[1] / 2 - 0.5).round(6)
-    nearby = [mask[np.clip(np.floor(rows + dy).astype(int), 0, shape[0] - 1)][
-        :, np.clip(np.floor(columns + dx).astype(int), 0, shape[1] - 1)]
-        for dy in (-1, 0, 1, 2) for dx in (-1, 0, 1, 2)]  # yapf: disable
+    nearby = [
+        mask[np.clip(np.floor(rows + dy).astype(int), 0, shape[0] - 1)][
+            :, np.clip(np.floor(columns + dx).astype(int), 0, shape[1] - 1)
+        ]
+        for dy in (-1, 0, 1, 2)
+        for dx in (-1, 0, 1, 2)
+    ]
     nearby = np.where(np.stack(nearby) == 65, 255, nearby)
     assert (nearby == label).any(0).all()
 
@@ -80,8 +84,10 @@ def test_coarse_labels_are_read_as_distributed(tmp_path):
     mask = np.array([[0, 7, 27], [31, 33, 4]], np.uint8)
     name = 'augsburg/augsburg_000000_000000'
     save(tmp_path / 'gtCoarse/train_extra' / f'{name}_gtCoarse_labelIds.png', mask)
-    save(tmp_path / 'leftImg8bit/train_extra' / f'{name}_leftImg8bit.png',
-         np.zeros((2, 3, 3), np.uint8))  # yapf: disable
+    save(
+        tmp_path / 'leftImg8bit/train_extra' / f'{name}_leftImg8bit.png',
+        np.zeros((2, 3, 3), np.uint8),
+    )
     data = CityscapesCoarseDataset(tmp_path, 'train_extra', LOAD)
     assert data[0]['gt_seg_map'].tolist() == [[255, 0, 14], [16, 18, 255]]
     with pytest.raises(ValueError, match='unknown split'):
@@ -98,8 +104,10 @@ def cityscapes(root, images=24):
             mask = classes[rng.integers(0, 3, (8, 16))].astype(np.uint8).repeat(4, 0).repeat(4, 1)
             name = f'city/city_{i:06d}_000000'
             save(root / labels / split / f'{name}_{labels}_labelIds.png', mask)
-            save(root / 'leftImg8bit' / split / f'{name}_leftImg8bit.png',
-                 rng.integers(0, 255, (32, 64, 3)).astype(np.uint8))  # yapf: disable
+            save(
+                root / 'leftImg8bit' / split / f'{name}_leftImg8bit.png',
+                rng.integers(0, 255, (32, 64, 3)).astype(np.uint8),
+            )
 
 
 def shrink(pipeline):

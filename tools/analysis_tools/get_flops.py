@@ -84,6 +84,8 @@ def parameters_at_inference(model: nn.Module) -> int:
     """Parameters on which the logits depend."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     logits = model(torch.empty(1, 3, 128, 128, device='meta'), mode='tensor')
+    if isinstance(logits, tuple):  # DANet: the sum of both branches, and each
+        logits = logits[0]
     gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     return frozen + sum(p.numel() for p, g in zip(parameters, gradients) if g is not None)
