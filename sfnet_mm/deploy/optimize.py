@@ -118,6 +118,7 @@ class InferenceModel(nn.Module):
                 delattr(self.head, name)
         self.align_corners = model.align_corners
         self.output, self.output_size = output, output_size
+        self.memory_format = torch.channels_last
         self.report: List[str] = []
 
     def forward(self, image: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ class InferenceModel(nn.Module):
             Tensor: Logits (N, K, h, w), or class indices (N, h, w) as int64.
         """
         if not torch.compiler.is_compiling():
-            image = image.contiguous(memory_format=torch.channels_last)
+            image = image.contiguous(memory_format=self.memory_format)
         logits = self.head(self.neck(self.backbone(image)))
         size = tuple(image.shape[2:]) if self.output_size == 'full' else None
         if self.output == 'argmax':

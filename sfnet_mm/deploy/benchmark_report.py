@@ -1,0 +1,98 @@
+"""What becomes of a benchmark: JSON, a Markdown table and the plot of accuracy over speed."""
+
+import json
+import os
+import os.path as osp
+from typing import Any, Dict, List, Sequence
+
+from mmengine.utils import mkdir_or_exist
+
+from .peers import published
+
+
+def write_json(path: str, header: Dict[str, Any], entries: Sequence[Any]) -> None:
+    """Write a benchmark; the file is whole at any time."""
+    mkdir_or_exist(osp.dirname(osp.abspath(path)))
+    temporary = f'{path}.{os.getpid()}.tmp'
+    with open(temporary, 'w', encoding='utf-8') as f:
+        json.dump(dict(header, entries=[e.to_dict() for e in entries]), f, indent=1)
+    os.replace(temporary, path)
+
+
+def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
+    """A table of one row per model: its size, and time and memory on every backend.
+
+    Args:
+        header: Device, date, size, output and precision.
+        entries: As ``Entry.to_dict`` gives them.
+    """
+    backends = list(dict.fromkeys(e['backend'] for e in entries))
+    rows: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    for e in entries:
+        rows.setdefault(e['name'], {})[e['backend']] = e
+    head = ['model', 'parameters', 'multiply-adds']
+    for b in backends:
+        head += [f'{b}, ms', 'images/s', 'peak MiB']
+    lines = [
+        f'Measured on {header["device"]}, {header["date"]}: one image of {header["size"]}, '
+        f'{header["precision"]}, output {header["output"]} at the size of the image, median of '
+        f'{header["rounds"]} interleaved rounds.',
+        '',
+        '| ' + ' | '.join(head) + ' |',
+        '| --- ' + '| --: ' * (len(head) - 1) + '|',
+    ]
+    notes = []
+    for name, found in rows.items():
+        any_entry = next(iter(found.values()))
+        cells = [name, f'{any_entry["parameters"] / 1e6:.2f}M', f'{any_entry["macs"] / 1e9:.1f}G']
+        for b in backends:
+            e = found.get(b)
+            if e is None or not e['milliseconds']:
+                cells += ['-', '-', '-']
+                if e is not None:
+                    notes.append(f'{name} on {b}: {e["failure"]}')
+                continue
+            memory = '-' if e['memory'] is None else f'{e["memory"] / 2**20:.0f}'
+            cells += [f'{e["median"]:.1f}', f'{e["fps"]:.2f}', memory]
+        lines.append('| ' + ' | '.join(cells) + ' |')
+    lines += ['', *(f'- {n}' for n in notes)]
+    return '\n'.join(lines).rstrip() + '\n'
+
+
+def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> None:
+    """The paper's Figure 1: published mIoU over images per second, best backend of every model.
+
+    Models without a published accuracy are left out.
+    """
+    import matplotlib
+
+    matplotlib.use('Agg')
+    import matplotlib.pyplot as plt
+
+    best: Dict[str, Dict[str, Any]] = {}
+    for e in entries:
+        if e['milliseconds'] and (e['name'] not in best or e['fps'] > best[e['name']]['fps']):
+            best[e['name']] = e
+    figure, axes = plt.subplots(figsize=(8, 5.5), dpi=120)
+    for name, e in best.items():
+        accuracy = published(name)
+        if accuracy is None:
+            continue
+        ours = name.startswith('sfnet')
+        colour, marker = ('tab:red', '*') if ours else ('tab:blue', 'o')
+        axes.scatter(
+            e['fps'], accuracy.miou, s=140 if ours else 45, c=colour, marker=marker, zorder=3,
+            edgecolors='white', linewidths=0.6)
+        hollow = '†' if accuracy.source.startswith('val') else ''
+        axes.annotate(
+            f'{name}{hollow} ({e["backend"]})', (e['fps'], accuracy.miou), fontsize=7.5,
+            xytext=(6, 3), textcoords='offset points')
+    axes.set_xlabel(f'images per second at {header["size"]} on {header["device"]}', fontsize=8)
+    axes.set_ylabel('published Cityscapes mIoU, % (test; † val)')
+    axes.grid(alpha=0.3)
+    axes.margins(x=0.18, y=0.1)
+    figure.tight_layout()
+    temporary = f'{path}.{os.getpid()}.tmp'
+    figure.savefig(temporary, format='png')
+    plt.close(figure)
+    os.replace(temporary, path)

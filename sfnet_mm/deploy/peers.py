@@ -1,0 +1,119 @@
+"""Other real-time segmentors that a benchmark runs beside SFNet, from the host's own configs.
+
+Cityscapes mIoU is that of the source named with it, never measured here: on the test set unless it says
+val.
+"""
+
+import copy
+import os.path as osp
+from dataclasses import dataclass
+from typing import Dict, Optional
+
+import mmseg
+from mmengine.config import Config
+
+
+@dataclass(frozen=True)
+class Published:
+    """An accuracy that somebody else reported: Cityscapes mIoU in percent, and who says so."""
+
+    miou: float
+    source: str
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model of mmseg: its config below ``configs/`` and its published accuracy."""
+
+    config: str
+    published: Optional[Published] = None
+
+    def path(self) -> str:
+        """Path of the config in the installed mmseg.
+
+        Raises:
+            FileNotFoundError: mmseg was installed without its configs.
+        """
+        path = osp.join(osp.dirname(mmseg.__file__), '.mim', 'configs', self.config)
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'{path} does not exist: mmseg was installed without configs')
+        return path
+
+
+def _mmseg(miou: float) -> Published:
+    return Published(miou, 'val, mmseg model zoo')
+
+
+PEERS: Dict[str, Peer] = {
+    'STDC1': Peer('stdc/stdc1_4xb12-80k_cityscapes-512x1024.py', Published(75.3, 'STDC paper')),
+    'STDC2': Peer('stdc/stdc2_4xb12-80k_cityscapes-512x1024.py', Published(76.8, 'STDC paper')),
+    'BiSeNetV1-R18': Peer(
+        'bisenetv1/bisenetv1_r18-d32_4xb4-160k_cityscapes-1024x1024.py',
+        Published(74.7, 'BiSeNet paper'),
+    ),
+    'BiSeNetV2': Peer(
+        'bisenetv2/bisenetv2_fcn_4xb4-160k_cityscapes-1024x1024.py',
+        Published(72.6, 'BiSeNetV2 paper'),
+    ),
+    'PIDNet-S': Peer(
+        'pidnet/pidnet-s_2xb6-120k_1024x1024-cityscapes.py', Published(78.6, 'PIDNet paper')
+    ),
+    'PIDNet-M': Peer(
+        'pidnet/pidnet-m_2xb6-120k_1024x1024-cityscapes.py', Published(79.8, 'PIDNet paper')
+    ),
+    'PIDNet-L': Peer(
+        'pidnet/pidnet-l_2xb6-120k_1024x1024-cityscapes.py', Published(80.6, 'PIDNet paper')
+    ),
+    'DDRNet-23-slim': Peer(
+        'ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py',
+        Published(77.4, 'DDRNet paper'),
+    ),
+    'DDRNet-23': Peer(
+        'ddrnet/ddrnet_23_in1k-pre_2xb6-120k_cityscapes-1024x1024.py', _mmseg(79.99)
+    ),
+    'ICNet-R18': Peer(
+        'icnet/icnet_r18-d8-in1k-pre_4xb2-160k_cityscapes-832x832.py', _mmseg(74.43)
+    ),
+    'Fast-SCNN': Peer('fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py', _mmseg(70.96)),
+    'SegFormer-B0': Peer(
+        'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py', _mmseg(76.54)
+    ),
+    'PSPNet-R18': Peer('pspnet/pspnet_r18-d8_4xb2-80k_cityscapes-512x1024.py', _mmseg(74.87)),
+    'Semantic-FPN-R50': Peer('sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py', _mmseg(74.52)),
+}
+
+# SFNet paper, Table 3 (Cityscapes test).
+PAPER: Dict[str, float] = {
+    'sfnet_r18': 79.8,
+    'sfnet_lite_r18': 80.1,
+    'sfnet_stdc2': 79.8,
+    'sfnet_lite_stdc1': 78.8,
+    'sfnet_lite_stdc2': 79.0,
+    'sfnet_df1': 74.5,
+    'sfnet_df2': 77.8,
+}
+
+
+def published(name: str) -> Optional[Published]:
+    """Published accuracy of an entry of a benchmark, by the name of the peer or of our config."""
+    if name in PEERS:
+        return PEERS[name].published
+    model = name.rsplit('_', 1)[0]
+    if model in PAPER:
+        return Published(PAPER[model], 'SFNet paper')
+    return None
+
+
+def without_flow(cfg: Config) -> Config:
+    """The same network with bilinear upsampling in place of FAM or GD-FAM (the paper's baseline).
+
+    Raises:
+        ValueError: The decoder of the config has no alignment to take away.
+    """
+    # Config.copy() shares the nested dicts.
+    cfg = copy.deepcopy(cfg)
+    head = cfg.model.decode_head
+    if head.type not in ('SFNetHead', 'SFNetLiteHead') or head.get('align', True) is None:
+        raise ValueError(f'{cfg.filename} has no flow alignment that a twin could do without')
+    head.align = None
+    return cfg

@@ -1,0 +1,63 @@
+"""FAM and GD-FAM computed as the release computes them, to compare speed with.
+
+The sampling grid is made on the host at every call and copied to the device, ``grid_sample`` runs once per
+flow, and the gate blends with three elementwise operations; nothing is fused. Weights are shared with
+the modules of this package, so that outputs agree.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
+
+
+def host_grid_warp(x: Tensor, flow: Tensor) -> Tensor:
+    """``flow_warp`` with the base grid built on the host, (N, C, h, w) and (N, 2, H, W)."""
+    batch, _, height, width = flow.shape
+    rows = torch.linspace(-1.0, 1.0, height).view(-1, 1).repeat(1, width)
+    columns = torch.linspace(-1.0, 1.0, width).repeat(height, 1)
+    base = torch.stack((columns, rows), dim=2).repeat(batch, 1, 1, 1).to(x)
+    size = torch.tensor([[[[width, height]]]]).to(x)
+    grid = base + flow.permute(0, 2, 3, 1) / size
+    return F.grid_sample(x, grid, align_corners=True)
+
+
+class ReleaseFAM(nn.Module):
+    """``FlowAlignmentModule`` with :func:`host_grid_warp`."""
+
+    def __init__(self, fam: FlowAlignmentModule) -> None:
+        super().__init__()
+        self.fam, self.fuses = fam, False
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """As the module that it stands for."""
+        return host_grid_warp(high, self.fam.predict_flow(low, high))
+
+
+class ReleaseGDFAM(nn.Module):
+    """``GatedDualFlowAlignmentModule`` with :func:`host_grid_warp` and a separate blend."""
+
+    def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
+        super().__init__()
+        self.gd_fam, self.fuses = module, True
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """As the module that it stands for."""
+        low_half, high_half = self.gd_fam._project(low, high)
+        flow = self.gd_fam._flow(low_half, high_half)
+        gate = self.gd_fam.predict_gate(low, low_half, high_half)
+        high = host_grid_warp(high, flow[:, :2])
+        low = host_grid_warp(low, flow[:, 2:])
+        return high + low if gate is None else high * gate + low * (1 - gate)
+
+
+def to_release_form(model: nn.Module) -> nn.Module:
+    """Replace every FAM and GD-FAM in place; returns the model."""
+    forms = {FlowAlignmentModule: ReleaseFAM, GatedDualFlowAlignmentModule: ReleaseGDFAM}
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) in forms:
+                setattr(module, name, forms[type(child)](child))
+    return model

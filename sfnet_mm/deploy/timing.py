@@ -1,0 +1,299 @@
+"""Times many models side by side: one process, one device, rounds interleaved."""
+
+import copy
+import ctypes
+import gc
+import os
+import os.path as osp
+import platform
+import statistics
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.utils import ProgressBar
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sfnet_mm.ops import has_ext
+
+from .export import check_size, export_onnx
+from .model import load_model
+from .optimize import InferenceModel, optimize
+from .release_form import to_release_form
+from .runtimes import OnnxRuntime, OpenVINORuntime
+
+BACKENDS = ('release', 'torch', 'ext', 'optimize', 'compile', 'graph', 'onnxruntime', 'openvino')
+
+
+@dataclass
+class Settings:
+    """How a benchmark runs.
+
+    Args:
+        size: (height, width) of the image; the batch is one image.
+        device: Of torch.
+        output: ``'argmax'`` or ``'logits'``, both at the size of the image.
+        half: float16, on CUDA.
+        rounds: How often every entry is timed.
+        repeats: Forward passes per timing.
+        warmup: Forward passes before the first round.
+        threads: CPU threads; 0 leaves the number to each runtime.
+        cache: Folder for exported files.
+    """
+
+    size: Tuple[int, int] = (1024, 2048)
+    device: str = 'cpu'
+    output: str = 'argmax'
+    half: bool = False
+    rounds: int = 7
+    repeats: int = 1
+    warmup: int = 2
+    threads: int = 0
+    cache: str = osp.join('work_dirs', 'benchmark')
+
+
+@dataclass
+class Entry:
+    """One model on one backend.
+
+    Attributes:
+        name: Of the model.
+        backend: See ``BACKENDS``.
+        parameters: Of what runs at inference, before folding.
+        macs: Multiply-adds of convolutions and matrix products at the size of the benchmark.
+        milliseconds: One value per round.
+        memory: Peak bytes above what was in use before the model was called; None if unknown.
+        failure: Why there are no timings; empty if there are.
+    """
+
+    name: str
+    backend: str
+    parameters: int = 0
+    macs: int = 0
+    milliseconds: List[float] = field(default_factory=list)
+    memory: Optional[int] = None
+    failure: str = ''
+
+    @property
+    def median(self) -> float:
+        """Median time of a forward pass in milliseconds."""
+        return statistics.median(self.milliseconds)
+
+    @property
+    def fps(self) -> float:
+        """Images per second at the median."""
+        return 1000 / self.median
+
+    def to_dict(self) -> Dict[str, Any]:
+        """As JSON wants it, with the median."""
+        found = asdict(self)
+        if self.milliseconds:
+            found.update(median=round(self.median, 3), fps=round(self.fps, 3))
+        found['milliseconds'] = [round(m, 3) for m in self.milliseconds]
+        return found
+
+
+def run_benchmark(
+    models: Dict[str, Config],
+    backends: List[str],
+    settings: Settings,
+    on_round: Optional[Callable[[List[Entry]], None]] = None,
+) -> List[Entry]:
+    """Time every model on every backend.
+
+    All are made and warmed up first; then each round times each of them once, so that a drift of the
+    machine (heat, other work) hits all alike. Weights are random. A model that a backend cannot run
+    becomes an entry with its ``failure``.
+
+    Args:
+        models: Name -> config.
+        backends: Some of ``BACKENDS``.
+        settings: How to run.
+        on_round: Called with the entries after every round.
+
+    Returns:
+        list[Entry]: Model by model.
+
+    Raises:
+        ValueError: An unknown backend, a size that is too small, or a device that is not there.
+        RuntimeError: The backend ``ext`` without the compiled warp.
+    """
+    check_size(settings.size)
+    for backend in backends:
+        if backend not in BACKENDS:
+            raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
+    if 'ext' in backends and not has_ext():
+        raise RuntimeError("backend 'ext' needs the compiled warp: make install-ops")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    torch.backends.cudnn.benchmark = True
+    entries, calls = [], []
+    progress = ProgressBar(len(models) * len(backends))
+    for name, cfg in models.items():
+        torch.manual_seed(0)
+        model = load_model(cfg, None, settings.device)
+        counts = complexity(model, settings.size)
+        for backend in backends:
+            entry = Entry(name, backend, *counts)
+            entries.append(entry)
+            try:
+                calls.append((entry, _prepare(entry, model, settings)))
+            except Exception as e:
+                entry.failure = str(e).strip().split('\n')[0][:200]
+            progress.update()
+    print()
+    progress = ProgressBar(settings.rounds * len(calls))
+    for _ in range(settings.rounds):
+        for entry, call in calls:
+            entry.milliseconds.append(_time(call, settings))
+            progress.update()
+        if on_round:
+            on_round(entries)
+    print()
+    return entries
+
+
+def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
+    """Parameters and multiply-adds of what runs at inference; computes nothing."""
+    form = InferenceModel(copy.deepcopy(model)).eval().to('meta')
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        form(torch.empty(1, 3, *size, device='meta'))
+    return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2
+
+
+def device_name(device: str) -> str:
+    """The processor, with its cores or its memory, and the versions that matter."""
+    if device.startswith('cuda'):
+        found = torch.cuda.get_device_properties(device)
+        where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
+    else:
+        where = f'{_cpu_model()}, {torch.get_num_threads()} threads'
+    return f'{where}, torch {torch.__version__}'
+
+
+def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
+    """The call to be timed, warmed up; notes its peak memory."""
+    sample = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0))
+    if entry.backend in ('onnxruntime', 'openvino'):
+        call = _file_call(entry, model, sample, settings)
+    else:
+        call = _torch_call(entry.backend, model, sample, settings)
+    gc.collect()
+    call()
+    entry.memory = _peak_memory(call, settings.device)
+    for _ in range(settings.warmup):
+        call()
+    return call
+
+
+def _torch_call(
+    backend: str, model: nn.Module, sample: Tensor, settings: Settings
+) -> Callable[[], Tensor]:
+    if backend == 'release':
+        # Neither folded nor in another layout: what the public code runs.
+        form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
+        form.memory_format = torch.contiguous_format
+    else:
+        rearrange = None if backend == 'optimize' else False
+        form = optimize(model, rearrange, settings.output, verbose=False)
+        form.requires_grad_(False)
+    sample = sample.to(settings.device)
+    if settings.half:
+        form, sample = form.half(), sample.half()
+    if backend == 'compile':
+        form = torch.compile(form, dynamic=False)
+    elif backend == 'graph':
+        return _graph_call(form, sample)
+
+    def call() -> Tensor:
+        with torch.inference_mode():
+            return form(sample)
+
+    return call
+
+
+def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
+    """A CUDA graph of the model: one launch, all buffers allocated once."""
+    if not sample.is_cuda:
+        raise ValueError('CUDA graphs need a CUDA device')
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.inference_mode(), torch.cuda.stream(stream):
+        for _ in range(3):
+            form(sample)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        out = form(sample)
+
+    def call() -> Tensor:
+        graph.replay()
+        return out
+
+    return call
+
+
+def _file_call(
+    entry: Entry, model: nn.Module, sample: Tensor, settings: Settings
+) -> Callable[[], Any]:
+    height, width = settings.size
+    path = osp.join(settings.cache, f'{entry.name}_{height}x{width}_{settings.output}.onnx')
+    if not osp.isfile(path):
+        export_onnx(copy.deepcopy(model).cpu(), path, settings.size, settings.output)
+    kind = OnnxRuntime if entry.backend == 'onnxruntime' else OpenVINORuntime
+    runtime = kind(path, threads=settings.threads)
+    data = sample.numpy()
+    return lambda: runtime.infer(data)
+
+
+def _time(call: Callable[[], Any], settings: Settings) -> float:
+    """Milliseconds of one forward pass."""
+    # Thread pools of other runtimes spin for a while after their last call.
+    time.sleep(0.02)
+    _synchronize(settings.device)
+    begin = time.perf_counter()
+    for _ in range(settings.repeats):
+        call()
+    _synchronize(settings.device)
+    return 1000 * (time.perf_counter() - begin) / settings.repeats
+
+
+def _synchronize(device: str) -> None:
+    if device.startswith('cuda'):
+        torch.cuda.synchronize(device)
+
+
+def _peak_memory(call: Callable[[], Any], device: str) -> Optional[int]:
+    """Peak bytes of one call above what was in use before it; None where the system cannot tell."""
+    if device.startswith('cuda'):
+        before = torch.cuda.memory_allocated(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        call()
+        return torch.cuda.max_memory_allocated(device) - before
+    try:
+        # Give back what earlier calls left in the heap, else this call uses it unseen.
+        ctypes.CDLL(None).malloc_trim(0)
+        with open('/proc/self/clear_refs', 'w', encoding='ascii') as f:
+            f.write('5')
+        before = _status_kib('VmRSS')
+        call()
+        return max(0, _status_kib('VmHWM') - before) * 1024
+    except (OSError, AttributeError):
+        return None
+
+
+def _status_kib(name: str) -> int:
+    with open('/proc/self/status', encoding='ascii') as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(f'{name}:'))
+
+
+def _cpu_model() -> str:
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as f:
+            name = next(line.split(':', 1)[1].strip() for line in f if line.startswith('model name'))
+    except (OSError, StopIteration):
+        name = platform.processor() or platform.machine()
+    return f'{name}, {os.cpu_count()} cores'

@@ -1,0 +1,110 @@
+"""Time models side by side on this machine.
+
+    python tools/analysis_tools/benchmark.py configs/sfnet_lite_stdc1_cityscapes.py \
+        --backend release,torch,optimize,onnxruntime --peers all --twins --out benchmark.json
+
+Every entry turns a normalised image into a map of classes of the image's size. Batch normalization is
+folded for all (but for ``release``, the authors' own composition), auxiliary heads are gone, rounds
+are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
+"""
+
+import argparse
+import datetime
+import os.path as osp
+
+import torch
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from sfnet_mm.deploy.benchmark_report import markdown, plot, write_json
+from sfnet_mm.deploy.peers import PEERS, without_flow
+from sfnet_mm.deploy.timing import BACKENDS, Settings, device_name, run_benchmark
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Time models side by side')
+    parser.add_argument('configs', nargs='*', metavar='CONFIG')
+    parser.add_argument('--backend', default='torch', help=f'some of {",".join(BACKENDS)}')
+    parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
+    parser.add_argument(
+        '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg')
+    parser.add_argument('--twins', action='store_true', help='also each SFNet without its flow')
+    parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
+    parser.add_argument('--half', action='store_true', help='float16, on CUDA')
+    parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
+    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument('--repeats', type=int, default=1, help='forward passes per timing')
+    parser.add_argument('--warmup', type=int, default=2)
+    parser.add_argument('--threads', type=int, default=0, help='CPU threads of every runtime')
+    parser.add_argument('--cache', default=osp.join('work_dirs', 'benchmark'), help='exported files')
+    parser.add_argument('--out', help='JSON file; a .md and a .png appear beside it')
+    return parser.parse_args()
+
+
+def read_models(args: argparse.Namespace) -> dict:
+    """Name -> config of all that was asked for."""
+    names = list(PEERS) if args.peers == 'all' else [p for p in args.peers.split(',') if p]
+    unknown = [n for n in names if n not in PEERS]
+    if unknown:
+        raise ValueError(f'peer {unknown[0]!r} is not one of {", ".join(PEERS)}')
+    models = {}
+    for path in args.configs:
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'config {path} does not exist')
+        name = osp.splitext(osp.basename(path))[0]
+        models[name] = Config.fromfile(path)
+        if args.twins:
+            models[f'{name} without flow'] = without_flow(models[name])
+    models.update((name, Config.fromfile(PEERS[name].path())) for name in names)
+    if not models:
+        raise ValueError('there is nothing to time: name configs or --peers')
+    return models
+
+
+def read_size(text: str) -> tuple:
+    parts = text.split('x')
+    if len(parts) != 2 or not all(p.isdigit() for p in parts):
+        raise ValueError(f'--size {text!r} is not HEIGHTxWIDTH, such as 1024x2048')
+    return int(parts[0]), int(parts[1])
+
+
+def main() -> None:
+    args = parse_args()
+    init_default_scope('mmseg')
+    try:
+        if args.half and not args.device.startswith('cuda'):
+            raise ValueError('--half is for CUDA devices: float16 is slow or wrong on a CPU')
+        if min(args.rounds, args.repeats) < 1:
+            raise ValueError('--rounds and --repeats must be 1 or more')
+        settings = Settings(
+            read_size(args.size), args.device, args.output, args.half, args.rounds, args.repeats,
+            args.warmup, args.threads, args.cache)
+        models = read_models(args)
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        header = dict(
+            device=device_name(args.device), date=str(datetime.date.today()), size=args.size,
+            output=args.output, precision='float16' if args.half else 'float32',
+            threads=args.threads, rounds=args.rounds, sfnet_mm=sfnet_mm.__version__)
+
+        def save(entries: list) -> None:
+            if args.out:
+                write_json(args.out, header, entries)
+
+        entries = run_benchmark(models, args.backend.split(','), settings, save)
+    except (OSError, ValueError, ImportError, RuntimeError) as e:
+        raise SystemExit(f'error: {e}') from None
+    table = markdown(header, [e.to_dict() for e in entries])
+    print(table)
+    if args.out:
+        stem = osp.splitext(args.out)[0]
+        with open(f'{stem}.md', 'w', encoding='utf-8') as f:
+            f.write(table)
+        plot(f'{stem}.png', header, [e.to_dict() for e in entries])
+        print(f'wrote {args.out}, {stem}.md and {stem}.png')
+
+
+if __name__ == '__main__':
+    main()
