@@ -14,6 +14,7 @@ except ModuleNotFoundError as e:
     ) from e
 
 from .cityscapes_panoptic import CityscapesPanopticDataset
+from .cityscapes_panoptic_metric import CityscapesPanopticMetric
 from .kernel_update_head import PanopticKernelUpdateHead
 from .knet_fusion_head import KNetFusionHead
 from .knet_panoptic_head import KNetPanopticHead
@@ -24,6 +25,7 @@ from .panoptic_visualizer import PanopticVisualizer
 
 __all__ = [
     'CityscapesPanopticDataset',
+    'CityscapesPanopticMetric',
     'KNetFusionHead',
     'KNetPanopticHead',
     'LocalizationFPN',

@@ -195,10 +195,11 @@ def test_missing_map(root):
     assert len(build_dataset(root, data_prefix=dict(img='leftImg8bit/val/'), test_mode=True)) == 3
 
 
-def score(root, path, maps):
+def score(root, path, maps, **kwargs):
     dataset = build_dataset(root, pipeline=[LOAD[0], PACK], test_mode=True)
+    folder = path[: -len('.json')]
     metric = METRICS.build(
-        dict(type='CocoPanopticMetric', ann_file=path, seg_prefix=path[: -len('.json')])
+        dict(type='CityscapesPanopticMetric', ann_file=path, seg_prefix=folder, **kwargs)
     )
     metric.dataset_meta = dataset.metainfo
     for item, values in zip(dataset, maps):
@@ -244,6 +245,18 @@ def test_perfect_prediction_scores_100(root):
     metrics = score(root, path, perfect_maps())
     for name in ('PQ', 'SQ', 'RQ', 'PQ_th', 'PQ_st'):
         assert metrics[f'coco_panoptic/{name}'] == pytest.approx(100)
+
+
+def test_results_in_files(root):
+    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
+    prefix = root / 'out' / 'results'
+    metrics = score(root, path, perfect_maps(), outfile_prefix=str(prefix), nproc=1)
+    assert metrics['coco_panoptic/PQ'] == pytest.approx(100)
+    written = load(f'{prefix}.panoptic.json')['annotations']
+    assert [len(a['segments_info']) for a in written] == [5, 2, 1]
+    for annotation in written:
+        ids = read_ids(f'{prefix}.panoptic/{annotation["file_name"]}')
+        assert {s['id'] for s in annotation['segments_info']} == set(np.unique(ids)) - {0}
 
 
 def test_first_person_is_counted(root):

@@ -39,7 +39,7 @@ val_dataloader = dict(
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='CocoPanopticMetric', ann_file=annotations + '.json', seg_prefix=annotations)
+    type='CityscapesPanopticMetric', ann_file=annotations + '.json', seg_prefix=annotations)
 test_evaluator = val_evaluator
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)

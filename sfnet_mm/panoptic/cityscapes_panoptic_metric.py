@@ -1,0 +1,27 @@
+"""Panoptic quality on Cityscapes."""
+
+import os.path as osp
+from typing import Any
+
+from mmdet.evaluation.metrics import CocoPanopticMetric
+from mmdet.registry import METRICS
+
+
+@METRICS.register_module()
+class CityscapesPanopticMetric(CocoPanopticMetric):
+    """mmdet's PQ, SQ and RQ, also where results are written to files.
+
+    With ``outfile_prefix`` the host looks for each map under the whole name of its image, with the
+    folder of the city, and without it under the base name; the maps of Cityscapes have the latter.
+    Arguments and names of the metrics (``coco_panoptic/PQ``, ``PQ_th``, ``PQ_st``) are the host's.
+
+    Args:
+        *args: As ``mmdet.CocoPanopticMetric``.
+        **kwargs: As ``mmdet.CocoPanopticMetric``.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self._coco_api is not None:
+            for image in self._coco_api.imgs.values():
+                image['segm_file'] = osp.basename(image['segm_file'])
