@@ -67,7 +67,7 @@ demo: install
 	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo
 
 test: install
-	@$(BIN)/python -m pytest -q
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q
 
 lint: install
 	@$(UV) -r requirements/lint.txt
@@ -75,6 +75,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/python tools/analysis_tools/make_model_zoo.py --check
 
 format: install
 	@$(UV) -r requirements/lint.txt
@@ -83,7 +84,7 @@ format: install
 
 # Tables of README and docs are generated from metafiles and benchmark files.
 docs: install
-	$(BIN)/python tools/analysis_tools/make_tables.py
+	$(BIN)/python tools/analysis_tools/make_model_zoo.py
 
 clean:
 	rm -rf build dist *.egg-info work_dirs .pytest_cache .ruff_cache .mypy_cache

@@ -1,8 +1,8 @@
-"""Writes docs/model_zoo.md from the metafiles, the counted complexities and the measured results.
+"""Writes docs/model_zoo.md, and the table of README.md, from the metafiles.
 
-    make_model_zoo.py           # write the page
+    make_model_zoo.py           # write the page and the table
     make_model_zoo.py --count   # count parameters and multiply-adds of all models anew
-    make_model_zoo.py --check   # fail if the page is out of date
+    make_model_zoo.py --check   # fail if one of them is out of date
 
 Every number stands in one place: the paper's in ``configs/**/metafile*.yml``, remarks on its tables
 in ``docs/paper_tables.yml``, counts in
@@ -26,6 +26,8 @@ from mmengine.logging import MMLogger
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 PAGE = 'docs/model_zoo.md'
+README = 'README.md'
+README_MARKERS = ('<!-- models: begin (made by `make docs`) -->\n', '<!-- models: end -->')
 TABLES = 'docs/paper_tables.yml'
 COMPLEXITY = 'docs/benchmarks/complexity.json'
 CAMVID = 'docs/benchmarks/camvid360.json'
@@ -35,6 +37,7 @@ SIZES = {
     'CamVid (360x480)': (360, 480),
     'BDD100K': (720, 1280),
     'Mapillary Vistas': (1536, 1536),
+    'mini-UDS': (128, 256),
 }
 
 HEADER = [
@@ -215,6 +218,23 @@ def page(models, counts):
     return '\n'.join(lines)
 
 
+def readme(text, models, counts):
+    """README with the table of the paper's models on Cityscapes between its markers."""
+    begin, end = README_MARKERS
+    if begin not in text or end not in text:
+        raise SystemExit(f'error: {README} lacks its markers {begin.strip()} and {end}')
+    rows = [
+        [cell.replace('](../', '](') for cell in cells(m, counts)]
+        for m in models
+        if m['Metadata']['Training Data'] in ('Cityscapes', 'mini-UDS')
+        and osp.dirname(m['Config']) == 'configs'
+        and ('Paper' in m['Metadata'] or 'Results' in m)
+    ]
+    head, _, rest = text.partition(begin)
+    _, _, tail = rest.partition(end)
+    return head + begin + '\n'.join(markdown_table(HEADER, rows)) + '\n' + end + tail
+
+
 def write(path, text):
     with open(path + '.new', 'w', encoding='utf-8') as file:
         file.write(text)
@@ -238,15 +258,17 @@ def main(argv=None):
     counts = {m['Config']: counts[m['Config']] for m in models}
     if not args.check:
         write(stored, json.dumps(counts, indent=1) + '\n')
-    text = page(models, counts)
-    path = osp.join(ROOT, PAGE)
-    if args.check:
+    with open(osp.join(ROOT, README), encoding='utf-8') as file:
+        texts = {PAGE: page(models, counts), README: readme(file.read(), models, counts)}
+    for name, text in texts.items():
+        path = osp.join(ROOT, name)
+        if not args.check:
+            write(path, text)
+            continue
         with open(path, encoding='utf-8') as file:
             if file.read() != text:
-                raise SystemExit(f'error: {PAGE} is out of date: run {osp.basename(__file__)}')
-        return
-    write(path, text)
-    print(f'{PAGE}: {len(models)} models')
+                raise SystemExit(f'error: {name} is out of date: run {osp.basename(__file__)}')
+    print(f'{", ".join(texts)}: {"up to date" if args.check else "written"}, {len(models)} models')
 
 
 if __name__ == '__main__':
