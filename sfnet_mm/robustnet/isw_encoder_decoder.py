@@ -66,7 +66,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         self.whitening_layers = insert_whitening(self.backbone, slots)
         self.margins: Dict[str, int] = {}
         for slot, layer in self.whitening_layers.items():
-            pairs = strict_upper_triangle(layer.num_features)
+            pairs = strict_upper_triangle(layer.num_channels)
             self.margins[slot] = int(pairs.sum()) // relax_denominator if kind == 'IRW' else 0
             self.register_buffer(f'whitening_mask_{slot}', pairs * (kind != 'ISW'))
         self.register_buffer('whitening_selected', torch.tensor(kind != 'ISW'))

@@ -161,7 +161,7 @@ def test_isw_loss_alone_decorrelates_the_selected_channels():
 
     start = selected()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
-    for _ in range(60):
+    for _ in range(50):
         optimizer.zero_grad()
         sum(
             (c.abs() * masks[s]).sum(dim=(1, 2)).mean() / masks[s].sum()

@@ -49,7 +49,7 @@ def test_channels_and_parameters(build, channels):
     layers = insert_whitening(backbone, SLOTS)
     after = {name: p.shape for name, p in backbone.named_parameters()}
     assert list(layers) == list(SLOTS)
-    assert [layer.num_features for layer in layers.values()] == channels
+    assert [layer.num_channels for layer in layers.values()] == channels
     assert set(after) <= set(before), 'whitening must not add parameters'
     replaced = channels[:2] if isinstance(backbone, STDCPyramid) else channels[:1]
     assert all(before[name] == after[name] for name in after)
@@ -103,10 +103,12 @@ def test_output_of_every_slot_is_standardised_and_survives_the_forward(backbone)
         assert (var - 1).abs().max() < 2e-2
 
 
-def test_same_at_test_time_as_in_training():
+def test_layer_is_instance_normalisation_in_training_and_at_test_time():
     layer = InstanceWhitening(3)
-    x = torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(layer.train()(x), layer.eval()(x))
+    x = 5 * torch.randn(2, 3, 8, 8) + 2
+    expected = torch.nn.functional.instance_norm(x)
+    torch.testing.assert_close(layer.train()(x), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(layer.eval()(x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_gradient_checkpointing_gives_the_same_gradients():
@@ -131,7 +133,7 @@ def test_deeper_slots(slots):
         with collect_covariances(layers) as covariances:
             assert len(backbone(torch.randn(1, 3, 64, 64))) == 4
         assert {k: len(v[0]) for k, v in covariances.items()} == {
-            k: layer.num_features for k, layer in layers.items()
+            k: layer.num_channels for k, layer in layers.items()
         }
 
 

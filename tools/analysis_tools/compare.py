@@ -96,7 +96,10 @@ def prepare(config, args, seed, work_dir):
     )
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.val_dataloader.update(num_workers=args.workers, persistent_workers=False)
-    cfg.val_evaluator = dict(type='PerClassIoU', iou_metrics=['mIoU'])
+    by_source = isinstance(cfg.val_evaluator, dict) and cfg.val_evaluator.type == 'UDSMetric'
+    cfg.val_evaluator = dict(
+        type='PerClassUDS' if by_source else 'PerClassIoU', iou_metrics=['mIoU']
+    )
     optimizer = dict(type='SGD', lr=args.lr, momentum=0.9, weight_decay=0.0005)
     cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer)
     cfg.param_scheduler = [
@@ -121,20 +124,23 @@ def prepare(config, args, seed, work_dir):
 
 
 def per_class_metric():
-    """mmseg's IoUMetric that also returns the IoU of every class."""
+    """Register mmseg's IoUMetric, and UDSMetric, that also return the IoU of every class."""
     from mmseg.evaluation import IoUMetric
     from mmseg.registry import METRICS
 
-    @METRICS.register_module(force=True)
-    class PerClassIoU(IoUMetric):
+    from sfnet_mm.evaluation import UDSMetric
+
+    class PerClass:
         def compute_metrics(self, results):
-            totals = [sum(areas) for areas in zip(*results)]
+            # UDSMetric puts the source before the four areas.
+            totals = [sum(areas) for areas in zip(*(result[-4:] for result in results))]
             values = self.total_area_to_metrics(*totals, self.metrics, self.nan_to_num, self.beta)
             named = zip(self.dataset_meta['classes'], values['IoU'] * 100)
             metrics = super().compute_metrics(results)
             return dict(metrics, per_class={k: round(float(v), 2) for k, v in named})
 
-    return PerClassIoU
+    for name, base in (('PerClassIoU', IoUMetric), ('PerClassUDS', UDSMetric)):
+        METRICS.register_module(name=name, module=type(name, (PerClass, base), {}), force=True)
 
 
 def flow_in_pixels(runner, images=8):
@@ -193,6 +199,11 @@ def run(config, args, seed, work_dir):
         mIoU=float(metrics['mIoU']),
         aAcc=float(metrics['aAcc']),
         per_class=metrics['per_class'],
+        per_source={
+            key.split('/')[1]: float(value)
+            for key, value in metrics.items()
+            if key.startswith('mIoU/')
+        },
         parameters=sum(p.numel() for p in runner.model.parameters()),
         milliseconds_per_iteration=round(1000 * statistics.median(times[len(times) // 10 :]), 1),
         final_loss=round(statistics.mean(map(float, loss)), 4),
@@ -256,6 +267,12 @@ def table(rows, args):
     for name, results in rows.items():
         values = [f'{statistics.mean(r["per_class"][c] for r in results):.1f}' for c in classes]
         lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
+    sources = list(first.get('per_source', ()))
+    if sources:
+        lines += ['', '| mIoU | ' + ' | '.join(sources) + ' |', '| --- ' * (1 + len(sources)) + '|']
+        for name, results in rows.items():
+            values = [mean_and_spread([r['per_source'][s] for r in results]) for s in sources]
+            lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
     return '\n'.join(lines) + '\n'
 
 

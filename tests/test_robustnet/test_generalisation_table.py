@@ -1,0 +1,77 @@
+"""The table of sources by targets comes from ``compare.py``."""
+
+import importlib.util
+import os.path as osp
+import sys
+
+import pytest
+import torch
+from helpers import ROOT, config_paths, segmentation_samples
+from mmseg.registry import METRICS
+
+TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
+CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
+
+
+@pytest.fixture
+def compare(monkeypatch):
+    spec = importlib.util.spec_from_file_location('compare', TOOL)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', ['compare.py', *CONFIGS])
+    return module
+
+
+def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path):
+    args = compare.parse_args()
+    compare.check(args)
+    for path in CONFIGS:
+        cfg = compare.prepare(path, args, 0, str(tmp_path))
+        assert ('isw' in cfg.default_hooks) == ('isw_' in path)
+        assert [k for k, v in cfg.train_dataloader.dataset.sources.items() if v] == ['cityscapes']
+        assert len(cfg.val_dataloader.dataset.sources) == 4
+        assert cfg.val_evaluator.type == 'PerClassUDS'
+
+
+def test_metric_of_a_run_has_classes_and_sources(compare):
+    compare.per_class_metric()
+    metric = METRICS.build(dict(type='PerClassUDS', iou_metrics=['mIoU']))
+    metric.dataset_meta = dict(classes=('a', 'b'))
+    for source, right in (('cityscapes', True), ('idd', False)):
+        (sample,) = segmentation_samples(1, 4, 4, 2)
+        label = torch.tensor([[0, 0, 1, 1]] * 4)[None]
+        sample.gt_sem_seg.data = label
+        sample.set_data(dict(pred_sem_seg=type(sample.gt_sem_seg)(data=label)))
+        if not right:
+            sample.pred_sem_seg.data = 1 - label
+        sample.set_metainfo(dict(source=source))
+        metric.process({}, [dict(sample.to_dict(), source=source)])
+    values = metric.compute_metrics(metric.results)
+    assert values['mIoU/cityscapes'] == 100
+    assert values['mIoU/idd'] == 0
+    # 8 of 16 pixels of each class are right, 24 are in the union.
+    assert values['per_class'] == {'a': 33.33, 'b': 33.33}
+
+
+def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
+    def result(name, seed, bdd):
+        return dict(
+            name=name,
+            seed=seed,
+            mIoU=50.0,
+            parameters=1,
+            final_loss=1.0,
+            milliseconds_per_iteration=1.0,
+            flow_px={},
+            per_class={'sky': 1.0},
+            per_source={'cityscapes': 60.0, 'bdd': bdd},
+            device='CPU',
+            date='2025-01-01',
+        )
+
+    rows = {'a': [result('a', 0, 30.0), result('a', 1, 34.0)], 'b': [result('b', 0, 40.0)]}
+    text = compare.table(rows, compare.parse_args())
+    assert '| mIoU | cityscapes | bdd |' in text
+    assert '| a | 60.00 ± 0.00 | 32.00 ± 2.83 |' in text
+    assert '| b | 60.00 | 40.00 |' in text
