@@ -1,0 +1,110 @@
+"""Times the UDS training pipeline, label mapping and centroid crops included, beside plain mmseg's.
+
+Draws pictures of 1024x2048 pixels in the layout of Cityscapes, with both kinds of masks: ids, which
+the mapped data set translates, and train ids, which mmseg's reads. The pipelines take turns, image
+by image, in this process alone, and draw the same random numbers.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+from benchmark_centroid_index import TABLE, draw_mask
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS
+
+from sfnet_mm.datasets.parallel import parallel_map
+
+CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes_uniform.py'
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--images', type=int, default=38, help='pictures that are drawn')
+    parser.add_argument('--rounds', type=int, default=4, help='times that each is loaded')
+    parser.add_argument('--out', help='also write the figures to this JSON file')
+    return parser.parse_args()
+
+
+def draw(job):
+    """An image with its two masks."""
+    root, i = job
+    name = f'city/city_{i:06d}_000000'
+    ids = root / 'gtFine' / 'train' / f'{name}_gtFine_labelIds.png'
+    image = root / 'leftImg8bit' / 'train' / f'{name}_leftImg8bit.png'
+    for path in (ids, image):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draw_mask((str(ids), i, (1024, 2048)))
+    mask = cv2.imread(str(ids), cv2.IMREAD_UNCHANGED)
+    train_ids = str(ids).replace('labelIds', 'labelTrainIds')
+    cv2.imwrite(train_ids, cv2.LUT(mask, TABLE.lut))
+    rng = np.random.default_rng(i)
+    colours = rng.integers(0, 255, (256, 3)).astype(np.uint8)
+    noise = rng.normal(0, 6, (*mask.shape, 3))
+    cv2.imwrite(str(image), np.clip(colours[mask] + noise, 0, 255).astype(np.uint8))
+
+
+def datasets(root):
+    """Name -> data set of 1024x1024 crops."""
+    cfg = Config.fromfile(str(CONFIG))
+    uniform = cfg.train_dataloader.dataset
+    mapped = dict(uniform.dataset, data_root=str(root), sources=dict(cityscapes='.'))
+    plain = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.75, 2.0), keep_ratio=True),
+        dict(type='RandomCrop', crop_size=(1024, 1024), cat_max_ratio=1.0),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='PackSegInputs'),
+    ]
+    prefix = dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train')
+    configs = {
+        'mmseg': dict(
+            type='CityscapesDataset', data_root=str(root), data_prefix=prefix, pipeline=plain
+        ),
+        'mapped': mapped,
+        'mapped, centroid crops': dict(uniform, dataset=mapped, seed=0, fraction=0.5),
+    }
+    return {name: DATASETS.build(config) for name, config in configs.items()}
+
+
+def main():
+    args = parse_args()
+    cv2.setNumThreads(1)
+    init_default_scope('mmseg')
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        parallel_map(draw, [(root, i) for i in range(args.images)])
+        sets = datasets(root)
+        for turn in range(args.rounds + 1):
+            for i in range(args.images):
+                for name, dataset in sets.items():
+                    random.seed(1000 * turn + i)
+                    np.random.seed(1000 * turn + i)
+                    start = time.process_time()
+                    dataset[(turn, i) if 'crops' in name else i]
+                    # The first round only warms the disk cache.
+                    if turn:
+                        seconds.setdefault(name, []).append(time.process_time() - start)
+    result = {'images': args.images, 'rounds': args.rounds, 'size': [1024, 2048]}
+    for name, values in seconds.items():
+        mean = statistics.mean(values)
+        result[name] = {
+            'images_per_second_and_core': round(1 / mean, 2),
+            'time_to_mmseg': round(mean / statistics.mean(seconds['mmseg']), 3),
+        }
+    print(json.dumps(result, indent=1))
+    if args.out:
+        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
