@@ -1,5 +1,7 @@
 _base_ = [
-    './_base_/knet_stdc1.py', './_base_/cityscapes_panoptic_64e.py', './_base_/panoptic_runtime.py'
+    './_base_/knet_stdc1.py',
+    './_base_/cityscapes_panoptic_64e.py',
+    './_base_/panoptic_runtime.py',
 ]
 model = dict(panoptic_head=_base_.classes, panoptic_fusion_head=_base_.classes)
 load_from = 'work_dirs/knet_stdc1_coco/epoch_36.pth'

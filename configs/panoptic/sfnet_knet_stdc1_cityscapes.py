@@ -1,13 +1,11 @@
 _base_ = [
-    './_base_/knet_stdc1.py', './_base_/cityscapes_panoptic_64e.py', './_base_/panoptic_runtime.py'
+    './_base_/knet_stdc1.py',
+    './_base_/cityscapes_panoptic_64e.py',
+    './_base_/panoptic_runtime.py',
 ]
 model = dict(
-    neck=dict(
-        _delete_=True,
-        type='mmseg.AlignedFPN',
-        in_channels=[64, 256, 512, 1024],
-        out_channels=256,
-        norm_cfg=_base_.norm_cfg),
+    neck=_base_.aligned_fpn,
     panoptic_head=_base_.classes,
-    panoptic_fusion_head=_base_.classes)
+    panoptic_fusion_head=_base_.classes,
+)
 load_from = 'work_dirs/sfnet_knet_stdc1_coco/epoch_36.pth'

@@ -8,14 +8,15 @@ train_pipeline = [
     dict(type='RandomResize', scale=[(1024, 512), (4096, 2048)], keep_ratio=True),
     # (width, height), unlike mmseg's transform of this name.
     dict(type='RandomCrop', crop_size=(2048, 1024), allow_negative_crop=True),
-    dict(type='PackDetInputs')
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 train_dataloader = dict(
     batch_size=2,
@@ -30,9 +31,13 @@ train_dataloader = dict(
             data_root=data_root,
             ann_file='gtFine/cityscapes_panoptic_train_mmdet.json',
             data_prefix=dict(
-                img='leftImg8bit/train/', seg='gtFine/cityscapes_panoptic_train_mmdet/'),
+                img='leftImg8bit/train/', seg='gtFine/cityscapes_panoptic_train_mmdet/'
+            ),
             filter_cfg=dict(filter_empty_gt=True, min_size=32),
-            pipeline=train_pipeline)))
+            pipeline=train_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=2,
@@ -44,17 +49,20 @@ val_dataloader = dict(
         ann_file='gtFine/cityscapes_panoptic_val_mmdet.json',
         data_prefix=dict(img='leftImg8bit/val/', seg='gtFine/cityscapes_panoptic_val_mmdet/'),
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(
     type='CityscapesPanopticMetric',
     ann_file=data_root + 'gtFine/cityscapes_panoptic_val_mmdet.json',
-    seg_prefix=data_root + 'gtFine/cityscapes_panoptic_val_mmdet/')
+    seg_prefix=data_root + 'gtFine/cityscapes_panoptic_val_mmdet/',
+)
 test_evaluator = val_evaluator
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=8, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.001, begin=0, end=500, by_epoch=False),
-    dict(type='MultiStepLR', milestones=[7], gamma=0.1, begin=0, end=8, by_epoch=True)
+    dict(type='MultiStepLR', milestones=[7], gamma=0.1, begin=0, end=8, by_epoch=True),
 ]
 classes = dict(num_things_classes=8, num_stuff_classes=11)

@@ -1,5 +1,5 @@
 # K-Net with ResNet-50 and FPN for COCO panoptic. Other backbones replace `backbone` and the
-# channels of `neck`, SFNet replaces `neck`.
+# channels of the necks.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     type='MaskFormer',
@@ -12,7 +12,8 @@ model = dict(
         pad_mask=True,
         mask_pad_value=0,
         pad_seg=True,
-        seg_pad_value=255),
+        seg_pad_value=255,
+    ),
     backbone=dict(
         type='ResNet',
         depth=50,
@@ -22,13 +23,21 @@ model = dict(
         norm_cfg=dict(type='BN', requires_grad=True),
         norm_eval=True,
         style='pytorch',
-        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
-    neck=dict(
-        type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4),
+        init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50'),
+    ),
+    neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4),
     panoptic_head=dict(
-        type='KNetPanopticHead', num_things_classes=80, num_stuff_classes=53, num_proposals=100),
-    panoptic_fusion_head=dict(
-        type='KNetFusionHead', num_things_classes=80, num_stuff_classes=53),
+        type='KNetPanopticHead', num_things_classes=80, num_stuff_classes=53, num_proposals=100
+    ),
+    panoptic_fusion_head=dict(type='KNetFusionHead', num_things_classes=80, num_stuff_classes=53),
     train_cfg=None,
-    test_cfg=dict(
-        panoptic_on=True, instance_on=False, instance_score_thr=0.3, overlap_thr=0.6))
+    test_cfg=dict(panoptic_on=True, instance_on=False, instance_score_thr=0.3, overlap_thr=0.6),
+)
+# SFNet's neck, in place of the FPN.
+aligned_fpn = dict(
+    _delete_=True,
+    type='mmseg.AlignedFPN',
+    in_channels=[256, 512, 1024, 2048],
+    out_channels=256,
+    norm_cfg=norm_cfg,
+)

@@ -6,5 +6,8 @@ model = dict(
         type='mmseg.STDCPyramid',
         stdc_type='STDCNet2',
         norm_cfg=_base_.norm_cfg,
-        init_cfg=dict(type='Pretrained', checkpoint=url + 'stdc2_20220308-7dbd9127.pth')),
-    neck=dict(in_channels=[64, 256, 512, 1024]))
+        init_cfg=dict(type='Pretrained', checkpoint=url + 'stdc2_20220308-7dbd9127.pth'),
+    ),
+    neck=dict(in_channels=[64, 256, 512, 1024]),
+)
+aligned_fpn = dict(in_channels=[64, 256, 512, 1024])

@@ -6,14 +6,15 @@ train_pipeline = [
     dict(type='LoadPanopticAnnotations'),
     dict(type='Resize', scale=(384, 192), keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='PackDetInputs')
+    dict(type='PackDetInputs'),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(384, 192), keep_ratio=True),
     dict(
         type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'))
+        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    ),
 ]
 train_dataloader = dict(
     batch_size=2,
@@ -26,7 +27,10 @@ train_dataloader = dict(
             type='MiniCityscapesPanopticDataset',
             data_root=data_root,
             split='train',
-            pipeline=train_pipeline)))
+            pipeline=train_pipeline,
+        ),
+    ),
+)
 val_dataloader = dict(
     batch_size=1,
     num_workers=0,
@@ -36,16 +40,19 @@ val_dataloader = dict(
         data_root=data_root,
         split='val',
         test_mode=True,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(
-    type='CityscapesPanopticMetric', ann_file=annotations + '.json', seg_prefix=annotations)
+    type='CityscapesPanopticMetric', ann_file=annotations + '.json', seg_prefix=annotations
+)
 test_evaluator = val_evaluator
 
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=30, by_epoch=False),
-    dict(type='PolyLR', eta_min=0, power=0.9, begin=30, end=600, by_epoch=False)
+    dict(type='PolyLR', eta_min=0, power=0.9, begin=30, end=600, by_epoch=False),
 ]
 classes = dict(num_things_classes=8, num_stuff_classes=11)
 small = dict(num_proposals=30, in_channels=64, feedforward_channels=256, **classes)
