@@ -25,8 +25,8 @@ inline void check_map(const char* name, const Tensor& x) {
 inline void check_companion(const char* name, const Tensor& x, const c10::SymInt& channels,
                             const char* other_name, const Tensor& other, bool same_size) {
   check_map(name, x);
-  TORCH_CHECK(x.device() == other.device(), name, " is on ", x.device(), " and ", other_name, " on ",
-              other.device(), ": move one");
+  TORCH_CHECK(x.device() == other.device(), name, " is on ", x.device(), " and ", other_name,
+              " on ", other.device(), ": move one");
   bool fits = x.sym_size(0) == other.sym_size(0) && x.sym_size(1) == channels;
   if (same_size) {
     fits = fits && x.sym_size(2) == other.sym_size(2) && x.sym_size(3) == other.sym_size(3);

@@ -1,6 +1,7 @@
 // Runs the CUDA kernels of the flow warp on the CPU; called from test_cuda_emulated.py.
 #include "emulation.h"
 
+#include "gather.cuh"
 #include "kernels.cuh"
 
 using namespace sfnet_mm::cuda;

@@ -1,5 +1,5 @@
-// Kernels of the channels_last layout: the channels of a pixel lie side by side, so that a corner is
-// one contiguous read. Included inside namespace SFNET_ISA.
+// Kernels of the channels_last layout: the channels of a pixel lie side by side, so that a corner
+// is one contiguous read. Included inside namespace SFNET_ISA.
 
 // The axes of one map and where its flow lies.
 template <typename A>
@@ -26,7 +26,8 @@ static inline A share_of(const Problem& p, int m, int64_t image, int64_t pixel) 
 
 // The four corners of a sample as pointers to their channels.
 template <typename T, typename A>
-static inline void corners_of(const T* map, const Sample<A>& s, int64_t w, int64_t c, const T** at) {
+static inline void corners_of(const T* map, const Sample<A>& s, int64_t w, int64_t c,
+                              const T** at) {
   at[0] = map + (s.y0 * w + s.x0) * c;
   at[1] = map + (s.y0 * w + s.x1) * c;
   at[2] = map + (s.y1 * w + s.x0) * c;

@@ -16,6 +16,7 @@ namespace SFNET_ISA {
 #include "vec.inl.h"
 #include "channels_last.inl.h"
 #include "channels_first.inl.h"
+#include "channels_first_scatter.inl.h"
 
 // Calls `visit` with a null pointer of the element type of the problem.
 template <typename F>

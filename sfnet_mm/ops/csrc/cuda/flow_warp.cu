@@ -13,6 +13,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include "gather.cuh"
 #include "kernels.cuh"
 
 namespace sfnet_mm {
@@ -202,7 +203,8 @@ Cells sort_by_cell(const Problem<T, F>& p, int m, const at::TensorOptions& optio
                                                 counts.mutable_data_ptr<int32_t>() + 1,
                                                 rank.mutable_data_ptr<int32_t>());
   C10_CUDA_KERNEL_LAUNCH_CHECK();
-  Tensor start = at::cumsum(counts, 0, at::kInt), order = at::empty({total}, options.dtype(at::kLong));
+  Tensor start = at::cumsum(counts, 0, at::kInt);
+  Tensor order = at::empty({total}, options.dtype(at::kLong));
   fill_cells<<<blocks, kThreads, 0, stream()>>>(total, cell_data, rank.const_data_ptr<int32_t>(),
                                                 start.const_data_ptr<int32_t>(),
                                                 order.mutable_data_ptr<int64_t>());
