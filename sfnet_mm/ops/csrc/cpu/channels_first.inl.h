@@ -57,8 +57,8 @@ static void fill_strip(const Problem& p, const MapView<A>* view, int64_t image, 
   }
 }
 
-// image at a time: a channel is then read and written in runs long enough to be fetched
-// image at a time: a channel is then read and written in runs that are long enough to be fetched
+// Calls visit(image, strips, number of strips) for the output rows begin to end, several rows of
+// one image at a time: a channel is then read and written in runs that are long enough to be fetched
 // ahead, while the strips stay in the cache of the core.
 template <typename A, typename Visit>
 static void for_blocks(const Problem& p, int64_t begin, int64_t end, Visit&& visit) {
