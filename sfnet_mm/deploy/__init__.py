@@ -1,6 +1,7 @@
 """Inference form, export and runtimes of a trained segmentor."""
 
 from .export import export_onnx
+from .memory import reuse_memory
 from .model import load_model
 from .optimize import InferenceModel, optimize
 from .runtimes import RUNTIMES, Runtime, load_runtime
@@ -13,4 +14,5 @@ __all__ = [
     'load_model',
     'load_runtime',
     'optimize',
+    'reuse_memory',
 ]

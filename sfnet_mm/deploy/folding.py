@@ -6,13 +6,15 @@ the pairs are those of one forward pass.
 """
 
 from dataclasses import dataclass, field
-from typing import Dict, List, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 
 @dataclass
@@ -76,44 +78,68 @@ def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> 
     return ''
 
 
+# Looking at a tensor is not reading it.
+_LOOKS = ('__get__', 'dim', 'size', 'stride', 'numel', 'is_contiguous', 'is_floating_point')
+
+
+class _Reads(TorchFunctionMode):
+    """Counts the torch functions that take each of some tensors as an argument."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: Dict[int, str] = {}
+        self.count: Dict[str, int] = {}
+        # An id is only that of one tensor as long as the tensor lives.
+        self.alive: List[Tensor] = []
+
+    def follow(self, tensor: Tensor, name: str) -> None:
+        self.made[id(tensor)] = name
+        self.alive.append(tensor)
+
+    def __torch_function__(
+        self, func: Callable, types: Any, args: tuple = (), kwargs: Optional[Dict] = None
+    ) -> Any:
+        if getattr(func, '__name__', '') not in _LOOKS:
+            for x in tree_leaves((args, kwargs)):
+                name = self.made.get(id(x))
+                if name is not None:
+                    self.count[name] = self.count.get(name, 0) + 1
+        return func(*args, **(kwargs or {}))
+
+
 def _watch(model: nn.Module, sample: Tensor) -> Tuple[Dict[str, str], Dict[str, int]]:
-    """Run the model once; normalization layer -> convolution feeding it, and calls of each layer."""
-    made: Dict[int, str] = {}
-    readers: Dict[str, List[str]] = {}
+    """Run the model once; normalization layer -> convolution feeding it alone, and calls of each."""
+    fed_by: Dict[str, str] = {}
     calls: Dict[str, int] = {}
-    alive: List[Tensor] = []
+    reads = _Reads()
     handles = []
 
-    def on_input(name: str):
+    def note_feed(name: str):
         def hook(_module: nn.Module, args: tuple) -> None:
-            for x in args:
-                if id(x) in made:
-                    readers.setdefault(made[id(x)], []).append(name)
+            calls[name] = calls.get(name, 0) + 1
+            fed_by[name] = reads.made.get(id(args[0]), '')
 
         return hook
 
-    def on_output(name: str, produces: bool):
+    def note_output(name: str):
         def hook(_module: nn.Module, _args: tuple, output: Tensor) -> None:
             calls[name] = calls.get(name, 0) + 1
-            if produces:
-                made[id(output)] = name
-                # An id is only that of one tensor as long as the tensor lives.
-                alive.append(output)
+            reads.follow(output, name)
 
         return hook
 
     for name, module in model.named_modules():
-        if next(module.children(), None) is None:
-            produces = isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
-            handles.append(module.register_forward_pre_hook(on_input(name)))
-            handles.append(module.register_forward_hook(on_output(name, produces)))
+        if isinstance(module, _BatchNorm):
+            handles.append(module.register_forward_pre_hook(note_feed(name)))
+        elif isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            handles.append(module.register_forward_hook(note_output(name)))
     try:
-        with torch.no_grad():
+        with torch.no_grad(), reads:
             model(sample)
     finally:
         for handle in handles:
             handle.remove()
-    return {names[0]: conv for conv, names in readers.items() if len(names) == 1}, calls
+    return {norm: conv for norm, conv in fed_by.items() if reads.count.get(conv) == 1}, calls
 
 
 def _replace(model: nn.Module, name: str, module: nn.Module) -> None:

@@ -67,7 +67,7 @@ def optimize(
     report = form.report
     device = next(form.parameters()).device
     form.requires_grad_(False)
-    sample = torch.rand(1, 3, 256, 256, device=device)
+    sample = torch.rand(1, 3, 128, 128, device=device)
     folding = fold_batchnorm(form, sample)
     report.append(f'{len(folding.folded)} batch normalizations folded into convolutions')
     report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())

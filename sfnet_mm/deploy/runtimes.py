@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .export import check_size
+from .export import check_size, metadata, wrap
+from .memory import reuse_memory
 from .model import load_model
 from .optimize import optimize, upsampled_argmax
 
@@ -94,6 +95,8 @@ class Runtime:
 class TorchRuntime(Runtime):
     """Torch on the inference form of :func:`sfnet_mm.deploy.optimize`.
 
+    On the CPU the process keeps its memory from then on (:func:`sfnet_mm.deploy.memory.reuse_memory`).
+
     Args:
         config: Path of the config.
         checkpoint: Path of the checkpoint.
@@ -106,13 +109,12 @@ class TorchRuntime(Runtime):
     def __init__(
         self, config: str, checkpoint: Optional[str], device: str = 'cpu', compiled: bool = False
     ) -> None:
-        # Imported here: export.py's metadata of the torch form is that of the graph.
-        from .export import metadata, wrap
-
         model = load_model(config, checkpoint, device)
         super().__init__(metadata(model, wrap(model), None))
         self.model: Callable[[Tensor], Tensor] = optimize(model, output='argmax', verbose=False)
         self.device = torch.device(device)
+        if self.device.type == 'cpu':
+            reuse_memory()
         if compiled:
             mode = 'reduce-overhead' if self.device.type == 'cuda' else 'default'
             self.model = torch.compile(self.model, mode=mode, dynamic=False)

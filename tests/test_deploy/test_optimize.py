@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import build_segmentor, load_config
+from mmcv.cnn import ConvModule
+from torch import nn
+
+from sfnet_mm.deploy import optimize
+from sfnet_mm.deploy.folding import fold_batchnorm
+from sfnet_mm.deploy.inference_layers import InferenceContext, TapConv2d, pool_to_cells, upsample
+from sfnet_mm.deploy.optimize import upsampled_argmax
+from sfnet_mm.deploy.release_form import to_release_form
+from sfnet_mm.models.layers import PyramidContext
+
+SIZE = (96, 160)
+
+
+def trained(module):
+    """Fill batch statistics and flow weights with what training could have left there."""
+    for m in module.modules():
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(m.weight, 0.5, 1.5)
+            nn.init.normal_(m.bias, 0, 0.2)
+            nn.init.normal_(m.running_mean, 0, 0.2)
+            nn.init.uniform_(m.running_var, 0.5, 1.5)
+        if hasattr(m, 'flow_make'):
+            # flows of some pixels, not of hundredths
+            m.flow_make.weight.data *= 20
+    return module.eval()
+
+
+def segmentor(name, **head):
+    cfg = load_config(f'configs/{name}.py')
+    cfg.model.decode_head.update(head)
+    return trained(build_segmentor(cfg))
+
+
+def full_logits(model, image):
+    return F.interpolate(model(image), image.shape[2:], mode='bilinear', align_corners=True)
+
+
+MODELS = [
+    ('sfnet_lite_stdc1_cityscapes', {}),
+    ('sfnet_lite_stdc1_cityscapes', dict(align=None)),
+    ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='FlowAlignmentModule'))),
+    (
+        'sfnet_lite_stdc1_cityscapes',
+        dict(align=dict(type='GatedDualFlowAlignmentModule', gate='conv')),
+    ),
+    ('sfnet_stdc1_cityscapes', {}),
+    ('sfnet_stdc1_cityscapes', dict(align_fusion=True, deep_supervision=True)),
+    ('sfnet_stdc1_cityscapes', dict(context=dict(type='PyramidContext', mode='sppm'))),
+    ('sfnet_stdc1_cityscapes', dict(align=dict(type='FlowAlignmentModule', kernel_size=5))),
+    pytest.param('sfnet_df1_cityscapes', {}, marks=pytest.mark.slow),
+    pytest.param('sfnet_r18_cityscapes', {}, marks=pytest.mark.slow),
+]
+
+
+@pytest.mark.parametrize('name, head', MODELS)
+@pytest.mark.parametrize('rearrange', [False, True])
+def test_logits_stay_the_same(name, head, rearrange):
+    model = segmentor(name, **head)
+    # sides that 32 does not divide
+    image = torch.randn(1, 3, 101, 165)
+    with torch.no_grad():
+        expected = full_logits(model, image)
+        form = optimize(model, rearrange, verbose=False)
+        got = form(image)
+    scale = expected.abs().max().clamp(min=1)
+    assert (got - expected).abs().max() / scale < 1e-4
+    assert not any(isinstance(m, nn.BatchNorm2d) for m in form.modules())
+    assert any(isinstance(m, nn.BatchNorm2d) for m in model.modules())
+
+
+def test_nothing_that_only_training_needs_is_left():
+    model = segmentor('sfnet_stdc1_cityscapes', deep_supervision=True)
+    form = optimize(model, verbose=False)
+    assert not any('dsn' in name or 'loss' in name for name, _ in form.named_modules())
+    assert hasattr(model.decode_head, 'dsn')
+
+
+def test_model_in_training_mode_is_refused():
+    model = segmentor('sfnet_lite_stdc1_cityscapes').train()
+    with pytest.raises(ValueError, match='training mode'):
+        optimize(model)
+    with pytest.raises(ValueError, match='training mode'):
+        fold_batchnorm(model, torch.zeros(1, 3, 64, 64))
+
+
+def test_what_cannot_be_folded_is_left_and_named():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.plain = ConvModule(3, 4, 3, norm_cfg=dict(type='BN'))
+            self.before = ConvModule(
+                4, 4, 1, norm_cfg=dict(type='BN'), order=('norm', 'act', 'conv')
+            )
+            self.conv, self.norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+            self.twice, self.shared = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+
+        def forward(self, x):
+            x = self.before(self.plain(x))
+            y = self.conv(x)
+            x = self.norm(y) + nn.functional.relu(y)
+            return self.shared(self.twice(self.shared(self.twice(x))))
+
+    net = trained(Net())
+    image = torch.randn(2, 3, 9, 9)
+    with torch.no_grad():
+        expected = net(image)
+        folding = fold_batchnorm(net, image)
+        got = net(image)
+    assert folding.folded == ['plain.bn']
+    # run before their convolution, beside another reader of its output, and twice
+    assert set(folding.left) == {'before.bn', 'norm', 'shared'}
+    torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('kernel', [1, 3, 5])
+@pytest.mark.parametrize('size', [(4, 6), (9, 13), (16, 25)])
+def test_tap_convolution_is_upsampling_then_convolution(kernel, size):
+    conv = nn.Conv2d(6, 5, kernel, padding=kernel // 2, bias=False).double()
+    x = torch.randn(2, 6, 4, 6, dtype=torch.float64)
+    expected = conv(upsample(x, size))
+    got = TapConv2d(conv.weight.detach(), conv)(x, size)
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize('mode', ['ppm', 'sppm', 'none'])
+def test_context_projects_before_upsampling(mode):
+    context = trained(PyramidContext(12, 8, mode=mode))
+    x = torch.randn(1, 12, 5, 9)
+    with torch.no_grad():
+        expected = context(x)
+        fold_batchnorm(context, x)
+        torch.testing.assert_close(InferenceContext(context)(x), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3, 6])
+@pytest.mark.parametrize('size', [(6, 12), (5, 7), (32, 64), (4, 8)])
+def test_exported_pooling_has_the_cells_of_adaptive_pooling(scale, size, monkeypatch):
+    x = torch.randn(2, 3, *size)
+    expected = F.adaptive_avg_pool2d(x, scale)
+    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: True)
+    torch.testing.assert_close(pool_to_cells(x, scale), expected)
+
+
+@pytest.mark.parametrize('size', [(64, 128), (33, 50), (7, 200), (1, 1)])
+def test_strip_wise_argmax_is_the_argmax_of_the_upsampled_logits(size):
+    # Multiples of a quarter interpolate without rounding often enough to make ties.
+    logits = torch.randint(-8, 8, (2, 5, 8, 16)).float() / 4
+    full = F.interpolate(logits.double(), size, mode='bilinear', align_corners=True)
+    chosen = full.gather(1, upsampled_argmax(logits, size)[:, None])[:, 0]
+    assert (full.amax(1) - chosen).max() < 1e-5
+
+
+def test_first_of_equal_logits_wins():
+    logits = torch.zeros(1, 4, 2, 3)
+    assert not upsampled_argmax(logits, (40, 60)).any()
+    logits[:, 2:] = 1
+    assert (upsampled_argmax(logits, (40, 60)) == 2).all()
+
+
+def test_output_forms_agree():
+    model = segmentor('sfnet_lite_stdc1_cityscapes')
+    image = torch.randn(2, 3, *SIZE)
+    with torch.no_grad():
+        logits = optimize(model, verbose=False)(image)
+        mask = optimize(model, output='argmax', verbose=False)(image)
+        stride = optimize(model, output_size='stride', verbose=False)(image)
+    assert mask.shape == (2, *SIZE) and mask.dtype == torch.long
+    assert (logits.argmax(1) == mask).float().mean() > 0.999
+    assert stride.shape == (2, 19, SIZE[0] // 4, SIZE[1] // 4)
+    with pytest.raises(ValueError, match='probabilities'):
+        optimize(model, output='probabilities')
+
+
+def test_release_composition_computes_the_same():
+    model = segmentor('sfnet_lite_stdc1_cityscapes')
+    image = torch.randn(1, 3, *SIZE)
+    with torch.no_grad():
+        expected = model(image)
+        got = to_release_form(model)(image)
+    assert type(model.decode_head.flow_align_module).__name__ == 'ReleaseGDFAM'
+    np.testing.assert_allclose(got, expected, atol=1e-4 * expected.abs().max())
