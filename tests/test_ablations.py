@@ -23,7 +23,7 @@ CHANGES = {
         'model.decode_head.align',
         'model.decode_head.context',
     ),
-    r'\w+_from_uds_camvid': 'load_from',
+    r'\w+_from_(uds|miniuds)_camvid': 'load_from',
     r'sfnet_lite_r18_coarse_boost_': ('train_dataloader.dataset.coarse', 'coarse'),
 }
 PAIRS = [
