@@ -4,6 +4,7 @@ STACK ?= openmmlab
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
 VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
+JOBS ?= 2
 BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check
@@ -67,7 +68,7 @@ demo: install
 	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo
 
 test: install
-	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q
+	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 lint: install
 	@$(UV) -r requirements/lint.txt
