@@ -1,0 +1,29 @@
+import pytest
+import torch
+
+from sfnet_mm.deploy import export_onnx, load_model
+from deploy_helpers import CONFIG, META, SIZE
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tmp_path_factory):
+    """A checkpoint with random weights and batch statistics that are not the initial ones."""
+    torch.manual_seed(0)
+    model = load_model(CONFIG)
+    for m in model.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(m.running_var, 0.5, 1.5)
+            torch.nn.init.normal_(m.running_mean, 0, 0.2)
+    path = str(tmp_path_factory.mktemp('checkpoint') / 'model.pth')
+    torch.save({'state_dict': model.state_dict(), 'meta': {'dataset_meta': META}}, path)
+    return path
+
+
+@pytest.fixture(scope='session')
+def onnx_file(checkpoint, tmp_path_factory):
+    """That checkpoint as a graph of raw images, full-size logits."""
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(name)
+    path = str(tmp_path_factory.mktemp('onnx') / 'model.onnx')
+    export_onnx(load_model(CONFIG, checkpoint), path, SIZE, 'logits', normalize=True)
+    return path

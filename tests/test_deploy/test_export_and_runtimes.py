@@ -1,0 +1,164 @@
+import json
+import os
+import runpy
+import sys
+
+import numpy as np
+import pytest
+import torch
+from deploy_helpers import CONFIG, META, SIZE
+from helpers import ROOT
+
+import sfnet_mm.deploy.export as export
+from sfnet_mm.deploy import export_onnx, load_model, load_runtime
+from sfnet_mm.deploy.runtimes import RUNTIMES
+
+
+def run_tool(monkeypatch, tool, *args):
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    runpy.run_path(os.path.join(ROOT, 'tools', 'deployment', tool), run_name='__main__')
+
+
+def random_image(size=SIZE, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope='module')
+def expected(checkpoint):
+    """Mask by mmseg's own inference."""
+    from mmseg.apis import inference_model
+
+    model = load_model(CONFIG, checkpoint)
+    return inference_model(model, random_image()).pred_sem_seg.data[0].numpy()
+
+
+def test_graph_is_standard_and_has_one_sampler_per_warp(onnx_file):
+    import onnx
+
+    model = onnx.load(onnx_file)
+    onnx.checker.check_model(model)
+    assert {o.domain: o.version for o in model.opset_import}[''] == 18
+    assert {n.domain for n in model.graph.node} == {''} and not model.functions
+    assert export.count_nodes(onnx_file) == 2
+    assert export.count_nodes(onnx_file, 'BatchNormalization') == 0
+    meta = {p.key: json.loads(p.value) for p in model.metadata_props}
+    assert meta['classes'] == list(META['classes']) and meta['size'] == list(SIZE)
+    assert meta['mean'] == [pytest.approx(v) for v in (123.675, 116.28, 103.53)]
+
+
+@pytest.mark.parametrize('name', ['torch', 'onnxruntime', 'openvino'])
+def test_every_runtime_gives_the_mask_of_mmseg(name, onnx_file, checkpoint, expected):
+    if name == 'torch':
+        runtime = load_runtime(name, CONFIG, checkpoint)
+    else:
+        pytest.importorskip(name)
+        runtime = load_runtime(name, onnx_file)
+    mask = runtime.predict(random_image())
+    assert mask.dtype == np.uint8 and mask.shape == SIZE
+    assert (mask == expected).mean() >= 0.999
+    assert list(runtime.classes) == list(META['classes'])
+
+
+def test_image_of_another_size_keeps_its_size(onnx_file):
+    assert load_runtime('onnxruntime', onnx_file).predict(random_image((70, 90))).shape == (70, 90)
+
+
+@pytest.mark.slow
+def test_open_sizes_and_classes(checkpoint, tmp_path):
+    path = str(tmp_path / 'open.onnx')
+    first, second = export_onnx(load_model(CONFIG, checkpoint), path, SIZE, 'argmax', dynamic=True)
+    assert first.agreement >= 0.999 and second.agreement >= 0.999
+    assert second.size[0] % 32 and second.size[1] % 32
+    runtime = load_runtime('onnxruntime', path)
+    image = random_image((101, 133))
+    same = runtime.predict(image) == load_runtime('torch', CONFIG, checkpoint).predict(image)
+    assert same.mean() >= 0.999
+
+
+@pytest.mark.slow
+def test_half_precision_keeps_the_sampler_in_single_precision(checkpoint, tmp_path):
+    import onnx
+
+    path = str(tmp_path / 'half.onnx')
+    export_onnx(load_model(CONFIG, checkpoint), path, SIZE, fp16=True)
+    graph = onnx.shape_inference.infer_shapes(onnx.load(path)).graph
+    kinds = {v.name: v.type.tensor_type.elem_type for v in graph.value_info}
+    weights = [w.data_type for w in graph.initializer if len(w.dims) == 4 and w.dims[-1] == 3]
+    assert weights and set(weights) == {onnx.TensorProto.FLOAT16}
+    samplers = [n for n in graph.node if n.op_type == 'GridSample']
+    inputs = [kinds[name] for n in samplers for name in n.input if name in kinds]
+    assert inputs and set(inputs) == {onnx.TensorProto.FLOAT}
+
+
+def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, 'TOLERANCE', {'float32': -1.0})
+    path = tmp_path / 'model.onnx'
+    with pytest.raises(RuntimeError, match='does not agree'):
+        export_onnx(load_model(CONFIG, checkpoint), str(path), (64, 64), 'logits', 'stride')
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_package_is_named_with_its_install_command(monkeypatch, tmp_path):
+    for name in ('onnxruntime', 'openvino', 'tensorrt', 'onnxscript'):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ('onnxruntime', 'openvino'):
+        with pytest.raises(ImportError, match=f'{name} is not installed: pip install {name}'):
+            load_runtime(name, 'model.onnx')
+    with pytest.raises(ImportError, match='TensorRT is not installed'):
+        load_runtime('tensorrt', 'model.engine')
+    with pytest.raises(ImportError, match='onnxscript is not installed: pip install'):
+        export_onnx(torch.nn.Conv2d(1, 1, 1), str(tmp_path / 'a.onnx'))
+    with pytest.raises(ValueError, match='tvm'):
+        load_runtime('tvm')
+    assert set(RUNTIMES) == {'torch', 'onnxruntime', 'openvino', 'tensorrt'}
+
+
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        (['missing.py', 'none', 'a.onnx'], 'config missing.py does not exist'),
+        ([CONFIG, 'missing.pth', 'a.onnx'], 'checkpoint missing.pth does not exist'),
+        ([CONFIG, 'OTHER', 'a.onnx'], 'does not belong to'),
+        ([CONFIG, 'BROKEN', 'a.onnx'], 'broken.pth'),
+        ([CONFIG, 'none', 'a.pb'], 'must end in .onnx'),
+        ([CONFIG, 'none', 'a.onnx', '--size', '32x64'], 'too small for the context pooling'),
+    ],
+)
+def test_export_tool_names_what_is_wrong_in_one_line(tmp_path, monkeypatch, args, message):
+    torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
+    (tmp_path / 'broken.pth').write_bytes(b'PK\x03\x04 cut off')
+    monkeypatch.chdir(tmp_path)
+    named = {'OTHER': 'other.pth', 'BROKEN': 'broken.pth'}
+    with pytest.raises(SystemExit) as caught:
+        run_tool(monkeypatch, 'export_onnx.py', *[named.get(a, a) for a in args])
+    assert message in str(caught.value) and '\n' not in str(caught.value)
+    assert not list(tmp_path.glob('*.onnx*'))
+
+
+@pytest.mark.skipif('tensorrt' in sys.modules, reason='TensorRT is installed')
+def test_engine_build_says_that_tensorrt_is_missing_and_prints_the_command(
+    monkeypatch, capsys, tmp_path
+):
+    monkeypatch.setitem(sys.modules, 'tensorrt', None)
+    with pytest.raises(SystemExit, match='TensorRT is not installed'):
+        run_tool(monkeypatch, 'build_trt.py', 'm.onnx', tmp_path / 'm.engine', '--fp16')
+    assert 'trtexec --onnx=m.onnx' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['onnxruntime', 'openvino'])
+def test_runtime_names_a_bad_file(name, tmp_path):
+    pytest.importorskip(name)
+    with pytest.raises(FileNotFoundError, match='missing.onnx does not exist'):
+        load_runtime(name, 'missing.onnx')
+    path = tmp_path / 'broken.onnx'
+    path.write_bytes(b'not a graph')
+    with pytest.raises(ValueError, match='cannot be read as ONNX') as caught:
+        load_runtime(name, str(path))
+    assert '\n' not in str(caught.value)
+
+
+def test_bad_images_are_refused(onnx_file):
+    runtime = load_runtime('onnxruntime', onnx_file)
+    for bad in (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):
+        with pytest.raises(ValueError, match='uint8'):
+            runtime.predict(bad)
