@@ -98,6 +98,7 @@ class DeformableAlignmentModule(_FlowPredictor):
         self.weight = nn.Parameter(
             torch.empty(channels, channels, deform_kernel_size, deform_kernel_size)
         )
+        nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:
         """Begin as a plain convolution: all offsets are zero."""
