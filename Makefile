@@ -68,7 +68,7 @@ demo: install
 	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo
 
 test: install
-	@OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile
 
 lint: install
 	@$(UV) -r requirements/lint.txt
