@@ -81,12 +81,23 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> No
         ours = name.startswith('sfnet')
         colour, marker = ('tab:red', '*') if ours else ('tab:blue', 'o')
         axes.scatter(
-            e['fps'], accuracy.miou, s=140 if ours else 45, c=colour, marker=marker, zorder=3,
-            edgecolors='white', linewidths=0.6)
+            e['fps'],
+            accuracy.miou,
+            s=140 if ours else 45,
+            c=colour,
+            marker=marker,
+            zorder=3,
+            edgecolors='white',
+            linewidths=0.6,
+        )
         hollow = '†' if accuracy.source.startswith('val') else ''
         axes.annotate(
-            f'{name}{hollow} ({e["backend"]})', (e['fps'], accuracy.miou), fontsize=7.5,
-            xytext=(6, 3), textcoords='offset points')
+            f'{name}{hollow} ({e["backend"]})',
+            (e['fps'], accuracy.miou),
+            fontsize=7.5,
+            xytext=(6, 3),
+            textcoords='offset points',
+        )
     axes.set_xlabel(f'images per second at {header["size"]} on {header["device"]}', fontsize=8)
     axes.set_ylabel('published Cityscapes mIoU, % (test; † val)')
     axes.grid(alpha=0.3)

@@ -1,7 +1,7 @@
 """Writes a segmentor as an ONNX file and checks the file against torch.
 
-The graph holds standard operators only, ``GridSample`` for the warp among them: three for SFNet, two
-for SFNet-Lite, none for a model without flow.
+The graph holds standard operators only, ``GridSample`` for the warp among them: three for SFNet,
+two for SFNet-Lite, none for a model without flow.
 """
 
 import contextlib
@@ -110,8 +110,8 @@ def export_onnx(
         output_size: ``'full'`` or ``'stride'``, see :func:`sfnet_mm.deploy.optimize`.
         normalize: Put the normalisation of raw images into the graph, see :class:`ExportModel`.
         dynamic: Leave batch size, height and width open.
-        fp16: Compute in float16, all but the positions of the warp and ``GridSample`` itself; inputs
-            and outputs stay float32.
+        fp16: Compute in float16, all but the positions of the warp and ``GridSample`` itself;
+            inputs and outputs stay float32.
 
     Returns:
         list[Parity]: One comparison, or two of different sizes with ``dynamic``.
@@ -197,7 +197,7 @@ def check_size(size: Tuple[int, int]) -> None:
         )
     if min(size) < 192:
         warnings.warn(
-            f'size {size[0]}x{size[1]} leaves fewer pixels than the 6x6 cells of the context pooling',
+            f'size {size[0]}x{size[1]} leaves the context pooling fewer pixels than its 6x6 cells',
             stacklevel=2,
         )
 
@@ -264,7 +264,7 @@ def _trace(wrapped: ExportModel, sample: Tensor, dynamic: bool) -> Any:
 
 @contextlib.contextmanager
 def _open_linspace(dynamic: bool) -> Iterator[None]:
-    """Write ``linspace`` as ``arange`` while tracing: its number of steps would become a constant."""
+    """Trace ``linspace`` as ``arange``: its number of steps would become a constant."""
     original = torch.linspace
 
     def linspace(start: float, end: float, steps: int, **kwargs: Any) -> Tensor:

@@ -1,8 +1,8 @@
 """Folds batch normalization into the convolution that runs right before it.
 
-``mmcv.cnn.fuse_conv_bn`` pairs layers by the order in which a module lists them, which is wrong where
-they run in another order (``ConvModule(order=('norm', 'act', 'conv'))`` of DDRNet and PIDNet). Here
-the pairs are those of one forward pass.
+``mmcv.cnn.fuse_conv_bn`` pairs layers by the order in which a module lists them, which is wrong
+where they run in another order (``ConvModule(order=('norm', 'act', 'conv'))`` of DDRNet and
+PIDNet). Here the pairs are those of one forward pass.
 """
 
 from dataclasses import dataclass, field
@@ -108,7 +108,7 @@ class _Reads(TorchFunctionMode):
 
 
 def _watch(model: nn.Module, sample: Tensor) -> Tuple[Dict[str, str], Dict[str, int]]:
-    """Run the model once; normalization layer -> convolution feeding it alone, and calls of each."""
+    """Run once: normalization layer -> convolution that feeds it alone; calls of each layer."""
     fed_by: Dict[str, str] = {}
     calls: Dict[str, int] = {}
     reads = _Reads()

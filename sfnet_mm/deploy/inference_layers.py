@@ -2,8 +2,8 @@
 
 Three identities are used. A chain of convolutions without activation is one convolution. A 1x1
 convolution and a bilinear upsampling can change places. A kxk convolution is a 1x1 convolution to
-k * k times the channels, whose parts are then shifted and added; so a kxk convolution of an upsampled
-map can do its multiplications on the small map (:class:`TapConv2d`).
+k * k times the channels, whose parts are then shifted and added; so a kxk convolution of an
+upsampled map can do its multiplications on the small map (:class:`TapConv2d`).
 """
 
 from typing import Optional, Tuple

@@ -11,9 +11,10 @@ _MIB = 2**20
 def reuse_memory(on: bool = True) -> bool:
     """Make this process keep large freed blocks, or give them back again, as it does by itself.
 
-    By default glibc maps every large tensor anew and unmaps it when it is freed, so that each of its
-    pages is faulted in again for each image, which takes longer than some layers do. Torch has no
-    caching allocator on the CPU. The process then keeps as much memory as its largest image needed.
+    By default glibc maps every large tensor anew and unmaps it when it is freed, so that each of
+    its pages is faulted in again for each image, which takes longer than some layers do. Torch has
+    no caching allocator on the CPU. The process then keeps as much memory as its largest image
+    needed.
 
     Args:
         on: False restores what glibc settles at for a process that uses large tensors.

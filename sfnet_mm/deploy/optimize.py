@@ -44,8 +44,8 @@ def optimize(
 
     Auxiliary heads go, batch normalization is folded into the convolutions, weights are laid out
     channels-last, and the decoders of SFNet and SFNet-Lite are rearranged
-    (:mod:`sfnet_mm.deploy.inference_layers`). Logits differ from those of ``model`` by rounding only.
-    What cannot be folded or rearranged is left as it is and named.
+    (:mod:`sfnet_mm.deploy.inference_layers`). Logits differ from those of ``model`` by rounding
+    only. What cannot be folded or rearranged is left as it is and named.
 
     Args:
         model: Any ``EncoderDecoder`` in evaluation mode.

@@ -1,7 +1,7 @@
 """Other real-time segmentors that a benchmark runs beside SFNet, from the host's own configs.
 
-Cityscapes mIoU is that of the source named with it, never measured here: on the test set unless it says
-val.
+Cityscapes mIoU is that of the source named with it, never measured here: on the test set unless it
+says val.
 """
 
 import copy
@@ -68,12 +68,8 @@ PEERS: Dict[str, Peer] = {
         'ddrnet/ddrnet_23-slim_in1k-pre_2xb6-120k_cityscapes-1024x1024.py',
         Published(77.4, 'DDRNet paper'),
     ),
-    'DDRNet-23': Peer(
-        'ddrnet/ddrnet_23_in1k-pre_2xb6-120k_cityscapes-1024x1024.py', _mmseg(79.99)
-    ),
-    'ICNet-R18': Peer(
-        'icnet/icnet_r18-d8-in1k-pre_4xb2-160k_cityscapes-832x832.py', _mmseg(74.43)
-    ),
+    'DDRNet-23': Peer('ddrnet/ddrnet_23_in1k-pre_2xb6-120k_cityscapes-1024x1024.py', _mmseg(79.99)),
+    'ICNet-R18': Peer('icnet/icnet_r18-d8-in1k-pre_4xb2-160k_cityscapes-832x832.py', _mmseg(74.43)),
     'Fast-SCNN': Peer('fastscnn/fast_scnn_8xb4-160k_cityscapes-512x1024.py', _mmseg(70.96)),
     'SegFormer-B0': Peer(
         'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py', _mmseg(76.54)

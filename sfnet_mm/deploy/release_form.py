@@ -1,8 +1,8 @@
 """FAM and GD-FAM computed as the release computes them, to compare speed with.
 
-The sampling grid is made on the host at every call and copied to the device, ``grid_sample`` runs once per
-flow, and the gate blends with three elementwise operations; nothing is fused. Weights are shared with
-the modules of this package, so that outputs agree.
+The sampling grid is made on the host at every call and copied to the device, ``grid_sample`` runs
+once per flow, and the gate blends with three elementwise operations; nothing is fused. Weights are
+shared with the modules of this package, so that outputs agree.
 """
 
 import torch

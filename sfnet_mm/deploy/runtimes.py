@@ -1,8 +1,8 @@
 """One way to call a model, whatever runs it: ``predict(image) -> mask``.
 
 Torch runs a config and a checkpoint; ONNX Runtime and OpenVINO run a file of
-``tools/deployment/export_onnx.py``; TensorRT an engine of ``tools/deployment/build_trt.py``. Each is
-optional: what is not installed is only missed by the one who asks for it.
+``tools/deployment/export_onnx.py``; TensorRT an engine of ``tools/deployment/build_trt.py``. Each
+is optional: what is not installed is only missed by the one who asks for it.
 """
 
 import json
@@ -95,7 +95,8 @@ class Runtime:
 class TorchRuntime(Runtime):
     """Torch on the inference form of :func:`sfnet_mm.deploy.optimize`.
 
-    On the CPU the process keeps its memory from then on (:func:`sfnet_mm.deploy.memory.reuse_memory`).
+    On the CPU the process keeps its memory from then on
+    (:func:`sfnet_mm.deploy.memory.reuse_memory`).
 
     Args:
         config: Path of the config.

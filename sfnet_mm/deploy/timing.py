@@ -104,9 +104,9 @@ def run_benchmark(
 ) -> List[Entry]:
     """Time every model on every backend.
 
-    All are made and warmed up first; then each round times each of them once, so that a drift of the
-    machine (heat, other work) hits all alike. Weights are random. A model that a backend cannot run
-    becomes an entry with its ``failure``.
+    All are made and warmed up first; then each round times each of them once, so that a drift of
+    the machine (heat, other work) hits all alike. Weights are random. A model that a backend cannot
+    run becomes an entry with its ``failure``.
 
     Args:
         models: Name -> config.
@@ -296,7 +296,9 @@ def _status_kib(name: str) -> int:
 def _cpu_model() -> str:
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as f:
-            name = next(line.split(':', 1)[1].strip() for line in f if line.startswith('model name'))
+            name = next(
+                line.split(':', 1)[1].strip() for line in f if line.startswith('model name')
+            )
     except (OSError, StopIteration):
         name = platform.processor() or platform.machine()
     return f'{name}, {os.cpu_count()} cores'

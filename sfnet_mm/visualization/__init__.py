@@ -2,12 +2,14 @@
 
 from .alignment_recorder import Alignment, AlignmentRecorder
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
+from .overlay import class_shares, overlay
 from .sheet import alignment_rows, draw_sheet, image_row, save_png
 
 __all__ = [
     'Alignment',
     'AlignmentRecorder',
     'alignment_rows',
+    'class_shares',
     'colour_key',
     'draw_arrows',
     'draw_sheet',
@@ -15,5 +17,6 @@ __all__ = [
     'flow_to_pixels',
     'flow_to_rgb',
     'image_row',
+    'overlay',
     'save_png',
 ]

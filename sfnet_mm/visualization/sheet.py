@@ -180,7 +180,8 @@ def draw_sheet(
     tile = (tile_width, max(16, round(tile_width * first.shape[0] / first.shape[1])))
     shown = max(len(row) for row in broken)
     width = 2 * _MARGIN + shown * tile_width + (shown - 1) * _GAP
-    key = _draw_key(width - 2 * _MARGIN, classes, palette, flows=len(rows) > 1)
+    flows = any('flow' in caption for row in rows for caption, _ in row)
+    key = _draw_key(width - 2 * _MARGIN, classes, palette, flows)
     top = _MARGIN + 34
     height = top + len(broken) * (tile[1] + _CAPTION + _GAP) + key.height + _MARGIN
     sheet = Image.new('RGB', (width, height), _PAPER)

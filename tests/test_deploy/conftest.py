@@ -1,8 +1,8 @@
 import pytest
 import torch
+from deploy_helpers import CONFIG, META, SIZE
 
 from sfnet_mm.deploy import export_onnx, load_model
-from deploy_helpers import CONFIG, META, SIZE
 
 
 @pytest.fixture(scope='session')

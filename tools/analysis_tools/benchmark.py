@@ -3,9 +3,9 @@
     python tools/analysis_tools/benchmark.py configs/sfnet_lite_stdc1_cityscapes.py \
         --backend release,torch,optimize,onnxruntime --peers all --twins --out benchmark.json
 
-Every entry turns a normalised image into a map of classes of the image's size. Batch normalization is
-folded for all (but for ``release``, the authors' own composition), auxiliary heads are gone, rounds
-are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
+Every entry turns a normalised image into a map of classes of the image's size. Batch normalization
+is folded for all (but for ``release``, the authors' own composition), auxiliary heads are gone,
+rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
 """
 
 import argparse
@@ -29,7 +29,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--backend', default='torch', help=f'some of {",".join(BACKENDS)}')
     parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
     parser.add_argument(
-        '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg')
+        '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg'
+    )
     parser.add_argument('--twins', action='store_true', help='also each SFNet without its flow')
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--half', action='store_true', help='float16, on CUDA')
@@ -38,7 +39,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=1, help='forward passes per timing')
     parser.add_argument('--warmup', type=int, default=2)
     parser.add_argument('--threads', type=int, default=0, help='CPU threads of every runtime')
-    parser.add_argument('--cache', default=osp.join('work_dirs', 'benchmark'), help='exported files')
+    parser.add_argument(
+        '--cache', default=osp.join('work_dirs', 'benchmark'), help='exported files'
+    )
     parser.add_argument('--out', help='JSON file; a .md and a .png appear beside it')
     return parser.parse_args()
 
@@ -79,15 +82,29 @@ def main() -> None:
         if min(args.rounds, args.repeats) < 1:
             raise ValueError('--rounds and --repeats must be 1 or more')
         settings = Settings(
-            read_size(args.size), args.device, args.output, args.half, args.rounds, args.repeats,
-            args.warmup, args.threads, args.cache)
+            read_size(args.size),
+            args.device,
+            args.output,
+            args.half,
+            args.rounds,
+            args.repeats,
+            args.warmup,
+            args.threads,
+            args.cache,
+        )
         models = read_models(args)
         if args.threads:
             torch.set_num_threads(args.threads)
         header = dict(
-            device=device_name(args.device), date=str(datetime.date.today()), size=args.size,
-            output=args.output, precision='float16' if args.half else 'float32',
-            threads=args.threads, rounds=args.rounds, sfnet_mm=sfnet_mm.__version__)
+            device=device_name(args.device),
+            date=str(datetime.date.today()),
+            size=args.size,
+            output=args.output,
+            precision='float16' if args.half else 'float32',
+            threads=args.threads,
+            rounds=args.rounds,
+            sfnet_mm=sfnet_mm.__version__,
+        )
 
         def save(entries: list) -> None:
             if args.out:

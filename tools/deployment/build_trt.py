@@ -1,6 +1,6 @@
 """Build a TensorRT engine from a file of export_onnx.py and check it against ONNX Runtime.
 
-    python tools/deployment/build_trt.py model.onnx model.engine --fp16
+python tools/deployment/build_trt.py model.onnx model.engine --fp16
 """
 
 import argparse
@@ -74,7 +74,8 @@ def main() -> None:
         with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
             json.dump(reference.meta, f)
         image = np.random.default_rng(0).integers(
-            0, 256, (*reference.meta['size'], 3), dtype=np.uint8)
+            0, 256, (*reference.meta['size'], 3), dtype=np.uint8
+        )
         same = (TensorRTRuntime(temporary).predict(image) == reference.predict(image)).mean()
         print(f'TensorRT against ONNX Runtime: classes agree on {same:.4%}')
         if same < AGREEMENT[args.fp16]:

@@ -1,6 +1,6 @@
 """Export a model to ONNX and check the file in ONNX Runtime against torch.
 
-    python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x2048
+python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x2048
 """
 
 import argparse
@@ -26,11 +26,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--size', type=image_size, default=(1024, 2048), help='HEIGHTxWIDTH')
     parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
     parser.add_argument(
-        '--output-size', choices=['full', 'stride'], default='full',
-        help='of the image, or of the finest feature map')
+        '--output-size',
+        choices=['full', 'stride'],
+        default='full',
+        help='of the image, or of the finest feature map',
+    )
     parser.add_argument(
-        '--normalize', action='store_true',
-        help='take raw images (N, H, W, 3) uint8, BGR, and normalise them in the graph')
+        '--normalize',
+        action='store_true',
+        help='take raw images (N, H, W, 3) uint8, BGR, and normalise them in the graph',
+    )
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
     parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
     return parser.parse_args()
@@ -43,8 +48,15 @@ def main() -> None:
         model = load_model(args.config, checkpoint)
         print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
         parities = export_onnx(
-            model, args.out, args.size, args.output, args.output_size, args.normalize,
-            args.dynamic, args.fp16)
+            model,
+            args.out,
+            args.size,
+            args.output,
+            args.output_size,
+            args.normalize,
+            args.dynamic,
+            args.fp16,
+        )
     except (OSError, ValueError, ImportError, RuntimeError) as e:
         message = str(e).strip().split('\n')[0]
         raise SystemExit(f'error: {message}') from None

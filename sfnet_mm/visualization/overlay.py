@@ -1,0 +1,35 @@
+"""Masks drawn over images, and what share of an image each class has."""
+
+from typing import Dict, Sequence
+
+import numpy as np
+
+from .sheet import colour_labels
+
+
+def overlay(
+    image: np.ndarray, mask: np.ndarray, palette: Sequence, opacity: float = 0.5
+) -> np.ndarray:
+    """Blend the colours of a mask into an image.
+
+    Args:
+        image: (H, W, 3) uint8.
+        mask: (H, W) class indices.
+        palette: One triple per class, in the channel order of ``image``.
+        opacity: Of the colours, 0 to 1.
+
+    Raises:
+        ValueError: Sizes differ.
+    """
+    if image.shape[:2] != mask.shape:
+        raise ValueError(f'the image is {image.shape[:2]} and the mask {mask.shape} pixels')
+    blend = image.astype(np.float32) * (1 - opacity)
+    blend += colour_labels(mask, palette).astype(np.float32) * opacity
+    return np.rint(blend).astype(np.uint8)
+
+
+def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
+    """Share of the pixels of each class that occurs, the largest first."""
+    counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
+    found = {name: n / mask.size for name, n in zip(classes, counts) if n}
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
