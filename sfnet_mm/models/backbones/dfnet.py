@@ -37,15 +37,19 @@ class DFNet(BaseModule):
     # (channels, blocks, stride) of each run of basic blocks, and the runs whose outputs are used.
     arch_settings: Dict[str, Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]] = {
         'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),
-        'DF2': ([(64, 2, 2), (128, 1, 1), (128, 10, 2), (256, 1, 1), (256, 4, 2),
-                 (512, 2, 1)], (1, 3, 5)),
+        'DF2': (
+            [(64, 2, 2), (128, 1, 1), (128, 10, 2), (256, 1, 1), (256, 4, 2), (512, 2, 1)],
+            (1, 3, 5),
+        ),
     }
 
-    def __init__(self,
-                 arch: str = 'DF1',
-                 in_channels: int = 3,
-                 norm_cfg: Optional[Dict] = None,
-                 init_cfg: Optional[Dict] = None) -> None:
+    def __init__(
+        self,
+        arch: str = 'DF1',
+        in_channels: int = 3,
+        norm_cfg: Optional[Dict] = None,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if arch not in self.arch_settings:
             raise ValueError(f'DFNet: arch={arch!r} is not one of {", ".join(self.arch_settings)}')
@@ -54,12 +58,14 @@ class DFNet(BaseModule):
         runs, self.out_indices = self.arch_settings[arch]
         self.stem = nn.Sequential(
             ConvModule(in_channels, 32, 3, stride=2, padding=1, norm_cfg=norm_cfg),
-            ConvModule(32, 64, 3, stride=2, padding=1, norm_cfg=norm_cfg))
+            ConvModule(32, 64, 3, stride=2, padding=1, norm_cfg=norm_cfg),
+        )
         self.layers = nn.ModuleList()
         channels = 64
         for out_channels, num_blocks, stride in runs:
             self.layers.append(
-                ResLayer(BasicBlock, channels, out_channels, num_blocks, stride, norm_cfg=norm_cfg))
+                ResLayer(BasicBlock, channels, out_channels, num_blocks, stride, norm_cfg=norm_cfg)
+            )
             channels = out_channels
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:

@@ -30,17 +30,21 @@ class SFResNet(ResNetV1c):
         ValueError: An unknown ``depth``, or not one dilation for each stage.
     """
 
-    def __init__(self,
-                 depth: int = 18,
-                 stem_channels: int = 128,
-                 conv2_dilations: tuple = (1, 1, 2, 4),
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        depth: int = 18,
+        stem_channels: int = 128,
+        conv2_dilations: tuple = (1, 1, 2, 4),
+        **kwargs: Any,
+    ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'SFResNet: depth={depth} is not one of {list(self.arch_settings)}')
         super().__init__(depth=depth, stem_channels=stem_channels, **kwargs)
         if len(conv2_dilations) != len(self.res_layers):
-            raise ValueError(f'SFResNet: conv2_dilations={conv2_dilations} must name one dilation '
-                             f'for each of the {len(self.res_layers)} stages')
+            raise ValueError(
+                f'SFResNet: conv2_dilations={conv2_dilations} must name one dilation '
+                f'for each of the {len(self.res_layers)} stages'
+            )
         for name, dilation in zip(self.res_layers, conv2_dilations):
             for block in getattr(self, name):
                 block.conv2.dilation = block.conv2.padding = (dilation, dilation)

@@ -30,16 +30,20 @@ class STDCPyramid(STDCNet):
         ValueError: Unknown ``stdc_type``.
     """
 
-    def __init__(self,
-                 stdc_type: str = 'STDCNet1',
-                 in_channels: int = 3,
-                 channels: Sequence[int] = (32, 64, 256, 512, 1024),
-                 norm_cfg: Optional[Dict] = None,
-                 act_cfg: Optional[Dict] = None,
-                 init_cfg: Optional[Dict] = None) -> None:
+    def __init__(
+        self,
+        stdc_type: str = 'STDCNet1',
+        in_channels: int = 3,
+        channels: Sequence[int] = (32, 64, 256, 512, 1024),
+        norm_cfg: Optional[Dict] = None,
+        act_cfg: Optional[Dict] = None,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
         if stdc_type not in self.arch_settings:
-            raise ValueError(f'STDCPyramid: stdc_type={stdc_type!r} is not one of '
-                             f'{", ".join(self.arch_settings)}')
+            raise ValueError(
+                f'STDCPyramid: stdc_type={stdc_type!r} is not one of '
+                f'{", ".join(self.arch_settings)}'
+            )
         super().__init__(
             stdc_type,
             in_channels,
@@ -48,6 +52,7 @@ class STDCPyramid(STDCNet):
             norm_cfg=norm_cfg or dict(type='BN'),
             act_cfg=act_cfg or dict(type='ReLU'),
             with_final_conv=False,
-            init_cfg=init_cfg)
+            init_cfg=init_cfg,
+        )
         # STDCNet drops this many leading stages from its output: keep the second (stride 4).
         self.num_shallow_features = 1

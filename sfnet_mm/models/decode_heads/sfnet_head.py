@@ -41,23 +41,27 @@ class SFNetHead(BaseDecodeHead):
         ValueError: ``in_channels`` that is no list, or maps of other channels in ``forward``.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 channels: int,
-                 *,
-                 in_index: Optional[Sequence[int]] = None,
-                 align: Optional[Dict] = dict(type='FlowAlignmentModule'),
-                 align_levels: Optional[Sequence[int]] = None,
-                 context: Dict = dict(type='PyramidContext'),
-                 align_fusion: bool = False,
-                 deep_supervision: bool = False,
-                 norm_cfg: Dict = dict(type='BN'),
-                 dropout_ratio: float = 0,
-                 align_corners: bool = True,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        channels: int,
+        *,
+        in_index: Optional[Sequence[int]] = None,
+        align: Optional[Dict] = dict(type='FlowAlignmentModule'),
+        align_levels: Optional[Sequence[int]] = None,
+        context: Dict = dict(type='PyramidContext'),
+        align_fusion: bool = False,
+        deep_supervision: bool = False,
+        norm_cfg: Dict = dict(type='BN'),
+        dropout_ratio: float = 0,
+        align_corners: bool = True,
+        **kwargs: Any,
+    ) -> None:
         if not isinstance(in_channels, (list, tuple)):
-            raise ValueError(f'{type(self).__name__}: in_channels={in_channels!r} must list the '
-                             'channels of the backbone maps, fine to coarse')
+            raise ValueError(
+                f'{type(self).__name__}: in_channels={in_channels!r} must list the '
+                'channels of the backbone maps, fine to coarse'
+            )
         super().__init__(
             list(in_channels),
             channels,
@@ -66,7 +70,8 @@ class SFNetHead(BaseDecodeHead):
             norm_cfg=norm_cfg,
             dropout_ratio=dropout_ratio,
             align_corners=align_corners,
-            **kwargs)
+            **kwargs,
+        )
         self.fpn = AlignedFPN(
             in_channels,
             channels,
@@ -74,18 +79,21 @@ class SFNetHead(BaseDecodeHead):
             align_levels=align_levels,
             context=context,
             norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
         coarser = len(in_channels) - 1
         if align_fusion and align is not None:
             self.fusion_align = nn.ModuleList(
-                MODELS.build(dict(channels=channels, **align)) for _ in range(coarser))
+                MODELS.build(dict(channels=channels, **align)) for _ in range(coarser)
+            )
         self.conv_last = ConvModule(
             len(in_channels) * channels,
             channels,
             3,
             padding=1,
             norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
         if deep_supervision:
             self.dsn = nn.ModuleList(self._auxiliary_head(kwargs) for _ in range(coarser))
 
@@ -101,7 +109,8 @@ class SFNetHead(BaseDecodeHead):
             norm_cfg=self.norm_cfg,
             act_cfg=self.act_cfg,
             align_corners=self.align_corners,
-            **{k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')})
+            **{k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')},
+        )
 
     def _fuse(self, pyramid: Sequence[Tensor]) -> Tensor:
         """All levels on the finest grid, concatenated fine to coarse: (N, L * channels, H, W)."""
@@ -124,6 +133,6 @@ class SFNetHead(BaseDecodeHead):
         features = self.fpn.top_down(self._transform_inputs(inputs))
         losses = self.loss_by_feat(self._decode(features), batch_data_samples)
         for i, head in enumerate(getattr(self, 'dsn', ())):
-            for name, value in head.loss((features[i], ), batch_data_samples, train_cfg).items():
+            for name, value in head.loss((features[i],), batch_data_samples, train_cfg).items():
                 losses[f'dsn{i}.{name}'] = value
         return losses

@@ -23,8 +23,10 @@ def check_channels(name: str, inputs: Sequence[Tensor], in_channels: Sequence[in
     """Raise a ValueError where the maps of the backbone are not those a decoder was built for."""
     got = [x.shape[1] for x in inputs]
     if got != list(in_channels):
-        raise ValueError(f'{name}: built for in_channels={list(in_channels)}, but the backbone '
-                         f'gives maps of {got} channels: set in_channels (and in_index) to them')
+        raise ValueError(
+            f'{name}: built for in_channels={list(in_channels)}, but the backbone '
+            f'gives maps of {got} channels: set in_channels (and in_index) to them'
+        )
 
 
 @MODELS.register_module()
@@ -54,24 +56,30 @@ class AlignedFPN(BaseModule):
             other channels than ``in_channels``.
     """
 
-    def __init__(self,
-                 in_channels: Sequence[int],
-                 out_channels: int,
-                 align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
-                 align_levels: Optional[Sequence[int]] = None,
-                 context: Dict = dict(type='mmseg.PyramidContext'),
-                 norm_cfg: Dict = dict(type='BN'),
-                 act_cfg: Dict = dict(type='ReLU'),
-                 init_cfg: Optional[Dict] = None) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        out_channels: int,
+        align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
+        align_levels: Optional[Sequence[int]] = None,
+        context: Dict = dict(type='mmseg.PyramidContext'),
+        norm_cfg: Dict = dict(type='BN'),
+        act_cfg: Dict = dict(type='ReLU'),
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         if len(in_channels) < 2:
-            raise ValueError(f'AlignedFPN: in_channels={list(in_channels)} names '
-                             f'{len(in_channels)} stage, a pyramid needs two or more')
+            raise ValueError(
+                f'AlignedFPN: in_channels={list(in_channels)} names '
+                f'{len(in_channels)} stage, a pyramid needs two or more'
+            )
         steps = range(len(in_channels) - 1)
         align_levels = tuple(steps) if align_levels is None else tuple(align_levels)
         if not set(align_levels) <= set(steps):
-            raise ValueError(f'AlignedFPN: align_levels={align_levels} names a step that is not in '
-                             f'0..{len(in_channels) - 2}')
+            raise ValueError(
+                f'AlignedFPN: align_levels={align_levels} names a step that is not in '
+                f'0..{len(in_channels) - 2}'
+            )
         self.in_channels = list(in_channels)
         self.out_channels = out_channels
         self.ppm = MODELS.build(
@@ -80,19 +88,25 @@ class AlignedFPN(BaseModule):
                 channels=out_channels,
                 norm_cfg=norm_cfg,
                 act_cfg=act_cfg,
-                **context))
+                **context,
+            )
+        )
         # The release gives the laterals a bias although BN follows; its weights have it.
         self.fpn_in = nn.ModuleList(
             ConvModule(c, out_channels, 1, bias=True, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for c in in_channels[:-1])
+            for c in in_channels[:-1]
+        )
         self.fpn_out = nn.ModuleList(
-            ConvModule(
-                out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for _ in steps)
-        self.fpn_out_align = nn.ModuleDict({
-            str(i): MODELS.build(dict(channels=out_channels, **align))
-            for i in align_levels if align is not None
-        })
+            ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+            for _ in steps
+        )
+        self.fpn_out_align = nn.ModuleDict(
+            {
+                str(i): MODELS.build(dict(channels=out_channels, **align))
+                for i in align_levels
+                if align is not None
+            }
+        )
 
     def align(self, level: int, fine: Tensor, coarse: Tensor) -> Tensor:
         """``coarse`` on the grid of ``fine``: warped by flow, or upsampled, as built."""
