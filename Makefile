@@ -12,9 +12,10 @@ REQUIREMENTS := $(wildcard requirements/*.txt)
 SOURCES := $(shell find sfnet_mm configs tools -type f -not -name '*.pyc' -not -name '*.so') \
 	setup.py pyproject.toml MANIFEST.in model-index.yml README.md
 HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
+PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py
 HOSTS_onedl := -r requirements/onedl.txt
 
-.PHONY: install install-full install-ops install-panoptic demo test lint format docs clean
+.PHONY: install install-full install-ops install-panoptic demo demo-panoptic test lint format docs clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.package
@@ -63,9 +64,16 @@ install-ops: install
 
 install-panoptic: install
 	@$(UV) -r requirements/panoptic.txt
+	@$(PIP) --no-deps panopticapi-lite
 
 demo: install
 	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo
+
+demo-panoptic: install-panoptic
+	@$(BIN)/mim train sfnet_mm $(PANOPTIC) --work-dir work_dirs/panoptic/train --gpus 0
+	@$(BIN)/mim test sfnet_mm $(PANOPTIC) --work-dir work_dirs/panoptic/test --gpus 0 \
+		--checkpoint $$(cat work_dirs/panoptic/train/last_checkpoint) \
+		--show-dir work_dirs/panoptic/pictures
 
 test: install
 	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile

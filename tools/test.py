@@ -6,7 +6,7 @@ import os
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from sfnet_mm.utils import enable_drawing, enable_tta, load_config
+from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -41,7 +41,7 @@ def main() -> None:
     except (OSError, ValueError) as e:
         raise SystemExit(f'error: {e}') from None
     if args.out:
-        cfg.test_evaluator.update(output_dir=args.out, keep_results=True)
+        keep_predictions(cfg, args.out)
     Runner.from_cfg(cfg).test()
 
 

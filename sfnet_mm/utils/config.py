@@ -135,3 +135,11 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
     for hook in cfg.get('custom_hooks', []):
         if hook.type == 'FlowVisualizationHook':
             hook.update(draw=True, out_dir=osp.join(show_dir, 'flow'))
+
+
+def keep_predictions(cfg: Config, folder: str) -> None:
+    """Write the predictions of a test into ``folder``: masks, or panoptic results and their maps."""
+    if 'Panoptic' in cfg.test_evaluator.type:
+        cfg.test_evaluator.outfile_prefix = osp.join(folder, 'results')
+    else:
+        cfg.test_evaluator.update(output_dir=folder, keep_results=True)
