@@ -296,7 +296,10 @@ def _to_float16(proto: Any) -> Any:
             if maker is not None and maker.op_type != 'Conv' and maker.name not in blocked:
                 blocked.add(maker.name)
                 pending.extend(maker.input)
-    return convert_float_to_float16(proto, keep_io_types=True, node_block_list=sorted(blocked))
+    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=sorted(blocked))
+    # The converter leaves the old types of what it left in float32.
+    del proto.graph.value_info[:]
+    return proto
 
 
 def _import(name: str) -> Any:

@@ -10,7 +10,7 @@ from mmseg.apis import init_model
 from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
 
-import sfnet_mm.compat as compat
+from sfnet_mm.compat import load_checkpoint_file
 
 # Layers that run in training only: a checkpoint may have them where the model has not.
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
@@ -47,7 +47,7 @@ def load_model(
     model = revert_sync_batchnorm(init_model(cfg.copy(), None, 'cpu'))
     meta: Dict[str, Any] = {}
     if checkpoint is not None:
-        loaded = compat.load_checkpoint_file(checkpoint)
+        loaded = load_checkpoint_file(checkpoint)
         meta = loaded.get('meta') or {}
         _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, name)
     model.cfg = cfg

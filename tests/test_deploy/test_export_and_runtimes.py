@@ -162,3 +162,19 @@ def test_bad_images_are_refused(onnx_file):
     for bad in (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):
         with pytest.raises(ValueError, match='uint8'):
             runtime.predict(bad)
+
+
+@pytest.mark.slow
+def test_panoptic_model_is_exported_up_to_its_masks(monkeypatch, capsys, tmp_path):
+    pytest.importorskip('mmdet')
+    import onnxruntime
+
+    config = os.path.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.py')
+    path = tmp_path / 'panoptic.onnx'
+    run_tool(monkeypatch, 'export_onnx.py', config, 'none', path, '--size', '64x128')
+    assert 'done' in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(str(path))
+    image = np.random.default_rng(0).normal(size=(1, 3, 64, 128)).astype(np.float32)
+    scores, masks = session.run(['scores', 'masks'], {'image': image})
+    assert scores.shape[:2] == masks.shape[:2] and masks.shape[2:] == (16, 32)
+    assert masks.min() >= 0 and masks.max() <= 1 and scores.min() >= 0 and scores.max() <= 1

@@ -9,6 +9,7 @@ import re
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import count_nodes, export_onnx
 from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
 
 
 def image_size(text: str) -> tuple:
@@ -41,22 +42,28 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def export(args: argparse.Namespace, checkpoint: str) -> list:
+    if is_panoptic(args.config):
+        # Scores and masks are the only outputs there are.
+        return export_panoptic_onnx(load_panoptic(args.config, checkpoint), args.out, args.size)
+    return export_onnx(
+        load_model(args.config, checkpoint),
+        args.out,
+        args.size,
+        args.output,
+        args.output_size,
+        args.normalize,
+        args.dynamic,
+        args.fp16,
+    )
+
+
 def main() -> None:
     args = parse_args()
     try:
         checkpoint = None if args.checkpoint == 'none' else args.checkpoint
-        model = load_model(args.config, checkpoint)
         print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
-        parities = export_onnx(
-            model,
-            args.out,
-            args.size,
-            args.output,
-            args.output_size,
-            args.normalize,
-            args.dynamic,
-            args.fp16,
-        )
+        parities = export(args, checkpoint)
     except (OSError, ValueError, ImportError, RuntimeError) as e:
         message = str(e).strip().split('\n')[0]
         raise SystemExit(f'error: {message}') from None

@@ -1,0 +1,145 @@
+"""Exports panoptic models (K-Net) up to the masks of their kernels.
+
+The graph holds backbone, neck and head. Merging masks into segments, which depends on scores and
+sizes of one image, stays outside (``KNetFusionHead``).
+"""
+
+import json
+import os
+import os.path as osp
+import warnings
+from typing import Any, List, Optional, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmengine.utils import mkdir_or_exist
+from torch import Tensor, nn
+
+from sfnet_mm.version import __version__
+
+from .export import AGREEMENT, OPSET, TOLERANCE, Parity, _import, check_size
+from .model import _load_strictly, _read_config, load_checkpoint_file
+
+
+def is_panoptic(config: str) -> bool:
+    """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``."""
+    return 'panoptic_head' in _read_config(config).model
+
+
+def load_panoptic(config: str, checkpoint: Optional[str] = None) -> nn.Module:
+    """Build a panoptic model on the CPU in evaluation mode, strictly as ``load_model`` does.
+
+    Raises:
+        ImportError: mmdet is not installed.
+        FileNotFoundError: No such config or checkpoint.
+        ValueError: The two do not belong together.
+    """
+    cfg: Config = _read_config(config)
+    try:
+        from mmdet.registry import MODELS
+
+        import sfnet_mm.panoptic  # noqa: F401
+    except ImportError as e:
+        raise ImportError(f'panoptic models need mmdet ({e}): make install-panoptic') from None
+    init_default_scope('mmdet')
+    for part in ('backbone', 'neck', 'panoptic_head'):
+        # The weights come from the checkpoint.
+        if cfg.model.get(part) is not None:
+            cfg.model[part].pop('init_cfg', None)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    if checkpoint is not None:
+        loaded = load_checkpoint_file(checkpoint)
+        _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, config)
+    return model.eval()
+
+
+class PanopticGraph(nn.Module):
+    """Image to class scores and masks of all kernels.
+
+    Args:
+        model: Panoptic model.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+        """Normalised images (N, 3, H, W) to scores (N, K, C) and masks (N, K, H / 4, W / 4).
+
+        Both are probabilities.
+        """
+        scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
+        return scores.sigmoid(), masks
+
+
+def export_panoptic_onnx(
+    model: nn.Module, path: str, size: Tuple[int, int] = (1024, 2048)
+) -> List[Parity]:
+    """Export a panoptic model and compare the file in ONNX Runtime with torch.
+
+    Args:
+        model: As :func:`load_panoptic` gives it.
+        path: Of the file to write, ending in ``.onnx``. Inputs: ``image``; outputs: ``scores`` and
+            ``masks``, see :class:`PanopticGraph`.
+        size: (height, width) of the image.
+
+    Returns:
+        list[Parity]: One comparison: of scores, and of masks cut at one half.
+
+    Raises:
+        ImportError, ValueError, RuntimeError: As :func:`sfnet_mm.deploy.export.export_onnx`.
+    """
+    if not path.endswith('.onnx'):
+        raise ValueError(f'{path} must end in .onnx')
+    check_size(size)
+    onnx, ort = _import('onnx'), _import('onnxruntime')
+    _import('onnxscript')
+    graph = PanopticGraph(model).eval()
+    generator = torch.Generator().manual_seed(0)
+    sample = torch.randn(1, 3, *size, generator=generator)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        program = torch.onnx.export(
+            graph,
+            (sample,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=['image'],
+            output_names=['scores', 'masks'],
+            verbose=False,
+        )
+    proto = program.model_proto
+    pre = model.data_preprocessor
+    meta: Any = {
+        'sfnet_mm': __version__,
+        'input': 'normalized',
+        'size': size,
+        'mean': pre.mean.flatten().tolist(),
+        'std': pre.std.flatten().tolist(),
+        'bgr_to_rgb': bool(pre._channel_conversion),
+        'output': 'panoptic',
+    }
+    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    mkdir_or_exist(osp.dirname(osp.abspath(path)))
+    temporary = f'{path}.{os.getpid()}.tmp'
+    onnx.save(proto, temporary)
+    try:
+        sample = torch.randn(1, 3, *size, generator=generator)
+        with torch.no_grad():
+            scores, masks = (x.numpy() for x in graph(sample))
+        session = ort.InferenceSession(temporary, providers=['CPUExecutionProvider'])
+        got_scores, got_masks = session.run(None, {'image': sample.numpy()})
+        same = float(((got_masks > 0.5) == (masks > 0.5)).mean())
+        parity = Parity(float(np.abs(got_scores - scores).max()), same, size)
+        too_far = not parity.difference <= TOLERANCE['float32']
+        if too_far or same < AGREEMENT['float32']:
+            raise RuntimeError(f'ONNX Runtime does not agree with torch, not written: {parity}')
+        os.replace(temporary, path)
+    finally:
+        if osp.isfile(temporary):
+            os.remove(temporary)
+    return [parity]

@@ -1,0 +1,94 @@
+"""Compare ONNX Runtime and OpenVINO with torch, model by model and size by size.
+
+    python tools/deployment/check_parity.py CONFIG... --sizes 1024x2048 713x1001 --out parity.json
+
+Weights are random, with batch statistics and flows of the size that training gives. What the JSON
+file has already is not computed again.
+"""
+
+import argparse
+import json
+import os
+import os.path as osp
+import tempfile
+
+import numpy as np
+import torch
+from torch import nn
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from mmengine.utils import ProgressBar
+
+from sfnet_mm.deploy.export import count_nodes, export_onnx, parity, wrap
+from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Compare runtimes with torch')
+    parser.add_argument('configs', nargs='+', metavar='CONFIG')
+    parser.add_argument('--sizes', nargs='+', default=['1024x2048', '713x1001'])
+    parser.add_argument('--out', default='parity.json')
+    return parser.parse_args()
+
+
+def fill(model: nn.Module) -> nn.Module:
+    """Batch statistics and flow weights that make features and flows vary as after training."""
+    torch.manual_seed(0)
+    for m in model.modules():
+        if isinstance(m, nn.modules.batchnorm._BatchNorm):
+            nn.init.uniform_(m.weight, 0.8, 1.2)
+            nn.init.normal_(m.bias, 0, 0.1)
+            nn.init.normal_(m.running_mean, 0, 0.1)
+            nn.init.uniform_(m.running_var, 0.8, 1.2)
+        if hasattr(m, 'flow_make'):
+            m.flow_make.weight.data *= 5
+    return model
+
+
+def compare(config: str, size: tuple) -> dict:
+    model = fill(load_model(config))
+    wrapped = wrap(model, 'logits')
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        export_onnx(model, path, size, 'logits')
+        sample = wrapped.sample(1, size, seed=2)
+        with torch.no_grad():
+            expected = wrapped(sample).numpy()
+        found = {'samplers': count_nodes(path), 'largest_logit': float(np.abs(expected).max())}
+        for runtime in (OnnxRuntime(path), OpenVINORuntime(path)):
+            p = parity(expected, np.asarray(runtime.infer(sample.numpy())), size)
+            found[runtime.name] = {'difference': p.difference, 'agreement': p.agreement}
+    return found
+
+
+def main() -> None:
+    args = parse_args()
+    results = {}
+    if osp.isfile(args.out):
+        with open(args.out, encoding='utf-8') as f:
+            results = json.load(f)
+    progress = ProgressBar(len(args.configs) * len(args.sizes))
+    for config in args.configs:
+        for size in args.sizes:
+            key = f'{osp.splitext(osp.basename(config))[0]} {size}'
+            if key not in results:
+                try:
+                    results[key] = compare(config, tuple(int(s) for s in size.split('x')))
+                except (OSError, ValueError, ImportError, RuntimeError) as e:
+                    raise SystemExit(f'error: {key}: {e}') from None
+                with open(f'{args.out}.tmp', 'w', encoding='utf-8') as f:
+                    json.dump(results, f, indent=1)
+                os.replace(f'{args.out}.tmp', args.out)
+            progress.update()
+    print()
+    for key, found in results.items():
+        cells = [
+            f'{name}: {found[name]["difference"]:.1e}, {found[name]["agreement"]:.4%}'
+            for name in ('onnxruntime', 'openvino')
+        ]
+        print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
+
+
+if __name__ == '__main__':
+    main()
