@@ -190,7 +190,7 @@ def measure(case, args):
         name: (lambda o=o: torch.autograd.grad(o, inputs, grad, retain_graph=True))
         for name, o in outs.items()
     }
-    times = clock.race(calls, max(3, args.rounds // 2))
+    times = clock.race(calls, args.rounds)
     peaks = {name: clock.peak(call) for name, call in calls.items()}
     rows.append(('backward', (2 * read + grad.nbytes) / bytes_per_ms, times, peaks))
     return [
