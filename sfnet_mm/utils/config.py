@@ -138,7 +138,7 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
 
 
 def keep_predictions(cfg: Config, folder: str) -> None:
-    """Write the predictions of a test into ``folder``: masks, or panoptic results and their maps."""
+    """Write what a test predicts into ``folder``: masks, or panoptic results with their maps."""
     if 'Panoptic' in cfg.test_evaluator.type:
         cfg.test_evaluator.outfile_prefix = osp.join(folder, 'results')
     else:
