@@ -95,7 +95,7 @@ def published(name: str) -> Optional[Published]:
     if name in PEERS:
         return PEERS[name].published
     model = name.rsplit('_', 1)[0]
-    if model in PAPER:
+    if model in PAPER and not name.endswith(' without flow'):
         return Published(PAPER[model], 'SFNet paper')
     return None
 

@@ -1,0 +1,141 @@
+import copy
+import json
+import os.path as osp
+import runpy
+import sys
+
+import pytest
+import torch
+from helpers import ROOT
+from mmengine.config import Config
+
+from sfnet_mm.deploy import load_model
+from sfnet_mm.deploy.benchmark_report import markdown
+from sfnet_mm.deploy.peers import PEERS, published, without_flow
+from sfnet_mm.deploy.timing import Entry, Settings, complexity, run_benchmark
+
+CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_cityscapes.py')
+
+
+def benchmark(monkeypatch, *args):
+    tool = osp.join(ROOT, 'tools', 'analysis_tools', 'benchmark.py')
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    runpy.run_path(tool, run_name='__main__')
+
+
+def test_all_backends_are_timed_in_interleaved_rounds(monkeypatch):
+    import sfnet_mm.deploy.timing as timing
+
+    order = []
+    original = timing._time
+
+    def spy(call, backend, settings):
+        order.append(backend)
+        return original(call, backend, settings)
+
+    monkeypatch.setattr(timing, '_time', spy)
+    settings = Settings(size=(64, 128), rounds=3, warmup=0)
+    seen = []
+    entries = run_benchmark(
+        {'lite': Config.fromfile(CONFIG)},
+        ['release', 'torch', 'optimize', 'graph'],
+        settings,
+        lambda found: seen.append(len(found[0].milliseconds)),
+    )
+    assert order == ['release', 'torch', 'optimize'] * 3 and seen == [1, 2, 3]
+    *timed, graph = entries
+    assert all(len(e.milliseconds) == 3 and min(e.milliseconds) > 0 for e in timed)
+    assert graph.failure == 'CUDA graphs need a CUDA device' and not graph.milliseconds
+
+
+def test_complexity_counts_what_runs():
+    cfg = Config.fromfile(CONFIG)
+    model = load_model(cfg)
+    parameters, macs = complexity(model, (1024, 2048))
+    # SFNet-Lite-STDC1 without the layers of training: 6.434M parameters and 74.2G multiply-adds
+    # (the release, counted at 1024x2048).
+    assert parameters == sum(p.numel() for p in model.parameters())
+    assert parameters / 1e6 == pytest.approx(6.434, abs=0.001)
+    assert macs / 1e9 == pytest.approx(74.2, rel=0.02)
+
+
+def test_twin_is_the_same_network_without_flow():
+    cfg = Config.fromfile(CONFIG)
+    before = copy.deepcopy(cfg)
+    twin = without_flow(cfg)
+    assert cfg.model == before.model and twin.model.decode_head.align is None
+    names = {n for n, _ in load_model(cfg).named_parameters()}
+    gone = names - {n for n, _ in load_model(twin).named_parameters()}
+    assert gone and all('flow_align_module' in n for n in gone)
+    with pytest.raises(ValueError, match='no flow alignment'):
+        without_flow(twin)
+
+
+@pytest.mark.parametrize('name', list(PEERS))
+def test_peers_are_configs_of_the_host(name):
+    assert Config.fromfile(PEERS[name].path()).model.type == 'EncoderDecoder'
+    assert 60 < published(name).miou < 85 and published(name).source
+
+
+def test_accuracy_of_our_models_is_the_papers():
+    assert published('sfnet_lite_stdc1_cityscapes').miou == 78.8
+    assert published('sfnet_lite_stdc1_cityscapes without flow') is None
+
+
+def test_table_has_a_row_per_model_and_names_failures():
+    header = dict(
+        device='a CPU', date='today', size='64x128', precision='float32', output='argmax', rounds=3
+    )
+    entries = [
+        Entry('a', 'torch', 2_000_000, 3_000_000_000, [30.0, 10.0, 20.0], 5 * 2**20),
+        Entry('a', 'openvino', 2_000_000, 3_000_000_000, failure='not installed'),
+    ]
+    table = markdown(header, [e.to_dict() for e in entries])
+    assert '| a | 2.00M | 3.0G | 20.0 | 50.00 | 5 | - | - | - |' in table
+    assert 'a on openvino: not installed' in table and 'a CPU' in table
+
+
+def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
+    out = tmp_path / 'speed.json'
+    benchmark(
+        monkeypatch,
+        CONFIG,
+        '--peers',
+        'Fast-SCNN',
+        '--twins',
+        '--size',
+        '64x128',
+        '--rounds',
+        2,
+        '--backend',
+        'torch',
+        '--out',
+        out,
+    )
+    found = json.loads(out.read_text())
+    assert [e['name'] for e in found['entries']] == [
+        'sfnet_lite_stdc1_cityscapes',
+        'sfnet_lite_stdc1_cityscapes without flow',
+        'Fast-SCNN',
+    ]
+    assert torch.__version__ in found['device']
+    assert sorted(p.suffix for p in tmp_path.iterdir()) == ['.json', '.md', '.png']
+
+
+@pytest.mark.parametrize(
+    'args, message',
+    [
+        ([], 'there is nothing to time'),
+        (['missing.py'], 'config missing.py does not exist'),
+        ([CONFIG, '--backend', 'caffe'], "backend 'caffe' is not one of"),
+        ([CONFIG, '--size', '1024'], 'is not HEIGHTxWIDTH'),
+        ([CONFIG, '--size', '32x32'], 'too small for the context pooling'),
+        ([CONFIG, '--peers', 'YOLO'], "peer 'YOLO' is not one of"),
+        ([CONFIG, '--half'], '--half is for CUDA devices'),
+        ([CONFIG, '--device', 'warp9'], "device 'warp9' is not one that torch knows"),
+    ],
+)
+def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
+    with pytest.raises(SystemExit, match=message) as caught:
+        benchmark(monkeypatch, *args, '--rounds', '1')
+    assert '\n' not in str(caught.value)
