@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import hashlib
 import os
 import os.path as osp
 import platform
@@ -241,7 +242,10 @@ def _file_call(
     entry: Entry, model: nn.Module, sample: Tensor, settings: Settings
 ) -> Callable[[], Any]:
     height, width = settings.size
-    path = osp.join(settings.cache, f'{entry.name}_{height}x{width}_{settings.output}.onnx')
+    # A config that was changed is exported again.
+    digest = hashlib.sha256(str(model.cfg.model).encode()).hexdigest()[:8]
+    stem = f'{entry.name}_{digest}_{height}x{width}_{settings.output}'
+    path = osp.join(settings.cache, f'{stem}.onnx')
     if not osp.isfile(path):
         export_onnx(copy.deepcopy(model).cpu(), path, settings.size, settings.output)
     kind = OnnxRuntime if entry.backend == 'onnxruntime' else OpenVINORuntime
