@@ -6,6 +6,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
@@ -14,7 +15,6 @@ from torch import nn
 from sfnet_mm.engine import FlowVisualizationHook
 from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
 from sfnet_mm.visualization import AlignmentRecorder
-from helpers import ROOT
 
 SIZE = (64, 128)
 
