@@ -76,7 +76,7 @@ demo-panoptic: install-panoptic
 		--show-dir work_dirs/panoptic/pictures
 
 test: install
-	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile
+	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
 
 lint: install
 	@$(UV) -r requirements/lint.txt

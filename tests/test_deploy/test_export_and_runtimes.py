@@ -13,6 +13,9 @@ import sfnet_mm.deploy.export as export
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.deploy.runtimes import RUNTIMES
 
+for package in ('onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+
 
 def run_tool(monkeypatch, tool, *args):
     monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
