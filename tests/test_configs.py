@@ -49,6 +49,15 @@ def test_config_trains_and_predicts(path):
     assert result[0].pred_sem_seg.data.shape == (1, HEIGHT, WIDTH)
 
 
+def test_test_pipelines_are_what_the_inferencer_looks_for():
+    # MMSegInferencer puts its own loader in the place of the step of this name.
+    for path in SEGMENTATION:
+        dataset = load_config(path).test_dataloader.dataset
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        assert 'LoadImageFromFile' in [step.type for step in dataset.pipeline], path
+
+
 def test_base_names_are_unique():
     # mim finds a config by its base name.
     names = [osp.basename(p) for p in config_paths()]

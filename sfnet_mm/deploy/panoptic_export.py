@@ -4,11 +4,12 @@ The graph holds backbone, neck and head. Merging masks into segments, which depe
 sizes of one image, stays outside (``KNetFusionHead``).
 """
 
+import copy
 import json
 import os
 import os.path as osp
 import warnings
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -24,20 +25,22 @@ from .export import AGREEMENT, OPSET, TOLERANCE, Parity, _import, check_size
 from .model import _load_strictly, _read_config, load_checkpoint_file
 
 
-def is_panoptic(config: str) -> bool:
+def is_panoptic(config: Union[str, Config]) -> bool:
     """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``."""
     return 'panoptic_head' in _read_config(config).model
 
 
-def load_panoptic(config: str, checkpoint: Optional[str] = None) -> nn.Module:
-    """Build a panoptic model on the CPU in evaluation mode, strictly as ``load_model`` does.
+def load_panoptic(
+    config: Union[str, Config], checkpoint: Optional[str] = None, device: str = 'cpu'
+) -> nn.Module:
+    """Build a panoptic model in evaluation mode, strictly as ``load_model`` does.
 
     Raises:
         ImportError: mmdet is not installed.
         FileNotFoundError: No such config or checkpoint.
         ValueError: The two do not belong together.
     """
-    cfg: Config = _read_config(config)
+    cfg = copy.deepcopy(_read_config(config))
     try:
         from mmdet.registry import MODELS
 
@@ -52,8 +55,9 @@ def load_panoptic(config: str, checkpoint: Optional[str] = None) -> nn.Module:
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     if checkpoint is not None:
         loaded = load_checkpoint_file(checkpoint)
-        _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, config)
-    return model.eval()
+        name = config if isinstance(config, str) else config.filename or 'the config'
+        _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, name)
+    return model.to(device).eval()
 
 
 class PanopticGraph(nn.Module):

@@ -8,7 +8,7 @@ is optional: what is not installed is only missed by the one who asks for it.
 import json
 import os.path as osp
 from importlib import import_module
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import cv2
 import numpy as np
@@ -63,6 +63,11 @@ class Runtime:
             raise ValueError(
                 f'image is {image.dtype} of shape {image.shape}: expected (H, W, 3) uint8, BGR'
             )
+        if self.meta['output'] == 'panoptic':
+            raise ValueError(
+                'the graph ends in masks of a panoptic model, not in classes of pixels: '
+                'use infer_all() and merge them with KNetFusionHead'
+            )
         size = image.shape[:2]
         run_size = tuple(self.meta['size'] or size)
         check_size(run_size)
@@ -88,7 +93,11 @@ class Runtime:
         return np.ascontiguousarray(((image - mean) / std).transpose(2, 0, 1)[None])
 
     def infer(self, data: np.ndarray) -> np.ndarray:
-        """Run the graph on its input."""
+        """Run the graph on its input; its first output."""
+        return self.infer_all(data)[0]
+
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """Run the graph on its input; all outputs."""
         raise NotImplementedError
 
 
@@ -152,9 +161,9 @@ class OnnxRuntime(Runtime):
         super().__init__(_read_meta(self.session.get_modelmeta().custom_metadata_map, path))
         self.input = self.session.get_inputs()[0].name
 
-    def infer(self, data: np.ndarray) -> np.ndarray:
-        """See :meth:`Runtime.infer`."""
-        return self.session.run(None, {self.input: data})[0]
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """See :meth:`Runtime.infer_all`."""
+        return self.session.run(None, {self.input: data})
 
 
 class OpenVINORuntime(Runtime):
@@ -182,9 +191,9 @@ class OpenVINORuntime(Runtime):
             config['INFERENCE_NUM_THREADS'] = threads
         self.model = openvino.Core().compile_model(path, device.upper(), config)
 
-    def infer(self, data: np.ndarray) -> np.ndarray:
-        """See :meth:`Runtime.infer`."""
-        return self.model(data)[0]
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """See :meth:`Runtime.infer_all`."""
+        return list(self.model(data).values())
 
 
 class TensorRTRuntime(Runtime):

@@ -14,6 +14,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import torch
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
+from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -23,6 +24,8 @@ from .export import check_size, export_onnx
 from .memory import reuse_memory
 from .model import load_model
 from .optimize import InferenceModel, optimize
+from .panoptic_export import PanopticGraph, is_panoptic, load_panoptic
+from .panoptic_form import panoptic_form
 from .release_form import to_release_form
 from .runtimes import OnnxRuntime, OpenVINORuntime
 
@@ -135,7 +138,10 @@ def run_benchmark(
     progress = ProgressBar(len(models) * len(backends))
     for name, cfg in models.items():
         torch.manual_seed(0)
-        model = load_model(cfg, None, settings.device)
+        if is_panoptic(cfg):
+            model = load_panoptic(cfg, None, settings.device)
+        else:
+            model = load_model(cfg, None, settings.device)
         counts = complexity(model, settings.size)
         for backend in backends:
             entry = Entry(name, backend, *counts)
@@ -159,7 +165,8 @@ def run_benchmark(
 
 def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     """Parameters and multiply-adds of what runs at inference; computes nothing."""
-    form = InferenceModel(copy.deepcopy(model)).eval().to('meta')
+    kind = InferenceModel if isinstance(model, EncoderDecoder) else PanopticGraph
+    form = kind(copy.deepcopy(model)).eval().to('meta')
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         form(torch.empty(1, 3, *size, device='meta'))
     return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2
@@ -178,7 +185,7 @@ def device_name(device: str) -> str:
 def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
     """The call to be timed, warmed up; notes its peak memory."""
     sample = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0))
-    if entry.backend in ('onnxruntime', 'openvino'):
+    if entry.backend in ('onnxruntime', 'openvino') and isinstance(model, EncoderDecoder):
         call = _file_call(entry, model, sample, settings)
     else:
         call = _torch_call(entry.backend, model, sample, settings)
@@ -194,7 +201,9 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
 def _torch_call(
     backend: str, model: nn.Module, sample: Tensor, settings: Settings
 ) -> Callable[[], Tensor]:
-    if backend == 'release':
+    if not isinstance(model, EncoderDecoder):
+        form = panoptic_form(model, backend)
+    elif backend == 'release':
         # Neither folded nor in another layout: what the public code runs.
         form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
         form.memory_format = torch.contiguous_format

@@ -211,47 +211,41 @@ def measure(case, args):
 
 
 def measure_network(path, args):
-    """Inference of a whole network, the extension against plain torch."""
-    from mmengine.config import Config
-    from mmseg.registry import MODELS
+    """Inference of a whole network, the extension against plain torch.
 
+    As the segmentor runs it, in both layouts, and in the inference form of ``deploy.optimize``.
+    """
+    from mmengine.registry import init_default_scope
+
+    from sfnet_mm.deploy import load_model, optimize
+    from sfnet_mm.deploy.memory import reuse_memory
     from sfnet_mm.ops._loader import EXT
 
-    config = json.loads(json.dumps(Config.fromfile(path).model.to_dict()))
-    config.pop('data_preprocessor', None)
-    if args.device == 'cpu':
-        config = json.loads(json.dumps(config).replace('SyncBN', 'BN'))
-    _drop_weights(config)
-    model = MODELS.build(config).to(args.device).eval()
+    init_default_scope('mmseg')
+    model = load_model(path, device=args.device)
     image = torch.randn(1, 3, *args.network_size, device=args.device)
+    forms = {
+        'NCHW': (model, torch.contiguous_format),
+        'channels_last': (model, torch.channels_last),
+        'optimized': (optimize(model, verbose=False), torch.channels_last),
+    }
 
-    def run(x, devices):
+    def run(form, x, devices):
         with mock.patch.object(EXT, 'devices', devices):
-            return model(x, mode='tensor')
+            return form(x)
 
     rows = []
-    for layout, memory_format in LAYOUTS.items():
-        model.to(memory_format=memory_format)
+    for name, (form, memory_format) in forms.items():
+        form.to(memory_format=memory_format)
         x = image.contiguous(memory_format=memory_format)
-        calls = {'native': partial(run, x, ()), 'ext': partial(run, x, EXT.devices)}
+        # As the torch runtime does for this form, whichever warp it has.
+        reuse_memory(name == 'optimized')
+        calls = {'native': partial(run, form, x, ()), 'ext': partial(run, form, x, EXT.devices)}
         with torch.inference_mode():
             times = Clock(args.device).race(calls, args.rounds)
-        row = {'config': Path(path).stem, 'size': list(args.network_size), 'layout': layout}
+        row = {'config': Path(path).stem, 'size': list(args.network_size), 'form': name}
         rows.append(rounded({**row, 'ms': times}))
     return rows
-
-
-def _drop_weights(config):
-    """Weights do not change the time; none are fetched."""
-    if isinstance(config, dict):
-        for key in ('pretrained', 'init_cfg'):
-            if key in config:
-                config[key] = None
-        for value in config.values():
-            _drop_weights(value)
-    elif isinstance(config, (list, tuple)):
-        for value in config:
-            _drop_weights(value)
 
 
 def device_name(device):
@@ -308,15 +302,18 @@ def table(results):
             )
         lines.append('')
         if result.get('network'):
+            rounds = result.get('network_rounds', result['rounds'])
             lines += [
-                '| network, inference | layout | native | ext | less time |',
+                f'Shortest time in ms of {rounds} interleaved turns.',
+                '',
+                '| network, inference | form | native | ext | less time |',
                 '| --- | --- | --: | --: | --: |',
             ]
             for row in result['network']:
                 plain, ext = row['ms']['native']['min'], row['ms']['ext']['min']
                 size = 'x'.join(map(str, row['size']))
                 lines.append(
-                    f'| {row["config"]}, {size} | {row["layout"]} | {plain:.0f} | {ext:.0f} | '
+                    f'| {row["config"]}, {size} | {row["form"]} | {plain:.0f} | {ext:.0f} | '
                     f'{100 * (1 - ext / plain):.1f} % |'
                 )
             lines.append('')

@@ -2,6 +2,9 @@
 
     python tools/deployment/check_parity.py CONFIG... --sizes 1024x2048 713x1001 --out parity.json
 
+Of a panoptic model, scores and masks (probabilities) are compared, and a pixel's class is the kernel
+with the highest score times probability.
+
 Weights are random, with batch statistics and flows of the size that training gives. What the JSON
 file has already is not computed again.
 """
@@ -19,8 +22,14 @@ from torch import nn
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import count_nodes, export_onnx, parity, wrap
+from sfnet_mm.deploy.export import Parity, count_nodes, export_onnx, parity, wrap
 from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.panoptic_export import (
+    PanopticGraph,
+    export_panoptic_onnx,
+    is_panoptic,
+    load_panoptic,
+)
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 
 
@@ -46,7 +55,31 @@ def fill(model: nn.Module) -> nn.Module:
     return model
 
 
+def compare_panoptic(config: str, size: tuple) -> dict:
+    model = fill(load_panoptic(config))
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        export_panoptic_onnx(model, path, size)
+        sample = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(2))
+        with torch.no_grad():
+            expected = [x.numpy() for x in PanopticGraph(model)(sample)]
+        found = {'samplers': count_nodes(path), 'largest_logit': 1.0}
+        for runtime in (OnnxRuntime(path), OpenVINORuntime(path)):
+            got = runtime.infer_all(sample.numpy())
+            difference = max(float(np.abs(a - b).max()) for a, b in zip(got, expected))
+            same = float((best_kernel(*got) == best_kernel(*expected)).mean())
+            p = Parity(difference, same, size)
+            found[runtime.name] = {'difference': p.difference, 'agreement': p.agreement}
+    return found
+
+
+def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
+    return (scores.max(axis=2)[..., None, None] * masks).argmax(axis=1)
+
+
 def compare(config: str, size: tuple) -> dict:
+    if is_panoptic(config):
+        return compare_panoptic(config, size)
     model = fill(load_model(config))
     wrapped = wrap(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:

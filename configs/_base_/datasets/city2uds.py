@@ -27,7 +27,7 @@ train_pipeline = [
     dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
 test_pipeline = [
-    dict(type='LoadImageWhole'),
+    dict(type='LoadImageFromFile'),  # MMSegInferencer looks for this name
     dict(type='ShrinkToFit', scale=(2048, 1536)),
     # The label keeps its size: logits are resized to it.
     dict(type='LoadMappedAnnotations'),

@@ -5,7 +5,7 @@ _base_ = ['./uds.py']
 data_root = 'data/mapillary'
 num_classes = 65
 test_pipeline = [
-    dict(type='LoadImageWhole'),
+    dict(type='LoadImageFromFile'),  # MMSegInferencer looks for this name
     dict(type='LoadMappedAnnotations'),
     dict(type='Resize', scale=(100000, 1536), keep_ratio=True),
     dict(type='CenterCrop', crop_size=(1536, 1536)),
