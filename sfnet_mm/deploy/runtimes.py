@@ -35,15 +35,15 @@ class Runtime:
         meta: See :func:`sfnet_mm.deploy.export.metadata`.
 
     Attributes:
-        classes: Names of the classes.
-        palette: One RGB triple per class.
+        classes: Names of the classes; None for a panoptic graph.
+        palette: One RGB triple per class; None for a panoptic graph.
     """
 
     name = ''
 
     def __init__(self, meta: Dict[str, Any]) -> None:
         self.meta = meta
-        self.classes, self.palette = meta['classes'], meta['palette']
+        self.classes, self.palette = meta.get('classes'), meta.get('palette')
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Class of every pixel.

@@ -16,6 +16,7 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfnet_mm.ops import has_ext
@@ -166,9 +167,13 @@ def run_benchmark(
 def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     """Parameters and multiply-adds of what runs at inference; computes nothing."""
     kind = InferenceModel if isinstance(model, EncoderDecoder) else PanopticGraph
-    form = kind(copy.deepcopy(model)).eval().to('meta')
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        form(torch.empty(1, 3, *size, device='meta'))
+    form = kind(copy.deepcopy(model)).eval()
+    # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+        form = form.to_empty(device='cpu')
+        image = torch.empty(1, 3, *size)
+        with FlopCounterMode(display=False) as counter:
+            form(image)
     return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2
 
 

@@ -1,0 +1,56 @@
+import json
+import os.path as osp
+
+import pytest
+import torch
+from helpers import ROOT
+from mmengine.config import Config
+
+pytest.importorskip('mmdet')
+
+from sfnet_mm.deploy.panoptic_export import load_panoptic
+from sfnet_mm.deploy.panoptic_form import panoptic_form
+from sfnet_mm.deploy.runtimes import Runtime
+from sfnet_mm.deploy.timing import Settings, run_benchmark
+
+CONFIG = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.py')
+SIZE = (64, 128)
+
+
+@pytest.mark.parametrize('backend', ['release', 'torch'])
+def test_form_gives_the_map_that_the_detector_predicts(backend):
+    from mmdet.structures import DetDataSample
+
+    torch.manual_seed(0)
+    model = load_panoptic(CONFIG)
+    for m in model.modules():
+        if isinstance(m, torch.nn.BatchNorm2d):
+            m.running_var.uniform_(0.5, 2)
+            m.running_mean.normal_()
+    image = torch.randn(1, 3, *SIZE)
+    meta = dict(batch_input_shape=SIZE, img_shape=SIZE, ori_shape=SIZE, scale_factor=(1, 1))
+    with torch.no_grad():
+        expected = model.predict(image, [DetDataSample(metainfo=meta)])[0].pred_panoptic_seg
+        result = panoptic_form(model, backend)(image)
+    assert result.shape == (1, *SIZE) and len(result.unique()) > 1
+    assert (result == expected.sem_seg).float().mean() > 0.999
+
+
+def test_panoptic_models_are_timed_and_say_what_they_cannot():
+    timed, refused = run_benchmark(
+        {'knet': Config.fromfile(CONFIG)},
+        ['torch', 'openvino'],
+        Settings(size=SIZE, rounds=2, warmup=0),
+    )
+    assert len(timed.milliseconds) == 2 and min(timed.milliseconds) > 0
+    assert timed.parameters == sum(p.numel() for p in load_panoptic(CONFIG).parameters())
+    assert timed.macs > 1e8
+    assert 'panoptic models are timed on' in refused.failure and not refused.milliseconds
+
+
+def test_runtime_of_a_panoptic_graph_refuses_to_predict_classes():
+    import numpy as np
+
+    runtime = Runtime(json.loads('{"output": "panoptic", "size": [64, 128]}'))
+    with pytest.raises(ValueError, match='masks of a panoptic model'):
+        runtime.predict(np.zeros((64, 128, 3), np.uint8))
