@@ -85,6 +85,8 @@ lint: install
 	$(BIN)/mypy
 	$(BIN)/codespell
 	$(BIN)/python tools/analysis_tools/make_model_zoo.py --check
+	$(BIN)/python tools/analysis_tools/make_benchmarks.py --check
+	$(BIN)/python tools/analysis_tools/benchmark_ops.py --check
 
 format: install
 	@$(UV) -r requirements/lint.txt
@@ -94,6 +96,8 @@ format: install
 # Tables of README and docs are generated from metafiles and benchmark files.
 docs: install
 	$(BIN)/python tools/analysis_tools/make_model_zoo.py
+	$(BIN)/python tools/analysis_tools/make_benchmarks.py
+	$(BIN)/python tools/analysis_tools/benchmark_ops.py --table
 
 clean:
 	rm -rf build dist *.egg-info work_dirs .pytest_cache .ruff_cache .mypy_cache

@@ -76,7 +76,7 @@ class LabelTable:
     known_ids: Sequence[int]
     train_ids: Mapping[int, int]
 
-    # Marks the ids that no mask of this set may hold. Free in every table: classes end at 18.
+    # Marks the ids that no mask of this set may hold. Free in every table: classes end at 64.
     UNKNOWN = 254
 
     @cached_property

@@ -40,11 +40,20 @@ class Parity:
         difference: Largest absolute difference of logits; None where the graph ends in classes.
         agreement: Share of pixels with the same class.
         size: (height, width) of the image.
+        largest: Largest absolute logit of torch.
     """
 
     difference: Optional[float]
     agreement: float
     size: Tuple[int, int]
+    largest: float = 0.0
+
+    def within(self, precision: str) -> bool:
+        """Whether the runtime agrees with torch as far as a precision allows."""
+        # Rounding grows with the numbers that are rounded: torch is as far from float64.
+        limit = TOLERANCE[precision] * max(1.0, self.largest)
+        close = self.difference is None or self.difference <= limit
+        return close and self.agreement >= AGREEMENT[precision]
 
     def __str__(self) -> str:
         logits = '' if self.difference is None else f'logits differ by {self.difference:.1e}, '
@@ -223,7 +232,7 @@ def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Pari
     if expected.ndim == 3:
         return Parity(None, float((expected == got).mean()), size)
     same = float((expected.argmax(1) == got.argmax(1)).mean())
-    return Parity(float(np.abs(expected - got).max()), same, size)
+    return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 
 def count_nodes(path: str, op_type: str = 'GridSample') -> int:
@@ -233,8 +242,7 @@ def count_nodes(path: str, op_type: str = 'GridSample') -> int:
 
 def _judge(parities: List[Parity], precision: str) -> None:
     for p in parities:
-        too_far = p.difference is not None and not p.difference <= TOLERANCE[precision]
-        if too_far or p.agreement < AGREEMENT[precision]:
+        if not p.within(precision):
             raise RuntimeError(f'ONNX Runtime does not agree with torch, nothing was written: {p}')
 
 

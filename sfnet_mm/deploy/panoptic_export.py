@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from sfnet_mm.version import __version__
 
-from .export import AGREEMENT, OPSET, TOLERANCE, Parity, _import, check_size
+from .export import OPSET, Parity, _import, check_size
 from .model import _load_strictly, _read_config, load_checkpoint_file
 
 
@@ -139,8 +139,7 @@ def export_panoptic_onnx(
         got_scores, got_masks = session.run(None, {'image': sample.numpy()})
         same = float(((got_masks > 0.5) == (masks > 0.5)).mean())
         parity = Parity(float(np.abs(got_scores - scores).max()), same, size)
-        too_far = not parity.difference <= TOLERANCE['float32']
-        if too_far or same < AGREEMENT['float32']:
+        if not parity.within('float32'):
             raise RuntimeError(f'ONNX Runtime does not agree with torch, not written: {parity}')
         os.replace(temporary, path)
     finally:

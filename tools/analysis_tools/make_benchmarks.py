@@ -1,14 +1,18 @@
-"""Write docs/benchmarks.md from the measurements in docs/benchmarks/.
+"""Write docs/benchmarks.md and the table of docs/robustnet.md from the files in docs/benchmarks/.
 
-    python tools/analysis_tools/make_benchmarks.py [--check]
+    python tools/analysis_tools/make_benchmarks.py [--check] [--collect WORK_DIR]
 
-``speed_*.json`` come from benchmark.py, ``parity.json`` from tools/deployment/check_parity.py.
+``speed_*.json`` come from benchmark.py, ``parity.json`` from tools/deployment/check_parity.py, and
+``generalisation.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
+``--collect`` reads those.
 """
 
 import argparse
 import glob
 import json
+import os
 import os.path as osp
+import statistics
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.benchmark_report import markdown
@@ -68,23 +72,101 @@ def page() -> str:
     return text
 
 
+GENERALISATION = osp.join(DOCS, 'benchmarks', 'generalisation.json')
+BEGIN, END = '<!-- generalisation: begin -->', '<!-- generalisation: end -->'
+KEPT = ('name', 'seed', 'budget', 'device', 'date', 'per_source', 'flow_px')
+
+
+def collect(work_dir: str) -> None:
+    """Keep what the table needs of the results of compare.py."""
+    found = {}
+    for folder in sorted(glob.glob(osp.join(work_dir, 'from_*'))):
+        path = osp.join(folder, 'results.json')
+        if osp.isfile(path):
+            with open(path, encoding='utf-8') as f:
+                runs = [run for runs in json.load(f).values() for run in runs]
+            source = osp.basename(folder)[len('from_') :]
+            found[source] = [{key: run[key] for key in KEPT} for run in runs]
+    if not found:
+        raise SystemExit(f'error: {work_dir} has no from_SOURCE/results.json of compare.py')
+    write(GENERALISATION, json.dumps(found, indent=1) + '\n')
+
+
+def spread(values: list) -> str:
+    deviation = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values):.1f}{deviation}'
+
+
+def generalisation() -> str:
+    """A row for each source and model, a column for each target."""
+    if not osp.isfile(GENERALISATION):
+        return '\nNot run.\n\n'
+    with open(GENERALISATION, encoding='utf-8') as f:
+        found = json.load(f)
+    first = next(iter(found.values()))[0]
+    targets, budget = list(first['per_source']), first['budget']
+    lines = [
+        '',
+        f'{budget["iters"]} iterations of batch {budget["batch_size"]} from random weights, lr '
+        f'{budget["lr"]}, mIoU of the last weights on each target, mean ± standard deviation over '
+        f'seeds; {first["device"]}, {first["date"]}. The column of the source itself is in '
+        'brackets; the last column is the mean of the others.',
+        '',
+        '| trained on | model | seeds | ' + ' | '.join(targets) + ' | unseen |',
+        '| --- | --- | --: |' + ' --: |' * (len(targets) + 1),
+    ]
+    for source, runs in found.items():
+        for name in dict.fromkeys(run['name'] for run in runs):
+            scores = [run['per_source'] for run in runs if run['name'] == name]
+            cells = [spread([s[target] for s in scores]) for target in targets]
+            cells = [f'({c})' if t == source else c for c, t in zip(cells, targets)]
+            unseen = [statistics.mean(v for t, v in s.items() if t != source) for s in scores]
+            model = name.replace('_city2miniuds', '')
+            lines.append(
+                f'| {source} | {model} | {len(scores)} | {" | ".join(cells)} | {spread(unseen)} |'
+            )
+    return '\n'.join(lines) + '\n\n'
+
+
+def with_generalisation(text: str) -> str:
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise SystemExit(f'error: docs/robustnet.md needs the marks {BEGIN} and {END}')
+    before, rest = text.split(BEGIN)
+    return before + BEGIN + '\n' + generalisation() + END + rest.split(END)[1]
+
+
+def read(path: str) -> str:
+    if not osp.isfile(path):
+        return ''
+    with open(path, encoding='utf-8') as f:
+        return f.read()
+
+
+def write(path: str, text: str) -> None:
+    with open(f'{path}.tmp', 'w', encoding='utf-8') as f:
+        f.write(text)
+    os.replace(f'{path}.tmp', path)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--check', action='store_true', help='fail if the page is out of date')
+    parser.add_argument('--check', action='store_true', help='fail if a page is out of date')
+    parser.add_argument('--collect', metavar='WORK_DIR', help='take the generalisation runs there')
     args = parser.parse_args()
-    out = osp.join(DOCS, 'benchmarks.md')
-    text = page()
-    if args.check:
-        current = ''
-        if osp.isfile(out):
-            with open(out, encoding='utf-8') as f:
-                current = f.read()
-        if current != text:
-            raise SystemExit('error: docs/benchmarks.md is out of date: run make_benchmarks.py')
-        return
-    with open(out, 'w', encoding='utf-8') as f:
-        f.write(text)
-    print(f'wrote {out}')
+    if args.collect:
+        collect(args.collect)
+    robustnet = osp.join(DOCS, 'robustnet.md')
+    pages = {
+        osp.join(DOCS, 'benchmarks.md'): page(),
+        robustnet: with_generalisation(read(robustnet)),
+    }
+    for path, text in pages.items():
+        if args.check and read(path) != text:
+            name = osp.relpath(path, osp.dirname(DOCS))
+            raise SystemExit(f'error: {name} is out of date: run make_benchmarks.py')
+        if not args.check:
+            write(path, text)
+            print(f'wrote {path}')
 
 
 if __name__ == '__main__':

@@ -163,19 +163,25 @@ def camvid_section():
         return []
     first = next(iter(rows.values()))[0]
     budget = first['budget']
-    table = []
-    for name, runs in sorted(rows.items(), key=lambda r: -statistics.mean(x['mIoU'] for x in r[1])):
+    ranked = sorted(rows.items(), key=lambda r: -statistics.mean(x['mIoU'] for x in r[1]))
+    classes = list(first['per_class'])
+    table, by_class = [], []
+    for name, runs in ranked:
         values = [r['mIoU'] for r in runs]
         spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+        flows = [length for r in runs for length in r['flow_px'].values()]
         table.append(
             [
                 f'[{name}](../{runs[0]["config"]})',
                 f'{statistics.mean(values):.2f}{spread}',
                 str(len(values)),
                 f'{runs[0]["parameters"] / 1e6:.2f}',
-                f'{statistics.mean(r["milliseconds_per_iteration"] for r in runs):.0f}',
+                f'{statistics.median(r["milliseconds_per_iteration"] for r in runs):.0f}',
+                f'{statistics.mean(flows):.2f}' if flows else '',
             ]
         )
+        scores = [statistics.mean(r['per_class'][c] for r in runs) for c in classes]
+        by_class.append([name.replace('_camvid360', ''), *(f'{s:.1f}' for s in scores)])
     return [
         '## Measured here: CamVid from random weights',
         '',
@@ -184,8 +190,18 @@ def camvid_section():
         'Made by `tools/analysis_tools/compare.py`.',
         '',
         *markdown_table(
-            ['config', 'mIoU', 'seeds', 'parameters while training (M)', 'ms per iteration'], table
+            [
+                'config',
+                'mIoU',
+                'seeds',
+                'parameters while training (M)',
+                'ms per iteration',
+                'mean flow (px)',
+            ],
+            table,
         ),
+        '',
+        *markdown_table(['IoU', *classes], by_class),
         '',
     ]
 

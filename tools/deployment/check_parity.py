@@ -5,7 +5,7 @@
 Of a panoptic model, scores and masks (probabilities) are compared, and a pixel's class is the kernel
 with the highest score times probability.
 
-Weights are random, with batch statistics and flows of the size that training gives. What the JSON
+Weights are random, with features and flows of the size that training gives. What the JSON
 file has already is not computed again.
 """
 
@@ -41,22 +41,35 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fill(model: nn.Module) -> nn.Module:
-    """Batch statistics and flow weights that make features and flows vary as after training."""
+def fill(model: nn.Module, size: tuple) -> nn.Module:
+    """Give a model with random weights features and flows of the size that training gives.
+
+    Batch normalization gets weights that vary, and the statistics of a random image; without them,
+    features grow from layer to layer.
+    """
     torch.manual_seed(0)
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for m in norms:
+        nn.init.uniform_(m.weight, 0.8, 1.2)
+        nn.init.normal_(m.bias, 0, 0.1)
+        m.train()
+        m.momentum = 1.0
     for m in model.modules():
-        if isinstance(m, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(m.weight, 0.8, 1.2)
-            nn.init.normal_(m.bias, 0, 0.1)
-            nn.init.normal_(m.running_mean, 0, 0.1)
-            nn.init.uniform_(m.running_var, 0.8, 1.2)
         if hasattr(m, 'flow_make'):
-            m.flow_make.weight.data *= 5
-    return model
+            m.flow_make.weight.data *= 2  # one to two pixels
+    with torch.no_grad():
+        # Two images: pooling to one cell leaves one value per channel and image.
+        image = torch.randn(2, 3, *(side // 2 for side in size))
+        features = model.extract_feat(image)
+        if hasattr(model, 'panoptic_head'):
+            model.panoptic_head.predict(features, [])
+        else:
+            model.decode_head(features)
+    return model.eval()
 
 
 def compare_panoptic(config: str, size: tuple) -> dict:
-    model = fill(load_panoptic(config))
+    model = fill(load_panoptic(config), size)
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
         export_panoptic_onnx(model, path, size)
@@ -80,7 +93,7 @@ def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def compare(config: str, size: tuple) -> dict:
     if is_panoptic(config):
         return compare_panoptic(config, size)
-    model = fill(load_model(config))
+    model = fill(load_model(config), size)
     wrapped = wrap(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
