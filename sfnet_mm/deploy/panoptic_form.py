@@ -57,5 +57,5 @@ def panoptic_form(model: nn.Module, backend: str) -> PanopticInferenceModel:
         form.memory_format = torch.channels_last
         form.to(memory_format=torch.channels_last)
     else:
-        raise ValueError('panoptic models are timed on release, torch and ext, with post-processing')
+        raise ValueError('panoptic models are timed with post-processing: on release, torch, ext')
     return form

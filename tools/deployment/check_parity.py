@@ -2,8 +2,8 @@
 
     python tools/deployment/check_parity.py CONFIG... --sizes 1024x2048 713x1001 --out parity.json
 
-Of a panoptic model, scores and masks (probabilities) are compared, and a pixel's class is the kernel
-with the highest score times probability.
+Of a panoptic model, scores and masks (probabilities) are compared, and a pixel's class is the
+kernel with the highest score times probability.
 
 Weights are random, with features and flows of the size that training gives. What the JSON
 file has already is not computed again.
