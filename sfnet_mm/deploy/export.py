@@ -5,6 +5,7 @@ two for SFNet-Lite, none for a model without flow.
 """
 
 import contextlib
+import copy
 import json
 import logging
 import os
@@ -151,8 +152,9 @@ def export_onnx(
     onnx.save(proto, temporary)
     try:
         sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
-        parities = [compare_with_torch(wrapped, temporary, s) for s in sizes]
-        _judge(parities, 'float16' if fp16 else 'float32')
+        precision = 'float16' if fp16 else 'float32'
+        parities = [compare_with_torch(wrapped, temporary, s, precision) for s in sizes]
+        _judge(parities, precision)
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -211,14 +213,26 @@ def check_size(size: Tuple[int, int]) -> None:
         )
 
 
-def compare_with_torch(wrapped: ExportModel, path: str, size: Tuple[int, int]) -> Parity:
+def compare_with_torch(
+    wrapped: ExportModel, path: str, size: Tuple[int, int], precision: str = 'float32'
+) -> Parity:
     """Run a file in ONNX Runtime and its module in torch on one random image."""
     session = _import('onnxruntime').InferenceSession(path, providers=['CPUExecutionProvider'])
     sample = wrapped.sample(1, size, seed=1)
     with torch.no_grad():
         expected = wrapped(sample).numpy()
     got = session.run(None, {session.get_inputs()[0].name: sample.numpy()})[0]
-    return parity(expected, got, size)
+    found = parity(expected, got, size)
+    if found.within(precision) or precision != 'float32' or not sample.is_floating_point():
+        return found
+    # In deep networks, torch's own rounding can be the larger part of the difference.
+    return parity(exact(wrapped, sample), got, size)
+
+
+@torch.no_grad()
+def exact(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
+    """The output of float64 arithmetic with the same weights, as float32."""
+    return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
 
 
 def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Parity:

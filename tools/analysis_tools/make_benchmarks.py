@@ -36,11 +36,13 @@ takes on top of the weights, as far as the system tells. Peers are mmseg's own c
 PARITY = """
 ## Runtimes against torch
 
-Largest difference of logits and share of pixels with the same class, random weights with varied
-batch statistics, full-size output (`tools/deployment/check_parity.py`).
+Largest difference of logits from torch and share of pixels with the same class, random weights with
+features and flows of the size that training gives, full-size output
+(`tools/deployment/check_parity.py`). `torch` is how far torch's float32 is from its own float64. Of
+panoptic models: probabilities of scores and masks, and the best kernel of each pixel.
 
-| model | size | GridSample | largest logit | ONNX Runtime | same class | OpenVINO | same class |
-| --- | --- | --: | --: | --: | --: | --: | --: |
+| model | size | GridSample | largest logit | torch | ONNX Runtime | same class | OpenVINO | same class |
+| --- | --- | --: | --: | --: | --: | --: | --: | --: |
 """
 
 
@@ -49,6 +51,8 @@ def parity_rows(results: dict) -> str:
     for key, found in results.items():
         name, size = key.rsplit(' ', 1)
         cells = [name, size, str(found['samplers']), f'{found["largest_logit"]:.1f}']
+        own = found.get('torch_to_float64')
+        cells.append('-' if own is None else f'{own:.1e}')
         for runtime in ('onnxruntime', 'openvino'):
             cells += [f'{found[runtime]["difference"]:.1e}', f'{found[runtime]["agreement"]:.4%}']
         rows.append('| ' + ' | '.join(cells) + ' |')
