@@ -41,7 +41,7 @@ features and flows of the size that training gives, full-size output
 (`tools/deployment/check_parity.py`). `torch` is how far torch's float32 is from its own float64. Of
 panoptic models: probabilities of scores and masks, and the best kernel of each pixel.
 
-| model | size | GridSample | largest logit | torch | ONNX Runtime | same class | OpenVINO | same class |
+| model | size | GridSample | largest logit | torch | ONNX Runtime | same | OpenVINO | same |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: |
 """
 
