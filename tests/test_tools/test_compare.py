@@ -86,6 +86,12 @@ def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path):
     assert (work_dir / 'plot.png').stat().st_size > 1000
     again = call(*options)
     assert again.stdout.count('done before') == 2
+    timed = call(*options, '--report-only', '--time', 2)
+    assert timed.returncode == 0, timed.stdout + timed.stderr
+    times = json.loads((work_dir / 'times.json').read_text())
+    assert set(times) == set(results) and min(times.values()) > 0
+    for name, (run,) in json.loads((work_dir / 'results.json').read_text()).items():
+        assert run['milliseconds_per_iteration'] == times[name]
     # Another budget is another comparison.
     other = call(*options, '--lr', 0.02, '--minutes', 0.0001, '--report-only')
     assert other.returncode and 'no run is finished' in other.stderr

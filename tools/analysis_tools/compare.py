@@ -48,6 +48,13 @@ def parse_args():
     parser.add_argument('--threads', type=int, default=torch.get_num_threads())
     parser.add_argument('--baseline', help='name of the config that others are compared with')
     parser.add_argument('--report-only', action='store_true', help='only write table and plot')
+    parser.add_argument(
+        '--time',
+        type=int,
+        metavar='ROUNDS',
+        help='also time training steps of all configs side by side, in turns; the table then has '
+        'these times and not those of the runs, which may have shared the machine',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args()
     if args.iters < 20 or args.batch_size < 1:
@@ -212,6 +219,35 @@ def run(config, args, seed, work_dir):
     write(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
 
 
+def time_steps(args):
+    """Median milliseconds of a training step of each config; they take turns."""
+    from mmengine.runner import Runner
+    from mmengine.utils import track_iter_progress
+
+    torch.set_num_threads(args.threads)
+    steps = {}
+    for config in args.configs:
+        folder = osp.join(args.work_dir, name_of(config), 'time')
+        runner = Runner.from_cfg(prepare(config, args, 0, folder))
+        runner.model.init_weights()
+        runner.model.train()
+        batch = next(iter(runner.train_dataloader))
+        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        steps[name_of(config)] = (runner.model, batch, wrapper)
+    times = {name: [] for name in steps}
+    for turn in track_iter_progress(list(range(args.time + 1))):
+        for name, (model, batch, wrapper) in steps.items():
+            start = time.perf_counter()
+            model.train_step(batch, optim_wrapper=wrapper)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:  # the first one warms up
+                times[name].append(1000 * (time.perf_counter() - start))
+    print()
+    found = {name: round(statistics.median(values), 1) for name, values in times.items()}
+    write(osp.join(args.work_dir, 'times.json'), json.dumps(found, indent=1) + '\n')
+
+
 def write(path, text):
     with open(path + '.new', 'w', encoding='utf-8') as file:
         file.write(text)
@@ -308,6 +344,12 @@ def report(args, folders):
             rows.setdefault(name_of(config), []).append(result)
     if not rows:
         raise SystemExit('error: no run is finished')
+    if args.time:
+        with open(osp.join(args.work_dir, 'times.json'), encoding='utf-8') as file:
+            times = json.load(file)
+        for name, results in rows.items():
+            for result in results:
+                result['milliseconds_per_iteration'] = times[name]
     text = table(rows, args)
     write(osp.join(args.work_dir, 'table.md'), text)
     write(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
@@ -374,6 +416,8 @@ def main():
             f'{label}: mIoU {result["mIoU"]:.2f} in {(time.time() - start) / 60:.1f} min',
             flush=True,
         )
+    if args.time:
+        time_steps(args)
     report(args, folders)
 
 
