@@ -59,10 +59,13 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
     return '\n'.join(lines).rstrip() + '\n'
 
 
-def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> None:
+def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bool:
     """The paper's Figure 1: published mIoU over images per second, best backend of every model.
 
-    Models without a published accuracy are left out.
+    Models without a published accuracy are left out; without any, nothing is drawn.
+
+    Returns:
+        bool: Whether there is a plot.
     """
     import matplotlib
 
@@ -73,11 +76,13 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> No
     for e in entries:
         if e['milliseconds'] and (e['name'] not in best or e['fps'] > best[e['name']]['fps']):
             best[e['name']] = e
+    best = {name: e for name, e in best.items() if published(name)}
+    if not best:
+        return False
+    middle = (min(e['fps'] for e in best.values()) + max(e['fps'] for e in best.values())) / 2
     figure, axes = plt.subplots(figsize=(8, 5.5), dpi=120)
     for name, e in best.items():
         accuracy = published(name)
-        if accuracy is None:
-            continue
         ours = name.startswith('sfnet')
         colour, marker = ('tab:red', '*') if ours else ('tab:blue', 'o')
         axes.scatter(
@@ -92,10 +97,12 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> No
         )
         hollow = '†' if accuracy.source.startswith('val') else ''
         axes.annotate(
-            f'{name}{hollow} ({e["backend"]})',
+            f'{name.replace("_cityscapes", "")}{hollow} ({e["backend"]})',
             (e['fps'], accuracy.miou),
             fontsize=7.5,
-            xytext=(6, 3),
+            # Towards the middle, where there is room.
+            ha='left' if e['fps'] <= middle else 'right',
+            xytext=(6 if e['fps'] <= middle else -6, 4),
             textcoords='offset points',
         )
     axes.set_xlabel(f'images per second at {header["size"]} on {header["device"]}', fontsize=8)
@@ -107,3 +114,4 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> No
     figure.savefig(temporary, format='png')
     plt.close(figure)
     os.replace(temporary, path)
+    return True

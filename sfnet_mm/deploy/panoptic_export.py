@@ -13,6 +13,7 @@ from typing import Any, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
@@ -60,6 +61,12 @@ def load_panoptic(
     return model.to(device).eval()
 
 
+def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
+    """Zeros at the bottom and on the right, so that all levels of the pyramid meet."""
+    height, width = image.shape[2:]
+    return F.pad(image, (0, -width % stride, 0, -height % stride))
+
+
 class PanopticGraph(nn.Module):
     """Image to class scores and masks of all kernels.
 
@@ -72,10 +79,12 @@ class PanopticGraph(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Normalised images (N, 3, H, W) to scores (N, K, C) and masks (N, K, H / 4, W / 4).
+        """Normalised images (N, 3, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
-        Both are probabilities.
+        Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32:
+        it is padded at the bottom and on the right, as the data preprocessor does it.
         """
+        image = pad_to_stride(image)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
         return scores.sigmoid(), masks
 

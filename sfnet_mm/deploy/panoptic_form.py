@@ -7,7 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .folding import fold_batchnorm
-from .panoptic_export import PanopticGraph
+from .panoptic_export import PanopticGraph, pad_to_stride
 from .release_form import to_release_form
 
 
@@ -29,10 +29,10 @@ class PanopticInferenceModel(PanopticGraph):
         """Normalised images (N, 3, H, W) to maps (N, H, W) of ``class + 1000 * instance``."""
         from mmdet.structures import DetDataSample
 
-        image = image.contiguous(memory_format=self.memory_format)
-        scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
         size = tuple(image.shape[2:])
-        meta = dict(batch_input_shape=size, img_shape=size, ori_shape=size)
+        image = pad_to_stride(image).contiguous(memory_format=self.memory_format)
+        scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
+        meta = dict(batch_input_shape=tuple(image.shape[2:]), img_shape=size, ori_shape=size)
         samples = [DetDataSample(metainfo=meta) for _ in range(len(image))]
         results = self.model.panoptic_fusion_head.predict(scores, masks, samples)
         return torch.cat([r['pan_results'].sem_seg for r in results])

@@ -17,8 +17,8 @@ CONFIG = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.
 SIZE = (64, 128)
 
 
-@pytest.mark.parametrize('backend', ['release', 'torch'])
-def test_form_gives_the_map_that_the_detector_predicts(backend):
+@pytest.mark.parametrize('backend, size', [('release', SIZE), ('torch', SIZE), ('torch', (50, 99))])
+def test_form_gives_the_map_that_the_detector_predicts(backend, size):
     from mmdet.structures import DetDataSample
 
     torch.manual_seed(0)
@@ -27,12 +27,14 @@ def test_form_gives_the_map_that_the_detector_predicts(backend):
         if isinstance(m, torch.nn.BatchNorm2d):
             m.running_var.uniform_(0.5, 2)
             m.running_mean.normal_()
-    image = torch.randn(1, 3, *SIZE)
-    meta = dict(batch_input_shape=SIZE, img_shape=SIZE, ori_shape=SIZE, scale_factor=(1, 1))
+    image = torch.randn(1, 3, *size)
+    padded = torch.zeros(1, 3, 64, 128)
+    padded[:, :, : size[0], : size[1]] = image
+    meta = dict(batch_input_shape=(64, 128), img_shape=size, ori_shape=size, scale_factor=(1, 1))
     with torch.no_grad():
-        expected = model.predict(image, [DetDataSample(metainfo=meta)])[0].pred_panoptic_seg
+        expected = model.predict(padded, [DetDataSample(metainfo=meta)])[0].pred_panoptic_seg
         result = panoptic_form(model, backend)(image)
-    assert result.shape == (1, *SIZE) and len(result.unique()) > 1
+    assert result.shape == (1, *size) and len(result.unique()) > 1
     assert (result == expected.sem_seg).float().mean() > 0.999
 
 

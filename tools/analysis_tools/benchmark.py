@@ -42,7 +42,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cache', default=osp.join('work_dirs', 'benchmark'), help='exported files'
     )
-    parser.add_argument('--out', help='JSON file; a .md and a .png appear beside it')
+    parser.add_argument(
+        '--out', help='JSON file; a .md appears beside it, and a .png if accuracies are known'
+    )
     return parser.parse_args()
 
 
@@ -119,8 +121,8 @@ def main() -> None:
         stem = osp.splitext(args.out)[0]
         with open(f'{stem}.md', 'w', encoding='utf-8') as f:
             f.write(table)
-        plot(f'{stem}.png', header, [e.to_dict() for e in entries])
-        print(f'wrote {args.out}, {stem}.md and {stem}.png')
+        drawn = plot(f'{stem}.png', header, [e.to_dict() for e in entries])
+        print(f'wrote {args.out}, {stem}.md' + (f' and {stem}.png' if drawn else ''))
 
 
 if __name__ == '__main__':
