@@ -39,7 +39,8 @@ PARITY = """
 Largest difference of logits from torch and share of pixels with the same class, random weights with
 features and flows of the size that training gives, full-size output
 (`tools/deployment/check_parity.py`). `torch` is how far torch's float32 is from its own float64. Of
-panoptic models: probabilities of scores and masks, and the best kernel of each pixel.
+panoptic models: the mean difference of the probabilities of scores and masks, which jump where
+rounding carries a pixel over the threshold between two stages, and the best kernel of each pixel.
 
 | model | size | GridSample | largest logit | torch | ONNX Runtime | same | OpenVINO | same |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: |
