@@ -214,8 +214,8 @@ def camvid_section():
         'FAM and GD-FAM gain on FPN+PPM in each seed, by less than seeds differ: this is no proof. '
         'The flows say why: after so few iterations they are a fraction of a pixel of the finest '
         'map, so warping is still close to bilinear upsampling, and thin classes, which alignment '
-        'is for, are not learnt by anyone. Weights from drawn streets are worth more here than '
-        'any decoder. Time is of training steps in turns, in one process.',
+        'is for, are not learnt by any model. On STDC1, weights from drawn streets are worth more '
+        'than the choice of decoder. Times are of training steps in turns, in one process.',
         '',
     ]
 
