@@ -2,21 +2,16 @@
 
 import json
 import os
-import os.path as osp
 from typing import Any, Dict, List, Sequence
 
-from mmengine.utils import mkdir_or_exist
+from sfnet_mm.utils.tooling import write_text
 
 from .peers import published
 
 
 def write_json(path: str, header: Dict[str, Any], entries: Sequence[Any]) -> None:
     """Write a benchmark; the file is whole at any time."""
-    mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    temporary = f'{path}.{os.getpid()}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as f:
-        json.dump(dict(header, entries=[e.to_dict() for e in entries]), f, indent=1)
-    os.replace(temporary, path)
+    write_text(path, json.dumps(dict(header, entries=[e.to_dict() for e in entries]), indent=1))
 
 
 def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:

@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 from sfnet_mm.deploy.benchmark_report import markdown, plot, write_json
 from sfnet_mm.deploy.peers import PEERS, without_flow
 from sfnet_mm.deploy.timing import BACKENDS, Settings, device_name, run_benchmark
+from sfnet_mm.utils.tooling import image_size, write_text
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,13 +69,6 @@ def read_models(args: argparse.Namespace) -> dict:
     return models
 
 
-def read_size(text: str) -> tuple:
-    parts = text.split('x')
-    if len(parts) != 2 or not all(p.isdigit() for p in parts):
-        raise ValueError(f'--size {text!r} is not HEIGHTxWIDTH, such as 1024x2048')
-    return int(parts[0]), int(parts[1])
-
-
 def main() -> None:
     args = parse_args()
     init_default_scope('mmseg')
@@ -84,7 +78,7 @@ def main() -> None:
         if min(args.rounds, args.repeats) < 1:
             raise ValueError('--rounds and --repeats must be 1 or more')
         settings = Settings(
-            read_size(args.size),
+            image_size(args.size),
             args.device,
             args.output,
             args.half,
@@ -113,14 +107,13 @@ def main() -> None:
                 write_json(args.out, header, entries)
 
         entries = run_benchmark(models, args.backend.split(','), settings, save)
-    except (OSError, ValueError, ImportError, RuntimeError) as e:
+    except (argparse.ArgumentTypeError, OSError, ValueError, ImportError, RuntimeError) as e:
         raise SystemExit(f'error: {e}') from None
     table = markdown(header, [e.to_dict() for e in entries])
     print(table)
     if args.out:
         stem = osp.splitext(args.out)[0]
-        with open(f'{stem}.md', 'w', encoding='utf-8') as f:
-            f.write(table)
+        write_text(f'{stem}.md', table)
         drawn = plot(f'{stem}.png', header, [e.to_dict() for e in entries])
         print(f'wrote {args.out}, {stem}.md' + (f' and {stem}.png' if drawn else ''))
 

@@ -8,7 +8,6 @@ and the table of docs/ops.md from all files there. With --table, only the table 
 
 import argparse
 import json
-import os
 import platform
 import statistics
 import sys
@@ -22,6 +21,7 @@ import torch.nn.functional as F
 from mmengine.utils import track_iter_progress
 
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
+from sfnet_mm.utils.tooling import replace_between, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs' / 'ops.md'
@@ -325,19 +325,9 @@ def table(results):
 
 def page_with_table():
     text = PAGE.read_text(encoding='utf-8')
-    if BEGIN not in text or END not in text:
-        raise ValueError(f'{PAGE} has no marks for the table: add {BEGIN} and {END}')
     files = sorted(RESULTS.glob('ops_*.json'))
     results = [json.loads(f.read_text(encoding='utf-8')) for f in files]
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    return f'{before}{BEGIN}\n\n{table(results)}\n{END}{after}'
-
-
-def write(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + '.tmp')
-    temporary.write_text(text, encoding='utf-8')
-    os.replace(temporary, path)
+    return replace_between(text, BEGIN, END, f'\n\n{table(results)}\n', 'docs/ops.md')
 
 
 def main():
@@ -348,7 +338,7 @@ def main():
             sys.exit(1)
         return
     if args.table:
-        write(PAGE, page_with_table())
+        write_text(PAGE, page_with_table())
         return
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
@@ -373,10 +363,10 @@ def main():
         result['rows'] += measure(case, args)
     if args.network:
         result['network'] = measure_network(args.network, args)
-    write(out, json.dumps(result, indent=1) + '\n')
+    write_text(out, json.dumps(result, indent=1) + '\n')
     print(f'\n{table([result])}\nwritten: {out}')
     if out.parent == RESULTS:
-        write(PAGE, page_with_table())
+        write_text(PAGE, page_with_table())
 
 
 if __name__ == '__main__':

@@ -21,6 +21,8 @@ import time
 import torch
 from mmengine.config import Config, DictAction
 
+from sfnet_mm.utils.tooling import mean_and_spread, write_text
+
 RESULT = 'result.json'
 
 
@@ -59,6 +61,8 @@ def parse_args():
     args = parser.parse_args()
     if args.iters < 20 or args.batch_size < 1:
         parser.error('--iters must be 20 or more and --batch-size positive')
+    if args.time is not None and args.time < 1:
+        parser.error(f'--time {args.time} must be 1 or more')
     return args
 
 
@@ -216,7 +220,7 @@ def run(config, args, seed, work_dir):
         final_loss=round(statistics.mean(map(float, loss)), 4),
         flow_px=flow_in_pixels(runner),
     )
-    write(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
+    write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
 
 
 def time_steps(args):
@@ -245,13 +249,7 @@ def time_steps(args):
                 times[name].append(1000 * (time.perf_counter() - start))
     print()
     found = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    write(osp.join(args.work_dir, 'times.json'), json.dumps(found, indent=1) + '\n')
-
-
-def write(path, text):
-    with open(path + '.new', 'w', encoding='utf-8') as file:
-        file.write(text)
-    os.replace(path + '.new', path)
+    write_text(osp.join(args.work_dir, 'times.json'), json.dumps(found, indent=1) + '\n')
 
 
 def finished(work_dir, args):
@@ -262,11 +260,6 @@ def finished(work_dir, args):
     except (FileNotFoundError, json.JSONDecodeError):
         return None
     return result if result['budget'] == json.loads(json.dumps(budget(args))) else None
-
-
-def mean_and_spread(values):
-    spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
-    return f'{statistics.mean(values):.2f}{spread}'
 
 
 def table(rows, args):
@@ -351,8 +344,8 @@ def report(args, folders):
             for result in results:
                 result['milliseconds_per_iteration'] = times[name]
     text = table(rows, args)
-    write(osp.join(args.work_dir, 'table.md'), text)
-    write(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
+    write_text(osp.join(args.work_dir, 'table.md'), text)
+    write_text(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
     plot(rows, osp.join(args.work_dir, 'plot.png'))
     print(text)
     print(f'table.md, results.json and plot.png are in {args.work_dir}')
@@ -405,7 +398,7 @@ def main():
         os.makedirs(folder, exist_ok=True)
         start = time.time()
         job = dict(config=config, args=vars(args), seed=seed, work_dir=folder)
-        write(osp.join(folder, 'job.json'), json.dumps(job, indent=1))
+        write_text(osp.join(folder, 'job.json'), json.dumps(job, indent=1))
         command = [sys.executable, osp.abspath(__file__), '--run', osp.join(folder, 'job.json')]
         with open(osp.join(folder, 'output.txt'), 'w', encoding='utf-8') as output:
             code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
@@ -417,7 +410,10 @@ def main():
             flush=True,
         )
     if args.time:
-        time_steps(args)
+        try:
+            time_steps(args)
+        except (OSError, ValueError) as e:
+            raise SystemExit(f'error: {e}') from None
     report(args, folders)
 
 

@@ -27,22 +27,18 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import sfnet_mm  # noqa: F401  registers the models
 from sfnet_mm.utils import fit_to_cpu
+from sfnet_mm.utils.tooling import image_size
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
 
-def image_size(text: str) -> Tuple[int, int]:
-    """``HxW``."""
-    try:
-        height, width = map(int, text.lower().split('x'))
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not HEIGHTxWIDTH, for example 1024x2048'
-        ) from None
-    if min(height, width) < 32:
+def network_size(text: str) -> Tuple[int, int]:
+    """``HEIGHTxWIDTH`` of at least one pixel at stride 32."""
+    size = image_size(text)
+    if min(size) < 32:
         raise argparse.ArgumentTypeError(f'{text} is smaller than 32x32')
-    return height, width
+    return size
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -52,7 +48,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('configs', nargs='*', help='configs of segmentors')
     parser.add_argument('--all', action='store_true', help="all models of the paper's tables")
     parser.add_argument(
-        '--size', type=image_size, default=(1024, 2048), help='HEIGHTxWIDTH of the image'
+        '--size', type=network_size, default=(1024, 2048), help='HEIGHTxWIDTH of the image'
     )
     args = parser.parse_args(argv)
     if not args.configs and not args.all:

@@ -10,12 +10,12 @@
 import argparse
 import glob
 import json
-import os
 import os.path as osp
 import statistics
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.benchmark_report import markdown
+from sfnet_mm.utils.tooling import mean_and_spread, replace_between, write_text
 
 DOCS = osp.join(osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))), 'docs')
 
@@ -51,9 +51,9 @@ def parity_rows(results: dict) -> str:
     rows = []
     for key, found in results.items():
         name, size = key.rsplit(' ', 1)
-        cells = [name, size, str(found['samplers']), f'{found["largest_logit"]:.1f}']
-        own = found.get('torch_to_float64')
-        cells.append('-' if own is None else f'{own:.1e}')
+        cells = [name, size, str(found['samplers'])]
+        for value, form in (('largest_logit', '.1f'), ('torch_to_float64', '.1e')):
+            cells.append(format(found[value], form) if value in found else '-')
         for runtime in ('onnxruntime', 'openvino'):
             cells += [f'{found[runtime]["difference"]:.1e}', f'{found[runtime]["agreement"]:.4%}']
         rows.append('| ' + ' | '.join(cells) + ' |')
@@ -66,7 +66,7 @@ def page() -> str:
         with open(path, encoding='utf-8') as f:
             found = json.load(f)
         stem = osp.splitext(osp.basename(path))[0]
-        text += f'\n## {found["device"]}, {found["precision"]}\n\n'
+        text += f'\n## {found["size"]}, {found["precision"]}, {found["device"]}\n\n'
         text += markdown(found, found['entries'])
         if osp.isfile(osp.join(DOCS, 'benchmarks', f'{stem}.png')):
             text += f'\n![Published mIoU over measured speed](benchmarks/{stem}.png)\n'
@@ -94,12 +94,7 @@ def collect(work_dir: str) -> None:
             found[source] = [{key: run[key] for key in KEPT} for run in runs]
     if not found:
         raise SystemExit(f'error: {work_dir} has no from_SOURCE/results.json of compare.py')
-    write(GENERALISATION, json.dumps(found, indent=1) + '\n')
-
-
-def spread(values: list) -> str:
-    deviation = f' ± {statistics.stdev(values):.1f}' if len(values) > 1 else ''
-    return f'{statistics.mean(values):.1f}{deviation}'
+    write_text(GENERALISATION, json.dumps(found, indent=1) + '\n')
 
 
 def generalisation() -> str:
@@ -123,21 +118,17 @@ def generalisation() -> str:
     for source, runs in found.items():
         for name in dict.fromkeys(run['name'] for run in runs):
             scores = [run['per_source'] for run in runs if run['name'] == name]
-            cells = [spread([s[target] for s in scores]) for target in targets]
+            cells = [mean_and_spread([s[target] for s in scores], 1) for target in targets]
             cells = [f'({c})' if t == source else c for c, t in zip(cells, targets)]
             unseen = [statistics.mean(v for t, v in s.items() if t != source) for s in scores]
             model = name.replace('_city2miniuds', '')
-            lines.append(
-                f'| {source} | {model} | {len(scores)} | {" | ".join(cells)} | {spread(unseen)} |'
-            )
+            cells = [source, model, str(len(scores)), *cells, mean_and_spread(unseen, 1)]
+            lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n\n'
 
 
 def with_generalisation(text: str) -> str:
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise SystemExit(f'error: docs/robustnet.md needs the marks {BEGIN} and {END}')
-    before, rest = text.split(BEGIN)
-    return before + BEGIN + '\n' + generalisation() + END + rest.split(END)[1]
+    return replace_between(text, BEGIN, END, '\n' + generalisation(), 'docs/robustnet.md')
 
 
 def read(path: str) -> str:
@@ -145,12 +136,6 @@ def read(path: str) -> str:
         return ''
     with open(path, encoding='utf-8') as f:
         return f.read()
-
-
-def write(path: str, text: str) -> None:
-    with open(f'{path}.tmp', 'w', encoding='utf-8') as f:
-        f.write(text)
-    os.replace(f'{path}.tmp', path)
 
 
 def main() -> None:
@@ -170,7 +155,7 @@ def main() -> None:
             name = osp.relpath(path, osp.dirname(DOCS))
             raise SystemExit(f'error: {name} is out of date: run make_benchmarks.py')
         if not args.check:
-            write(path, text)
+            write_text(path, text)
             print(f'wrote {path}')
 
 

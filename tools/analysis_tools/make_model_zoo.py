@@ -14,7 +14,6 @@ import argparse
 import glob
 import json
 import logging
-import os
 import os.path as osp
 import statistics
 import sys
@@ -24,6 +23,8 @@ import yaml
 from get_flops import build, multiply_adds, parameters_at_inference
 from mmengine.logging import MMLogger
 
+from sfnet_mm.utils.tooling import mean_and_spread, replace_between, write_text
+
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 PAGE = 'docs/model_zoo.md'
 README = 'README.md'
@@ -31,6 +32,8 @@ README_MARKERS = ('<!-- models: begin (made by `make docs`) -->\n', '<!-- models
 TABLES = 'docs/paper_tables.yml'
 COMPLEXITY = 'docs/benchmarks/complexity.json'
 CAMVID = 'docs/benchmarks/camvid360.json'
+# What was seen in that run, in words; it goes with the numbers.
+CAMVID_READING = 'docs/benchmarks/camvid360.md'
 CAMVID_BASE = 'fpn_ppm_stdc1_camvid360'
 SIZES = {
     'ADE20K': (512, 512),
@@ -155,6 +158,15 @@ def notes(models):
     return [f'- {", ".join(names)}: {text}' for text, names in found.items()]
 
 
+def read_lines(name):
+    """The lines of a file of the repository and an empty one; none if there is no such file."""
+    path = osp.join(ROOT, name)
+    if not osp.isfile(path):
+        return []
+    with open(path, encoding='utf-8') as file:
+        return [*file.read().splitlines(), '']
+
+
 def camvid_section():
     """The comparison on CamVid, if it was run."""
     try:
@@ -171,14 +183,12 @@ def camvid_section():
     for name, runs in ranked:
         gains = [r['mIoU'] - base[r['seed']] for r in runs if r['seed'] in base]
         gain = f'{statistics.mean(gains):+.2f}' if gains and name != CAMVID_BASE else ''
-        values = [r['mIoU'] for r in runs]
-        spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
         flows = [length for r in runs for length in r['flow_px'].values()]
         table.append(
             [
                 f'[{name}](../{runs[0]["config"]})',
-                f'{statistics.mean(values):.2f}{spread}',
-                str(len(values)),
+                mean_and_spread([r['mIoU'] for r in runs]),
+                str(len(runs)),
                 gain,
                 f'{runs[0]["parameters"] / 1e6:.2f}',
                 f'{statistics.median(r["milliseconds_per_iteration"] for r in runs):.0f}',
@@ -210,13 +220,7 @@ def camvid_section():
         '',
         *markdown_table(['IoU', *classes], by_class),
         '',
-        # Reading of the run of 2026-11-22, in words.
-        'FAM and GD-FAM gain on FPN+PPM in each seed, by less than seeds differ: this is no proof. '
-        'The flows say why: after so few iterations they are a fraction of a pixel of the finest '
-        'map, so warping is still close to bilinear upsampling, and thin classes, which alignment '
-        'is for, are not learnt by any model. On STDC1, weights from drawn streets are worth more '
-        'than the choice of decoder. Times are of training steps in turns, in one process.',
-        '',
+        *read_lines(CAMVID_READING),
     ]
 
 
@@ -250,9 +254,6 @@ def page(models, counts):
 
 def readme(text, models, counts):
     """README with the table of the paper's models on Cityscapes between its markers."""
-    begin, end = README_MARKERS
-    if begin not in text or end not in text:
-        raise SystemExit(f'error: {README} lacks its markers {begin.strip()} and {end}')
     rows = [
         [cell.replace('](../', '](') for cell in cells(m, counts)]
         for m in models
@@ -260,15 +261,8 @@ def readme(text, models, counts):
         and osp.dirname(m['Config']) == 'configs'
         and ('Paper' in m['Metadata'] or 'Results' in m)
     ]
-    head, _, rest = text.partition(begin)
-    _, _, tail = rest.partition(end)
-    return head + begin + '\n'.join(markdown_table(HEADER, rows)) + '\n' + end + tail
-
-
-def write(path, text):
-    with open(path + '.new', 'w', encoding='utf-8') as file:
-        file.write(text)
-    os.replace(path + '.new', path)
+    table = '\n'.join(markdown_table(HEADER, rows)) + '\n'
+    return replace_between(text, *README_MARKERS, table, README)
 
 
 def main(argv=None):
@@ -287,13 +281,13 @@ def main(argv=None):
     counts.update(count(new))
     counts = {m['Config']: counts[m['Config']] for m in models}
     if not args.check:
-        write(stored, json.dumps(counts, indent=1) + '\n')
+        write_text(stored, json.dumps(counts, indent=1) + '\n')
     with open(osp.join(ROOT, README), encoding='utf-8') as file:
         texts = {PAGE: page(models, counts), README: readme(file.read(), models, counts)}
     for name, text in texts.items():
         path = osp.join(ROOT, name)
         if not args.check:
-            write(path, text)
+            write_text(path, text)
             continue
         with open(path, encoding='utf-8') as file:
             if file.read() != text:

@@ -4,19 +4,12 @@ python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x20
 """
 
 import argparse
-import re
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import count_nodes, export_onnx
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
-
-
-def image_size(text: str) -> tuple:
-    match = re.fullmatch(r'(\d+)x(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, such as 1024x2048')
-    return int(match[1]), int(match[2])
+from sfnet_mm.utils.tooling import image_size
 
 
 def parse_args() -> argparse.Namespace:

@@ -1,0 +1,46 @@
+"""What several tools share: sizes on the command line, whole files, pages and tables."""
+
+import argparse
+import os
+import os.path as osp
+import re
+import statistics
+from typing import Sequence, Tuple
+
+
+def image_size(text: str) -> Tuple[int, int]:
+    """(height, width) of ``HEIGHTxWIDTH``, as a ``type`` of argparse.
+
+    Raises:
+        argparse.ArgumentTypeError: Another form.
+    """
+    match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text.lower())
+    if not match:
+        raise argparse.ArgumentTypeError(f'{text!r} is not HEIGHTxWIDTH, such as 1024x2048')
+    return int(match[1]), int(match[2])
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file, and its folder; the file is whole at any time."""
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    temporary = f'{path}.{os.getpid()}.tmp'
+    with open(temporary, 'w', encoding='utf-8') as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+
+def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str:
+    """A page with ``new`` between two marks; ``name`` is that of the page.
+
+    Raises:
+        SystemExit: The page does not have each mark once.
+    """
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise SystemExit(f'error: {name} lacks its markers {begin.strip()} and {end.strip()}')
+    return text.partition(begin)[0] + begin + new + end + text.partition(end)[2]
+
+
+def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
+    """``mean ± standard deviation``; the mean alone of a single value."""
+    spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
+    return f'{statistics.mean(values):.{digits}f}{spread}'
