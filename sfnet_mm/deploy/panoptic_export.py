@@ -9,7 +9,7 @@ import json
 import os
 import os.path as osp
 import warnings
-from typing import Any, List, Optional, Tuple, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -89,6 +89,15 @@ class PanopticGraph(nn.Module):
         return scores.sigmoid(), masks
 
 
+def mean_difference(got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
+    """The larger of the mean differences of scores and of masks.
+
+    Kernels are updated from masks cut at one half: rounding that carries one pixel over it moves a
+    kernel, so the largest difference says little.
+    """
+    return max(float(np.abs(a - b).mean()) for a, b in zip(got, expected))
+
+
 def export_panoptic_onnx(
     model: nn.Module, path: str, size: Tuple[int, int] = (1024, 2048)
 ) -> List[Parity]:
@@ -148,11 +157,7 @@ def export_panoptic_onnx(
         got_scores, got_masks = session.run(None, {'image': sample.numpy()})
         same = float(((got_masks > 0.5) == (masks > 0.5)).mean())
         parity = Parity(float(np.abs(got_scores - scores).max()), same, size)
-        # Kernels are updated from masks cut at one half: rounding that carries one pixel over it
-        # moves a kernel, so the largest difference says little and the mean decides.
-        mean = max(
-            float(np.abs(a - b).mean()) for a, b in ((got_scores, scores), (got_masks, masks))
-        )
+        mean = mean_difference((got_scores, got_masks), (scores, masks))
         if mean > TOLERANCE['float32'] or same < AGREEMENT['float32']:
             raise RuntimeError(f'ONNX Runtime does not agree with torch, not written: {parity}')
         os.replace(temporary, path)
