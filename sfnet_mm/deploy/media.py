@@ -96,3 +96,16 @@ def read_frames(video: mmcv.VideoReader) -> Iterable[np.ndarray]:
         if frame is None:
             return
         yield frame
+
+
+def video_writer(path: str, like: mmcv.VideoReader) -> cv2.VideoWriter:
+    """A writer of a .webm (VP8) with the size and the rate of another video.
+
+    Raises:
+        ValueError: OpenCV has no encoder for it, or the file cannot be written.
+    """
+    codec = cv2.VideoWriter_fourcc(*'VP80')
+    writer = cv2.VideoWriter(path, codec, like.fps or 25, (like.width, like.height))
+    if not writer.isOpened():
+        raise ValueError(f'{path} cannot be written: OpenCV has no VP8 encoder, or no such folder')
+    return writer

@@ -79,12 +79,13 @@ def context_size(model: BaseSegmentor) -> int:
 
 def _read_config(config: Union[str, Config]) -> Config:
     if isinstance(config, Config):
-        return config
-    if not osp.isfile(config):
+        cfg, config = config, config.filename or 'that was given'
+    elif not osp.isfile(config):
         raise FileNotFoundError(f'config {config} does not exist')
-    if not config.endswith(('.py', '.json', '.yaml', '.yml')):
+    elif not config.endswith(('.py', '.json', '.yaml', '.yml')):
         raise ValueError(f'config {config} is no config: its name must end in .py, .json or .yaml')
-    cfg = Config.fromfile(config)
+    else:
+        cfg = Config.fromfile(config)
     if 'model' not in cfg:
         raise ValueError(f'config {config} has no model: it may be a base that others build on')
     return cfg

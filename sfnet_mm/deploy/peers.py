@@ -108,8 +108,9 @@ def without_flow(cfg: Config) -> Config:
     """
     # Config.copy() shares the nested dicts.
     cfg = copy.deepcopy(cfg)
-    head = cfg.model.decode_head
-    if head.type not in ('SFNetHead', 'SFNetLiteHead') or head.get('align', True) is None:
+    head = cfg.model.get('decode_head', {})
+    aligned = isinstance(head, dict) and head.get('type') in ('SFNetHead', 'SFNetLiteHead')
+    if not aligned or head.get('align', True) is None:
         raise ValueError(f'{cfg.filename} has no flow alignment that a twin could do without')
     head.align = None
     return cfg

@@ -10,11 +10,13 @@ from helpers import ROOT
 from mmengine.config import Config
 
 from sfnet_mm.deploy import load_model
-from sfnet_mm.deploy.benchmark_report import markdown
+from sfnet_mm.deploy.benchmark_report import markdown, plot
 from sfnet_mm.deploy.peers import PEERS, published, without_flow
 from sfnet_mm.deploy.timing import Entry, Settings, complexity, run_benchmark
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_cityscapes.py')
+
+BASE = osp.join(ROOT, 'configs', '_base_', 'default_runtime.py')
 
 
 def benchmark(monkeypatch, *args):
@@ -67,8 +69,10 @@ def test_twin_is_the_same_network_without_flow():
     names = {n for n, _ in load_model(cfg).named_parameters()}
     gone = names - {n for n, _ in load_model(twin).named_parameters()}
     assert gone and all('flow_align_module' in n for n in gone)
-    with pytest.raises(ValueError, match='no flow alignment'):
-        without_flow(twin)
+    panoptic = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.py')
+    for other in (twin, Config.fromfile(panoptic)):
+        with pytest.raises(ValueError, match='no flow alignment'):
+            without_flow(other)
 
 
 @pytest.mark.parametrize('name', list(PEERS))
@@ -93,6 +97,13 @@ def test_table_has_a_row_per_model_and_names_failures():
     table = markdown(header, [e.to_dict() for e in entries])
     assert '| a | 2.00M | 3.0G | 20.0 | 50.00 | 5 | - | - | - |' in table
     assert 'a on openvino: not installed' in table and 'a CPU' in table
+
+
+def test_nothing_is_drawn_without_a_published_accuracy(tmp_path):
+    header = dict(device='a CPU', size='64x128')
+    entry = Entry('unknown', 'torch', 1, 1, [10.0]).to_dict()
+    assert not plot(str(tmp_path / 'plot.png'), header, [entry])
+    assert not list(tmp_path.iterdir())
 
 
 def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
@@ -127,6 +138,7 @@ def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
     [
         ([], 'there is nothing to time'),
         (['missing.py'], 'config missing.py does not exist'),
+        ([BASE], 'default_runtime.py has no model'),
         ([CONFIG, '--backend', 'caffe'], "backend 'caffe' is not one of"),
         ([CONFIG, '--size', '1024'], 'is not HEIGHTxWIDTH'),
         ([CONFIG, '--size', '32x32'], 'too small for the context pooling'),

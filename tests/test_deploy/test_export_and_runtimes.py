@@ -101,6 +101,51 @@ def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_rounding_is_judged_by_the_size_of_logits():
+    difference, agreement = 3e-4, 1.0
+    assert export.Parity(difference, agreement, SIZE, largest=6.0).within('float32')
+    assert not export.Parity(difference, agreement, SIZE, largest=2.0).within('float32')
+    assert not export.Parity(0.0, 0.99, SIZE, largest=6.0).within('float32')
+
+
+def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path):
+    """Torch whose float32 is off by more than the tolerance, and whose float64 is right."""
+    path = str(tmp_path / 'model.onnx')
+    model = load_model(CONFIG, checkpoint)
+    export_onnx(model, path, SIZE, 'logits')
+
+    class Rounding(torch.nn.Module):
+        def __init__(self, wrapped):
+            super().__init__()
+            self.wrapped, self.sample = wrapped, wrapped.sample
+
+        def forward(self, image):
+            out = self.wrapped(image)
+            return out + 0.5 * (out.dtype == torch.float32)
+
+    found = export.compare_with_torch(Rounding(export.wrap(model, 'logits')), path, SIZE)
+    assert found.difference < 1e-4 and found.within('float32')
+
+
+def test_parity_tool_compares_keeps_and_names_what_is_wrong(monkeypatch, capsys, tmp_path):
+    pytest.importorskip('openvino')
+    out = tmp_path / 'new' / 'parity.json'
+    run_tool(monkeypatch, 'check_parity.py', CONFIG, '--sizes', '256x512', '--out', out)
+    (found,) = json.loads(out.read_text()).values()
+    assert found['samplers'] == 2 and found['torch_to_float64'] < 1e-3
+    for runtime in ('onnxruntime', 'openvino'):
+        assert found[runtime]['agreement'] >= 0.999
+        assert 0 < found[runtime]['difference'] < 1e-3
+    before = out.stat().st_mtime_ns
+    run_tool(monkeypatch, 'check_parity.py', CONFIG, '--sizes', '256x512', '--out', out)
+    assert out.stat().st_mtime_ns == before and '2 GridSample' in capsys.readouterr().out
+    out.write_text('{')
+    with pytest.raises(SystemExit, match='parity.json is no JSON'):
+        run_tool(monkeypatch, 'check_parity.py', CONFIG, '--sizes', '256x512', '--out', out)
+    with pytest.raises(SystemExit, match='config missing.py does not exist'):
+        run_tool(monkeypatch, 'check_parity.py', 'missing.py', '--out', tmp_path / 'x.json')
+
+
 def test_missing_package_is_named_with_its_install_command(monkeypatch, tmp_path):
     for name in ('onnxruntime', 'openvino', 'tensorrt', 'onnxscript'):
         monkeypatch.setitem(sys.modules, name, None)

@@ -18,7 +18,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from sfnet_mm.datasets.mini_uds.domains import DOMAINS
 from sfnet_mm.datasets.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
-from sfnet_mm.deploy.media import open_video, read_frames
+from sfnet_mm.deploy.media import open_video, read_frames, video_writer
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -58,33 +58,21 @@ def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str)
     mask = run.predict(bgr)
     spent = 1000 * (time.perf_counter() - begin)
     with AlignmentRecorder(model) as recorder, torch.inference_mode():
-        model(torch.from_numpy(torch_input(model, bgr)))
+        model(torch.from_numpy(run.prepare(bgr)))
     rows = alignment_rows(recorder.first_pass(), 0, 420, image.shape[:2])
     sheet = draw_sheet('semantic flow', rows) if rows else None
     line = f'{spent:.0f} ms per image of {image.shape[1]}x{image.shape[0]} pixels ({run.name})'
     return overlay(image, mask, run.palette), sheet, class_shares(mask, run.classes), line
 
 
-def torch_input(model: torch.nn.Module, bgr: np.ndarray) -> np.ndarray:
-    """A normalised image (1, 3, H, W) for the model of torch."""
-    pre = model.data_preprocessor
-    mean, std = (getattr(pre, name).flatten().numpy() for name in ('mean', 'std'))
-    image = bgr[..., ::-1] if pre.channel_conversion else bgr
-    return np.ascontiguousarray(((image - mean) / std).transpose(2, 0, 1)[None], np.float32)
-
-
 def segment_video(path: str, config: str, checkpoint: str, runtime: str) -> tuple:
     """A video with the classes over it, and a line on the time per frame."""
-    import cv2
-
     if not path:
         raise ValueError('choose a video first')
     _, run = load(config, checkpoint.strip(), runtime)
     video = open_video(path)
     out = osp.join(tempfile.mkdtemp(), 'classes.webm')
-    writer = cv2.VideoWriter(
-        out, cv2.VideoWriter_fourcc(*'VP80'), video.fps or 25, (video.width, video.height)
-    )
+    writer = video_writer(out, video)
     palette = [colour[::-1] for colour in run.palette]
     times = []
     for frame in read_frames(video):

@@ -13,12 +13,18 @@ import os
 import os.path as osp
 import time
 
-import cv2
 from mmengine.utils import ProgressBar, mkdir_or_exist
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy import RUNTIMES, Runtime, load_runtime
-from sfnet_mm.deploy.media import is_video, list_images, open_video, read_frames, read_image
+from sfnet_mm.deploy.media import (
+    is_video,
+    list_images,
+    open_video,
+    read_frames,
+    read_image,
+    video_writer,
+)
 from sfnet_mm.visualization import overlay, save_png
 
 
@@ -49,11 +55,7 @@ def predict_video(runtime: Runtime, path: str, out: str, opacity: float) -> None
     video = open_video(path)
     palette = [colour[::-1] for colour in runtime.palette]
     temporary = f'{out}.part.webm'
-    writer = cv2.VideoWriter(
-        temporary, cv2.VideoWriter_fourcc(*'VP80'), video.fps or 25, (video.width, video.height)
-    )
-    if not writer.isOpened():
-        raise ValueError(f'{out} cannot be written: OpenCV has no VP8 encoder')
+    writer = video_writer(temporary, video)
     progress = ProgressBar(video.frame_cnt)
     count = 0
     for frame in read_frames(video):
