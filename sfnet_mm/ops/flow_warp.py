@@ -12,16 +12,12 @@ has two backends with the same results: ``native`` is written in plain torch and
 from typing import Optional
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from ._loader import EXT
+from .native import blend, is_exporting, like, warp, working_dtype
 
 BACKENDS = ('auto', 'native', 'ext')
-
-# Any normalised coordinate of this size lies a full pixel or more outside a map of two or more
-# pixels, where zero padding makes the sample and its gradients zero.
-_FAR_OUTSIDE = 4.0
 
 
 def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
@@ -54,7 +50,7 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     _check_companion('flow', flow, 2, x, 'x')
     if _use_ext(x, backend):
         return torch.ops.sfnet_mm.flow_warp(x, flow)
-    return _like(_warp(x, flow, _working_dtype(x)), x)
+    return like(warp(x, flow, working_dtype(x)), x)
 
 
 def gated_dual_flow_warp(
@@ -97,49 +93,12 @@ def gated_dual_flow_warp(
         _check_companion('gate', gate, 1, low, 'low', same_size=True)
     if _use_ext(low, backend):
         return torch.ops.sfnet_mm.gated_dual_flow_warp(high, low, flow, gate)
-    dtype = _working_dtype(low)
-    high_warped = _warp(high, flow[:, :2], dtype)
-    low_warped = _warp(low, flow[:, 2:], dtype)
+    dtype = working_dtype(low)
+    high_warped = warp(high, flow[:, :2], dtype)
+    low_warped = warp(low, flow[:, 2:], dtype)
     if gate is None:
-        return _like(high_warped + low_warped, low)
-    return _like(torch.lerp(low_warped, high_warped, gate.to(dtype)), low)
-
-
-def _working_dtype(x: Tensor) -> torch.dtype:
-    return torch.float64 if x.dtype == torch.float64 else torch.float32
-
-
-def _warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
-    """``flow_warp`` in plain torch; the result stays in ``dtype``.
-
-    Half precision is converted rather than handed to ``grid_sample``: a grid in half precision is
-    off by up to a pixel, and torch's half-precision CPU kernel is wrong on maps of more than 32767
-    elements.
-    """
-    height, width = flow.shape[-2:]
-    flow = flow.to(dtype)
-    grid_x = torch.linspace(-1, 1, width, dtype=dtype, device=flow.device) + flow[:, 0] / width
-    rows = torch.linspace(-1, 1, height, dtype=dtype, device=flow.device)
-    grid_y = rows[:, None] + flow[:, 1] / height
-    grid = torch.stack((grid_x, grid_y), dim=-1)
-    # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
-    inside = grid.abs() < _FAR_OUTSIDE
-    grid = torch.where(inside, grid, _FAR_OUTSIDE)
-    out = F.grid_sample(
-        x.to(dtype), grid, mode='bilinear', padding_mode='zeros', align_corners=True
-    )
-    if x.shape[-1] == 1 or x.shape[-2] == 1:
-        # Along a side of one pixel every finite position is that pixel, the far one too.
-        finite = flow.isfinite().all(dim=1, keepdim=True)
-        out = torch.where(finite, out, torch.zeros_like(out))
-    return out
-
-
-def _like(out: Tensor, x: Tensor) -> Tensor:
-    """``out`` in the dtype and memory format of ``x``; ``grid_sample`` keeps neither."""
-    if x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
-        return out.to(dtype=x.dtype, memory_format=torch.channels_last)
-    return out.to(x.dtype)
+        return like(high_warped + low_warped, low)
+    return like(blend(low_warped, high_warped, gate.to(dtype)), low)
 
 
 def _use_ext(x: Tensor, backend: str) -> bool:
@@ -152,14 +111,7 @@ def _use_ext(x: Tensor, backend: str) -> bool:
         return True
     if backend != 'auto':
         raise ValueError(f"backend is {backend!r}: choose one of 'auto', 'native' and 'ext'")
-    return EXT.serves(x.device.type) and not _is_exporting()
-
-
-def _is_exporting() -> bool:
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
-        return True
-    # torch 2.7 and later; before, an export is told apart by tracing alone.
-    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
+    return EXT.serves(x.device.type) and not is_exporting()
 
 
 def _check_map(name: str, x: Tensor) -> None:
