@@ -1,12 +1,9 @@
 """The layers of SFNet and SFNet-Lite, rearranged for inference; each computes the same function.
 
-Three identities are used. A chain of convolutions without activation is one convolution. A 1x1
-convolution and a bilinear upsampling can change places. A kxk convolution is a 1x1 convolution to
-k * k times the channels, whose parts are then shifted and added; so a kxk convolution of an
-upsampled map can do its multiplications on the small map (:class:`TapConv2d`).
+The identities they use are those of :mod:`sfnet_mm.deploy.rearranged_convs`.
 """
 
-from typing import Optional, Tuple
+import math
 
 import torch
 import torch.nn as nn
@@ -19,37 +16,9 @@ from sfnet_mm.models.layers import (
     PyramidContext,
 )
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
+from sfnet_mm.ops.native import is_exporting
 
-Size = Tuple[int, int]
-
-
-def upsample(x: Tensor, size: Size) -> Tensor:
-    """Bilinear upsampling with ``align_corners=True``, as everywhere in the decoder."""
-    return F.interpolate(x, size=size, mode='bilinear', align_corners=True)
-
-
-def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
-    """A convolution of stride 1 that keeps the size, in the dtype and on the device of another."""
-    out_channels, in_channels, kernel, _ = weight.shape
-    conv = nn.Conv2d(
-        in_channels,
-        out_channels,
-        kernel,
-        padding=kernel // 2,
-        bias=bias is not None,
-        device=like.weight.device,
-        dtype=like.weight.dtype,
-    )
-    with torch.no_grad():
-        conv.weight.copy_(weight)
-        if bias is not None:
-            conv.bias.copy_(bias)
-    return conv
-
-
-def compose(outer: Tensor, inner: nn.Conv2d) -> Tensor:
-    """Weight of ``outer`` applied to the output of a 1x1 convolution, composed in float64."""
-    return torch.einsum('omyx,mc->ocyx', outer.double(), inner.weight[:, :, 0, 0].double())
+from .rearranged_convs import TapConv2d, compose, make_conv, padded_kernel, upsample
 
 
 def pool_to_cells(x: Tensor, scale: int) -> Tensor:
@@ -57,7 +26,7 @@ def pool_to_cells(x: Tensor, scale: int) -> Tensor:
 
     During export, the mean over the cells is written as a product with two matrices.
     """
-    if not torch.compiler.is_exporting():
+    if not is_exporting():
         return F.adaptive_avg_pool2d(x, scale)
     rows, columns = _cell_means(x, scale, 2), _cell_means(x, scale, 3)
     return rows @ x @ columns.transpose(0, 1)
@@ -74,49 +43,6 @@ def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
     )
     inside = inside.to(x.dtype)
     return inside / inside.sum(dim=1, keepdim=True)
-
-
-class TapConv2d(nn.Module):
-    """kxk convolution, zero padded, of a bilinearly upsampled map, multiplying before upsampling.
-
-    Rows are upsampled and their k shifts added, then columns. Exact, and for a map of a quarter of
-    the side it takes about a third of the time on a CPU, where the multiplications are what costs.
-
-    Args:
-        weight: (O, C, k, k).
-        like: The convolution that the weight comes from (dtype and device).
-    """
-
-    def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
-        super().__init__()
-        self.out_channels, in_channels, self.kernel, _ = weight.shape
-        taps = weight.permute(2, 3, 0, 1).reshape(-1, in_channels, 1, 1)
-        self.taps = make_conv(taps, None, like)
-
-    def forward(self, x: Tensor, size: Size) -> Tensor:
-        """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
-        z = self.taps(x)
-        if z.shape[2] != size[0]:
-            z = upsample(z, (size[0], z.shape[3]))
-        z = self._add_shifted(z, dim=2)
-        if z.shape[3] != size[1]:
-            z = upsample(z, size)
-        return self._add_shifted(z, dim=3)
-
-    def _add_shifted(self, z: Tensor, dim: int) -> Tensor:
-        """Sum of the k groups of channels, group i read at an offset of ``i - k // 2``."""
-        groups = z.chunk(self.kernel, dim=1)
-        centre = self.kernel // 2
-        total = groups[centre].clone()
-        length = z.shape[dim]
-        for i, group in enumerate(groups):
-            offset = i - centre
-            kept = length - abs(offset)
-            if offset == 0 or kept < 1:
-                continue
-            target = total.narrow(dim, max(0, -offset), kept)
-            target.add_(group.narrow(dim, max(0, offset), kept))
-        return total
 
 
 class InferenceContext(nn.Module):
@@ -176,10 +102,22 @@ class InferenceFAM(nn.Module):
         return flow_warp(high, self.flow_high(high, size) + self.flow_low(low, size))
 
 
+def channel_max(x: Tensor) -> Tensor:
+    """Maximum over channels, (N, 1, H, W), of a map that is warped as well."""
+    if not is_exporting():
+        return x.amax(1, keepdim=True)
+    # ONNX Runtime is slow at many channels, and OpenVINO has the eighths for the warp anyway.
+    groups = math.gcd(x.shape[1], 8)
+    parts = x.reshape(-1, x.shape[1] // groups, *x.shape[2:]).amax(1)
+    return parts.reshape(-1, groups, *x.shape[2:]).amax(1, keepdim=True)
+
+
 class InferenceGDFAM(nn.Module):
     """``GatedDualFlowAlignmentModule`` with its attention gate, without concatenated maps.
 
-    Only the gate still needs the coarse half-width map at full size, for its maximum.
+    The part of the gate that comes from means over channels is linear in the maps, so the flow
+    convolution computes it as a fifth output. Only for its maximum does the gate still need the
+    coarse half-width map at full size.
 
     Args:
         module: The trained module, with ``gate='attention'`` or None.
@@ -188,24 +126,32 @@ class InferenceGDFAM(nn.Module):
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
         super().__init__()
         from_high, from_low = module.flow_make.weight.chunk(2, dim=1)
-        self.flow_high = TapConv2d(compose(from_high, module.down_h), module.flow_make)
-        self.flow_low = TapConv2d(compose(from_low, module.down_l), module.flow_make)
+        high, low = compose(from_high, module.down_h), compose(from_low, module.down_l)
         self.gated = module.gate is not None
         if self.gated:
-            self.down_h, self.flow_gate = module.down_h, module.flow_gate
+            weight = module.flow_gate.weight.double()
+            size = max(weight.shape[-1], high.shape[-1])
+            mean_high, mean_low, largest = weight.split([1, 1, 2], dim=1)
+            mean_high = mean_high * module.down_h.weight.double().mean(0)[None]
+            mean_low = (mean_low / module.channels).expand(-1, module.channels, -1, -1)
+            high = torch.cat([padded_kernel(w, size) for w in (high, mean_high)])
+            low = torch.cat([padded_kernel(w, size) for w in (low, mean_low)])
+            self.down_h = module.down_h
+            self.gate_of_largest = make_conv(largest, None, module.flow_gate)
+        self.from_high = TapConv2d(high, module.flow_make)
+        self.from_low = TapConv2d(low, module.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
         size = low.shape[2:]
-        flow = self.flow_high(high, size) + self.flow_low(low, size)
-        return gated_dual_flow_warp(high, low, flow, self._gate(low, high) if self.gated else None)
-
-    def _gate(self, low: Tensor, high: Tensor) -> Tensor:
-        half = self.down_h(high)
-        mean = upsample(half.mean(1, keepdim=True), low.shape[2:])
-        largest = upsample(half, low.shape[2:]).amax(1, keepdim=True)
-        pooled = [mean, low.mean(1, keepdim=True), largest, low.amax(1, keepdim=True)]
-        return self.flow_gate(torch.cat(pooled, dim=1)).sigmoid()
+        flow = self.from_high(high, size) + self.from_low(low, size)
+        if not self.gated:
+            return gated_dual_flow_warp(high, low, flow)
+        flow, gate = flow.split([4, 1], dim=1)
+        largest_high = upsample(self.down_h(high), size).amax(1, keepdim=True)
+        largest = torch.cat([largest_high, channel_max(low)], dim=1)
+        gate = (gate + self.gate_of_largest(largest)).sigmoid()
+        return gated_dual_flow_warp(high, low, flow, gate)
 
 
 class InferenceFusion(nn.Module):

@@ -23,8 +23,8 @@ from .inference_layers import (
     InferenceFAM,
     InferenceFusion,
     InferenceGDFAM,
-    upsample,
 )
+from .rearranged_convs import upsample
 
 OUTPUTS = ('logits', 'argmax')
 OUTPUT_SIZES = ('full', 'stride')

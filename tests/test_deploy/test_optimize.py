@@ -8,10 +8,11 @@ from torch import nn
 
 from sfnet_mm.deploy import optimize
 from sfnet_mm.deploy.folding import fold_batchnorm
-from sfnet_mm.deploy.inference_layers import InferenceContext, TapConv2d, pool_to_cells, upsample
+from sfnet_mm.deploy.inference_layers import InferenceContext, InferenceGDFAM, pool_to_cells
 from sfnet_mm.deploy.optimize import upsampled_argmax
+from sfnet_mm.deploy.rearranged_convs import TapConv2d, upsample
 from sfnet_mm.deploy.release_form import to_release_form
-from sfnet_mm.models.layers import PyramidContext
+from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
 
 SIZE = (96, 160)
 
@@ -118,8 +119,10 @@ def test_what_cannot_be_folded_is_left_and_named():
 
 
 @pytest.mark.parametrize('kernel', [1, 3, 5])
+@pytest.mark.parametrize('exporting', [False, True])
 @pytest.mark.parametrize('size', [(4, 6), (9, 13), (16, 25)])
-def test_tap_convolution_is_upsampling_then_convolution(kernel, size):
+def test_tap_convolution_is_upsampling_then_convolution(kernel, size, exporting, monkeypatch):
+    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
     conv = nn.Conv2d(6, 5, kernel, padding=kernel // 2, bias=False).double()
     x = torch.randn(2, 6, 4, 6, dtype=torch.float64)
     expected = conv(upsample(x, size))
@@ -184,3 +187,18 @@ def test_release_composition_computes_the_same():
         got = to_release_form(model)(image)
     assert type(model.decode_head.flow_align_module).__name__ == 'ReleaseGDFAM'
     np.testing.assert_allclose(got, expected, atol=1e-4 * expected.abs().max())
+
+
+@pytest.mark.parametrize('kernels', [(3, 3), (3, 1), (1, 5)])
+@pytest.mark.parametrize('gate', ['attention', None])
+def test_gate_of_gd_fam_survives_the_folding_of_its_means(kernels, gate):
+    kernel_size, gate_kernel_size = kernels
+    module = GatedDualFlowAlignmentModule(
+        12, gate=gate, kernel_size=kernel_size, gate_kernel_size=gate_kernel_size
+    ).double()
+    module.flow_make.weight.data *= 20
+    low = torch.randn(2, 12, 9, 14, dtype=torch.float64)
+    high = torch.randn(2, 12, 3, 5, dtype=torch.float64)
+    with torch.no_grad():
+        expected, got = module(low, high), InferenceGDFAM(module)(low, high)
+    assert torch.allclose(got, expected, atol=1e-10)
