@@ -167,9 +167,7 @@ def wrap(
 ) -> ExportModel:
     """The graph of :func:`export_onnx` as a module."""
     pre = model.data_preprocessor
-    # The rearranged decoder trades multiplications for memory traffic, which graph runtimes make
-    # other use of; the graph is the paper's.
-    form = optimize(model, rearrange=False, output=output, output_size=output_size, verbose=False)
+    form = optimize(model, rearrange=True, output=output, output_size=output_size, verbose=False)
     mean, std = (getattr(pre, name).flatten().tolist() for name in ('mean', 'std'))
     return ExportModel(form, mean, std, bool(pre.channel_conversion), normalize).eval()
 
