@@ -11,6 +11,7 @@ work of the loss (``whitening_loss.py``), which reads what these layers put out.
 
 from typing import Dict, Sequence, Type
 
+import torch
 import torch.nn as nn
 import torch.utils.checkpoint as cp
 from mmseg.models.backbones import ResNet, STDCNet
@@ -36,6 +37,18 @@ class InstanceWhitening(nn.GroupNorm):
         super().__init__(channels, channels, affine=False)
 
 
+class WhitenedReLU(nn.ReLU):
+    """ReLU behind whitening, in place where no gradient is wanted.
+
+    In training the loss needs the map as it was; at test time a second map would cost more than
+    whitening itself.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape to the same."""
+        return nn.functional.relu(x, inplace=not torch.is_grad_enabled())
+
+
 class _WhitenedBlock:
     """Puts ``whitening`` between the sum of a residual block and its last ReLU.
 
@@ -48,8 +61,7 @@ class _WhitenedBlock:
             out = cp.checkpoint(self.residual, x, use_reentrant=False)
         else:
             out = self.residual(x)
-        # Not self.relu: it works in place and would overwrite the map that the loss reads.
-        return nn.functional.relu(self.whitening(out))
+        return self.whitened_relu(self.whitening(out))
 
     def shortcut(self, x: Tensor) -> Tensor:
         return x if self.downsample is None else self.downsample(x)
@@ -84,10 +96,10 @@ def _whiten_resnet(backbone: ResNet, slot: str) -> InstanceWhitening:
     if slot == 'stem':
         layer = InstanceWhitening(backbone.stem_channels)
         if backbone.deep_stem:
-            backbone.stem[-2], backbone.stem[-1] = layer, nn.ReLU()
+            backbone.stem[-2], backbone.stem[-1] = layer, WhitenedReLU()
         else:
             setattr(backbone, backbone.norm1_name, layer)
-            backbone.relu = nn.ReLU()
+            backbone.relu = WhitenedReLU()
         return layer
     block = getattr(backbone, slot)[-1]
     if type(block) not in _WHITENED or getattr(block, 'with_plugins', False):
@@ -98,7 +110,7 @@ def _whiten_resnet(backbone: ResNet, slot: str) -> InstanceWhitening:
         )
     channels = block.conv1.out_channels * block.expansion
     block.__class__ = _WHITENED[type(block)]
-    block.whitening = InstanceWhitening(channels)
+    block.whitening, block.whitened_relu = InstanceWhitening(channels), WhitenedReLU()
     return block.whitening
 
 
@@ -110,7 +122,7 @@ def _whiten_stdc(backbone: STDCNet, slot: str) -> InstanceWhitening:
     if index < 2:
         layer = InstanceWhitening(stage.conv.out_channels)
         setattr(stage, stage.norm_name, layer)
-        stage.activate.inplace = False
+        stage.activate = WhitenedReLU()
     else:
         layer = InstanceWhitening(backbone.channels[index])
         stage.append(layer)

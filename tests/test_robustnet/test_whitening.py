@@ -103,6 +103,20 @@ def test_output_of_every_slot_is_standardised_and_survives_the_forward(backbone)
         assert (var - 1).abs().max() < 2e-2
 
 
+def test_statistics_without_gradients_are_those_of_training(backbone):
+    """Without gradients the ReLU works in place, behind the covariances."""
+    layers = insert_whitening(backbone, SLOTS)
+    x = torch.randn(2, 3, 48, 64)
+    with collect_covariances(layers) as expected:
+        features = backbone(x)
+    with torch.no_grad(), collect_covariances(layers) as got:
+        for a, b in zip(backbone(x), features):
+            torch.testing.assert_close(a, b)
+    for name in SLOTS:
+        torch.testing.assert_close(got[name], expected[name])
+        assert (got[name].flatten(1).amin(1) < 0).all()
+
+
 def test_layer_is_instance_normalisation_in_training_and_at_test_time():
     layer = InstanceWhitening(3)
     x = 5 * torch.randn(2, 3, 8, 8) + 2
