@@ -2,7 +2,8 @@
 
 import json
 import os
-from typing import Any, Dict, List, Sequence
+import statistics
+from typing import Any, Dict, List, Optional, Sequence
 
 from sfnet_mm.utils.tooling import write_text
 
@@ -50,8 +51,41 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
             memory = '-' if e['memory'] is None else f'{e["memory"] / 2**20:.0f}'
             cells += [f'{e["median"]:.1f}', f'{e["fps"]:.2f}', memory]
         lines.append('| ' + ' | '.join(cells) + ' |')
-    lines += ['', *(f'- {n}' for n in notes)]
+    lines += ['', *(f'- {n}' for n in notes), *speedups(rows, backends)]
     return '\n'.join(lines).rstrip() + '\n'
+
+
+def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:
+    """A table of frame rates over those of others, which holds better than the times themselves.
+
+    A ratio is the median over the rounds of the ratio within a round.
+
+    Args:
+        rows: Entries by model and backend.
+        backends: In the order of the columns.
+
+    Returns:
+        list[str]: Its lines; none where there is nothing to compare.
+    """
+    lines = []
+    for name, found in rows.items():
+        twin = rows.get(f'{name} without flow', {})
+        release = dict.fromkeys(backends, found.get('release'))
+        for label, other in (('its twin without flow', twin), ('`release`', release)):
+            cells = [_ratio(found.get(b), other.get(b)) for b in backends]
+            if any(c not in ('-', '1.00') for c in cells):
+                lines.append(f'| {name} | {label} | ' + ' | '.join(cells) + ' |')
+    if not lines:
+        return []
+    head = '| frame rate of | over that of | ' + ' | '.join(backends) + ' |'
+    return ['', head, '| --- | --- |' + ' --: |' * len(backends), *lines]
+
+
+def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> str:
+    if not entry or not other or not entry['milliseconds'] or not other['milliseconds']:
+        return '-'
+    pairs = zip(other['milliseconds'], entry['milliseconds'])
+    return f'{statistics.median(slow / fast for slow, fast in pairs):.2f}'
 
 
 def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bool:

@@ -1,5 +1,6 @@
 """Times many models side by side: one process, one device, rounds interleaved."""
 
+import contextlib
 import copy
 import gc
 import hashlib
@@ -20,6 +21,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from sfnet_mm.ops import has_ext
+from sfnet_mm.ops._loader import EXT
+from sfnet_mm.version import __version__
 
 from .export import check_size, export_onnx
 from .memory import reuse_memory
@@ -153,9 +156,12 @@ def run_benchmark(
                 entry.failure = str(e).strip().split('\n')[0][:200]
             progress.update()
     print()
+    # Models on one backend are neighbours, every other round in reverse: they are what is compared,
+    # and a machine that others use as well drifts within a round.
+    calls.sort(key=lambda made: backends.index(made[0].backend))
     progress = ProgressBar(settings.rounds * len(calls))
-    for _ in range(settings.rounds):
-        for entry, call in calls:
+    for turn in range(settings.rounds):
+        for entry, call in calls if turn % 2 == 0 else reversed(calls):
             entry.milliseconds.append(_time(call, entry.backend, settings))
             progress.update()
         if on_round:
@@ -223,9 +229,10 @@ def _torch_call(
         form = torch.compile(form, dynamic=False)
     elif backend == 'graph':
         return _graph_call(form, sample)
+    warp = EXT.switched_off if backend == 'torch' else contextlib.nullcontext
 
     def call() -> Tensor:
-        with torch.inference_mode():
+        with torch.inference_mode(), warp():
             return form(sample)
 
     return call
@@ -256,8 +263,9 @@ def _file_call(
     entry: Entry, model: nn.Module, sample: Tensor, settings: Settings
 ) -> Callable[[], Any]:
     height, width = settings.size
-    # A config that was changed is exported again.
-    digest = hashlib.sha256(str(model.cfg.model).encode()).hexdigest()[:8]
+    # What was made by another config or release is exported again.
+    made_by = (__version__, torch.__version__, str(model.cfg.model))
+    digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
     stem = f'{entry.name}_{digest}_{height}x{width}_{settings.output}'
     path = osp.join(settings.cache, f'{stem}.onnx')
     if not osp.isfile(path):

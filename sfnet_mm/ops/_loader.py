@@ -1,10 +1,11 @@
 """Finds and loads the compiled operator, and knows why it is not there."""
 
+import contextlib
 import mmap
 import re
 import sys
 from pathlib import Path
-from typing import Dict, Optional, Tuple
+from typing import Dict, Iterator, Optional, Tuple
 
 import torch
 
@@ -69,6 +70,15 @@ class Extension:
     def serves(self, device_type: str) -> bool:
         """Whether there is a kernel for tensors on that type of device."""
         return device_type in self.devices
+
+    @contextlib.contextmanager
+    def switched_off(self) -> Iterator[None]:
+        """Let 'auto' be native inside, to compare the two."""
+        devices, self.devices = self.devices, ()
+        try:
+            yield
+        finally:
+            self.devices = devices
 
     def why_not(self, device_type: str) -> str:
         """One line saying why there is no kernel for the device type; empty if there is one."""

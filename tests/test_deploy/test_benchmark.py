@@ -44,7 +44,8 @@ def test_all_backends_are_timed_in_interleaved_rounds(monkeypatch):
         settings,
         lambda found: seen.append(len(found[0].milliseconds)),
     )
-    assert order == ['release', 'torch', 'optimize'] * 3 and seen == [1, 2, 3]
+    forth = ['release', 'torch', 'optimize']
+    assert order == forth + forth[::-1] + forth and seen == [1, 2, 3]
     *timed, graph = entries
     assert all(len(e.milliseconds) == 3 and min(e.milliseconds) > 0 for e in timed)
     assert graph.failure == 'CUDA graphs need a CUDA device' and not graph.milliseconds
@@ -97,6 +98,38 @@ def test_table_has_a_row_per_model_and_names_failures():
     table = markdown(header, [e.to_dict() for e in entries])
     assert '| a | 2.00M | 3.0G | 20.0 | 50.00 | 5 | - | - | - |' in table
     assert 'a on openvino: not installed' in table and 'a CPU' in table
+
+
+def test_frame_rates_are_compared_round_by_round():
+    header = dict(device='-', date='-', size='-', precision='-', output='-', rounds=3)
+    entries = [
+        Entry('a', 'release', 1, 1, [30.0, 60.0, 90.0]),
+        Entry('a', 'ext', 1, 1, [10.0, 20.0, 45.0]),
+        Entry('a without flow', 'ext', 1, 1, [9.0, 19.0, 40.0]),
+    ]
+    table = markdown(header, [e.to_dict() for e in entries])
+    # the machine was slower in every round: 0.9, 0.95, 0.89 and 3, 3, 2
+    assert '| a | its twin without flow | - | 0.90 |' in table
+    assert '| a | `release` | 1.00 | 3.00 |' in table
+    assert 'frame rate' not in markdown(header, [e.to_dict() for e in entries[:1]])
+
+
+def test_neighbours_in_a_round_are_models_on_one_backend(monkeypatch):
+    import sfnet_mm.deploy.timing as timing
+
+    order = []
+
+    def spy(call, backend, settings):
+        order.append((backend, call))
+        return 1.0
+
+    monkeypatch.setattr(timing, '_prepare', lambda entry, model, settings: entry.name)
+    monkeypatch.setattr(timing, '_time', spy)
+    cfg = Config.fromfile(CONFIG)
+    models = {'lite': cfg, 'twin': without_flow(cfg)}
+    run_benchmark(models, ['torch', 'optimize'], Settings(size=(64, 128), rounds=2))
+    forth = [(b, m) for b in ('torch', 'optimize') for m in ('lite', 'twin')]
+    assert order == forth + forth[::-1]
 
 
 def test_nothing_is_drawn_without_a_published_accuracy(tmp_path):
