@@ -51,7 +51,8 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
             memory = '-' if e['memory'] is None else f'{e["memory"] / 2**20:.0f}'
             cells += [f'{e["median"]:.1f}', f'{e["fps"]:.2f}', memory]
         lines.append('| ' + ' | '.join(cells) + ' |')
-    lines += ['', *(f'- {n}' for n in notes), *speedups(rows, backends)]
+    lines += ['', *(f'- {n}' for n in notes)] if notes else []
+    lines += speedups(rows, backends)
     return '\n'.join(lines).rstrip() + '\n'
 
 
