@@ -5,16 +5,12 @@ two for SFNet-Lite, none for a model without flow.
 """
 
 import contextlib
-import copy
 import json
-import logging
 import os
 import os.path as osp
 import warnings
-from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.utils import mkdir_or_exist
@@ -23,42 +19,9 @@ from torch import Tensor
 
 from sfnet_mm.version import __version__
 
+from .onnx_graph import require, to_float16, trace
 from .optimize import InferenceModel, optimize
-
-OPSET = 18
-INSTALL = 'pip install -r requirements/deploy.txt'
-# Least agreement with torch: largest difference of logits, relative to their size where that is
-# above one, and share of pixels with the same class.
-TOLERANCE = {'float32': 1e-4, 'float16': 5e-2}
-AGREEMENT = {'float32': 0.999, 'float16': 0.99}
-
-
-@dataclass
-class Parity:
-    """How a runtime compares with torch on one image.
-
-    Attributes:
-        difference: Largest absolute difference of logits; None where the graph ends in classes.
-        agreement: Share of pixels with the same class.
-        size: (height, width) of the image.
-        largest: Largest absolute logit of torch.
-    """
-
-    difference: Optional[float]
-    agreement: float
-    size: Tuple[int, int]
-    largest: float = 0.0
-
-    def within(self, precision: str) -> bool:
-        """Whether the runtime agrees with torch as far as a precision allows."""
-        # Rounding grows with the numbers that are rounded: torch is as far from float64.
-        limit = TOLERANCE[precision] * max(1.0, self.largest)
-        close = self.difference is None or self.difference <= limit
-        return close and self.agreement >= AGREEMENT[precision]
-
-    def __str__(self) -> str:
-        logits = '' if self.difference is None else f'logits differ by {self.difference:.1e}, '
-        return f'{self.size[0]}x{self.size[1]}: {logits}classes agree on {self.agreement:.4%}'
+from .parity import Parity, compare_with_torch, judge
 
 
 class ExportModel(nn.Module):
@@ -134,17 +97,18 @@ def export_onnx(
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')
     check_size(size)
-    onnx = _import('onnx')
-    _import('onnxscript')
-    _import('onnxruntime')
+    onnx = require('onnx')
+    require('onnxscript')
+    require('onnxruntime')
     if next(model.parameters()).is_cuda:
         # On CUDA the sampler is cuDNN's, which the exporter does not know.
         raise ValueError('the model is on a CUDA device: export it from the CPU')
     wrapped = wrap(model, output, output_size, normalize)
     sample = wrapped.sample(2 if dynamic else 1, size)
-    proto = _trace(wrapped, sample, dynamic)
+    proto = trace(wrapped, sample, dynamic)
+    reference = wrap(model, output, output_size, normalize, rearrange=False)
     if fp16:
-        proto = _to_float16(proto)
+        proto = to_float16(proto)
     meta = metadata(model, wrapped, None if dynamic else size, fp16)
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
     mkdir_or_exist(osp.dirname(osp.abspath(path)))
@@ -153,8 +117,8 @@ def export_onnx(
     try:
         sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
         precision = 'float16' if fp16 else 'float32'
-        parities = [compare_with_torch(wrapped, temporary, s, precision) for s in sizes]
-        _judge(parities, precision)
+        parities = [compare_with_torch(reference, temporary, s, precision) for s in sizes]
+        judge(parities, precision)
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -163,11 +127,18 @@ def export_onnx(
 
 
 def wrap(
-    model: BaseSegmentor, output: str = 'argmax', output_size: str = 'full', normalize: bool = False
+    model: BaseSegmentor,
+    output: str = 'argmax',
+    output_size: str = 'full',
+    normalize: bool = False,
+    rearrange: bool = True,
 ) -> ExportModel:
-    """The graph of :func:`export_onnx` as a module."""
+    """The graph of :func:`export_onnx` as a module.
+
+    Not rearranged, it is the model's own composition, with which the file is compared.
+    """
     pre = model.data_preprocessor
-    form = optimize(model, rearrange=True, output=output, output_size=output_size, verbose=False)
+    form = optimize(model, rearrange, output, output_size, verbose=False)
     mean, std = (getattr(pre, name).flatten().tolist() for name in ('mean', 'std'))
     return ExportModel(form, mean, std, bool(pre.channel_conversion), normalize).eval()
 
@@ -209,121 +180,3 @@ def check_size(size: Tuple[int, int]) -> None:
             f'size {size[0]}x{size[1]} leaves the context pooling fewer pixels than its 6x6 cells',
             stacklevel=2,
         )
-
-
-def compare_with_torch(
-    wrapped: ExportModel, path: str, size: Tuple[int, int], precision: str = 'float32'
-) -> Parity:
-    """Run a file in ONNX Runtime and its module in torch on one random image."""
-    session = _import('onnxruntime').InferenceSession(path, providers=['CPUExecutionProvider'])
-    sample = wrapped.sample(1, size, seed=1)
-    with torch.no_grad():
-        expected = wrapped(sample).numpy()
-    got = session.run(None, {session.get_inputs()[0].name: sample.numpy()})[0]
-    found = parity(expected, got, size)
-    if found.within(precision) or precision != 'float32' or not sample.is_floating_point():
-        return found
-    # In deep networks, torch's own rounding can be the larger part of the difference.
-    return parity(exact(wrapped, sample), got, size)
-
-
-@torch.no_grad()
-def exact(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
-    """The output of float64 arithmetic with the same weights, as float32."""
-    return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
-
-
-def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Parity:
-    """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
-
-    Raises:
-        RuntimeError: They differ in shape.
-    """
-    if expected.shape != got.shape:
-        raise RuntimeError(f'the output is {got.shape}, torch gives {expected.shape}')
-    if expected.ndim == 3:
-        return Parity(None, float((expected == got).mean()), size)
-    same = float((expected.argmax(1) == got.argmax(1)).mean())
-    return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
-
-
-def count_nodes(path: str, op_type: str = 'GridSample') -> int:
-    """How many nodes of a type are in an ONNX file."""
-    return sum(node.op_type == op_type for node in _import('onnx').load(path).graph.node)
-
-
-def _judge(parities: List[Parity], precision: str) -> None:
-    for p in parities:
-        if not p.within(precision):
-            raise RuntimeError(f'ONNX Runtime does not agree with torch, nothing was written: {p}')
-
-
-def _trace(wrapped: ExportModel, sample: Tensor, dynamic: bool) -> Any:
-    shapes = None
-    if dynamic:
-        rows = 1 if wrapped.normalize else 2
-        auto = torch.export.Dim.DYNAMIC
-        shapes = ({0: auto, rows: auto, rows + 1: auto},)
-    name = 'mask' if wrapped.form.output == 'argmax' else 'logits'
-    with warnings.catch_warnings(), torch.no_grad(), _open_linspace(dynamic):
-        warnings.simplefilter('ignore')
-        # It warns about torchvision, which nothing here uses.
-        logging.getLogger('torch.onnx._internal.exporter._registration').setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            wrapped,
-            (sample,),
-            dynamo=True,
-            opset_version=OPSET,
-            dynamic_shapes=shapes,
-            input_names=['image'],
-            output_names=[name],
-            verbose=False,
-        )
-    return program.model_proto
-
-
-@contextlib.contextmanager
-def _open_linspace(dynamic: bool) -> Iterator[None]:
-    """Trace ``linspace`` as ``arange``: its number of steps would become a constant."""
-    original = torch.linspace
-
-    def linspace(start: float, end: float, steps: int, **kwargs: Any) -> Tensor:
-        return torch.arange(steps, **kwargs) * ((end - start) / (steps - 1)) + start
-
-    if dynamic:
-        torch.linspace = linspace
-    try:
-        yield
-    finally:
-        torch.linspace = original
-
-
-def _to_float16(proto: Any) -> Any:
-    """Convert a graph to float16, but for GridSample and what computes its grid from the flow."""
-    try:
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-    except ImportError as e:
-        raise ImportError(f'fp16 needs onnxruntime.transformers ({e}): {INSTALL}') from None
-    made_by = {name: node for node in proto.graph.node for name in node.output}
-    blocked = set()
-    for node in proto.graph.node:
-        if node.op_type != 'GridSample':
-            continue
-        blocked.add(node.name)
-        pending = [node.input[1]]
-        while pending:
-            maker = made_by.get(pending.pop())
-            if maker is not None and maker.op_type != 'Conv' and maker.name not in blocked:
-                blocked.add(maker.name)
-                pending.extend(maker.input)
-    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=sorted(blocked))
-    # The converter leaves the old types of what it left in float32.
-    del proto.graph.value_info[:]
-    return proto
-
-
-def _import(name: str) -> Any:
-    try:
-        return __import__(name)
-    except ImportError:
-        raise ImportError(f'{name} is not installed: {INSTALL}') from None

@@ -22,8 +22,10 @@ from torch import Tensor, nn
 
 from sfnet_mm.version import __version__
 
-from .export import AGREEMENT, OPSET, TOLERANCE, Parity, _import, check_size
+from .export import check_size
 from .model import _load_strictly, _read_config, load_checkpoint_file
+from .onnx_graph import OPSET, require
+from .parity import AGREEMENT, TOLERANCE, Parity
 
 
 def is_panoptic(config: Union[str, Config]) -> bool:
@@ -118,8 +120,8 @@ def export_panoptic_onnx(
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')
     check_size(size)
-    onnx, ort = _import('onnx'), _import('onnxruntime')
-    _import('onnxscript')
+    onnx, ort = require('onnx'), require('onnxruntime')
+    require('onnxscript')
     graph = PanopticGraph(model).eval()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(1, 3, *size, generator=generator)

@@ -4,9 +4,7 @@ import contextlib
 import copy
 import gc
 import hashlib
-import os
 import os.path as osp
-import platform
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
@@ -17,18 +15,17 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from sfnet_mm.ops import has_ext
 from sfnet_mm.ops._loader import EXT
 from sfnet_mm.version import __version__
 
 from .export import check_size, export_onnx
+from .measuring import complexity, peak_memory
 from .memory import reuse_memory
 from .model import load_model
 from .optimize import InferenceModel, optimize
-from .panoptic_export import PanopticGraph, is_panoptic, load_panoptic
+from .panoptic_export import is_panoptic, load_panoptic
 from .panoptic_form import panoptic_form
 from .release_form import to_release_form
 from .runtimes import OnnxRuntime, OpenVINORuntime
@@ -170,29 +167,6 @@ def run_benchmark(
     return entries
 
 
-def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
-    """Parameters and multiply-adds of what runs at inference; computes nothing."""
-    kind = InferenceModel if isinstance(model, EncoderDecoder) else PanopticGraph
-    form = kind(copy.deepcopy(model)).eval()
-    # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
-        form = form.to_empty(device='cpu')
-        image = torch.empty(1, 3, *size)
-        with FlopCounterMode(display=False) as counter:
-            form(image)
-    return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2
-
-
-def device_name(device: str) -> str:
-    """The processor, with its cores or its memory, and the versions that matter."""
-    if device.startswith('cuda'):
-        found = torch.cuda.get_device_properties(device)
-        where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
-    else:
-        where = f'{_cpu_model()}, {torch.get_num_threads()} threads'
-    return f'{where}, torch {torch.__version__}'
-
-
 def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
     """The call to be timed, warmed up; notes its peak memory."""
     sample = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0))
@@ -203,7 +177,7 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
     gc.collect()
     call()
     reuse_memory(False)
-    entry.memory = _peak_memory(call, settings.device)
+    entry.memory = peak_memory(call, settings.device)
     for _ in range(settings.warmup):
         call()
     return call
@@ -295,36 +269,3 @@ def _time(call: Callable[[], Any], backend: str, settings: Settings) -> float:
 def _synchronize(device: str) -> None:
     if device.startswith('cuda'):
         torch.cuda.synchronize(device)
-
-
-def _peak_memory(call: Callable[[], Any], device: str) -> Optional[int]:
-    """Peak bytes of one call above what was in use before it; None where the system cannot tell."""
-    if device.startswith('cuda'):
-        before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        call()
-        return torch.cuda.max_memory_allocated(device) - before
-    try:
-        with open('/proc/self/clear_refs', 'w', encoding='ascii') as f:
-            f.write('5')
-        before = _status_kib('VmRSS')
-        call()
-        return max(0, _status_kib('VmHWM') - before) * 1024
-    except OSError:
-        return None
-
-
-def _status_kib(name: str) -> int:
-    with open('/proc/self/status', encoding='ascii') as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(f'{name}:'))
-
-
-def _cpu_model() -> str:
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as f:
-            name = next(
-                line.split(':', 1)[1].strip() for line in f if line.startswith('model name')
-            )
-    except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f'{name}, {os.cpu_count()} cores'

@@ -9,8 +9,9 @@ import torch
 from deploy_helpers import CONFIG, META, SIZE
 from helpers import ROOT
 
-import sfnet_mm.deploy.export as export
-from sfnet_mm.deploy import export_onnx, load_model, load_runtime
+from sfnet_mm.deploy import export_onnx, load_model, load_runtime, parity
+from sfnet_mm.deploy.export import wrap
+from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.runtimes import RUNTIMES
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
@@ -42,8 +43,8 @@ def test_graph_is_standard_and_has_one_sampler_per_warp(onnx_file):
     onnx.checker.check_model(model)
     assert {o.domain: o.version for o in model.opset_import}[''] == 18
     assert {n.domain for n in model.graph.node} == {''} and not model.functions
-    assert export.count_nodes(onnx_file) == 2
-    assert export.count_nodes(onnx_file, 'BatchNormalization') == 0
+    assert count_nodes(onnx_file) == 2
+    assert count_nodes(onnx_file, 'BatchNormalization') == 0
     meta = {p.key: json.loads(p.value) for p in model.metadata_props}
     assert meta['classes'] == list(META['classes']) and meta['size'] == list(SIZE)
     assert meta['mean'] == [pytest.approx(v) for v in (123.675, 116.28, 103.53)]
@@ -94,7 +95,7 @@ def test_half_precision_keeps_the_sampler_in_single_precision(checkpoint, tmp_pa
 
 
 def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, 'TOLERANCE', {'float32': -1.0})
+    monkeypatch.setattr(parity, 'TOLERANCE', {'float32': -1.0})
     path = tmp_path / 'model.onnx'
     with pytest.raises(RuntimeError, match='does not agree'):
         export_onnx(load_model(CONFIG, checkpoint), str(path), (64, 64), 'logits', 'stride')
@@ -103,9 +104,9 @@ def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):
 
 def test_rounding_is_judged_by_the_size_of_logits():
     difference, agreement = 3e-4, 1.0
-    assert export.Parity(difference, agreement, SIZE, largest=6.0).within('float32')
-    assert not export.Parity(difference, agreement, SIZE, largest=2.0).within('float32')
-    assert not export.Parity(0.0, 0.99, SIZE, largest=6.0).within('float32')
+    assert parity.Parity(difference, agreement, SIZE, largest=6.0).within('float32')
+    assert not parity.Parity(difference, agreement, SIZE, largest=2.0).within('float32')
+    assert not parity.Parity(0.0, 0.99, SIZE, largest=6.0).within('float32')
 
 
 def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path):
@@ -123,7 +124,7 @@ def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path)
             out = self.wrapped(image)
             return out + 0.5 * (out.dtype == torch.float32)
 
-    found = export.compare_with_torch(Rounding(export.wrap(model, 'logits')), path, SIZE)
+    found = parity.compare_with_torch(Rounding(wrap(model, 'logits')), path, SIZE)
     assert found.difference < 1e-4 and found.within('float32')
 
 

@@ -23,8 +23,9 @@ from torch import nn
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import count_nodes, exact, export_onnx, parity, wrap
+from sfnet_mm.deploy.export import export_onnx, wrap
 from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import (
     PanopticGraph,
     export_panoptic_onnx,
@@ -33,6 +34,7 @@ from sfnet_mm.deploy.panoptic_export import (
     mean_difference,
     pad_to_stride,
 )
+from sfnet_mm.deploy.parity import exact, parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.utils.tooling import image_size, write_text
 
@@ -115,7 +117,7 @@ def compare(config: str, size: tuple) -> dict:
     if is_panoptic(config):
         return compare_panoptic(config, size)
     model = fill(load_model(config), size)
-    wrapped = wrap(model, 'logits')
+    wrapped = wrap(model, 'logits', rearrange=False)
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
         export_onnx(model, path, size, 'logits')

@@ -6,8 +6,9 @@ python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x20
 import argparse
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from sfnet_mm.deploy.export import count_nodes, export_onnx
+from sfnet_mm.deploy.export import export_onnx
 from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
 from sfnet_mm.utils.tooling import image_size
 

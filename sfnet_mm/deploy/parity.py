@@ -1,0 +1,94 @@
+"""Compares what a runtime makes of a file with what torch makes of the model."""
+
+import copy
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, List, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .onnx_graph import require
+
+if TYPE_CHECKING:
+    from .export import ExportModel
+
+# Least agreement with torch: largest difference of logits, relative to their size where that is
+# above one, and share of pixels with the same class.
+TOLERANCE = {'float32': 1e-4, 'float16': 5e-2}
+AGREEMENT = {'float32': 0.999, 'float16': 0.99}
+
+
+@dataclass
+class Parity:
+    """How a runtime compares with torch on one image.
+
+    Attributes:
+        difference: Largest absolute difference of logits; None where the graph ends in classes.
+        agreement: Share of pixels with the same class.
+        size: (height, width) of the image.
+        largest: Largest absolute logit of torch.
+    """
+
+    difference: Optional[float]
+    agreement: float
+    size: Tuple[int, int]
+    largest: float = 0.0
+
+    def within(self, precision: str) -> bool:
+        """Whether the runtime agrees with torch as far as a precision allows."""
+        # Rounding grows with the numbers that are rounded: torch is as far from float64.
+        limit = TOLERANCE[precision] * max(1.0, self.largest)
+        close = self.difference is None or self.difference <= limit
+        return close and self.agreement >= AGREEMENT[precision]
+
+    def __str__(self) -> str:
+        logits = '' if self.difference is None else f'logits differ by {self.difference:.1e}, '
+        return f'{self.size[0]}x{self.size[1]}: {logits}classes agree on {self.agreement:.4%}'
+
+
+def compare_with_torch(
+    wrapped: 'ExportModel', path: str, size: Tuple[int, int], precision: str = 'float32'
+) -> Parity:
+    """Run a file in ONNX Runtime and its module in torch on one random image."""
+    session = require('onnxruntime').InferenceSession(path, providers=['CPUExecutionProvider'])
+    sample = wrapped.sample(1, size, seed=1)
+    with torch.no_grad():
+        expected = wrapped(sample).numpy()
+    got = session.run(None, {session.get_inputs()[0].name: sample.numpy()})[0]
+    found = parity(expected, got, size)
+    if found.within(precision) or precision != 'float32' or not sample.is_floating_point():
+        return found
+    # In deep networks, torch's own rounding can be the larger part of the difference.
+    return parity(exact(wrapped, sample), got, size)
+
+
+@torch.no_grad()
+def exact(wrapped: 'ExportModel', sample: Tensor) -> np.ndarray:
+    """The output of float64 arithmetic with the same weights, as float32."""
+    return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
+
+
+def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Parity:
+    """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
+
+    Raises:
+        RuntimeError: They differ in shape.
+    """
+    if expected.shape != got.shape:
+        raise RuntimeError(f'the output is {got.shape}, torch gives {expected.shape}')
+    if expected.ndim == 3:
+        return Parity(None, float((expected == got).mean()), size)
+    same = float((expected.argmax(1) == got.argmax(1)).mean())
+    return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
+
+
+def judge(parities: List[Parity], precision: str) -> None:
+    """Refuse a file that disagrees.
+
+    Raises:
+        RuntimeError: Naming the comparison that failed.
+    """
+    for p in parities:
+        if not p.within(precision):
+            raise RuntimeError(f'ONNX Runtime does not agree with torch, nothing was written: {p}')
