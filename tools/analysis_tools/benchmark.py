@@ -19,8 +19,9 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sfnet_mm.deploy.benchmark_report import markdown, plot, write_json
+from sfnet_mm.deploy.measuring import device_name
 from sfnet_mm.deploy.peers import PEERS, without_flow
-from sfnet_mm.deploy.timing import BACKENDS, Settings, device_name, run_benchmark
+from sfnet_mm.deploy.timing import BACKENDS, Settings, run_benchmark
 from sfnet_mm.utils.tooling import image_size, write_text
 
 
