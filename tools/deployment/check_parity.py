@@ -71,7 +71,6 @@ def fill(model: nn.Module, size: tuple) -> nn.Module:
     Batch normalization gets weights that vary, and the statistics of random images; without them,
     features grow from layer to layer.
     """
-    torch.manual_seed(0)
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for m in norms:
         nn.init.uniform_(m.weight, 0.8, 1.2)
@@ -114,6 +113,7 @@ def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
 
 
 def compare(config: str, size: tuple) -> dict:
+    torch.manual_seed(0)
     if is_panoptic(config):
         return compare_panoptic(config, size)
     model = fill(load_model(config), size)
