@@ -1,13 +1,10 @@
-"""What becomes of a benchmark: JSON, a Markdown table and the plot of accuracy over speed."""
+"""What becomes of a benchmark: JSON and a Markdown table."""
 
 import json
-import os
 import statistics
 from typing import Any, Dict, List, Optional, Sequence
 
 from sfnet_mm.utils.tooling import write_text
-
-from .peers import published
 
 
 def write_json(path: str, header: Dict[str, Any], entries: Sequence[Any]) -> None:
@@ -87,61 +84,3 @@ def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> 
         return '-'
     pairs = zip(other['milliseconds'], entry['milliseconds'])
     return f'{statistics.median(slow / fast for slow, fast in pairs):.2f}'
-
-
-def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bool:
-    """The paper's Figure 1: published mIoU over images per second, best backend of every model.
-
-    Models without a published accuracy are left out; without any, nothing is drawn.
-
-    Returns:
-        bool: Whether there is a plot.
-    """
-    import matplotlib
-
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
-
-    best: Dict[str, Dict[str, Any]] = {}
-    for e in entries:
-        if e['milliseconds'] and (e['name'] not in best or e['fps'] > best[e['name']]['fps']):
-            best[e['name']] = e
-    best = {name: e for name, e in best.items() if published(name)}
-    if not best:
-        return False
-    middle = (min(e['fps'] for e in best.values()) + max(e['fps'] for e in best.values())) / 2
-    figure, axes = plt.subplots(figsize=(8, 5.5), dpi=120)
-    for name, e in best.items():
-        accuracy = published(name)
-        ours = name.startswith('sfnet')
-        colour, marker = ('tab:red', '*') if ours else ('tab:blue', 'o')
-        axes.scatter(
-            e['fps'],
-            accuracy.miou,
-            s=140 if ours else 45,
-            c=colour,
-            marker=marker,
-            zorder=3,
-            edgecolors='white',
-            linewidths=0.6,
-        )
-        hollow = '†' if accuracy.source.startswith('val') else ''
-        axes.annotate(
-            f'{name.replace("_cityscapes", "")}{hollow} ({e["backend"]})',
-            (e['fps'], accuracy.miou),
-            fontsize=7.5,
-            # Towards the middle, where there is room.
-            ha='left' if e['fps'] <= middle else 'right',
-            xytext=(6 if e['fps'] <= middle else -6, 4),
-            textcoords='offset points',
-        )
-    axes.set_xlabel(f'images per second at {header["size"]} on {header["device"]}', fontsize=8)
-    axes.set_ylabel('published Cityscapes mIoU, % (test; † val)')
-    axes.grid(alpha=0.3)
-    axes.margins(x=0.18, y=0.1)
-    figure.tight_layout()
-    temporary = f'{path}.{os.getpid()}.tmp'
-    figure.savefig(temporary, format='png')
-    plt.close(figure)
-    os.replace(temporary, path)
-    return True

@@ -10,7 +10,8 @@ from helpers import ROOT
 from mmengine.config import Config
 
 from sfnet_mm.deploy import load_model
-from sfnet_mm.deploy.benchmark_report import markdown, plot
+from sfnet_mm.deploy.accuracy_plot import plot
+from sfnet_mm.deploy.benchmark_report import markdown
 from sfnet_mm.deploy.measuring import complexity
 from sfnet_mm.deploy.peers import PEERS, published, without_flow
 from sfnet_mm.deploy.timing import Entry, Settings, run_benchmark

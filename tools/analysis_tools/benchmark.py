@@ -18,7 +18,8 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sfnet_mm.deploy.benchmark_report import markdown, plot, write_json
+from sfnet_mm.deploy.accuracy_plot import plot
+from sfnet_mm.deploy.benchmark_report import markdown, write_json
 from sfnet_mm.deploy.measuring import device_name
 from sfnet_mm.deploy.peers import PEERS, without_flow
 from sfnet_mm.deploy.timing import BACKENDS, Settings, run_benchmark
