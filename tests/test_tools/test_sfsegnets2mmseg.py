@@ -13,7 +13,8 @@ from release_reference import ReleasedModel
 from torch import nn
 
 from sfnet_mm.compat import load_checkpoint_file
-from sfnet_mm.utils.release_checkpoints import ConversionError, convert
+from sfnet_mm.utils.release_checkpoints import convert
+from sfnet_mm.utils.release_families import ConversionError
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'model_converters', 'sfsegnets2mmseg.py'

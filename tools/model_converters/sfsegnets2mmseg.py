@@ -18,7 +18,8 @@ import torch
 
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
-from sfnet_mm.utils.release_checkpoints import Conversion, ConversionError, convert
+from sfnet_mm.utils.release_checkpoints import Conversion, convert
+from sfnet_mm.utils.release_families import ConversionError
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
