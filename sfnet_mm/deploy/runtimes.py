@@ -6,99 +6,17 @@ is optional: what is not installed is only missed by the one who asks for it.
 """
 
 import json
-import os.path as osp
-from importlib import import_module
 from typing import Any, Callable, Dict, List, Optional
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
-from .export import check_size, metadata, wrap
+from .export import metadata, wrap
 from .memory import reuse_memory
 from .model import load_model
-from .optimize import optimize, upsampled_argmax
-
-INSTALL = {
-    'onnxruntime': 'pip install onnxruntime',
-    'openvino': 'pip install openvino',
-    'onnx': 'pip install onnx',
-    'tensorrt': 'TensorRT is not installed: see docs/deployment.md',
-}
-
-
-class Runtime:
-    """A model that is ready to run.
-
-    Args:
-        meta: See :func:`sfnet_mm.deploy.export.metadata`.
-
-    Attributes:
-        classes: Names of the classes; None for a panoptic graph.
-        palette: One RGB triple per class; None for a panoptic graph.
-    """
-
-    name = ''
-
-    def __init__(self, meta: Dict[str, Any]) -> None:
-        self.meta = meta
-        self.classes, self.palette = meta.get('classes'), meta.get('palette')
-
-    def predict(self, image: np.ndarray) -> np.ndarray:
-        """Class of every pixel.
-
-        An image of another size than that of a fixed-size graph is resized, and the mask back.
-
-        Args:
-            image: (H, W, 3) uint8, BGR, as ``mmcv.imread`` gives it.
-
-        Returns:
-            (H, W) uint8.
-
-        Raises:
-            ValueError: Not such an image, or one that is too small.
-        """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f'image is {image.dtype} of shape {image.shape}: expected (H, W, 3) uint8, BGR'
-            )
-        if self.meta['output'] == 'panoptic':
-            raise ValueError(
-                'the graph ends in masks of a panoptic model, not in classes of pixels: '
-                'use infer_all() and merge them with KNetFusionHead'
-            )
-        size = image.shape[:2]
-        run_size = tuple(self.meta['size'] or size)
-        check_size(run_size)
-        if run_size != size:
-            image = cv2.resize(image, run_size[::-1], interpolation=cv2.INTER_LINEAR)
-        out = self.infer(self.prepare(image))
-        if out.ndim == 4:
-            out = upsampled_argmax(
-                torch.from_numpy(out).float(), run_size, self.meta['align_corners']
-            ).numpy()
-        mask = out[0].astype(np.uint8)
-        if mask.shape == size:
-            return mask
-        return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
-
-    def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The input of the graph made of an image (H, W, 3) uint8, BGR."""
-        if self.meta['input'] == 'raw':
-            return image[None]
-        if self.meta['bgr_to_rgb']:
-            image = image[..., ::-1]
-        mean, std = np.float32(self.meta['mean']), np.float32(self.meta['std'])
-        return np.ascontiguousarray(((image - mean) / std).transpose(2, 0, 1)[None])
-
-    def infer(self, data: np.ndarray) -> np.ndarray:
-        """Run the graph on its input; its first output."""
-        return self.infer_all(data)[0]
-
-    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
-        """Run the graph on its input; all outputs."""
-        raise NotImplementedError
+from .optimize import optimize
+from .runtime_base import Runtime, check_file, first_line, import_runtime, read_meta
 
 
 class TorchRuntime(Runtime):
@@ -147,8 +65,8 @@ class OnnxRuntime(Runtime):
     name = 'onnxruntime'
 
     def __init__(self, path: str, device: str = 'cpu', threads: int = 0) -> None:
-        ort = _import('onnxruntime')
-        _check_file(path, '.onnx')
+        ort = import_runtime('onnxruntime')
+        check_file(path, '.onnx')
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         provider = 'CUDAExecutionProvider' if device.startswith('cuda') else 'CPUExecutionProvider'
@@ -157,8 +75,8 @@ class OnnxRuntime(Runtime):
         try:
             self.session = ort.InferenceSession(path, options, providers=[provider])
         except Exception as e:
-            raise ValueError(f'{path} cannot be read as ONNX: {_first_line(e)}') from None
-        super().__init__(_read_meta(self.session.get_modelmeta().custom_metadata_map, path))
+            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        super().__init__(read_meta(self.session.get_modelmeta().custom_metadata_map, path))
         self.input = self.session.get_inputs()[0].name
 
     def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
@@ -178,13 +96,13 @@ class OpenVINORuntime(Runtime):
     name = 'openvino'
 
     def __init__(self, path: str, device: str = 'CPU', threads: int = 0) -> None:
-        openvino, onnx = _import('openvino'), _import('onnx')
-        _check_file(path, '.onnx')
+        openvino, onnx = import_runtime('openvino'), import_runtime('onnx')
+        check_file(path, '.onnx')
         try:
             props = onnx.load(path, load_external_data=False).metadata_props
         except Exception as e:
-            raise ValueError(f'{path} cannot be read as ONNX: {_first_line(e)}') from None
-        super().__init__(_read_meta({p.key: p.value for p in props}, path))
+            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        super().__init__(read_meta({p.key: p.value for p in props}, path))
         # The default on some CPUs is bfloat16, which changes classes along borders.
         config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
         if threads:
@@ -206,8 +124,8 @@ class TensorRTRuntime(Runtime):
     name = 'tensorrt'
 
     def __init__(self, path: str) -> None:
-        trt = _import('tensorrt')
-        _check_file(path, '.engine')
+        trt = import_runtime('tensorrt')
+        check_file(path, '.engine')
         with open(f'{path}.json', encoding='utf-8') as f:
             super().__init__(json.load(f))
         with open(path, 'rb') as f:
@@ -252,28 +170,3 @@ def load_runtime(name: str, *args: Any, **kwargs: Any) -> Runtime:
     if name not in RUNTIMES:
         raise ValueError(f'runtime {name!r} is not one of {", ".join(RUNTIMES)}')
     return RUNTIMES[name](*args, **kwargs)
-
-
-def _read_meta(props: Dict[str, str], path: str) -> Dict[str, Any]:
-    if 'sfnet_mm' not in props:
-        raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
-    return {key: json.loads(value) for key, value in props.items()}
-
-
-def _check_file(path: str, suffix: str) -> None:
-    if not path.endswith(suffix):
-        raise ValueError(f'{path} must be a file ending in {suffix}')
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'{path} does not exist')
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split('\n')[0]
-
-
-def _import(name: str) -> Any:
-    try:
-        return import_module(name)
-    except ImportError:
-        hint = INSTALL[name]
-        raise ImportError(hint if 'not' in hint else f'{name} is not installed: {hint}') from None

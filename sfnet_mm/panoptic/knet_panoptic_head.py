@@ -7,54 +7,20 @@ so that the published weights load after their prefixes ``rpn_head.`` and ``roi_
 """
 
 import logging
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from mmdet.registry import MODELS, TASK_UTILS
+from mmdet.registry import MODELS
 from mmdet.structures import SampleList
-from mmdet.utils import reduce_mean
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, bias_init_with_prob, normal_init
 from torch import Tensor
 
 from .kernel_update_head import PanopticKernelUpdateHead, gather_group_features
-from .knet_targets import KernelTargets, add_stuff, match_things, paint, read_segments
+from .knet_criterion import KNetCriterion, KNetOutputs, upsample
 from .localization_fpn import LocalizationFPN
-
-MASK_COSTS = (
-    dict(type='DiceCost', weight=4.0, pred_act=True, naive_dice=False, eps=1e-3),
-    dict(type='MaskCost', weight=1.0),
-)
-CLASS_COST = dict(type='FocalLossCost', weight=2.0)
-
-
-class KNetOutputs(NamedTuple):
-    """Of one batch of B images; all masks are logits of stride 8.
-
-    Fields: ``cls_scores``, class logits (B, N + S, C) of each stage; ``masks``, of the initial
-    kernels (B, N, h, w) and of each stage (B, N + S, h, w); ``seg``, dense class logits
-    (B, C, h, w).
-    """
-
-    cls_scores: List[Tensor]
-    masks: List[Tensor]
-    seg: Tensor
-
-
-def _upsample(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
-
-
-def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """One row per label, empty for background.
-
-    Given rows, mmdet's ``FocalLoss`` computes in plain torch; given indices on a CUDA device, it
-    needs an mmcv that was compiled for it.
-    """
-    return F.one_hot(labels, num_classes + 1)[:, :num_classes]
 
 
 @MODELS.register_module()
@@ -117,20 +83,10 @@ class KNetPanopticHead(BaseModule):
                 f'{num_proposals} and num_stages={num_stages} must be 1 or more, num_stuff_classes='
                 f'{num_stuff_classes} 0 or more'
             )
-        num_kernels = num_proposals + num_stuff_classes
-        with_rank = loss_rank is not None and num_stuff_classes > 0
-        if with_rank and 0 <= rank_ignore_index < num_kernels:
-            raise ValueError(
-                f'KNetPanopticHead: num_proposals={num_proposals} and num_stuff_classes='
-                f'{num_stuff_classes} make {num_kernels} kernels, but the rank loss marks pixels '
-                f'of no kernel with {rank_ignore_index}: use at most {rank_ignore_index - 1} '
-                'kernels, or rank_ignore_index=-100'
-            )
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes
         self.num_proposals = num_proposals
-        self.rank_ignore_index = rank_ignore_index
 
         self.localization_fpn = LocalizationFPN(in_channels, norm_cfg)
         self.loc_convs = nn.ModuleList([ConvModule(in_channels, in_channels, 1, norm_cfg=norm_cfg)])
@@ -142,18 +98,17 @@ class KNetPanopticHead(BaseModule):
             for _ in range(num_stages)
         )
 
-        self.loss_mask = MODELS.build(loss_mask)
-        self.loss_dice = MODELS.build(loss_dice)
-        self.loss_rank = MODELS.build(loss_rank) if with_rank else None
-        self.loss_seg = MODELS.build(loss_seg)
-        self.loss_cls = MODELS.build(loss_cls)
-        train_cfg = train_cfg or {}
-        hungarian = dict(type='HungarianAssigner')
-        self.initial_assigner = TASK_UTILS.build(
-            train_cfg.get('initial_assigner', dict(hungarian, match_costs=list(MASK_COSTS)))
-        )
-        self.assigner = TASK_UTILS.build(
-            train_cfg.get('assigner', dict(hungarian, match_costs=[CLASS_COST, *MASK_COSTS]))
+        self.criterion = KNetCriterion(
+            num_things_classes,
+            num_stuff_classes,
+            num_proposals,
+            rank_ignore_index,
+            loss_mask,
+            loss_dice,
+            loss_rank,
+            loss_seg,
+            loss_cls,
+            train_cfg,
         )
         self._foreign_checkpoint: Optional[str] = None
 
@@ -222,98 +177,7 @@ class KNetPanopticHead(BaseModule):
             ValueError: See :func:`read_segments`.
         """
         self._foreign_checkpoint = None
-        outputs = self(x)
-        masks = [_upsample(m).float() for m in outputs.masks]
-        segments = [
-            read_segments(
-                sample,
-                self.num_things_classes,
-                self.num_stuff_classes,
-                masks[0].shape[2:],
-                masks[0].device,
-            )
-            for sample in batch_data_samples
-        ]
-        targets = [
-            match_things(self.initial_assigner, m, things)
-            for m, (things, _) in zip(masks[0], segments)
-        ]
-        losses = self._mask_losses('loss_rpn_', masks[0], targets)
-        losses['loss_rpn_seg'] = self._seg_loss(_upsample(outputs.seg).float(), targets, segments)
-        for s, (cls_score, mask) in enumerate(zip(outputs.cls_scores, masks[1:])):
-            if s > 0:
-                # Each stage is matched by what the stage before predicted; stage 0 keeps the match
-                # of the initial masks, which have no class.
-                targets = [
-                    match_things(
-                        self.assigner,
-                        m[: self.num_proposals],
-                        things,
-                        c[: self.num_proposals, : self.num_things_classes],
-                    )
-                    for m, c, (things, _) in zip(masks[s], outputs.cls_scores[s - 1], segments)
-                ]
-            with_stuff = [
-                add_stuff(t, stuff, self.num_proposals, self.num_things_classes)
-                for t, (_, stuff) in zip(targets, segments)
-            ]
-            losses.update(self._mask_losses(f's{s}_loss_', mask, with_stuff))
-            losses[f's{s}_loss_cls'] = self._cls_loss(cls_score.float(), with_stuff)
-        return losses
-
-    def _mask_losses(
-        self, prefix: str, masks: Tensor, targets: List[KernelTargets]
-    ) -> Dict[str, Tensor]:
-        """Mask, dice and rank loss of kernels (B, K, H / 4, W / 4)."""
-        if not any(len(t.kernels) for t in targets):
-            names = ['mask', 'dice'] + (['rank'] if self.loss_rank else [])
-            return {prefix + name: masks.sum() * 0 for name in names}
-        predicted = torch.cat([m[t.kernels] for m, t in zip(masks, targets)])
-        wanted = torch.cat([t.masks for t in targets])
-        losses = {
-            prefix + 'mask': self.loss_mask(predicted, wanted),
-            prefix + 'dice': self.loss_dice(predicted, wanted),
-        }
-        if self.loss_rank:
-            owner = torch.stack(
-                [paint(t.masks, t.kernels, self.rank_ignore_index) for t in targets]
-            )
-            losses[prefix + 'rank'] = self.loss_rank(
-                masks, owner, ignore_index=self.rank_ignore_index
-            )
-        return losses
-
-    def _seg_loss(self, seg: Tensor, targets: List[KernelTargets], segments: List[Tuple]) -> Tensor:
-        """Dense class loss of (B, C, H / 4, W / 4); things are painted over stuff."""
-        maps = []
-        for target, (_, stuff) in zip(targets, segments):
-            canvas = paint(stuff.masks, stuff.labels, self.num_classes)
-            maps.append(paint(target.masks, target.labels, self.num_classes, canvas))
-        labels = torch.stack(maps).flatten()
-        num_labelled = (labels < self.num_classes).sum().float().clamp(min=1)
-        return self.loss_seg(
-            seg.permute(0, 2, 3, 1).flatten(0, 2),
-            _one_hot(labels, self.num_classes),
-            avg_factor=num_labelled,
-        )
-
-    def _cls_loss(self, cls_score: Tensor, targets: List[KernelTargets]) -> Tensor:
-        """Class loss of kernels (B, K, C), normalized by the positive kernels of all ranks."""
-        labels = cls_score.new_full(cls_score.shape[:2], self.num_classes, dtype=torch.long)
-        for row, target in zip(labels, targets):
-            row[target.kernels] = target.labels
-        # Kernels of things learn thing classes only, a stuff kernel its own class only.
-        num_things = self.num_things_classes
-        weights = cls_score.new_zeros(cls_score.shape[1:])
-        weights[: self.num_proposals, :num_things] = 1
-        weights[self.num_proposals :, num_things:] = torch.eye(self.num_stuff_classes).to(weights)
-        num_positive = reduce_mean((labels < self.num_classes).sum().float()).clamp(min=1)
-        return self.loss_cls(
-            cls_score.flatten(0, 1),
-            _one_hot(labels.flatten(), self.num_classes),
-            weights.repeat(len(cls_score), 1),
-            avg_factor=num_positive,
-        )
+        return self.criterion(self(x), batch_data_samples)
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> Tuple[Tensor, Tensor]:
         """Class logits (B, N + S, C) and mask *probabilities* (B, N + S, H / 4, W / 4).
@@ -327,4 +191,4 @@ class KNetPanopticHead(BaseModule):
         if self._foreign_checkpoint:
             raise ValueError(f'KNetPanopticHead: {self._foreign_checkpoint}')
         outputs = self(x)
-        return outputs.cls_scores[-1], _upsample(outputs.masks[-1]).float().sigmoid()
+        return outputs.cls_scores[-1], upsample(outputs.masks[-1]).float().sigmoid()
