@@ -1,63 +1,24 @@
 """Times many models side by side: one process, one device, rounds interleaved."""
 
-import contextlib
-import copy
 import gc
-import hashlib
-import os.path as osp
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional
 
 import torch
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
-from mmseg.models import EncoderDecoder
-from torch import Tensor, nn
+from torch import nn
 
 from sfnet_mm.ops import has_ext
-from sfnet_mm.ops._loader import EXT
-from sfnet_mm.version import __version__
 
-from .export import check_size, export_onnx
+from .benchmark_backends import BACKENDS, Settings, make_call
+from .export import check_size
 from .measuring import complexity, peak_memory
 from .memory import reuse_memory
 from .model import load_model
-from .optimize import InferenceModel, optimize
 from .panoptic_export import is_panoptic, load_panoptic
-from .panoptic_form import panoptic_form
-from .release_form import to_release_form
-from .runtimes import OnnxRuntime, OpenVINORuntime
-
-BACKENDS = ('release', 'torch', 'ext', 'optimize', 'compile', 'graph', 'onnxruntime', 'openvino')
-
-
-@dataclass
-class Settings:
-    """How a benchmark runs.
-
-    Args:
-        size: (height, width) of the image; the batch is one image.
-        device: Of torch.
-        output: ``'argmax'`` or ``'logits'``, both at the size of the image.
-        half: float16, on CUDA.
-        rounds: How often every entry is timed.
-        repeats: Forward passes per timing.
-        warmup: Forward passes before the first round.
-        threads: CPU threads; 0 leaves the number to each runtime.
-        cache: Folder for exported files.
-    """
-
-    size: Tuple[int, int] = (1024, 2048)
-    device: str = 'cpu'
-    output: str = 'argmax'
-    half: bool = False
-    rounds: int = 7
-    repeats: int = 1
-    warmup: int = 2
-    threads: int = 0
-    cache: str = osp.join('work_dirs', 'benchmark')
 
 
 @dataclass
@@ -170,10 +131,7 @@ def run_benchmark(
 def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
     """The call to be timed, warmed up; notes its peak memory."""
     sample = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0))
-    if entry.backend in ('onnxruntime', 'openvino') and isinstance(model, EncoderDecoder):
-        call = _file_call(entry, model, sample, settings)
-    else:
-        call = _torch_call(entry.backend, model, sample, settings)
+    call = make_call(entry.name, entry.backend, model, sample, settings)
     gc.collect()
     call()
     reuse_memory(False)
@@ -181,73 +139,6 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
     for _ in range(settings.warmup):
         call()
     return call
-
-
-def _torch_call(
-    backend: str, model: nn.Module, sample: Tensor, settings: Settings
-) -> Callable[[], Tensor]:
-    if not isinstance(model, EncoderDecoder):
-        form = panoptic_form(model, backend)
-    elif backend == 'release':
-        # Neither folded nor in another layout: what the public code runs.
-        form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
-        form.memory_format = torch.contiguous_format
-    else:
-        rearrange = None if backend == 'optimize' else False
-        form = optimize(model, rearrange, settings.output, verbose=False)
-        form.requires_grad_(False)
-    sample = sample.to(settings.device)
-    if settings.half:
-        form, sample = form.half(), sample.half()
-    if backend == 'compile':
-        form = torch.compile(form, dynamic=False)
-    elif backend == 'graph':
-        return _graph_call(form, sample)
-    warp = EXT.switched_off if backend == 'torch' else contextlib.nullcontext
-
-    def call() -> Tensor:
-        with torch.inference_mode(), warp():
-            return form(sample)
-
-    return call
-
-
-def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
-    """A CUDA graph of the model: one launch, all buffers allocated once."""
-    if not sample.is_cuda:
-        raise ValueError('CUDA graphs need a CUDA device')
-    stream = torch.cuda.Stream()
-    stream.wait_stream(torch.cuda.current_stream())
-    with torch.inference_mode(), torch.cuda.stream(stream):
-        for _ in range(3):
-            form(sample)
-    torch.cuda.current_stream().wait_stream(stream)
-    graph = torch.cuda.CUDAGraph()
-    with torch.inference_mode(), torch.cuda.graph(graph):
-        out = form(sample)
-
-    def call() -> Tensor:
-        graph.replay()
-        return out
-
-    return call
-
-
-def _file_call(
-    entry: Entry, model: nn.Module, sample: Tensor, settings: Settings
-) -> Callable[[], Any]:
-    height, width = settings.size
-    # What was made by another config or release is exported again.
-    made_by = (__version__, torch.__version__, str(model.cfg.model))
-    digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
-    stem = f'{entry.name}_{digest}_{height}x{width}_{settings.output}'
-    path = osp.join(settings.cache, f'{stem}.onnx')
-    if not osp.isfile(path):
-        export_onnx(copy.deepcopy(model).cpu(), path, settings.size, settings.output)
-    kind = OnnxRuntime if entry.backend == 'onnxruntime' else OpenVINORuntime
-    runtime = kind(path, threads=settings.threads)
-    data = sample.numpy()
-    return lambda: runtime.infer(data)
 
 
 def _time(call: Callable[[], Any], backend: str, settings: Settings) -> float:

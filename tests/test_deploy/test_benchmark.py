@@ -11,10 +11,11 @@ from mmengine.config import Config
 
 from sfnet_mm.deploy import load_model
 from sfnet_mm.deploy.accuracy_plot import plot
+from sfnet_mm.deploy.benchmark_backends import Settings
 from sfnet_mm.deploy.benchmark_report import markdown
 from sfnet_mm.deploy.measuring import complexity
 from sfnet_mm.deploy.peers import PEERS, published, without_flow
-from sfnet_mm.deploy.timing import Entry, Settings, run_benchmark
+from sfnet_mm.deploy.timing import Entry, run_benchmark
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_cityscapes.py')
 

@@ -8,10 +8,11 @@ from mmengine.config import Config
 
 pytest.importorskip('mmdet')
 
+from sfnet_mm.deploy.benchmark_backends import Settings
 from sfnet_mm.deploy.panoptic_export import load_panoptic
 from sfnet_mm.deploy.panoptic_form import panoptic_form
 from sfnet_mm.deploy.runtimes import Runtime
-from sfnet_mm.deploy.timing import Settings, run_benchmark
+from sfnet_mm.deploy.timing import run_benchmark
 
 CONFIG = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.py')
 SIZE = (64, 128)

@@ -1,0 +1,134 @@
+"""The forms in which a benchmark runs a model: one call for each backend."""
+
+import contextlib
+import copy
+import hashlib
+import os.path as osp
+from dataclasses import dataclass
+from typing import Any, Callable, Tuple
+
+import torch
+from mmseg.models import EncoderDecoder
+from torch import Tensor, nn
+
+from sfnet_mm.ops._loader import EXT
+from sfnet_mm.version import __version__
+
+from .export import export_onnx
+from .optimize import InferenceModel, optimize
+from .panoptic_form import panoptic_form
+from .release_form import to_release_form
+from .runtimes import OnnxRuntime, OpenVINORuntime
+
+BACKENDS = ('release', 'torch', 'ext', 'optimize', 'compile', 'graph', 'onnxruntime', 'openvino')
+
+
+@dataclass
+class Settings:
+    """How a benchmark runs.
+
+    Args:
+        size: (height, width) of the image; the batch is one image.
+        device: Of torch.
+        output: ``'argmax'`` or ``'logits'``, both at the size of the image.
+        half: float16, on CUDA.
+        rounds: How often every entry is timed.
+        repeats: Forward passes per timing.
+        warmup: Forward passes before the first round.
+        threads: CPU threads; 0 leaves the number to each runtime.
+        cache: Folder for exported files.
+    """
+
+    size: Tuple[int, int] = (1024, 2048)
+    device: str = 'cpu'
+    output: str = 'argmax'
+    half: bool = False
+    rounds: int = 7
+    repeats: int = 1
+    warmup: int = 2
+    threads: int = 0
+    cache: str = osp.join('work_dirs', 'benchmark')
+
+
+def make_call(
+    name: str, backend: str, model: nn.Module, sample: Tensor, settings: Settings
+) -> Callable[[], Any]:
+    """A forward pass of a model on a backend.
+
+    Args:
+        name: Of the model, for the file that a graph runtime reads.
+        backend: One of ``BACKENDS``.
+        model: A segmentor in evaluation mode.
+        sample: Normalised image (1, 3, H, W) on the CPU.
+        settings: How to run.
+    """
+    if backend in ('onnxruntime', 'openvino') and isinstance(model, EncoderDecoder):
+        return _file_call(name, backend, model, sample, settings)
+    return _torch_call(backend, model, sample, settings)
+
+
+def _torch_call(
+    backend: str, model: nn.Module, sample: Tensor, settings: Settings
+) -> Callable[[], Tensor]:
+    if not isinstance(model, EncoderDecoder):
+        form = panoptic_form(model, backend)
+    elif backend == 'release':
+        # Neither folded nor in another layout: what the public code runs.
+        form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
+        form.memory_format = torch.contiguous_format
+    else:
+        rearrange = None if backend == 'optimize' else False
+        form = optimize(model, rearrange, settings.output, verbose=False)
+        form.requires_grad_(False)
+    sample = sample.to(settings.device)
+    if settings.half:
+        form, sample = form.half(), sample.half()
+    if backend == 'compile':
+        form = torch.compile(form, dynamic=False)
+    elif backend == 'graph':
+        return _graph_call(form, sample)
+    warp = EXT.switched_off if backend == 'torch' else contextlib.nullcontext
+
+    def call() -> Tensor:
+        with torch.inference_mode(), warp():
+            return form(sample)
+
+    return call
+
+
+def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
+    """A CUDA graph of the model: one launch, all buffers allocated once."""
+    if not sample.is_cuda:
+        raise ValueError('CUDA graphs need a CUDA device')
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.inference_mode(), torch.cuda.stream(stream):
+        for _ in range(3):
+            form(sample)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.inference_mode(), torch.cuda.graph(graph):
+        out = form(sample)
+
+    def call() -> Tensor:
+        graph.replay()
+        return out
+
+    return call
+
+
+def _file_call(
+    name: str, backend: str, model: nn.Module, sample: Tensor, settings: Settings
+) -> Callable[[], Any]:
+    height, width = settings.size
+    # What was made by another config or release is exported again.
+    made_by = (__version__, torch.__version__, str(model.cfg.model))
+    digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
+    stem = f'{name}_{digest}_{height}x{width}_{settings.output}'
+    path = osp.join(settings.cache, f'{stem}.onnx')
+    if not osp.isfile(path):
+        export_onnx(copy.deepcopy(model).cpu(), path, settings.size, settings.output)
+    kind = OnnxRuntime if backend == 'onnxruntime' else OpenVINORuntime
+    runtime = kind(path, threads=settings.threads)
+    data = sample.numpy()
+    return lambda: runtime.infer(data)
