@@ -6,15 +6,18 @@ Of a panoptic model, scores and masks (probabilities) are compared in the mean, 
 is the kernel with the highest score times probability: masks are cut at one half within the
 network, so that rounding carries single pixels over it.
 
-Weights are random, with features and flows of the size that training gives. What the JSON
-file has already is not computed again.
+Weights are random, with features and flows of the size that training gives, and so are images.
+With --checkpoint and --image, trained weights see a picture, as in use. What the JSON file has
+already is not computed again.
 """
 
 import argparse
 import json
 import os.path as osp
 import tempfile
+from typing import Optional
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -23,7 +26,8 @@ from torch import nn
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import export_onnx, wrap
+from sfnet_mm.deploy.export import export_onnx, metadata, wrap
+from sfnet_mm.deploy.media import read_image
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import (
@@ -35,6 +39,7 @@ from sfnet_mm.deploy.panoptic_export import (
     pad_to_stride,
 )
 from sfnet_mm.deploy.parity import exact, parity
+from sfnet_mm.deploy.runtime_base import Runtime
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.utils.tooling import image_size, write_text
 
@@ -45,8 +50,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--sizes', nargs='+', type=image_size, default=[(1024, 2048), (713, 1001)], metavar='HxW'
     )
+    parser.add_argument('--checkpoint', help='of the one config; needs --image')
+    parser.add_argument('--image', help='is resized to each size')
     parser.add_argument('--out', default='parity.json')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.checkpoint is None) != (args.image is None):
+        parser.error('--checkpoint and --image belong together')
+    if args.checkpoint and len(args.configs) > 1:
+        parser.error('--checkpoint belongs to one config')
+    return args
 
 
 def scenery(count: int, size: tuple, seed: int) -> torch.Tensor:
@@ -112,16 +124,24 @@ def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return (scores.max(axis=2)[..., None, None] * masks).argmax(axis=1)
 
 
-def compare(config: str, size: tuple) -> dict:
+def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]) -> dict:
     torch.manual_seed(0)
     if is_panoptic(config):
+        if checkpoint is not None:
+            raise ValueError('--checkpoint is for semantic models')
         return compare_panoptic(config, size)
-    model = fill(load_model(config), size)
+    model = load_model(config, checkpoint)
+    if checkpoint is None:
+        fill(model, size)
     wrapped = wrap(model, 'logits', rearrange=False)
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
         export_onnx(model, path, size, 'logits')
         sample = scenery(1, size, seed=2)
+        if image is not None:
+            pixels = cv2.resize(read_image(image), size[::-1])
+            prepare = Runtime(metadata(model, wrapped, size)).prepare
+            sample = torch.from_numpy(prepare(pixels))
         with torch.no_grad():
             expected = wrapped(sample).numpy()
         found = {
@@ -147,10 +167,11 @@ def main() -> None:
     progress = ProgressBar(len(args.configs) * len(args.sizes))
     for config in args.configs:
         for size in args.sizes:
-            key = f'{osp.splitext(osp.basename(config))[0]} {size[0]}x{size[1]}'
+            weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
+            key = f'{osp.splitext(osp.basename(config))[0]}{weights} {size[0]}x{size[1]}'
             if key not in results:
                 try:
-                    results[key] = compare(config, size)
+                    results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
                     raise SystemExit(f'error: {key}: {e}') from None
                 write_text(args.out, json.dumps(results, indent=1))
