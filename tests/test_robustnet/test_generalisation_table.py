@@ -9,6 +9,8 @@ import torch
 from helpers import ROOT, config_paths, segmentation_samples
 from mmseg.registry import METRICS
 
+from sfnet_mm.comparison import per_class_metric, prepare, table
+
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
 
@@ -27,7 +29,7 @@ def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path
     args = compare.parse_args()
     compare.check(args)
     for path in CONFIGS:
-        cfg = compare.prepare(path, args, 0, str(tmp_path))
+        cfg = prepare(path, *compare.settings(args), 0, str(tmp_path))
         assert ('isw' in cfg.default_hooks) == ('isw_' in path)
         assert [k for k, v in cfg.train_dataloader.dataset.sources.items() if v] == ['cityscapes']
         assert len(cfg.val_dataloader.dataset.sources) == 4
@@ -35,7 +37,7 @@ def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path
 
 
 def test_metric_of_a_run_has_classes_and_sources(compare):
-    compare.per_class_metric()
+    per_class_metric()
     metric = METRICS.build(dict(type='PerClassUDS', iou_metrics=['mIoU']))
     metric.dataset_meta = dict(classes=('a', 'b'))
     for source, right in (('cityscapes', True), ('idd', False)):
@@ -71,7 +73,7 @@ def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
         )
 
     rows = {'a': [result('a', 0, 30.0), result('a', 1, 34.0)], 'b': [result('b', 0, 40.0)]}
-    text = compare.table(rows, compare.parse_args())
+    text = table(rows, compare.settings(compare.parse_args())[0])
     assert '| mIoU | cityscapes | bdd |' in text
     assert '| a | 60.00 ± 0.00 | 32.00 ± 2.83 |' in text
     assert '| b | 60.00 | 40.00 |' in text

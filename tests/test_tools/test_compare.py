@@ -11,6 +11,9 @@ import pytest
 from helpers import ROOT
 from PIL import Image
 
+from sfnet_mm.comparison import prepare, table
+from sfnet_mm.comparison.settings import walk
+
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [
     'configs/ablation/fpn_ppm_stdc1_camvid360.py',
@@ -106,7 +109,10 @@ def test_settings_are_the_same_for_all(compare, tmp_path, monkeypatch):
         osp.join(ROOT, f'configs/baselines/{n}_camvid360.py')
         for n in ('pidnet_s', 'ddrnet_23_slim', 'bisenetv2', 'stdcseg_stdc1')
     ]
-    prepared = [compare.prepare(c, args, 7, str(tmp_path / str(i))) for i, c in enumerate(configs)]
+    prepared = [
+        prepare(c, *compare.settings(args), 7, str(tmp_path / str(i)))
+        for i, c in enumerate(configs)
+    ]
     for key in (
         'optim_wrapper',
         'param_scheduler',
@@ -121,7 +127,7 @@ def test_settings_are_the_same_for_all(compare, tmp_path, monkeypatch):
         steps = cfg.train_dataloader.dataset.pipeline
         assert [s.crop_size for s in steps if s.type == 'RandomCrop'] == [(64, 96)]
         assert cfg.model.data_preprocessor.size == (64, 96)
-        kept = {n['min_kept'] for n in compare.walk(cfg.model) if 'min_kept' in n}
+        kept = {n['min_kept'] for n in walk(cfg.model) if 'min_kept' in n}
         assert kept <= {int(0.048 * 4 * 64 * 96)}
 
 
@@ -147,7 +153,7 @@ def test_table_has_mean_spread_and_paired_difference(compare, monkeypatch):
         'a': [result('a', 0, 50.0), result('a', 1, 54.0)],
         'b': [result('b', 0, 53.0), result('b', 1, 55.0), result('b', 2, 60.0)],
     }
-    text = compare.table(rows, args)
+    text = table(rows, compare.settings(args)[0], 'a')
     # b: mean of 53, 55, 60; against a by seed: 3 and 1.
     assert '| b | 3 | 56.00 ± 3.61 | 2.00 ± 1.41 | 2.00 |' in text
     assert '| a | 2 | 52.00 ± 2.83 |' in text

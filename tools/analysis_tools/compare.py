@@ -12,18 +12,26 @@ import argparse
 import json
 import os
 import os.path as osp
-import platform
-import statistics
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 
 import torch
 from mmengine.config import Config, DictAction
 
-from sfnet_mm.utils.tooling import mean_and_spread, write_text
-
-RESULT = 'result.json'
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.comparison import (
+    Budget,
+    Resources,
+    finished,
+    name_of,
+    plot,
+    table,
+    time_steps,
+    train,
+)
+from sfnet_mm.utils.tooling import write_text
 
 
 def parse_args():
@@ -66,273 +74,24 @@ def parse_args():
     return args
 
 
-def name_of(config):
-    return osp.splitext(osp.basename(config))[0]
-
-
-def budget(args):
-    """What all runs share, and what makes two results comparable."""
-    keys = ('iters', 'batch_size', 'crop', 'lr', 'warmup', 'min_kept')
-    return dict({k: getattr(args, k) for k in keys}, options=args.cfg_options)
-
-
-def walk(node):
-    """All dicts of a nested config."""
-    if isinstance(node, dict):
-        yield node
-    if isinstance(node, (dict, list, tuple)):
-        for value in node.values() if isinstance(node, dict) else node:
-            yield from walk(value)
-
-
-def prepare(config, args, seed, work_dir):
-    """The config of one run."""
-    from sfnet_mm.utils import load_config
-
-    cfg = load_config(config, args.cfg_options, work_dir, 'none')
-    crop = tuple(args.crop or cfg.crop_size)
-    warmup = max(2, args.iters // 20) if args.warmup is None else args.warmup
-    for node in walk([cfg.train_dataloader, cfg.model]):
-        kind = node.get('type')
-        if kind in ('RandomCrop', 'CropAroundCentroid'):
-            node.crop_size = crop
-        elif kind in ('HardPixelCrossEntropy', 'OhemCrossEntropy'):
-            node.min_kept = int(args.min_kept * args.batch_size * crop[0] * crop[1])
-    cfg.model.data_preprocessor.size = crop
-    if args.data_root:
-        for loader in (cfg.train_dataloader, cfg.val_dataloader):
-            loader.dataset.data_root = args.data_root
-    cfg.train_dataloader.update(
-        batch_size=args.batch_size, num_workers=args.workers, persistent_workers=args.workers > 0
+def settings(args):
+    """Budget and resources of all runs."""
+    budget = Budget(
+        args.iters,
+        args.batch_size,
+        args.crop,
+        args.lr,
+        args.warmup,
+        args.min_kept,
+        args.cfg_options,
     )
-    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
-    cfg.val_dataloader.update(num_workers=args.workers, persistent_workers=False)
-    by_source = isinstance(cfg.val_evaluator, dict) and cfg.val_evaluator.type == 'UDSMetric'
-    cfg.val_evaluator = dict(
-        type='PerClassUDS' if by_source else 'PerClassIoU', iou_metrics=['mIoU']
-    )
-    optimizer = dict(type='SGD', lr=args.lr, momentum=0.9, weight_decay=0.0005)
-    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer)
-    cfg.param_scheduler = [
-        dict(type='PolyLR', eta_min=0, power=0.9, begin=warmup, end=args.iters, by_epoch=False)
-    ]
-    if warmup:
-        cfg.param_scheduler.insert(
-            0, dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup, by_epoch=False)
-        )
-    cfg.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=args.iters, val_interval=args.iters + 1
-    )
-    # The last weights are scored, not the best ones: val decides nothing.
-    cfg.default_hooks.checkpoint = dict(
-        type='CheckpointHook', by_epoch=False, interval=args.iters, max_keep_ckpts=1
-    )
-    cfg.default_hooks.logger.interval = max(1, args.iters // 40)
-    cfg.custom_hooks = []
-    cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
-    cfg.randomness = dict(seed=seed)
-    return cfg
+    return budget, Resources(args.data_root, args.workers, args.threads)
 
 
-def per_class_metric():
-    """Register mmseg's IoUMetric, and UDSMetric, that also return the IoU of every class."""
-    from mmseg.evaluation import IoUMetric
-    from mmseg.registry import METRICS
-
-    from sfnet_mm.evaluation import UDSMetric
-
-    class PerClass:
-        def compute_metrics(self, results):
-            # UDSMetric puts the source before the four areas.
-            totals = [sum(areas) for areas in zip(*(result[-4:] for result in results))]
-            values = self.total_area_to_metrics(*totals, self.metrics, self.nan_to_num, self.beta)
-            named = zip(self.dataset_meta['classes'], values['IoU'] * 100)
-            metrics = super().compute_metrics(results)
-            return dict(metrics, per_class={k: round(float(v), 2) for k, v in named})
-
-    for name, base in (('PerClassIoU', IoUMetric), ('PerClassUDS', UDSMetric)):
-        METRICS.register_module(name=name, module=type(name, (PerClass, base), {}), force=True)
-
-
-def flow_in_pixels(runner, images=8):
-    """Mean length of the flow of each alignment module, in pixels of its output."""
-    from sfnet_mm.visualization.alignment_recorder import AlignmentRecorder
-
-    lengths = {}
-    runner.model.eval()
-    with AlignmentRecorder(runner.model) as recorder, torch.no_grad():
-        for _, batch in zip(range(images), runner.val_dataloader):
-            runner.model.val_step(batch)
-    for record in recorder.records:
-        height, width = record.flow.shape[2:]
-        unit = torch.tensor([(width - 1) / (2 * width), (height - 1) / (2 * height)])
-        flow = record.flow.unflatten(1, (-1, 2)) * unit.view(2, 1, 1)
-        lengths.setdefault(record.name, []).append(flow.norm(dim=2).mean().item())
-    return {name: round(statistics.mean(values), 3) for name, values in lengths.items()}
-
-
-def device_name():
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads'
-
-
-def run(config, args, seed, work_dir):
-    """One run, in this process: train, score and write the result."""
-    from mmengine.runner import Runner
-
-    args = argparse.Namespace(**args)
-    torch.set_num_threads(args.threads)
-    per_class_metric()
-    runner = Runner.from_cfg(prepare(config, args, seed, work_dir))
-    times = []
-    step = runner.model.train_step
-
-    def timed(*step_args, **kwargs):
-        start = time.perf_counter()
-        out = step(*step_args, **kwargs)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-        return out
-
-    runner.model.train_step = timed
-    runner.train()
-    metrics = runner.val_loop.run()
-    loss = runner.message_hub.get_scalar('train/loss').data[0][-20:]
-    result = dict(
-        config=config,
-        name=name_of(config),
-        seed=seed,
-        budget=budget(args),
-        device=device_name(),
-        date=time.strftime('%Y-%m-%d'),
-        mIoU=float(metrics['mIoU']),
-        aAcc=float(metrics['aAcc']),
-        per_class=metrics['per_class'],
-        per_source={
-            key.split('/')[1]: float(value)
-            for key, value in metrics.items()
-            if key.startswith('mIoU/')
-        },
-        parameters=sum(p.numel() for p in runner.model.parameters()),
-        milliseconds_per_iteration=round(1000 * statistics.median(times[len(times) // 10 :]), 1),
-        final_loss=round(statistics.mean(map(float, loss)), 4),
-        flow_px=flow_in_pixels(runner),
-    )
-    write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
-
-
-def time_steps(args):
-    """Median milliseconds of a training step of each config; they take turns."""
-    from mmengine.runner import Runner
-    from mmengine.utils import track_iter_progress
-
-    torch.set_num_threads(args.threads)
-    steps = {}
-    for config in args.configs:
-        folder = osp.join(args.work_dir, name_of(config), 'time')
-        runner = Runner.from_cfg(prepare(config, args, 0, folder))
-        runner.model.init_weights()
-        runner.model.train()
-        batch = next(iter(runner.train_dataloader))
-        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        steps[name_of(config)] = (runner.model, batch, wrapper)
-    times = {name: [] for name in steps}
-    for turn in track_iter_progress(list(range(args.time + 1))):
-        for name, (model, batch, wrapper) in steps.items():
-            start = time.perf_counter()
-            model.train_step(batch, optim_wrapper=wrapper)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            if turn:  # the first one warms up
-                times[name].append(1000 * (time.perf_counter() - start))
-    print()
-    found = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    write_text(osp.join(args.work_dir, 'times.json'), json.dumps(found, indent=1) + '\n')
-
-
-def finished(work_dir, args):
-    """The result in a folder, if it is of the same budget."""
-    try:
-        with open(osp.join(work_dir, RESULT), encoding='utf-8') as file:
-            result = json.load(file)
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return result if result['budget'] == json.loads(json.dumps(budget(args))) else None
-
-
-def table(rows, args):
-    """The results as Markdown; ``rows``: results of each name."""
-    first = next(iter(rows.values()))[0]
-    base = args.baseline if args.baseline in rows else None
-    lines = [
-        f'{args.iters} iterations of batch {args.batch_size}, SGD with lr {args.lr}, random weights'
-        f' unless the name says otherwise; {first["device"]}, {first["date"]}. mIoU of the last'
-        ' weights on val: mean ± standard deviation over seeds.',
-        '',
-        '| model | seeds | mIoU | '
-        + (f'Δ {base} | ' if base else '')
-        + 'parameters (M) | ms / iteration | loss | flow (px) |',
-        '| --- ' * (8 if base else 7) + '|',
-    ]
-    for name, results in sorted(rows.items(), key=lambda r: -mean(r[1], 'mIoU')):
-        cells = [name, str(len(results)), mean_and_spread([r['mIoU'] for r in results])]
-        if base:
-            # Seed by seed, as far as both have it.
-            other = {r['seed']: r['mIoU'] for r in rows[base]}
-            paired = [r['mIoU'] - other[r['seed']] for r in results if r['seed'] in other]
-            cells.append(mean_and_spread(paired) if paired and name != base else '')
-        flows = [v for r in results for v in r['flow_px'].values()]
-        cells += [
-            f'{results[0]["parameters"] / 1e6:.2f}',
-            f'{mean(results, "milliseconds_per_iteration"):.0f}',
-            f'{mean(results, "final_loss"):.3f}',
-            f'{statistics.mean(flows):.2f}' if flows else '',
-        ]
-        lines.append('| ' + ' | '.join(cells) + ' |')
-    classes = list(first['per_class'])
-    lines += ['', '| IoU | ' + ' | '.join(classes) + ' |', '| --- ' * (1 + len(classes)) + '|']
-    for name, results in rows.items():
-        values = [f'{statistics.mean(r["per_class"][c] for r in results):.1f}' for c in classes]
-        lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
-    sources = list(first.get('per_source', ()))
-    if sources:
-        lines += ['', '| mIoU | ' + ' | '.join(sources) + ' |', '| --- ' * (1 + len(sources)) + '|']
-        for name, results in rows.items():
-            values = [mean_and_spread([r['per_source'][s] for r in results]) for s in sources]
-            lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
-    return '\n'.join(lines) + '\n'
-
-
-def mean(results, key):
-    return statistics.mean(r[key] for r in results)
-
-
-def plot(rows, path):
-    """Mean mIoU with a dot per seed, against parameters."""
-    import matplotlib
-
-    matplotlib.use('Agg')
-    from matplotlib import pyplot
-
-    names = sorted(rows, key=lambda n: mean(rows[n], 'mIoU'))
-    figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(names) + 1.2))
-    axes.barh(names, [mean(rows[n], 'mIoU') for n in names], color='#9ecae1')
-    for i, name in enumerate(names):
-        values = [r['mIoU'] for r in rows[name]]
-        axes.plot(values, [i] * len(values), 'k.', markersize=5)
-    low = min(r['mIoU'] for results in rows.values() for r in results)
-    axes.set_xlim(left=max(0, low - 5))
-    axes.set_xlabel('mIoU on val; a dot for each seed')
-    figure.tight_layout()
-    figure.savefig(path, dpi=150)
-
-
-def report(args, folders):
+def report(args, budget, folders):
     rows = {}
     for (config, _), folder in folders.items():
-        result = finished(folder, args)
+        result = finished(folder, budget)
         if result:
             rows.setdefault(name_of(config), []).append(result)
     if not rows:
@@ -343,7 +102,7 @@ def report(args, folders):
         for name, results in rows.items():
             for result in results:
                 result['milliseconds_per_iteration'] = times[name]
-    text = table(rows, args)
+    text = table(rows, budget, args.baseline)
     write_text(osp.join(args.work_dir, 'table.md'), text)
     write_text(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
     plot(rows, osp.join(args.work_dir, 'plot.png'))
@@ -374,10 +133,13 @@ def check(args):
 def main():
     if sys.argv[1:2] == ['--run']:
         with open(sys.argv[2], encoding='utf-8') as file:
-            run(**json.load(file))
+            job = json.load(file)
+        job.update(budget=Budget(**job['budget']), resources=Resources(**job['resources']))
+        train(**job)
         return
     args = parse_args()
     check(args)
+    budget, resources = settings(args)
     folders = {
         (config, seed): osp.join(args.work_dir, name_of(config), f'seed{seed}')
         for seed in args.seeds
@@ -388,7 +150,7 @@ def main():
         if args.report_only:
             break
         label = f'[{number}/{len(folders)}] {name_of(config)}, seed {seed}'
-        if finished(folder, args):
+        if finished(folder, budget):
             print(f'{label}: done before')
             continue
         if args.minutes and time.time() - begin > 60 * args.minutes:
@@ -397,24 +159,30 @@ def main():
         print(f'{label}: running', flush=True)
         os.makedirs(folder, exist_ok=True)
         start = time.time()
-        job = dict(config=config, args=vars(args), seed=seed, work_dir=folder)
+        job = dict(
+            config=config,
+            budget=asdict(budget),
+            resources=asdict(resources),
+            seed=seed,
+            work_dir=folder,
+        )
         write_text(osp.join(folder, 'job.json'), json.dumps(job, indent=1))
         command = [sys.executable, osp.abspath(__file__), '--run', osp.join(folder, 'job.json')]
         with open(osp.join(folder, 'output.txt'), 'w', encoding='utf-8') as output:
             code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
         if code:
             raise SystemExit(f'error: {label} failed; see {folder}/output.txt')
-        result = finished(folder, args)
+        result = finished(folder, budget)
         print(
             f'{label}: mIoU {result["mIoU"]:.2f} in {(time.time() - start) / 60:.1f} min',
             flush=True,
         )
     if args.time:
         try:
-            time_steps(args)
+            time_steps(args.configs, budget, resources, args.time, args.work_dir)
         except (OSError, ValueError) as e:
             raise SystemExit(f'error: {e}') from None
-    report(args, folders)
+    report(args, budget, folders)
 
 
 if __name__ == '__main__':
