@@ -67,7 +67,9 @@ def page() -> str:
         with open(path, encoding='utf-8') as f:
             found = json.load(f)
         stem = osp.splitext(osp.basename(path))[0]
-        text += f'\n## {found["size"]}, {found["precision"]}, {found["device"]}\n\n'
+        # speed_cpu_peers.json: the device and what is compared
+        title = ' '.join(stem.split('_')[1:]).replace('cpu', 'CPU').replace('cuda', 'CUDA')
+        text += f'\n## {title[:1].upper()}{title[1:]}: {found["size"]}, {found["precision"]}\n\n'
         text += markdown(found, found['entries'])
         if osp.isfile(osp.join(DOCS, 'benchmarks', f'{stem}.png')):
             text += f'\n![Published mIoU over measured speed](benchmarks/{stem}.png)\n'
