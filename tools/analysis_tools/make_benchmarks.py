@@ -37,11 +37,13 @@ the weights, as far as the system tells. Peers are mmseg's own configs.
 PARITY = """
 ## Runtimes against torch
 
-Largest difference of logits from torch and share of pixels with the same class, random weights with
-features and flows of the size that training gives, full-size output
-(`tools/deployment/check_parity.py`). `torch` is how far torch's float32 is from its own float64. Of
-panoptic models: the mean difference of the probabilities of scores and masks, which jump where
-rounding carries a pixel over the threshold between two stages, and the best kernel of each pixel.
+Largest difference of logits from torch and share of pixels with the same class, full-size output
+(`tools/deployment/check_parity.py`). Weights and images are random, with features and flows of the
+size that training gives; where a checkpoint is named, the weights were trained on this package's
+drawn data and see a drawn scene. Random weights carry rounding from stage to stage of a deep
+network, trained ones less. `torch` is how far torch's float32 is from its own float64. Of panoptic
+models: the mean difference of the probabilities of scores and masks, which jump where rounding
+carries a pixel over the threshold between two stages, and the best kernel of each pixel.
 
 | model | size | GridSample | largest logit | torch | ONNX Runtime | same | OpenVINO | same |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: |

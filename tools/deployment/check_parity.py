@@ -26,7 +26,7 @@ from torch import nn
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import export_onnx, metadata, wrap
+from sfnet_mm.deploy.export import export_onnx, wrap
 from sfnet_mm.deploy.media import read_image
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
@@ -102,16 +102,27 @@ def fill(model: nn.Module, size: tuple) -> nn.Module:
     return model.eval()
 
 
-def compare_panoptic(config: str, size: tuple) -> dict:
-    model = fill(load_panoptic(config), size)
+def make_sample(runtime: Runtime, size: tuple, image: Optional[str]) -> torch.Tensor:
+    if image is None:
+        return scenery(1, size, seed=2)
+    return torch.from_numpy(runtime.prepare(cv2.resize(read_image(image), size[::-1])))
+
+
+def compare_panoptic(
+    config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]
+) -> dict:
+    model = load_panoptic(config, checkpoint)
+    if checkpoint is None:
+        fill(model, size)
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
         export_panoptic_onnx(model, path, size)
-        sample = scenery(1, size, seed=2)
+        runtimes = OnnxRuntime(path), OpenVINORuntime(path)
+        sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = [x.numpy() for x in PanopticGraph(model)(sample)]
         found = {'samplers': count_nodes(path)}
-        for runtime in (OnnxRuntime(path), OpenVINORuntime(path)):
+        for runtime in runtimes:
             got = runtime.infer_all(sample.numpy())
             found[runtime.name] = {
                 'difference': mean_difference(got, expected),
@@ -127,9 +138,7 @@ def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]) -> dict:
     torch.manual_seed(0)
     if is_panoptic(config):
-        if checkpoint is not None:
-            raise ValueError('--checkpoint is for semantic models')
-        return compare_panoptic(config, size)
+        return compare_panoptic(config, size, checkpoint, image)
     model = load_model(config, checkpoint)
     if checkpoint is None:
         fill(model, size)
@@ -137,11 +146,8 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     with tempfile.TemporaryDirectory() as folder:
         path = osp.join(folder, 'model.onnx')
         export_onnx(model, path, size, 'logits')
-        sample = scenery(1, size, seed=2)
-        if image is not None:
-            pixels = cv2.resize(read_image(image), size[::-1])
-            prepare = Runtime(metadata(model, wrapped, size)).prepare
-            sample = torch.from_numpy(prepare(pixels))
+        runtimes = OnnxRuntime(path), OpenVINORuntime(path)
+        sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = wrapped(sample).numpy()
         found = {
@@ -149,7 +155,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
             'largest_logit': float(np.abs(expected).max()),
             'torch_to_float64': float(np.abs(expected - exact(wrapped, sample)).max()),
         }
-        for runtime in (OnnxRuntime(path), OpenVINORuntime(path)):
+        for runtime in runtimes:
             p = parity(expected, np.asarray(runtime.infer(sample.numpy())), size)
             found[runtime.name] = {'difference': p.difference, 'agreement': p.agreement}
     return found
