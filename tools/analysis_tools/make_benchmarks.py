@@ -29,7 +29,7 @@ ends with a map of classes of its size. `release` composes flow alignment as the
 code does (batch normalization not folded, sampling grid built on the host at every call); `torch`
 folds batch normalization and lays tensors out channels-last, for every model alike; `ext` is the
 same with the compiled warp, and `compile` is `torch.compile` of it; `optimize` is the inference
-form of `sfnet_mm.deploy.optimize`, with memory kept between images on the CPU, and the compiled warp
+form of `sfnet_mm.deploy.optimize`, with memory kept between images on the CPU and the compiled warp
 in a run that has `ext`; models of other authors come out of it folded but not rearranged. Peak
 memory is what one pass takes on top of the weights, as far as the system tells. Peers are mmseg's
 own configs.
