@@ -3,7 +3,6 @@ from importlib.util import find_spec
 
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 
 import sfnet_mm  # noqa: F401  registers everything and mends the hosts
 
@@ -33,9 +32,3 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
-
-
-@pytest.fixture(autouse=True)
-def mmseg_scope():
-    # Panoptic models leave that of mmdet behind.
-    init_default_scope('mmseg')

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 from mmengine.utils import mkdir_or_exist
 from torch import Tensor, nn
 
@@ -50,12 +50,12 @@ def load_panoptic(
         import sfnet_mm.panoptic  # noqa: F401
     except ImportError as e:
         raise ImportError(f'panoptic models need mmdet ({e}): make install-panoptic') from None
-    init_default_scope('mmdet')
     for part in ('backbone', 'neck', 'panoptic_head'):
         # The weights come from the checkpoint.
         if cfg.model.get(part) is not None:
             cfg.model[part].pop('init_cfg', None)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = revert_sync_batchnorm(MODELS.build(cfg.model))
     if checkpoint is not None:
         loaded = load_checkpoint_file(checkpoint)
         name = config if isinstance(config, str) else config.filename or 'the config'

@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers import ROOT
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 pytest.importorskip('mmdet')
 
@@ -37,6 +38,12 @@ def test_form_gives_the_map_that_the_detector_predicts(backend, size):
         result = panoptic_form(model, backend)(image)
     assert result.shape == (1, *size) and len(result.unique()) > 1
     assert (result == expected.sem_seg).float().mean() > 0.999
+
+
+def test_what_is_built_after_a_panoptic_model_is_of_the_scope_before():
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        load_panoptic(CONFIG)
+        assert DefaultScope.get_current_instance().scope_name == 'mmseg'
 
 
 def test_panoptic_models_are_timed_and_say_what_they_cannot():

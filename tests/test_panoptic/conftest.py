@@ -23,7 +23,7 @@ if find_spec('mmdet') is not None:
 
 
 @pytest.fixture(autouse=True)
-def mmdet_scope(mmseg_scope):
+def mmdet_scope():
     torch.set_num_threads(1)  # These sizes gain nothing from more.
     # init_weights logs every parameter.
     MMLogger.get_current_instance().setLevel(logging.WARNING)
