@@ -1,10 +1,9 @@
 """Table and plot of a comparison."""
 
-import os
 import statistics
 from typing import Any, Dict, List, Optional
 
-from sfnet_mm.utils.tooling import mean_and_spread
+from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 
 from .settings import Budget
 
@@ -78,10 +77,9 @@ def plot(rows: Rows, path: str) -> None:
     axes.set_xlim(left=max(0, low - 5))
     axes.set_xlabel('mIoU on val; a dot for each seed')
     figure.tight_layout()
-    temporary = f'{path}.{os.getpid()}.tmp'
-    figure.savefig(temporary, format='png', dpi=150)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format='png', dpi=150)
     pyplot.close(figure)
-    os.replace(temporary, path)
 
 
 def _mean(results: List[Dict[str, Any]], key: str) -> float:

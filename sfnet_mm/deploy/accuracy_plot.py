@@ -1,7 +1,8 @@
 """The paper's Figure 1: accuracy over speed."""
 
-import os
 from typing import Any, Dict, List
+
+from sfnet_mm.utils.tooling import whole_file
 
 from .peers import published
 
@@ -77,10 +78,9 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bo
     axes.margins(x=0.12, y=0.1)
     figure.tight_layout()
     _label(figure, axes, sorted(texts))
-    temporary = f'{path}.{os.getpid()}.tmp'
-    figure.savefig(temporary, format='png')
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format='png')
     plt.close(figure)
-    os.replace(temporary, path)
     return True
 
 

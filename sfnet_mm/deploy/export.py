@@ -4,19 +4,16 @@ The graph holds standard operators only, ``GridSample`` for the warp among them:
 two for SFNet-Lite, none for a model without flow.
 """
 
-import contextlib
 import json
-import os
-import os.path as osp
 import warnings
 from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
-from mmengine.utils import mkdir_or_exist
 from mmseg.models import BaseSegmentor
 from torch import Tensor
 
+from sfnet_mm.utils.tooling import whole_file
 from sfnet_mm.version import __version__
 
 from .onnx_graph import require, to_float16, trace
@@ -111,18 +108,12 @@ def export_onnx(
         proto = to_float16(proto)
     meta = metadata(model, wrapped, None if dynamic else size, fp16)
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
-    mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    temporary = f'{path}.{os.getpid()}.tmp'
-    onnx.save(proto, temporary)
-    try:
+    with whole_file(path) as temporary:
+        onnx.save(proto, temporary)
         sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
         precision = 'float16' if fp16 else 'float32'
         parities = [compare_with_torch(reference, temporary, s, precision) for s in sizes]
         judge(parities, precision)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.remove(temporary)
     return parities
 
 

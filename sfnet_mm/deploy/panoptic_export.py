@@ -6,8 +6,6 @@ sizes of one image, stays outside (``KNetFusionHead``).
 
 import copy
 import json
-import os
-import os.path as osp
 import warnings
 from typing import Any, List, Optional, Sequence, Tuple, Union
 
@@ -17,9 +15,9 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
-from mmengine.utils import mkdir_or_exist
 from torch import Tensor, nn
 
+from sfnet_mm.utils.tooling import whole_file
 from sfnet_mm.version import __version__
 
 from .export import check_size
@@ -148,10 +146,8 @@ def export_panoptic_onnx(
         'output': 'panoptic',
     }
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
-    mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    temporary = f'{path}.{os.getpid()}.tmp'
-    onnx.save(proto, temporary)
-    try:
+    with whole_file(path) as temporary:
+        onnx.save(proto, temporary)
         sample = torch.randn(1, 3, *size, generator=generator)
         with torch.no_grad():
             scores, masks = (x.numpy() for x in graph(sample))
@@ -162,8 +158,4 @@ def export_panoptic_onnx(
         mean = mean_difference((got_scores, got_masks), (scores, masks))
         if mean > TOLERANCE['float32'] or same < AGREEMENT['float32']:
             raise RuntimeError(f'ONNX Runtime does not agree with torch, not written: {parity}')
-        os.replace(temporary, path)
-    finally:
-        if osp.isfile(temporary):
-            os.remove(temporary)
     return [parity]

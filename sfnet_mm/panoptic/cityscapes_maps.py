@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from sfnet_mm.datasets.label_maps import CITYSCAPES_IDS, DRIVING_CLASSES
 from sfnet_mm.datasets.parallel import parallel_map
+from sfnet_mm.utils.tooling import whole_file, write_text
 
 from .cityscapes_panoptic import NUM_STUFF_CLASSES, things_first
 
@@ -126,13 +127,8 @@ def convert_map(folder: str, task: Tuple[str, int]) -> Tuple[Dict, bool]:
     text = PngImagePlugin.PngInfo()
     text.add_text(RECORD, json.dumps(record))
     rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=2).astype(np.uint8)
-    temporary = f'{target}.{os.getpid()}.tmp'
-    try:
+    with whole_file(target) as temporary:
         Image.fromarray(rgb).save(temporary, format='PNG', pnginfo=text)
-        os.replace(temporary, target)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
     return record, False
 
 
@@ -192,13 +188,6 @@ def convert_cityscapes(
             dict(id=i, name=name, isthing=int(i < NUM_THINGS)) for i, name in enumerate(CLASSES)
         ],
     )
-    temporary = f'{target}.json.{os.getpid()}.tmp'
-    try:
-        with open(temporary, 'w') as f:
-            json.dump(annotation, f)
-        os.replace(temporary, f'{target}.json')
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
+    write_text(f'{target}.json', json.dumps(annotation))
     kept = sum(was_there for _, was_there in results)
     return f'{target}.json', len(paths) - kept, kept

@@ -1,11 +1,12 @@
 """What several tools share: sizes on the command line, whole files, pages and tables."""
 
 import argparse
+import contextlib
 import os
 import os.path as osp
 import re
 import statistics
-from typing import Sequence, Tuple
+from typing import Iterator, Sequence, Tuple
 
 
 def image_size(text: str) -> Tuple[int, int]:
@@ -20,13 +21,26 @@ def image_size(text: str) -> Tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def write_text(path: str, text: str) -> None:
-    """Write a file, and its folder; the file is whole at any time."""
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[str]:
+    """The name to write a file under: it gets its own in the end, and is gone after an error.
+
+    Its folder is made.
+    """
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     temporary = f'{path}.{os.getpid()}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as file:
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(temporary)
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a file, and its folder; the file is whole at any time."""
+    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write(text)
-    os.replace(temporary, path)
 
 
 def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str:

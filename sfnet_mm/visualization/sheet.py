@@ -4,16 +4,15 @@ The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.
 colour code (Figures 3 and 6), features before and after the warp (Figure 7), errors (Figure 8).
 """
 
-import os
-import os.path as osp
 from functools import cache
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
-from mmengine.utils import mkdir_or_exist
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
+
+from sfnet_mm.utils.tooling import whole_file
 
 from .alignment_recorder import Alignment
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
@@ -201,10 +200,8 @@ def draw_sheet(
 
 def save_png(path: str, image: np.ndarray) -> str:
     """Write an RGB picture; the file appears whole or not at all. Returns the path."""
-    mkdir_or_exist(osp.dirname(osp.abspath(path)))
-    temporary = f'{path}.{os.getpid()}.tmp'
-    Image.fromarray(image).save(temporary, format='PNG')
-    os.replace(temporary, path)
+    with whole_file(path) as temporary:
+        Image.fromarray(image).save(temporary, format='PNG')
     return path
 
 

@@ -24,6 +24,7 @@ def test_file_appears_whole_in_a_new_folder_or_stays(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         write_text(str(path), 'half \ud800')  # cannot be encoded: the old text stays
     assert path.read_text(encoding='utf-8') == 'ä\n'
+    assert [p.name for p in path.parent.iterdir()] == ['page.md']
 
 
 def test_text_between_markers():

@@ -6,7 +6,6 @@
 """
 
 import argparse
-import os
 import os.path as osp
 import sys
 from typing import Optional, Sequence
@@ -16,6 +15,7 @@ from torch import Tensor
 
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
+from sfnet_mm.utils.tooling import whole_file
 
 HEADS = ('rpn_head.', 'roi_head.')
 KEPT = ('backbone.', 'neck.')
@@ -57,7 +57,6 @@ def rename(state_dict: dict) -> dict:
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     args = parse_args(argv)
-    temporary = f'{args.dst}.{os.getpid()}.tmp'
     try:
         checkpoint = load_checkpoint_file(args.src)
         state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else 0
@@ -67,15 +66,11 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise ValueError(f'{args.src} holds no state dict')
         renamed = rename(state_dict)
         meta = dict(sfnet_mm_version=sfnet_mm.__version__, converted_from=osp.basename(args.src))
-        os.makedirs(osp.dirname(osp.abspath(args.dst)), exist_ok=True)
-        torch.save(dict(meta=meta, state_dict=renamed), temporary)
-        os.replace(temporary, args.dst)
+        with whole_file(args.dst) as temporary:
+            torch.save(dict(meta=meta, state_dict=renamed), temporary)
     except (OSError, ValueError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
     classes = renamed['panoptic_head.mask_head.0.fc_cls.weight'].shape[0]
     proposals = renamed['panoptic_head.init_kernels.weight'].shape[0]
     print(f'{args.dst}: {len(renamed)} tensors, {classes} classes, {proposals} proposals')

@@ -9,7 +9,6 @@ these backbones are recognised too; DST is then what the ``init_cfg`` of the bac
 
 import argparse
 import hashlib
-import os
 import os.path as osp
 import sys
 from typing import Any, Dict, Optional, Sequence
@@ -20,6 +19,7 @@ import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.utils.release_checkpoints import Conversion, convert
 from sfnet_mm.utils.release_families import ConversionError
+from sfnet_mm.utils.tooling import whole_file
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -61,14 +61,8 @@ def metadata(result: Conversion, src: str) -> Dict[str, Any]:
 
 def write(checkpoint: Dict[str, Any], dst: str) -> None:
     """Save under a temporary name and rename, so that ``dst`` is never half a file."""
-    os.makedirs(osp.dirname(osp.abspath(dst)), exist_ok=True)
-    temporary = f'{dst}.{os.getpid()}.tmp'
-    try:
+    with whole_file(dst) as temporary:
         torch.save(checkpoint, temporary)
-        os.replace(temporary, dst)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
 
 
 def report(result: Conversion, dst: str) -> None:
