@@ -13,10 +13,10 @@ import torch.nn as nn
 from mmseg.models import BaseSegmentor
 from torch import Tensor
 
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
 
-from .onnx_graph import require, to_float16, trace
+from .onnx_graph import INSTALL, to_float16, trace
 from .optimize import InferenceModel, optimize
 from .parity import Parity, compare_with_torch, judge
 
@@ -94,9 +94,9 @@ def export_onnx(
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')
     check_size(size)
-    onnx = require('onnx')
-    require('onnxscript')
-    require('onnxruntime')
+    onnx = require('onnx', INSTALL)
+    require('onnxscript', INSTALL)
+    require('onnxruntime', INSTALL)
     if next(model.parameters()).is_cuda:
         # On CUDA the sampler is cuDNN's, which the exporter does not know.
         raise ValueError('the model is on a CUDA device: export it from the CPU')

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Iterator
 import torch
 from torch import Tensor
 
+from sfnet_mm.utils.tooling import require
+
 if TYPE_CHECKING:
     from .export import ExportModel
 
@@ -17,7 +19,7 @@ INSTALL = 'pip install -r requirements/deploy.txt'
 
 def count_nodes(path: str, op_type: str = 'GridSample') -> int:
     """How many nodes of a type are in an ONNX file."""
-    return sum(node.op_type == op_type for node in require('onnx').load(path).graph.node)
+    return sum(node.op_type == op_type for node in require('onnx', INSTALL).load(path).graph.node)
 
 
 def trace(wrapped: 'ExportModel', sample: Tensor, dynamic: bool) -> Any:
@@ -83,15 +85,3 @@ def to_float16(proto: Any) -> Any:
     # The converter leaves the old types of what it left in float32.
     del proto.graph.value_info[:]
     return proto
-
-
-def require(name: str) -> Any:
-    """An optional package.
-
-    Raises:
-        ImportError: It is not installed; says how to install it.
-    """
-    try:
-        return __import__(name)
-    except ImportError:
-        raise ImportError(f'{name} is not installed: {INSTALL}') from None

@@ -17,12 +17,12 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
 
 from .export import check_size
 from .model import _load_strictly, _read_config, load_checkpoint_file
-from .onnx_graph import OPSET, require
+from .onnx_graph import INSTALL, OPSET
 from .parity import AGREEMENT, TOLERANCE, Parity
 
 
@@ -118,8 +118,8 @@ def export_panoptic_onnx(
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')
     check_size(size)
-    onnx, ort = require('onnx'), require('onnxruntime')
-    require('onnxscript')
+    onnx, ort = require('onnx', INSTALL), require('onnxruntime', INSTALL)
+    require('onnxscript', INSTALL)
     graph = PanopticGraph(model).eval()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(1, 3, *size, generator=generator)

@@ -8,7 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .onnx_graph import require
+from sfnet_mm.utils.tooling import require
+
+from .onnx_graph import INSTALL
 
 if TYPE_CHECKING:
     from .export import ExportModel
@@ -51,7 +53,8 @@ def compare_with_torch(
     wrapped: 'ExportModel', path: str, size: Tuple[int, int], precision: str = 'float32'
 ) -> Parity:
     """Run a file in ONNX Runtime and its module in torch on one random image."""
-    session = require('onnxruntime').InferenceSession(path, providers=['CPUExecutionProvider'])
+    ort = require('onnxruntime', INSTALL)
+    session = ort.InferenceSession(path, providers=['CPUExecutionProvider'])
     sample = wrapped.sample(1, size, seed=1)
     with torch.no_grad():
         expected = wrapped(sample).numpy()

@@ -2,7 +2,6 @@
 
 import json
 import os.path as osp
-from importlib import import_module
 from typing import Any, Dict, List
 
 import cv2
@@ -11,13 +10,6 @@ import torch
 
 from .export import check_size
 from .optimize import upsampled_argmax
-
-INSTALL = {
-    'onnxruntime': 'pip install onnxruntime',
-    'openvino': 'pip install openvino',
-    'onnx': 'pip install onnx',
-    'tensorrt': 'TensorRT is not installed: see docs/deployment.md',
-}
 
 
 class Runtime:
@@ -110,21 +102,3 @@ def check_file(path: str, suffix: str) -> None:
         raise ValueError(f'{path} must be a file ending in {suffix}')
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} does not exist')
-
-
-def first_line(error: Exception) -> str:
-    """Of its message."""
-    return str(error).strip().split('\n')[0]
-
-
-def import_runtime(name: str) -> Any:
-    """Import an optional package.
-
-    Raises:
-        ImportError: It is not installed; says how to install it.
-    """
-    try:
-        return import_module(name)
-    except ImportError:
-        hint = INSTALL[name]
-        raise ImportError(hint if 'not' in hint else f'{name} is not installed: {hint}') from None

@@ -12,11 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sfnet_mm.utils.tooling import first_line, require
+
 from .export import metadata, wrap
 from .memory import reuse_memory
 from .model import load_model
 from .optimize import optimize
-from .runtime_base import Runtime, check_file, first_line, import_runtime, read_meta
+from .runtime_base import Runtime, check_file, read_meta
 
 
 class TorchRuntime(Runtime):
@@ -65,7 +67,7 @@ class OnnxRuntime(Runtime):
     name = 'onnxruntime'
 
     def __init__(self, path: str, device: str = 'cpu', threads: int = 0) -> None:
-        ort = import_runtime('onnxruntime')
+        ort = require('onnxruntime', 'pip install onnxruntime')
         check_file(path, '.onnx')
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
@@ -96,7 +98,8 @@ class OpenVINORuntime(Runtime):
     name = 'openvino'
 
     def __init__(self, path: str, device: str = 'CPU', threads: int = 0) -> None:
-        openvino, onnx = import_runtime('openvino'), import_runtime('onnx')
+        openvino = require('openvino', 'pip install openvino')
+        onnx = require('onnx', 'pip install onnx')
         check_file(path, '.onnx')
         try:
             props = onnx.load(path, load_external_data=False).metadata_props
@@ -124,7 +127,7 @@ class TensorRTRuntime(Runtime):
     name = 'tensorrt'
 
     def __init__(self, path: str) -> None:
-        trt = import_runtime('tensorrt')
+        trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
         check_file(path, '.engine')
         with open(f'{path}.json', encoding='utf-8') as f:
             super().__init__(json.load(f))

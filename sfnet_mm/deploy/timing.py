@@ -12,6 +12,7 @@ from mmengine.utils import ProgressBar
 from torch import nn
 
 from sfnet_mm.ops import has_ext
+from sfnet_mm.utils.tooling import first_line
 
 from .benchmark_backends import BACKENDS, Settings, make_call
 from .export import check_size
@@ -111,7 +112,7 @@ def run_benchmark(
             try:
                 calls.append((entry, _prepare(entry, model, settings)))
             except Exception as e:
-                entry.failure = str(e).strip().split('\n')[0][:200]
+                entry.failure = first_line(e)[:200]
             progress.update()
     print()
     # Models on one backend are neighbours, every other round in reverse: they are what is compared,

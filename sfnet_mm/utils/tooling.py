@@ -1,4 +1,4 @@
-"""What several tools share: sizes on the command line, whole files, pages and tables."""
+"""What several tools share: sizes, whole files, pages, tables, optional packages, errors."""
 
 import argparse
 import contextlib
@@ -6,7 +6,8 @@ import os
 import os.path as osp
 import re
 import statistics
-from typing import Iterator, Sequence, Tuple
+from importlib import import_module
+from typing import Any, Iterator, Sequence, Tuple
 
 
 def image_size(text: str) -> Tuple[int, int]:
@@ -58,3 +59,25 @@ def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
     """``mean ± standard deviation``; the mean alone of a single value."""
     spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
     return f'{statistics.mean(values):.{digits}f}{spread}'
+
+
+def require(name: str, remedy: str, title: str = '') -> Any:
+    """An optional package.
+
+    Args:
+        name: Of its module.
+        remedy: How to install it.
+        title: What people call it, if not by its module.
+
+    Raises:
+        ImportError: It is not installed; says the remedy.
+    """
+    try:
+        return import_module(name)
+    except ImportError:
+        raise ImportError(f'{title or name} is not installed: {remedy}') from None
+
+
+def first_line(error: Exception) -> str:
+    """The first line of its message."""
+    return str(error).strip().split('\n')[0]

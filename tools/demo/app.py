@@ -19,6 +19,7 @@ from sfnet_mm.datasets.mini_uds.domains import DOMAINS
 from sfnet_mm.datasets.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.deploy.media import open_video, read_frames, video_writer
+from sfnet_mm.utils.tooling import require
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -92,10 +93,7 @@ def build_app(config: str, checkpoint: str):
     Raises:
         ImportError: Gradio is not installed; says how to install it.
     """
-    try:
-        import gradio as gr
-    except ImportError:
-        raise ImportError('gradio is not installed: pip install -r requirements/demo.txt') from None
+    gr = require('gradio', 'pip install -r requirements/demo.txt')
 
     def shown(function):
         """Errors of the model become a line on the page."""

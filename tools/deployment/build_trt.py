@@ -11,6 +11,7 @@ import numpy as np
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
+from sfnet_mm.utils.tooling import require
 
 # GridSample is native from this version on.
 OLDEST = (8, 5)
@@ -56,10 +57,7 @@ def main() -> None:
     args = parse_args()
     print(trtexec(args), flush=True)
     try:
-        try:
-            import tensorrt as trt
-        except ImportError:
-            raise ImportError('TensorRT is not installed: see docs/deployment.md') from None
+        trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
         version = tuple(int(v) for v in trt.__version__.split('.')[:2])
         if version < OLDEST:
             raise ImportError(f'TensorRT {trt.__version__} has no GridSample: 8.5 or later has')

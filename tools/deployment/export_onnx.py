@@ -10,7 +10,7 @@ from sfnet_mm.deploy.export import export_onnx
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
-from sfnet_mm.utils.tooling import image_size
+from sfnet_mm.utils.tooling import first_line, image_size
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,8 +59,7 @@ def main() -> None:
         print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
         parities = export(args, checkpoint)
     except (OSError, ValueError, ImportError, RuntimeError) as e:
-        message = str(e).strip().split('\n')[0]
-        raise SystemExit(f'error: {message}') from None
+        raise SystemExit(f'error: {first_line(e)}') from None
     for parity in parities:
         print(f'ONNX Runtime against torch, {parity}')
     print(f'done: {args.out}, {count_nodes(args.out)} GridSample')
