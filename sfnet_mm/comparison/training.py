@@ -6,8 +6,9 @@ import platform
 import statistics
 import time
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
@@ -16,7 +17,7 @@ from mmseg.registry import METRICS
 
 from sfnet_mm.evaluation import UDSMetric
 from sfnet_mm.utils.tooling import write_text
-from sfnet_mm.visualization.alignment_recorder import AlignmentRecorder
+from sfnet_mm.visualization import AlignmentRecorder, flow_to_pixels
 
 from .settings import Budget, Resources, name_of, prepare
 
@@ -34,15 +35,12 @@ def train(config: str, budget: Budget, resources: Resources, seed: int, work_dir
     times = []
     step = runner.model.train_step
 
-    def timed(*step_args: Any, **kwargs: Any) -> Any:
-        start = time.perf_counter()
-        out = step(*step_args, **kwargs)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
+    def kept(*step_args: Any, **kwargs: Any) -> Any:
+        out, milliseconds = _timed(step, *step_args, **kwargs)
+        times.append(milliseconds)
         return out
 
-    runner.model.train_step = timed
+    runner.model.train_step = kept
     runner.train()
     metrics = runner.val_loop.run()
     loss = runner.message_hub.get_scalar('train/loss').data[0][-20:]
@@ -62,7 +60,7 @@ def train(config: str, budget: Budget, resources: Resources, seed: int, work_dir
             if key.startswith('mIoU/')
         },
         parameters=sum(p.numel() for p in runner.model.parameters()),
-        milliseconds_per_iteration=round(1000 * statistics.median(times[len(times) // 10 :]), 1),
+        milliseconds_per_iteration=round(statistics.median(times[len(times) // 10 :]), 1),
         final_loss=round(statistics.mean(map(float, loss)), 4),
         flow_px=flow_in_pixels(runner),
     )
@@ -86,15 +84,21 @@ def time_steps(
     times = {name: [] for name in steps}
     for turn in track_iter_progress(list(range(rounds + 1))):
         for name, (model, batch, wrapper) in steps.items():
-            start = time.perf_counter()
-            model.train_step(batch, optim_wrapper=wrapper)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            _, milliseconds = _timed(model.train_step, batch, optim_wrapper=wrapper)
             if turn:  # the first one warms up
-                times[name].append(1000 * (time.perf_counter() - start))
+                times[name].append(milliseconds)
     print()
     found = {name: round(statistics.median(values), 1) for name, values in times.items()}
     write_text(osp.join(work_dir, TIMES), json.dumps(found, indent=1) + '\n')
+
+
+def _timed(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Tuple[Any, float]:
+    """What a step returns, and its milliseconds."""
+    start = time.perf_counter()
+    out = step(*args, **kwargs)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return out, 1000 * (time.perf_counter() - start)
 
 
 def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
@@ -131,10 +135,10 @@ def flow_in_pixels(runner: Runner, images: int = 8) -> Dict[str, float]:
         for _, batch in zip(range(images), runner.val_dataloader):
             runner.model.val_step(batch)
     for record in recorder.records:
-        height, width = record.flow.shape[2:]
-        unit = torch.tensor([(width - 1) / (2 * width), (height - 1) / (2 * height)])
-        flow = record.flow.unflatten(1, (-1, 2)) * unit.view(2, 1, 1)
-        lengths.setdefault(record.name, []).append(flow.norm(dim=2).mean().item())
+        flows = record.flow.unflatten(1, (-1, 2)).flatten(0, 1).cpu().numpy()
+        pixels = np.stack([flow_to_pixels(flow) for flow in flows])
+        length = float(np.linalg.norm(pixels, axis=-1).mean())
+        lengths.setdefault(record.name, []).append(length)
     return {name: round(statistics.mean(values), 3) for name, values in lengths.items()}
 
 

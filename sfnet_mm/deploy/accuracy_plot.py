@@ -100,23 +100,13 @@ def _label(figure: Any, axes: Any, texts: List[Any]) -> None:
     markers = [axes.transData.transform((x, y)) for x, y, _ in texts]
     taken: List[Any] = []
     for x, y, label in texts:
+        text = axes.annotate(label, (x, y), (0, 0), textcoords='offset points', fontsize=7.5)
         for dx, dy, ha, va in _PLACES:
-            text = axes.annotate(
-                label,
-                (x, y),
-                fontsize=7.5,
-                ha=ha,
-                va=va,
-                xytext=(dx, dy),
-                textcoords='offset points',
-            )
+            text.set(position=(dx, dy), ha=ha, va=va)
             box = text.get_window_extent(renderer)
             near = box.padded(2)
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1
             hits = any(box.overlaps(other) for other in taken)
             if inside and not hits and not any(near.contains(*m) for m in markers):
                 break
-            text.remove()
-        else:
-            axes.add_artist(text)
         taken.append(box)

@@ -34,7 +34,7 @@ def device_name(device: str) -> str:
         found = torch.cuda.get_device_properties(device)
         where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
     else:
-        where = f'{_cpu_model()}, {torch.get_num_threads()} threads'
+        where = f'{cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
     return f'{where}, torch {torch.__version__}'
 
 
@@ -60,12 +60,12 @@ def _status_kib(name: str) -> int:
         return next(int(line.split()[1]) for line in f if line.startswith(f'{name}:'))
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The name of the processor."""
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as f:
-            name = next(
+            return next(
                 line.split(':', 1)[1].strip() for line in f if line.startswith('model name')
             )
     except (OSError, StopIteration):
-        name = platform.processor() or platform.machine()
-    return f'{name}, {os.cpu_count()} cores'
+        return platform.processor() or platform.machine()

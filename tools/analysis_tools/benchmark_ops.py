@@ -9,7 +9,6 @@ and the table of docs/ops.md from all files there. With --table, only the table 
 import argparse
 import contextlib
 import json
-import platform
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from mmengine.utils import track_iter_progress
 
+from sfnet_mm.deploy.measuring import cpu_model
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
 from sfnet_mm.utils.tooling import replace_between, write_text
 
@@ -250,15 +250,7 @@ def measure_network(path, args):
 
 
 def device_name(device):
-    if device == 'cuda':
-        return torch.cuda.get_device_name()
-    info = Path('/proc/cpuinfo')
-    names = [
-        line.split(':', 1)[1].strip()
-        for line in (info.read_text().splitlines() if info.exists() else [])
-        if line.startswith('model name')
-    ]
-    return names[0] if names else platform.processor()
+    return torch.cuda.get_device_name() if device == 'cuda' else cpu_model()
 
 
 # --- the table -------------------------------------------------------------------------------
