@@ -179,6 +179,7 @@ def main() -> None:
                 try:
                     results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
+                    print()  # ends the line of the progress bar
                     raise SystemExit(f'error: {key}: {e}') from None
                 write_text(args.out, json.dumps(results, indent=1))
             progress.update()
