@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ._loader import EXT
-from .native import blend, is_exporting, like, warp, working_dtype
+from .native import gated_dual_warp, is_exporting, like, warp, working_dtype
 
 BACKENDS = ('auto', 'native', 'ext')
 
@@ -93,12 +93,7 @@ def gated_dual_flow_warp(
         _check_companion('gate', gate, 1, low, 'low', same_size=True)
     if _use_ext(low, backend):
         return torch.ops.sfnet_mm.gated_dual_flow_warp(high, low, flow, gate)
-    dtype = working_dtype(low)
-    high_warped = warp(high, flow[:, :2], dtype)
-    low_warped = warp(low, flow[:, 2:], dtype)
-    if gate is None:
-        return like(high_warped + low_warped, low)
-    return like(blend(low_warped, high_warped, gate.to(dtype)), low)
+    return like(gated_dual_warp(high, low, flow, gate, working_dtype(low)), low)
 
 
 def _use_ext(x: Tensor, backend: str) -> bool:
