@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
 
+from .concat_conv import ConcatConv2d
 from .correlation import local_correlation
 from .upsampling import UpsampleTo
 
@@ -52,7 +53,7 @@ class _FlowPredictor(BaseModule):
         self.down_h = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.down_l = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.upsample = UpsampleTo(channels // 2, upsample)
-        self.flow_make = nn.Conv2d(
+        self.flow_make = ConcatConv2d(
             channels, self.flow_channels, kernel_size, padding=kernel_size // 2, bias=False
         )
 
@@ -62,7 +63,7 @@ class _FlowPredictor(BaseModule):
 
     def _flow(self, low: Tensor, high: Tensor) -> Tensor:
         # The order [high, low] is that of the released weights.
-        return self.flow_make(torch.cat([high, low], dim=1))
+        return self.flow_make(high, low)
 
 
 @MODELS.register_module()
