@@ -124,10 +124,11 @@ def _file_call(
     # What was made by another config or release is exported again.
     made_by = (__version__, torch.__version__, str(model.cfg.model))
     digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
-    stem = f'{name}_{digest}_{height}x{width}_{settings.output}'
+    stem = f'{name}_{digest}_{height}x{width}_{settings.output}_{backend}'
     path = osp.join(settings.cache, f'{stem}.onnx')
     if not osp.isfile(path):
-        export_onnx(copy.deepcopy(model).cpu(), path, settings.size, settings.output)
+        model = copy.deepcopy(model).cpu()
+        export_onnx(model, path, settings.size, settings.output, runtime=backend)
     kind = OnnxRuntime if backend == 'onnxruntime' else OpenVINORuntime
     runtime = kind(path, threads=settings.threads)
     data = sample.numpy()

@@ -16,9 +16,9 @@ from sfnet_mm.models.layers import (
     PyramidContext,
 )
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
-from sfnet_mm.ops.native import is_exporting
+from sfnet_mm.ops.exporting import is_exporting
 
-from .rearranged_convs import TapConv2d, compose, make_conv, padded_kernel, upsample
+from .rearranged_convs import RowConv2d, TapConv2d, compose, make_conv, padded_kernel, upsample
 
 
 def pool_to_cells(x: Tensor, scale: int) -> Tensor:
@@ -103,10 +103,10 @@ class InferenceFAM(nn.Module):
 
 
 def channel_max(x: Tensor) -> Tensor:
-    """Maximum over channels, (N, 1, H, W), of a map that is warped as well."""
-    if not is_exporting():
+    """Maximum over channels, (N, 1, H, W)."""
+    if not is_exporting() or is_exporting('openvino'):
         return x.amax(1, keepdim=True)
-    # ONNX Runtime is slow at many channels, and OpenVINO has the eighths for the warp anyway.
+    # ONNX Runtime is slow at many channels.
     groups = math.gcd(x.shape[1], 8)
     parts = x.reshape(-1, x.shape[1] // groups, *x.shape[2:]).amax(1)
     return parts.reshape(-1, groups, *x.shape[2:]).amax(1, keepdim=True)
@@ -139,16 +139,16 @@ class InferenceGDFAM(nn.Module):
             self.down_h = module.down_h
             self.gate_of_largest = make_conv(largest, None, module.flow_gate)
         self.from_high = TapConv2d(high, module.flow_make)
-        self.from_low = TapConv2d(low, module.flow_make)
+        self.from_low = RowConv2d(low, module.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
         size = low.shape[2:]
-        flow = self.from_high(high, size) + self.from_low(low, size)
+        flow = self.from_high(high, size) + self.from_low(low)
         if not self.gated:
             return gated_dual_flow_warp(high, low, flow)
         flow, gate = flow.split([4, 1], dim=1)
-        largest_high = upsample(self.down_h(high), size).amax(1, keepdim=True)
+        largest_high = channel_max(upsample(self.down_h(high), size))
         largest = torch.cat([largest_high, channel_max(low)], dim=1)
         gate = (gate + self.gate_of_largest(largest)).sigmoid()
         return gated_dual_flow_warp(high, low, flow, gate)

@@ -17,6 +17,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
 
@@ -99,7 +100,10 @@ def mean_difference(got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -
 
 
 def export_panoptic_onnx(
-    model: nn.Module, path: str, size: Tuple[int, int] = (1024, 2048)
+    model: nn.Module,
+    path: str,
+    size: Tuple[int, int] = (1024, 2048),
+    runtime: str = 'onnxruntime',
 ) -> List[Parity]:
     """Export a panoptic model and compare the file in ONNX Runtime with torch.
 
@@ -108,6 +112,7 @@ def export_panoptic_onnx(
         path: Of the file to write, ending in ``.onnx``. Inputs: ``image``; outputs: ``scores`` and
             ``masks``, see :class:`PanopticGraph`.
         size: (height, width) of the image.
+        runtime: As for :func:`sfnet_mm.deploy.export.export_onnx`.
 
     Returns:
         list[Parity]: One comparison: of scores, and of masks cut at one half.
@@ -123,7 +128,7 @@ def export_panoptic_onnx(
     graph = PanopticGraph(model).eval()
     generator = torch.Generator().manual_seed(0)
     sample = torch.randn(1, 3, *size, generator=generator)
-    with torch.no_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings(), exporting_for(runtime):
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
             graph,

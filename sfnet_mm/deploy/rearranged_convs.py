@@ -3,19 +3,22 @@
 A chain of convolutions without activation is one convolution. A 1x1 convolution and a bilinear
 upsampling can change places. A kxk convolution is a 1x1 convolution to k * k times the channels,
 whose parts are then shifted and added; so a kxk convolution of an upsampled map can do its
-multiplications on the small map (:class:`TapConv2d`).
+multiplications on the small map (:class:`TapConv2d`). Of a map of full size, only the rows are worth
+shifting (:class:`RowConv2d`).
 """
 
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfnet_mm.ops.native import is_exporting
+from sfnet_mm.ops.exporting import is_exporting
 
 Size = Tuple[int, int]
+# Channels of the widest vectors that convolutions are computed in.
+_LANES = 16
 
 
 def upsample(x: Tensor, size: Size) -> Tensor:
@@ -25,12 +28,12 @@ def upsample(x: Tensor, size: Size) -> Tensor:
 
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
     """A convolution of stride 1 that keeps the size, in the dtype and on the device of another."""
-    out_channels, in_channels, kernel, _ = weight.shape
+    out_channels, in_channels, *kernel = weight.shape
     conv = nn.Conv2d(
         in_channels,
         out_channels,
         kernel,
-        padding=kernel // 2,
+        padding=[side // 2 for side in kernel],
         bias=bias is not None,
         device=like.weight.device,
         dtype=like.weight.dtype,
@@ -75,27 +78,51 @@ class TapConv2d(nn.Module):
         z = self.taps(x)
         if z.shape[2] != size[0]:
             z = upsample(z, (size[0], z.shape[3]))
-        z = self._add_shifted(z, dim=2)
+        z = add_shifted(z.chunk(self.kernel, dim=1), dim=2)
         if z.shape[3] != size[1]:
             z = upsample(z, size)
-        return self._add_shifted(z, dim=3)
+        return add_shifted(z.chunk(self.kernel, dim=1), dim=3)
 
-    def _add_shifted(self, z: Tensor, dim: int) -> Tensor:
-        """Sum of the k groups of channels, group i read at an offset of ``i - k // 2``."""
-        groups = z.chunk(self.kernel, dim=1)
-        centre = self.kernel // 2
-        if is_exporting():
-            # A graph has no writing into parts of a map, but a side that is padded by less than
-            # nothing is cut.
-            before = (0, 0) if dim == 2 else ()
-            moves = range(centre, -centre - 1, -1)
-            return sum(F.pad(g, (*before, m, -m)) if m else g for g, m in zip(groups, moves))
-        length, total = z.shape[dim], groups[centre].clone()
-        for i, group in enumerate(groups):
-            offset = i - centre
-            kept = length - abs(offset)
-            if offset == 0 or kept < 1:
-                continue
-            target = total.narrow(dim, max(0, -offset), kept)
-            target.add_(group.narrow(dim, max(0, offset), kept))
-        return total
+
+class RowConv2d(nn.Module):
+    """kxk convolution, zero padded, as one of single rows whose k results are shifted and added.
+
+    Kernels for vectors of 8 or 16 channels fill a register with the k times O results of a row
+    where O alone would leave most of it empty.
+
+    Args:
+        weight: (O, C, k, k).
+        like: The convolution that the weight comes from (dtype and device).
+    """
+
+    def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
+        super().__init__()
+        self.out_channels, in_channels, self.kernel, _ = weight.shape
+        rows = weight.permute(2, 0, 1, 3).reshape(-1, in_channels, 1, self.kernel)
+        self.rows = make_conv(F.pad(rows, [0] * 7 + [-len(rows) % _LANES]), None, like)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (N, C, H, W) to (N, O, H, W)."""
+        z, width = self.rows(x), self.out_channels
+        return add_shifted([z[:, i * width : (i + 1) * width] for i in range(self.kernel)], dim=2)
+
+
+def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
+    """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
+    centre = len(groups) // 2
+    if is_exporting():
+        # A graph has no writing into parts of a map, but a side that is padded by less than
+        # nothing is cut.
+        before = (0, 0) if dim == 2 else ()
+        moves = range(centre, -centre - 1, -1)
+        return sum(F.pad(g, (*before, m, -m)) if m else g for g, m in zip(groups, moves))
+    total = groups[centre].clone()
+    length = total.shape[dim]
+    for i, group in enumerate(groups):
+        offset = i - centre
+        kept = length - abs(offset)
+        if offset == 0 or kept < 1:
+            continue
+        target = total.narrow(dim, max(0, -offset), kept)
+        target.add_(group.narrow(dim, max(0, offset), kept))
+    return total

@@ -145,8 +145,8 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
 def _time(call: Callable[[], Any], backend: str, settings: Settings) -> float:
     """Milliseconds of one forward pass, after one that is not timed."""
     if settings.device == 'cpu':
-        # What the torch runtime does for the form that it runs, and for nobody else.
-        reuse_memory(backend == 'optimize')
+        # For every model alike; the public code leaves torch as it is, and others have allocators.
+        reuse_memory(backend in ('torch', 'ext', 'compile', 'optimize'))
     call()
     # Thread pools of other runtimes spin for a while after their last call.
     time.sleep(0.02)

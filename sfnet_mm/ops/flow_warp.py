@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from ._loader import EXT
-from .native import gated_dual_warp, is_exporting, like, warp, working_dtype
+from .exporting import is_exporting
+from .native import gated_dual_warp, like, warp, working_dtype
 
 BACKENDS = ('auto', 'native', 'ext')
 

@@ -63,6 +63,30 @@ def test_every_runtime_gives_the_mask_of_mmseg(name, onnx_file, checkpoint, expe
     assert list(runtime.classes) == list(META['classes'])
 
 
+def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
+    import onnx
+
+    path = str(tmp_path / 'model.onnx')
+    model = load_model(CONFIG, checkpoint)
+    export_onnx(model, path, SIZE, 'logits', normalize=True, runtime='openvino')
+    assert count_nodes(path) == 2
+    batches = []
+    for file in (onnx_file, path):
+        graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
+        shapes = {v.name: v.type.tensor_type.shape.dim for v in graph.value_info}
+        samplers = [n for n in graph.node if n.op_type == 'GridSample']
+        batches.append({shapes[n.output[0]][0].dim_value for n in samplers})
+    assert batches == [{1}, {8}]
+    image = random_image()[None]
+    expected = load_runtime('onnxruntime', onnx_file).infer(image)
+    for name in ('onnxruntime', 'openvino'):
+        pytest.importorskip(name)
+        logits = load_runtime(name, path).infer(image)
+        np.testing.assert_allclose(logits, expected, atol=1e-4 * abs(expected).max())
+    with pytest.raises(ValueError, match="'tvm' is not one of onnxruntime, openvino"):
+        export_onnx(model, path, SIZE, runtime='tvm')
+
+
 def test_image_of_another_size_keeps_its_size(onnx_file):
     assert load_runtime('onnxruntime', onnx_file).predict(random_image((70, 90))).shape == (70, 90)
 

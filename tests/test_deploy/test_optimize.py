@@ -10,7 +10,7 @@ from sfnet_mm.deploy import optimize
 from sfnet_mm.deploy.folding import fold_batchnorm
 from sfnet_mm.deploy.inference_layers import InferenceContext, InferenceGDFAM, pool_to_cells
 from sfnet_mm.deploy.optimize import upsampled_argmax
-from sfnet_mm.deploy.rearranged_convs import TapConv2d, upsample
+from sfnet_mm.deploy.rearranged_convs import RowConv2d, TapConv2d, upsample
 from sfnet_mm.deploy.release_form import to_release_form
 from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
 
@@ -128,6 +128,19 @@ def test_tap_convolution_is_upsampling_then_convolution(kernel, size, exporting,
     expected = conv(upsample(x, size))
     got = TapConv2d(conv.weight.detach(), conv)(x, size)
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize('kernel', [1, 3, 5])
+@pytest.mark.parametrize('exporting', [False, True])
+@pytest.mark.parametrize('size', [(1, 6), (2, 3), (9, 13)])
+def test_row_convolution_is_the_convolution(kernel, size, exporting, monkeypatch):
+    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
+    conv = nn.Conv2d(6, 5, kernel, padding=kernel // 2, bias=False).double()
+    x = torch.randn(2, 6, *size, dtype=torch.float64)
+    if exporting and size[0] < kernel // 2:
+        pytest.skip('padding by less than nothing does not reach beyond a map')
+    got = RowConv2d(conv.weight.detach(), conv)(x)
+    torch.testing.assert_close(got, conv(x), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize('mode', ['ppm', 'sppm', 'none'])

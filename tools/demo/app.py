@@ -42,9 +42,9 @@ def load(config: str, checkpoint: str, runtime: str) -> tuple:
         return model, load_runtime('torch', config, checkpoint or None)
     stamp = osp.getmtime(checkpoint) if checkpoint else 'random'
     digest = hashlib.sha256(f'{osp.abspath(config)} {checkpoint} {stamp}'.encode()).hexdigest()
-    path = osp.join(tempfile.gettempdir(), f'sfnet_mm_{digest[:16]}.onnx')
+    path = osp.join(tempfile.gettempdir(), f'sfnet_mm_{digest[:16]}_{runtime}.onnx')
     if not osp.isfile(path):
-        export_onnx(model, path, (256, 512), dynamic=True)
+        export_onnx(model, path, (256, 512), dynamic=True, runtime=runtime)
     return model, load_runtime(runtime, path)
 
 

@@ -115,9 +115,11 @@ def compare_panoptic(
     if checkpoint is None:
         fill(model, size)
     with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        export_panoptic_onnx(model, path, size)
-        runtimes = OnnxRuntime(path), OpenVINORuntime(path)
+        runtimes = []
+        for kind in (OnnxRuntime, OpenVINORuntime):
+            path = osp.join(folder, f'{kind.name}.onnx')
+            export_panoptic_onnx(model, path, size, kind.name)
+            runtimes.append(kind(path))
         sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = [x.numpy() for x in PanopticGraph(model)(sample)]
@@ -144,9 +146,11 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
         fill(model, size)
     wrapped = wrap(model, 'logits', rearrange=False)
     with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
-        export_onnx(model, path, size, 'logits')
-        runtimes = OnnxRuntime(path), OpenVINORuntime(path)
+        runtimes = []
+        for kind in (OnnxRuntime, OpenVINORuntime):
+            path = osp.join(folder, f'{kind.name}.onnx')
+            export_onnx(model, path, size, 'logits', runtime=kind.name)
+            runtimes.append(kind(path))
         sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = wrapped(sample).numpy()

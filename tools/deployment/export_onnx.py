@@ -10,6 +10,7 @@ from sfnet_mm.deploy.export import export_onnx
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
+from sfnet_mm.ops.exporting import RUNTIMES
 from sfnet_mm.utils.tooling import first_line, image_size
 
 
@@ -33,13 +34,20 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
     parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
+    parser.add_argument(
+        '--runtime',
+        choices=RUNTIMES,
+        default='onnxruntime',
+        help='which one the file is to be fast in; it computes the same in each',
+    )
     return parser.parse_args()
 
 
 def export(args: argparse.Namespace, checkpoint: str) -> list:
     if is_panoptic(args.config):
         # Scores and masks are the only outputs there are.
-        return export_panoptic_onnx(load_panoptic(args.config, checkpoint), args.out, args.size)
+        model = load_panoptic(args.config, checkpoint)
+        return export_panoptic_onnx(model, args.out, args.size, args.runtime)
     return export_onnx(
         load_model(args.config, checkpoint),
         args.out,
@@ -49,6 +57,7 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
         args.normalize,
         args.dynamic,
         args.fp16,
+        args.runtime,
     )
 
 
