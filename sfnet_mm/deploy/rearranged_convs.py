@@ -3,8 +3,8 @@
 A chain of convolutions without activation is one convolution. A 1x1 convolution and a bilinear
 upsampling can change places. A kxk convolution is a 1x1 convolution to k * k times the channels,
 whose parts are then shifted and added; so a kxk convolution of an upsampled map can do its
-multiplications on the small map (:class:`TapConv2d`). Of a map of full size, only the rows are worth
-shifting (:class:`RowConv2d`).
+multiplications on the small map (:class:`TapConv2d`). Of a map of full size, only the rows are
+worth shifting (:class:`RowConv2d`).
 """
 
 from typing import Optional, Sequence, Tuple

@@ -14,7 +14,7 @@ class ConcatConv2d(nn.Conv2d):
     """
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Maps (N, C_i, H, W), whose channels add up to ``in_channels``, to (N, out_channels, H, W).
+        """Maps (N, C_i, H, W), with ``in_channels`` in all, to (N, out_channels, H, W).
 
         Raises:
             RuntimeError: The channels do not add up.

@@ -105,7 +105,7 @@ class FlowAlignmentModule(_FlowPredictor):
                     f'FlowAlignmentModule: max_displacement={max_displacement} must be '
                     '1 pixel or more'
                 )
-            self.flow_make = nn.Conv2d(
+            self.flow_make = ConcatConv2d(
                 (2 * max_displacement + 1) ** 2,
                 self.flow_channels,
                 kernel_size,
