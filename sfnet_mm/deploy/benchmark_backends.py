@@ -77,7 +77,7 @@ def _torch_call(
         form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
         form.memory_format = torch.contiguous_format
     else:
-        rearrange = None if backend == 'optimize' else False
+        rearrange = None if backend in ('optimize', 'compile') else False
         form = optimize(model, rearrange, settings.output, verbose=False)
         form.requires_grad_(False)
     sample = sample.to(settings.device)

@@ -28,8 +28,8 @@ drift of the machine hits all alike. Weights are random; a pass begins with a no
 ends with a map of classes of its size. `release` composes flow alignment as the authors' public
 code does (batch normalization not folded, sampling grid built on the host at every call); `torch`
 folds batch normalization and lays tensors out channels-last, for every model alike; `ext` is the
-same with the compiled warp, and `compile` is `torch.compile` of it; `optimize` is the inference
-form of `sfnet_mm.deploy.optimize`, with the compiled warp in a run that has `ext`; models of other
+same with the compiled warp; `optimize` is the inference form of `sfnet_mm.deploy.optimize`, with
+the compiled warp in a run that has `ext`, and `compile` is `torch.compile` of it; models of other
 authors come out of it folded but not rearranged. These four keep memory between images on the CPU
 (`sfnet_mm.deploy.reuse_memory`), for every model alike. `onnxruntime` and `openvino` read the file
 that `export_onnx.py --runtime` writes for each. Peak memory is what one pass takes on top of the
