@@ -112,6 +112,7 @@ def export_onnx(
     if fp16:
         proto = to_float16(proto)
     meta = metadata(model, wrapped, None if dynamic else size, fp16)
+    meta['fastest_in'] = runtime
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
     with whole_file(path) as temporary:
         onnx.save(proto, temporary)

@@ -149,6 +149,7 @@ def export_panoptic_onnx(
         'std': pre.std.flatten().tolist(),
         'bgr_to_rgb': bool(pre._channel_conversion),
         'output': 'panoptic',
+        'fastest_in': runtime,
     }
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
     with whole_file(path) as temporary:

@@ -1,4 +1,4 @@
-"""Times the flow warp side by side: the authors' composition, plain torch, compiled, the extension.
+"""Times the flow warp side by side: the authors' composition, plain torch, both compiled, and ours.
 
 All ways of a case take turns within one run, so that what else the machine does falls on each of
 them; the table gives the shortest time of each. Writes a JSON file per device into docs/benchmarks
@@ -29,7 +29,7 @@ RESULTS = ROOT / 'docs' / 'benchmarks'
 BEGIN, END = '<!-- table of benchmark_ops.py: begin -->', '<!-- table of benchmark_ops.py: end -->'
 LAYOUTS = {'NCHW': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = {'cpu': ('float32', 'bfloat16'), 'cuda': ('float32', 'float16', 'bfloat16')}
-WAYS = ('authors', 'native', 'compile', 'ext')
+WAYS = ('authors', 'compile_authors', 'native', 'compile', 'ext')
 # Input size, channels, (size of the sampled map, size of the output).
 CASES = {
     ('FAM', '512x1024'): (128, (64, 128), (128, 256)),
@@ -80,14 +80,16 @@ def functions(module, ways, device, dtype):
     """The ways that can run, as functions of the inputs of the module."""
     single = module == 'FAM'
     ours = flow_warp if single else gated_dual_flow_warp
+    authors = warp_like_the_authors if single else fuse_like_the_authors
     found = {
-        'authors': warp_like_the_authors if single else fuse_like_the_authors,
+        'authors': authors,
+        'compile_authors': torch.compile(authors),
         'native': lambda *args: ours(*args, backend='native'),
         'compile': torch.compile(lambda *args: ours(*args, backend='native'), fullgraph=True),
         'ext': lambda *args: ours(*args, backend='ext'),
     }
     # torch's half-precision grid_sample for the CPU is wrong on maps of this size.
-    broken = {'authors'} if device == 'cpu' and dtype != 'float32' else set()
+    broken = {'authors', 'compile_authors'} if device == 'cpu' and dtype != 'float32' else set()
     missing = set() if has_ext() else {'ext'}
     return {name: found[name] for name in ways if name not in broken | missing}
 
@@ -270,9 +272,10 @@ def table(results):
             f'{result["rounds"]} interleaved turns, results allocated anew; in brackets '
             'the peak of the memory in MB.',
             '',
-            '| module, input | layout, dtype | pass | floor | authors | native | compiled | ext | '
-            'authors / ext | compiled / ext | ext / floor |',
-            '| --- | --- | --- | --: | --: | --: | --: | --: | --: | --: | --: |',
+            '| module, input | layout, dtype | pass | floor | authors | compiled | native | '
+            'compiled | ext | authors / ext | compiled / ext | native / ext | compiled / ext | '
+            'ext / floor |',
+            '| --- | --- | --- ' + '| --: ' * 11 + '|',
         ]
         for row in result['rows']:
             best = {name: values['min'] for name, values in row['ms'].items()}
@@ -290,8 +293,9 @@ def table(results):
                 f'| {row["module"]}, {row["input"]} | {row["layout"]}, {row["dtype"]} | '
                 f'{row["pass"]} | {row["floor_ms"]:.3g} | '
                 + ' | '.join(cell(name) for name in WAYS)
-                + f' | {ratio(best.get("authors"), ext)} | {ratio(best.get("compile"), ext)} | '
-                f'{ratio(ext, row["floor_ms"])} |'
+                + ' | '
+                + ' | '.join(ratio(best.get(name), ext) for name in WAYS[:-1])
+                + f' | {ratio(ext, row["floor_ms"])} |'
             )
         lines.append('')
         if result.get('network'):
