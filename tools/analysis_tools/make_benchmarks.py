@@ -31,9 +31,10 @@ folds batch normalization and lays tensors out channels-last, for every model al
 same with the compiled warp; `optimize` is the inference form of `sfnet_mm.deploy.optimize`, with
 the compiled warp in a run that has `ext`, and `compile` is `torch.compile` of it; models of other
 authors come out of it folded but not rearranged. These four keep memory between images on the CPU
-(`sfnet_mm.deploy.reuse_memory`), for every model alike. `onnxruntime` and `openvino` read the file
-that `export_onnx.py --runtime` writes for each. Peak memory is what one pass takes on top of the
-weights, as far as the system tells. Peers are mmseg's own configs.
+(`sfnet_mm.deploy.reuse_memory`), for every model alike, and are timed once a pass takes no new
+page. `onnxruntime` and `openvino` read the file that `export_onnx.py --runtime` writes for each.
+Peak memory is what one pass takes on top of the weights, as far as the system tells. Peers are
+mmseg's own configs.
 """
 
 PARITY = """
