@@ -11,6 +11,7 @@ from mmseg.models import BaseSegmentor, EncoderDecoder
 from torch import Tensor
 
 from sfnet_mm.models.layers import PyramidContext
+from sfnet_mm.ops.exporting import is_exporting
 
 from .folding import fold_batchnorm
 from .inference_heads import rearranged
@@ -141,6 +142,8 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
     Returns:
         (N, H, W) int64; of equal logits, the first class.
     """
+    if size is not None and is_exporting('openvino'):
+        return _upsampled_planes(logits, size, align_corners).argmax(dim=1)
     if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else _resize(logits, size, align_corners)
         return full.argmax(dim=1)
@@ -162,6 +165,17 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
             index.masked_fill_(larger, c)
             torch.maximum(best, strip[:, c], out=best)
     return out
+
+
+def _upsampled_planes(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:
+    """Logits of every class upsampled as an image of its own: their rows first, then their columns.
+
+    OpenVINO otherwise keeps the classes of a pixel side by side and is slow to find the largest.
+    """
+    batch, classes, _, width = logits.shape
+    planes = logits.reshape(batch * classes, 1, *logits.shape[2:])
+    planes = _resize(planes, (size[0], width), align_corners)
+    return _resize(planes, size, align_corners).reshape(batch, classes, *size)
 
 
 def _resize(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:

@@ -26,6 +26,10 @@ def upsample(x: Tensor, size: Size) -> Tensor:
     return F.interpolate(x, size=size, mode='bilinear', align_corners=True)
 
 
+def _upsampled(x: Tensor, size: Size) -> Tensor:
+    return x if x.shape[2:] == size else upsample(x, size)
+
+
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
     """A convolution of stride 1 that keeps the size, in the dtype and on the device of another."""
     out_channels, in_channels, *kernel = weight.shape
@@ -75,13 +79,20 @@ class TapConv2d(nn.Module):
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
-        z = self.taps(x)
-        if z.shape[2] != size[0]:
-            z = upsample(z, (size[0], z.shape[3]))
-        z = add_shifted(z.chunk(self.kernel, dim=1), dim=2)
-        if z.shape[3] != size[1]:
-            z = upsample(z, size)
-        return add_shifted(z.chunk(self.kernel, dim=1), dim=3)
+        tall = (size[0], x.shape[3])
+        if is_exporting():
+            return self._tap_by_tap(x, tall, size)
+        z = add_shifted(_upsampled(self.taps(x), tall).chunk(self.kernel, dim=1), dim=2)
+        return add_shifted(_upsampled(z, size).chunk(self.kernel, dim=1), dim=3)
+
+    def _tap_by_tap(self, x: Tensor, tall: Size, size: Size) -> Tensor:
+        # Other runtimes copy a map to take its parts, so every tap is a convolution of its own.
+        taps = [F.conv2d(x, tap) for tap in self.taps.weight.split(self.out_channels)]
+        columns = [
+            add_shifted([_upsampled(tap, tall) for tap in taps[column :: self.kernel]], dim=2)
+            for column in range(self.kernel)
+        ]
+        return add_shifted([_upsampled(z, size) for z in columns], dim=3)
 
 
 class RowConv2d(nn.Module):

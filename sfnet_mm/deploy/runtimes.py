@@ -17,6 +17,7 @@ from sfnet_mm.utils.tooling import first_line, require
 from .export import metadata, wrap
 from .memory import reuse_memory
 from .model import load_model
+from .openvino_warp import warp_by_rows
 from .optimize import optimize
 from .runtime_base import Runtime, check_file, read_meta
 
@@ -110,7 +111,11 @@ class OpenVINORuntime(Runtime):
         config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
         if threads:
             config['INFERENCE_NUM_THREADS'] = threads
-        self.model = openvino.Core().compile_model(path, device.upper(), config)
+        core = openvino.Core()
+        model = core.read_model(path)
+        if device.upper() == 'CPU':
+            warp_by_rows(model)
+        self.model = core.compile_model(model, device.upper(), config)
 
     def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""

@@ -69,7 +69,9 @@ def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
     path = str(tmp_path / 'model.onnx')
     model = load_model(CONFIG, checkpoint)
     export_onnx(model, path, SIZE, 'logits', normalize=True, runtime='openvino')
-    assert count_nodes(path) == 2
+    masks = str(tmp_path / 'masks.onnx')
+    export_onnx(model, masks, SIZE, 'argmax', normalize=True, runtime='openvino')
+    assert count_nodes(path) == count_nodes(masks) == 2
     batches = []
     for file in (onnx_file, path):
         graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
@@ -83,6 +85,7 @@ def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
         pytest.importorskip(name)
         logits = load_runtime(name, path).infer(image)
         np.testing.assert_allclose(logits, expected, atol=1e-4 * abs(expected).max())
+        assert (load_runtime(name, masks).infer(image) == expected.argmax(1)).mean() >= 0.999
     with pytest.raises(ValueError, match="'tvm' is not one of onnxruntime, openvino"):
         export_onnx(model, path, SIZE, runtime='tvm')
 

@@ -1,0 +1,144 @@
+"""The warps of an OpenVINO model as weighted sums of the rows of a table.
+
+OpenVINO's ``GridSample`` reads and writes one plane a channel, while its convolutions keep the
+channels of a pixel together: with the changes of layout before and after, a warp takes five times
+as long as ``EmbeddingBagPackedSum``, which samples maps as convolutions keep them. ONNX has no such
+operator: a file has ``GridSample``, and the model is rewritten when it is loaded.
+
+The same for torch: :mod:`sfnet_mm.ops.row_sums`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from .openvino_graph import constant, kind, opset, producer, reshape, sides, transpose
+
+# The kind of ``GridSample`` that the export writes.
+_WRITTEN = {'mode': 'bilinear', 'padding_mode': 'zeros', 'align_corners': False}
+
+
+@dataclass
+class _Warp:
+    """Graph values: a map (N, C, h, w), its grid (N, H, W, 2), the warped map (N, C, H, W)."""
+
+    data: Any
+    grid: Any
+    out: Any
+
+
+def warp_by_rows(model: Any) -> int:
+    """Replace every bilinear, zero-padded ``GridSample`` of a known size, and the gate of GD-FAM.
+
+    Args:
+        model: An ``openvino.Model``; changed in place.
+
+    Returns:
+        int: How many were replaced. One of another kind, or of an open size, stays.
+    """
+    nodes = model.get_ordered_ops()
+    warps = {}
+    for node in nodes:
+        if _is_warp(node):
+            warp = _without_groups(node)
+            warps[producer(warp.out)] = warp
+    left = dict(warps)
+    for out, high, low, gate in _blends(nodes, warps):
+        share = None if gate is None else opset().subtract(constant(1.0), gate).output(0)
+        rows = opset().add(_sum_of_rows(high, gate), _sum_of_rows(low, share))
+        out.replace(_to_map(rows, high))
+        for warp in (high, low):
+            left.pop(producer(warp.out), None)
+    for warp in left.values():
+        warp.out.replace(_to_map(_sum_of_rows(warp), warp))
+    if warps:
+        model.validate_nodes_and_infer_types()
+    return len(warps)
+
+
+def _is_warp(node: Any) -> bool:
+    if node.get_type_name() != 'GridSample':
+        return False
+    attributes = node.get_attributes()
+    static = all(node.input_value(i).get_partial_shape().is_static for i in (0, 1))
+    return static and all(attributes[name] == value for name, value in _WRITTEN.items())
+
+
+def _without_groups(node: Any) -> _Warp:
+    """A warp of all channels, if it was written group by group.
+
+    :func:`sfnet_mm.ops.native.warp` makes groups of channels images of their own between two
+    reshapes, all with the grid of their image.
+    """
+    warp = _Warp(node.input_value(0), node.input_value(1), node.output(0))
+    readers = [reader.get_node() for reader in warp.out.get_target_inputs()]
+    if kind(warp.data) != 'Reshape' or [r.get_type_name() for r in readers] != ['Reshape']:
+        return warp
+    whole, out = warp.data.get_node().input_value(0), readers[0].output(0)
+    if not whole.get_partial_shape().is_static:
+        return warp
+    batch, channels, *size = sides(whole)
+    if size != sides(warp.data)[2:] or sides(out) != [batch, channels, *sides(warp.out)[2:]]:
+        return warp
+    grids = reshape(warp.grid, [batch, -1, *sides(warp.grid)[1:]])
+    return _Warp(whole, opset().gather(grids, constant(0), constant(1)).output(0), out)
+
+
+def _blends(
+    nodes: List[Any], warps: Dict[str, _Warp]
+) -> Iterator[Tuple[Any, _Warp, _Warp, Optional[Any]]]:
+    """Output, both warps and the gate of ``low + gate * (high - low)``, or of ``high + low``."""
+    for node in nodes:
+        if node.get_type_name() != 'Add':
+            continue
+        first, second = node.input_value(0), node.input_value(1)
+        if producer(first) not in warps:
+            continue
+        if producer(second) in warps:
+            yield node.output(0), warps[producer(first)], warps[producer(second)], None
+        elif kind(second) == 'Multiply':
+            gate, difference = (second.get_node().input_value(i) for i in (0, 1))
+            if kind(difference) != 'Subtract':
+                continue
+            high, low = (producer(difference.get_node().input_value(i)) for i in (0, 1))
+            if high in warps and low == producer(first) and sides(gate)[1] == 1:
+                yield node.output(0), warps[high], warps[low], gate
+
+
+def _sum_of_rows(warp: _Warp, gate: Optional[Any] = None) -> Any:
+    """The warped map, times a gate (N, 1, H, W), as rows (N * H * W, C)."""
+    op = opset()
+    batch, channels, height, width = sides(warp.data)
+    column, share_x = _neighbours(warp.grid, 0, width, [0, 1, 0, 1])
+    row, share_y = _neighbours(warp.grid, 1, height, [0, 0, 1, 1])
+    first_row = constant(np.arange(batch, dtype=np.int32).reshape(-1, 1, 1) * height)
+    index = op.add(op.multiply(op.add(row, first_row), constant(np.int32(width))), column)
+    share = op.multiply(share_y, share_x)
+    if gate is not None:
+        share = op.multiply(share, reshape(gate, [batch, *sides(gate)[2:]]))
+    index, share = (transpose(reshape(x, [4, -1]), [1, 0]) for x in (index, share))
+    table = reshape(transpose(warp.data, [0, 2, 3, 1]), [-1, channels])
+    return op.embedding_bag_packed_sum(table, index, share)
+
+
+def _neighbours(grid: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
+    """Index (int32) and share along an axis of the four pixels around, (4, N, H, W) each.
+
+    A pixel outside has the share 0 and the index of one inside.
+    """
+    op = opset()
+    coordinate = op.gather(grid, constant(axis), constant(3))
+    # Coordinates of align_corners=False: -1 and 1 are the outer edges of the corner pixels.
+    position = op.add(op.multiply(coordinate, constant(side / 2)), constant((side - 1) / 2))
+    offset = constant(np.asarray(offsets, np.float32).reshape(4, 1, 1, 1))
+    pixel = op.add(op.floor(position), offset)
+    share = op.subtract(constant(1.0), op.abs(op.subtract(position, pixel)))
+    inside = op.clamp(pixel, 0.0, side - 1.0)
+    share = op.select(op.equal(pixel, inside), share, constant(0.0))
+    return op.convert(inside, 'i32'), share
+
+
+def _to_map(rows: Any, warp: _Warp) -> Any:
+    batch, channels, height, width = sides(warp.out)
+    return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)
