@@ -9,7 +9,9 @@ from sfnet_mm.utils.tooling import require
 
 def opset() -> Any:
     """The operators; raises ImportError where OpenVINO is not installed."""
-    return require('openvino', 'pip install openvino').opset13
+    openvino = require('openvino', 'pip install openvino')
+    # Older releases, such as 2024.2, have the operators in a module of their own.
+    return (openvino if hasattr(openvino, 'opset13') else openvino.runtime).opset13
 
 
 def constant(value: Any) -> Any:
