@@ -7,18 +7,17 @@ multiplications on the small map (:class:`TapConv2d`). Of a map of full size, on
 worth shifting (:class:`RowConv2d`).
 """
 
-from typing import Optional, Sequence, Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfnet_mm.models.layers.row_conv import add_rows, add_shifted, row_kernel
 from sfnet_mm.ops.exporting import is_exporting
 
 Size = Tuple[int, int]
-# Channels of the widest vectors that convolutions are computed in.
-_LANES = 16
 
 
 def upsample(x: Tensor, size: Size) -> Tensor:
@@ -98,8 +97,7 @@ class TapConv2d(nn.Module):
 class RowConv2d(nn.Module):
     """kxk convolution, zero padded, as one of single rows whose k results are shifted and added.
 
-    Kernels for vectors of 8 or 16 channels fill a register with the k times O results of a row
-    where O alone would leave most of it empty.
+    Why: :mod:`sfnet_mm.models.layers.row_conv`.
 
     Args:
         weight: (O, C, k, k).
@@ -108,32 +106,9 @@ class RowConv2d(nn.Module):
 
     def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
         super().__init__()
-        self.out_channels, in_channels, self.kernel, _ = weight.shape
-        rows = weight.permute(2, 0, 1, 3).reshape(-1, in_channels, 1, self.kernel)
-        self.rows = make_conv(F.pad(rows, [0] * 7 + [-len(rows) % _LANES]), None, like)
+        self.out_channels, self.kernel = weight.shape[0], weight.shape[-1]
+        self.rows = make_conv(row_kernel(weight), None, like)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, O, H, W)."""
-        z, width = self.rows(x), self.out_channels
-        return add_shifted([z[:, i * width : (i + 1) * width] for i in range(self.kernel)], dim=2)
-
-
-def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
-    """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
-    centre = len(groups) // 2
-    if is_exporting():
-        # A graph has no writing into parts of a map, but a side that is padded by less than
-        # nothing is cut.
-        before = (0, 0) if dim == 2 else ()
-        moves = range(centre, -centre - 1, -1)
-        return sum(F.pad(g, (*before, m, -m)) if m else g for g, m in zip(groups, moves))
-    total = groups[centre].clone()
-    length = total.shape[dim]
-    for i, group in enumerate(groups):
-        offset = i - centre
-        kept = length - abs(offset)
-        if offset == 0 or kept < 1:
-            continue
-        target = total.narrow(dim, max(0, -offset), kept)
-        target.add_(group.narrow(dim, max(0, offset), kept))
-    return total
+        return add_rows(self.rows(x), self.out_channels, self.kernel)

@@ -1,0 +1,49 @@
+"""A convolution to few channels as one of single rows, whose results are shifted and added.
+
+A CPU computes a convolution in vectors of 8 or 16 output channels. The flow has 2 or 4: the k times
+as many results of its rows fill a vector that they would leave almost empty.
+"""
+
+from typing import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from sfnet_mm.ops.exporting import is_exporting
+
+# Output channels of the widest vectors.
+LANES = 16
+
+
+def row_kernel(weight: Tensor) -> Tensor:
+    """Weight (O, C, k, k) as that of its rows, (k * O, C, 1, k), with zeros to fill the vectors."""
+    rows = weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
+    return F.pad(rows, [0] * 7 + [-len(rows) % LANES])
+
+
+def add_rows(results: Tensor, out_channels: int, kernel: int) -> Tensor:
+    """The convolution (N, O, H, W) from that of its rows (N, k * O or more, H, W)."""
+    groups = [results[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
+    return add_shifted(groups, dim=2)
+
+
+def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
+    """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
+    centre = len(groups) // 2
+    if is_exporting():
+        # A graph has no writing into parts of a map, but a side that is padded by less than
+        # nothing is cut.
+        before = (0, 0) if dim == 2 else ()
+        moves = range(centre, -centre - 1, -1)
+        moved = [F.pad(g, (*before, m, -m)) if m else g for g, m in zip(groups, moves)]
+        return sum(moved[1:], moved[0])
+    total = groups[centre].clone()
+    length = total.shape[dim]
+    for i, group in enumerate(groups):
+        offset = i - centre
+        kept = length - abs(offset)
+        if offset == 0 or kept < 1:
+            continue
+        target = total.narrow(dim, max(0, -offset), kept)
+        target.add_(group.narrow(dim, max(0, offset), kept))
+    return total
