@@ -20,7 +20,8 @@ def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     kind = InferenceModel if isinstance(model, EncoderDecoder) else PanopticGraph
     form = kind(copy.deepcopy(model)).eval()
     # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
-    with FakeTensorMode(allow_non_fake_inputs=True), torch.no_grad():
+    # Nor without gradients, for which some convolutions pad their channels.
+    with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
         form = form.to_empty(device='cpu')
         image = torch.empty(1, 3, *size)
         with FlopCounterMode(display=False) as counter:

@@ -62,7 +62,7 @@ def test_complexity_counts_what_runs():
     # (the release, counted at 1024x2048).
     assert parameters == sum(p.numel() for p in model.parameters())
     assert parameters / 1e6 == pytest.approx(6.434, abs=0.001)
-    assert macs / 1e9 == pytest.approx(74.2, rel=0.02)
+    assert macs / 1e9 == pytest.approx(74.2, rel=0.002)
 
 
 def test_twin_is_the_same_network_without_flow():
