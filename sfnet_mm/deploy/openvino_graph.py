@@ -1,6 +1,6 @@
 """Short forms of what a rewriting of an OpenVINO graph needs."""
 
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence
 
 import numpy as np
 
@@ -35,11 +35,19 @@ def sides(x: Any) -> List[int]:
     return [int(side) for side in x.get_shape()]
 
 
-def producer(x: Any) -> str:
-    """The name of the node that a value comes from."""
-    return x.get_node().get_friendly_name()
+def is_known(x: Any) -> bool:
+    """Whether a value is float32 and of a known size."""
+    return x.get_partial_shape().is_static and x.get_element_type().get_type_name() == 'f32'
 
 
-def kind(x: Any) -> str:
-    """The type of the node that a value comes from."""
-    return x.get_node().get_type_name()
+def name(x: Any) -> str:
+    """The name, of its own, of the node that a value comes from."""
+    return x.get_node().get_name()
+
+
+def operands(x: Optional[Any], kind: str) -> List[Optional[Any]]:
+    """Both inputs of the node that a value comes from; None twice if that is of another kind."""
+    if x is None or x.get_node().get_type_name() != kind:
+        return [None, None]
+    first, second, *_ = x.get_node().input_values()
+    return [first, second]

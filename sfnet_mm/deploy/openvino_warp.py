@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
 
-from .openvino_graph import constant, kind, opset, producer, reshape, sides, transpose
+from .openvino_graph import constant, is_known, name, operands, opset, reshape, sides, transpose
 
 # The kind of ``GridSample`` that the export writes.
 _WRITTEN = {'mode': 'bilinear', 'padding_mode': 'zeros', 'align_corners': False}
@@ -38,19 +38,12 @@ def warp_by_rows(model: Any) -> int:
         int: How many were replaced. One of another kind, or of an open size, stays.
     """
     nodes = model.get_ordered_ops()
-    warps = {}
-    for node in nodes:
-        if _is_warp(node):
-            warp = _without_groups(node)
-            warps[producer(warp.out)] = warp
-    left = dict(warps)
+    warps = {name(warp.out): warp for warp in map(_warp, filter(_is_warp, nodes))}
     for out, high, low, gate in _blends(nodes, warps):
         share = None if gate is None else opset().subtract(constant(1.0), gate).output(0)
         rows = opset().add(_sum_of_rows(high, gate), _sum_of_rows(low, share))
         out.replace(_to_map(rows, high))
-        for warp in (high, low):
-            left.pop(producer(warp.out), None)
-    for warp in left.values():
+    for warp in warps.values():
         warp.out.replace(_to_map(_sum_of_rows(warp), warp))
     if warps:
         model.validate_nodes_and_infer_types()
@@ -61,28 +54,30 @@ def _is_warp(node: Any) -> bool:
     if node.get_type_name() != 'GridSample':
         return False
     attributes = node.get_attributes()
-    static = all(node.input_value(i).get_partial_shape().is_static for i in (0, 1))
-    return static and all(attributes[name] == value for name, value in _WRITTEN.items())
+    written = all(attributes[key] == value for key, value in _WRITTEN.items())
+    return written and all(is_known(x) for x in node.input_values())
 
 
-def _without_groups(node: Any) -> _Warp:
-    """A warp of all channels, if it was written group by group.
+def _warp(node: Any) -> _Warp:
+    """The warp of a ``GridSample``; of all channels, if it was written group by group.
 
     :func:`sfnet_mm.ops.native.warp` makes groups of channels images of their own between two
-    reshapes, all with the grid of their image.
+    reshapes, and repeats the grid of their image.
     """
-    warp = _Warp(node.input_value(0), node.input_value(1), node.output(0))
-    readers = [reader.get_node() for reader in warp.out.get_target_inputs()]
-    if kind(warp.data) != 'Reshape' or [r.get_type_name() for r in readers] != ['Reshape']:
-        return warp
-    whole, out = warp.data.get_node().input_value(0), readers[0].output(0)
-    if not whole.get_partial_shape().is_static:
-        return warp
+    data, grid = node.input_values()
+    out = node.output(0)
+    readers = [reader.get_node() for reader in out.get_target_inputs()]
+    whole = operands(data, 'Reshape')[0]
+    once = operands(operands(grid, 'Reshape')[0], 'Broadcast')[0]
+    grouped = [r.get_type_name() for r in readers] == ['Reshape']
+    if not grouped or not all(x is not None and is_known(x) for x in (whole, once)):
+        return _Warp(data, grid, out)
     batch, channels, *size = sides(whole)
-    if size != sides(warp.data)[2:] or sides(out) != [batch, channels, *sides(warp.out)[2:]]:
-        return warp
-    grids = reshape(warp.grid, [batch, -1, *sides(warp.grid)[1:]])
-    return _Warp(whole, opset().gather(grids, constant(0), constant(1)).output(0), out)
+    image = [batch, channels, *sides(out)[2:]]
+    same_size = size == sides(data)[2:] and sides(readers[0].output(0)) == image
+    if not same_size or sides(once) != [batch, 1, *sides(grid)[1:]]:
+        return _Warp(data, grid, out)
+    return _Warp(whole, reshape(once, [batch, *sides(grid)[1:]]).output(0), readers[0].output(0))
 
 
 def _blends(
@@ -92,18 +87,22 @@ def _blends(
     for node in nodes:
         if node.get_type_name() != 'Add':
             continue
-        first, second = node.input_value(0), node.input_value(1)
-        if producer(first) not in warps:
+        low, term = node.input_values()
+        high, gate = _gated(term, low)
+        if name(low) not in warps or name(high) not in warps or sides(low) != sides(high):
             continue
-        if producer(second) in warps:
-            yield node.output(0), warps[producer(first)], warps[producer(second)], None
-        elif kind(second) == 'Multiply':
-            gate, difference = (second.get_node().input_value(i) for i in (0, 1))
-            if kind(difference) != 'Subtract':
-                continue
-            high, low = (producer(difference.get_node().input_value(i)) for i in (0, 1))
-            if high in warps and low == producer(first) and sides(gate)[1] == 1:
-                yield node.output(0), warps[high], warps[low], gate
+        batch, _, *size = sides(low)
+        if gate is None or (is_known(gate) and sides(gate) == [batch, 1, *size]):
+            yield node.output(0), warps[name(high)], warps[name(low)], gate
+
+
+def _gated(term: Any, low: Any) -> Tuple[Any, Optional[Any]]:
+    """``high`` and the gate, if a term is ``gate * (high - low)``, else the term and None."""
+    gate, difference = operands(term, 'Multiply')
+    high, subtracted = operands(difference, 'Subtract')
+    if subtracted is None or name(subtracted) != name(low):
+        return term, None
+    return high, gate
 
 
 def _sum_of_rows(warp: _Warp, gate: Optional[Any] = None) -> Any:

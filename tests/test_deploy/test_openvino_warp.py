@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from test_ops import oracle
 
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
 from sfnet_mm.ops.exporting import exporting_for
-
-from . import oracle
 
 for package in ('onnx', 'onnxscript', 'openvino'):
     pytest.importorskip(package, reason='needs requirements/deploy.txt')
@@ -84,6 +83,8 @@ def test_rows_are_the_warp_by_its_definition(use, runtime, channels, tmp_path):
     assert warp_by_rows(model) == samplers
     assert kinds(model).count('GridSample') == 0
     assert kinds(model).count('EmbeddingBagPackedSum') == samplers
+    # Of index, share and table of each warp, and one change of layout after the rows are added.
+    assert kinds(model).count('Transpose') == 3 * samplers + 1
     np.testing.assert_allclose(run(model, inputs), expected, atol=2e-5)
 
 
@@ -109,3 +110,20 @@ def test_other_samplers_and_open_sizes_stay(tmp_path):
     expected = oracle.flow_warp(inputs[0], inputs[2][:, :2]) * inputs[3].numpy()
     expected += oracle.flow_warp(inputs[1], inputs[2][:, 2:]) * (1 - inputs[3].numpy())
     np.testing.assert_allclose(run(model, inputs), expected, atol=2e-5)
+
+
+class Head(torch.nn.Module):
+    """A sampler of groups of channels, each with a grid of its own, and a blend by a number."""
+
+    def forward(self, x, grid):
+        groups = x.reshape(4, 4, 7, 8)
+        high = F.grid_sample(groups, grid, align_corners=False).reshape(1, 16, 5, 6)
+        low = F.grid_sample(x, grid[:1], align_corners=False)
+        return low + 0.25 * (high - low)
+
+
+def test_what_only_looks_like_a_written_warp_keeps_its_meaning(tmp_path):
+    x, grid = torch.randn(1, 16, 7, 8), torch.rand(4, 5, 6, 2) * 2 - 1
+    model = read(Head().eval(), (x, grid), str(tmp_path / 'head.onnx'))
+    assert warp_by_rows(model) == 2
+    np.testing.assert_allclose(run(model, (x, grid)), Head()(x.double(), grid.double()), atol=1e-5)
