@@ -39,7 +39,9 @@ class ConcatConv2d(nn.Conv2d):
     def _is_faster_by_rows(self, x: Tensor) -> bool:
         """Not in training: forward and backward together take as long either way."""
         kernel = self.kernel_size[0]
-        keeps_size = self.padding == (kernel // 2,) * 2 and self.stride == self.dilation == (1, 1)
+        keeps_size = kernel % 2 == 1 and self.padding == (kernel // 2,) * 2
+        steps_by_one = self.stride == self.dilation == (1, 1)
         fills_vectors = kernel > 1 and kernel * self.out_channels <= LANES
         on_cpu = x.device.type == 'cpu' and not is_exporting()
-        return keeps_size and fills_vectors and on_cpu and not torch.is_grad_enabled()
+        without_gradients = not torch.is_grad_enabled()
+        return keeps_size and steps_by_one and fills_vectors and on_cpu and without_gradients

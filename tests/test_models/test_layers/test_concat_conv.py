@@ -28,7 +28,7 @@ def test_missing_channels_are_an_error():
 
 
 @pytest.mark.parametrize('size', [(9, 7), (2, 5), (1, 1)])
-@pytest.mark.parametrize('kernel', [1, 3, 5, 7])
+@pytest.mark.parametrize('kernel', [1, 2, 3, 4, 5, 7])
 @pytest.mark.parametrize('out_channels', [2, 4])
 def test_few_channels_are_the_same_without_gradients(out_channels, kernel, size):
     padding = kernel // 2
