@@ -112,10 +112,15 @@ class OpenVINORuntime(Runtime):
         if threads:
             config['INFERENCE_NUM_THREADS'] = threads
         core = openvino.Core()
-        model = core.read_model(path)
-        if device.upper() == 'CPU':
-            warp_by_rows(model)
-        self.model = core.compile_model(model, device.upper(), config)
+        try:
+            model = core.read_model(path)
+            if device.upper() == 'CPU':
+                warp_by_rows(model)
+            self.model = core.compile_model(model, device.upper(), config)
+        except RuntimeError as e:
+            # The lines before the last name OpenVINO's source files.
+            reason = str(e).strip().split('\n')[-1]
+            raise ValueError(f'OpenVINO cannot run {path} on {device}: {reason}') from None
 
     def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""

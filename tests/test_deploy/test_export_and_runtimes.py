@@ -79,6 +79,10 @@ def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
         samplers = [n for n in graph.node if n.op_type == 'GridSample']
         batches.append({shapes[n.output[0]][0].dim_value for n in samplers})
     assert batches == [{1}, {8}]
+    graph = onnx.shape_inference.infer_shapes(onnx.load(masks)).graph
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
+    resized = [shapes[n.output[0]] for n in graph.node if n.op_type == 'Resize']
+    assert [len(META['classes']), 1, *SIZE] in resized
     image = random_image()[None]
     expected = load_runtime('onnxruntime', onnx_file).infer(image)
     for name in ('onnxruntime', 'openvino'):
@@ -251,6 +255,13 @@ def test_runtime_names_a_bad_file(name, tmp_path):
     path.write_bytes(b'not a graph')
     with pytest.raises(ValueError, match='cannot be read as ONNX') as caught:
         load_runtime(name, str(path))
+    assert '\n' not in str(caught.value)
+
+
+def test_openvino_names_a_device_that_is_not_there(onnx_file):
+    pytest.importorskip('openvino')
+    with pytest.raises(ValueError, match='cannot run .*model.onnx on NONE: .*NONE') as caught:
+        load_runtime('openvino', onnx_file, device='NONE')
     assert '\n' not in str(caught.value)
 
 
