@@ -172,7 +172,8 @@ class InferenceFusion(nn.Module):
 
     def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
         """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
-        out = self.finest(finest)
-        for conv, x in zip(self.coarser, coarser):
-            out += conv(x, finest.shape[2:])
-        return self.activate(out)
+        first, *others = (conv(x, finest.shape[2:]) for conv, x in zip(self.coarser, coarser))
+        for other in others:
+            first += other
+        # Last, so that runtimes add and activate in the pass of the largest convolution.
+        return self.activate(self.finest(finest) + first)

@@ -30,6 +30,11 @@ def transpose(x: Any, order: Sequence[int]) -> Any:
     return opset().transpose(x, constant(np.asarray(order, np.int64)))
 
 
+def joined(parts: Sequence[Any]) -> Any:
+    """Values one below the other along the first axis; one value stays as it is."""
+    return parts[0] if len(parts) == 1 else opset().concat(list(parts), 0)
+
+
 def sides(x: Any) -> List[int]:
     """The shape of a value of known size."""
     return [int(side) for side in x.get_shape()]

@@ -143,7 +143,7 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
         (N, H, W) int64; of equal logits, the first class.
     """
     if size is not None and is_exporting('openvino'):
-        return _upsampled_planes(logits, size, align_corners).argmax(dim=1)
+        return _argmax_by_reductions(_resize(logits, size, align_corners))
     if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else _resize(logits, size, align_corners)
         return full.argmax(dim=1)
@@ -167,15 +167,16 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
     return out
 
 
-def _upsampled_planes(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:
-    """Logits of every class upsampled as an image of its own: their rows first, then their columns.
+def _argmax_by_reductions(logits: Tensor) -> Tensor:
+    """``argmax`` over classes: of the classes that have the largest logit, the first.
 
-    OpenVINO otherwise keeps the classes of a pixel side by side and is slow to find the largest.
+    OpenVINO keeps the classes of a pixel side by side, where its own search takes twice as long as
+    two reductions do.
     """
-    batch, classes, _, width = logits.shape
-    planes = logits.reshape(batch * classes, 1, *logits.shape[2:])
-    planes = _resize(planes, (size[0], width), align_corners)
-    return _resize(planes, size, align_corners).reshape(batch, classes, *size)
+    last = logits.shape[1] - 1
+    classes = torch.arange(last + 1, dtype=logits.dtype, device=logits.device).view(1, -1, 1, 1)
+    largest = logits.amax(dim=1, keepdim=True)
+    return torch.where(logits == largest, classes, float(last)).amin(dim=1).long()
 
 
 def _resize(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:

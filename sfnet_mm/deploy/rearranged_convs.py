@@ -14,7 +14,12 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfnet_mm.models.layers.row_conv import add_rows, add_shifted, row_kernel
+from sfnet_mm.models.layers.row_conv import (
+    add_rows,
+    add_shifted,
+    fills_vectors,
+    row_kernel,
+)
 from sfnet_mm.ops.exporting import is_exporting
 
 Size = Tuple[int, int]
@@ -79,13 +84,13 @@ class TapConv2d(nn.Module):
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
         tall = (size[0], x.shape[3])
-        if is_exporting():
+        if is_exporting() and fills_vectors(self.out_channels):
             return self._tap_by_tap(x, tall, size)
         z = add_shifted(_upsampled(self.taps(x), tall).chunk(self.kernel, dim=1), dim=2)
         return add_shifted(_upsampled(z, size).chunk(self.kernel, dim=1), dim=3)
 
     def _tap_by_tap(self, x: Tensor, tall: Size, size: Size) -> Tensor:
-        # Other runtimes copy a map to take its parts, so every tap is a convolution of its own.
+        # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
         taps = [F.conv2d(x, tap) for tap in self.taps.weight.split(self.out_channels)]
         columns = [
             add_shifted([_upsampled(tap, tall) for tap in taps[column :: self.kernel]], dim=2)

@@ -70,11 +70,13 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     reach_x, reach_y = ((side - 1) / side for side in (x.shape[-1], x.shape[-2]))
     columns = torch.linspace(-1, 1, width, dtype=flow.dtype, device=flow.device) * reach_x
     rows = torch.linspace(-1, 1, height, dtype=flow.dtype, device=flow.device) * reach_y
-    grid_x = columns + flow[:, 0] * (reach_x / width)
-    grid_y = rows[:, None] + flow[:, 1] * (reach_y / height)
-    grid = torch.stack((grid_x, grid_y), dim=-1)
+    grid_x = columns + flow[:, :1] * (reach_x / width)
+    grid_y = rows[:, None] + flow[:, 1:] * (reach_y / height)
+    grid = torch.cat((grid_x, grid_y), dim=1)
     # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
-    return torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)
+    grid = torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)
+    # Interleaved last: what rewrites a graph finds both planes before it.
+    return grid.permute(0, 2, 3, 1).contiguous()
 
 
 def _in_groups(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:

@@ -81,8 +81,10 @@ def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
     assert batches == [{1}, {8}]
     graph = onnx.shape_inference.infer_shapes(onnx.load(masks)).graph
     shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
-    resized = [shapes[n.output[0]] for n in graph.node if n.op_type == 'Resize']
-    assert [len(META['classes']), 1, *SIZE] in resized
+    # OpenVINO is slow to search classes and to pad wide maps; both are written in another way.
+    assert 'ArgMax' not in {n.op_type for n in graph.node}
+    padded = [shapes[n.output[0]][1] for n in graph.node if n.op_type == 'Pad']
+    assert padded and max(padded) < 16
     image = random_image()[None]
     expected = load_runtime('onnxruntime', onnx_file).infer(image)
     for name in ('onnxruntime', 'openvino'):

@@ -82,9 +82,10 @@ def test_rows_are_the_warp_by_its_definition(use, runtime, channels, tmp_path):
     np.testing.assert_allclose(run(model, inputs), expected, atol=2e-5)
     assert warp_by_rows(model) == samplers
     assert kinds(model).count('GridSample') == 0
-    assert kinds(model).count('EmbeddingBagPackedSum') == samplers
-    # Of index, share and table of each warp, and one change of layout after the rows are added.
-    assert kinds(model).count('Transpose') == 3 * samplers + 1
+    # Both warps of GD-FAM are read in one pass.
+    assert kinds(model).count('EmbeddingBagPackedSum') == 1
+    # Of index and share, of the table of each map, and of the result; none of a grid.
+    assert kinds(model).count('Transpose') == 3 + samplers
     np.testing.assert_allclose(run(model, inputs), expected, atol=2e-5)
 
 

@@ -1,3 +1,5 @@
+import contextlib
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from sfnet_mm.deploy.optimize import upsampled_argmax
 from sfnet_mm.deploy.rearranged_convs import RowConv2d, TapConv2d, upsample
 from sfnet_mm.deploy.release_form import to_release_form
 from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
+from sfnet_mm.ops.exporting import exporting_for
 
 SIZE = (96, 160)
 
@@ -121,9 +124,12 @@ def test_what_cannot_be_folded_is_left_and_named():
 @pytest.mark.parametrize('kernel', [1, 3, 5])
 @pytest.mark.parametrize('exporting', [False, True])
 @pytest.mark.parametrize('size', [(4, 6), (9, 13), (16, 25)])
-def test_tap_convolution_is_upsampling_then_convolution(kernel, size, exporting, monkeypatch):
+@pytest.mark.parametrize('channels', [5, 16])
+def test_tap_convolution_is_upsampling_then_convolution(
+    channels, size, kernel, exporting, monkeypatch
+):
     monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
-    conv = nn.Conv2d(6, 5, kernel, padding=kernel // 2, bias=False).double()
+    conv = nn.Conv2d(6, channels, kernel, padding=kernel // 2, bias=False).double()
     x = torch.randn(2, 6, 4, 6, dtype=torch.float64)
     expected = conv(upsample(x, size))
     got = TapConv2d(conv.weight.detach(), conv)(x, size)
@@ -162,20 +168,30 @@ def test_exported_pooling_has_the_cells_of_adaptive_pooling(scale, size, monkeyp
     torch.testing.assert_close(pool_to_cells(x, scale), expected)
 
 
+def form_of(name):
+    return contextlib.nullcontext() if name == 'eager' else exporting_for(name)
+
+
+@pytest.mark.parametrize('form', ['eager', 'openvino'])
 @pytest.mark.parametrize('size', [(64, 128), (33, 50), (7, 200), (1, 1)])
-def test_strip_wise_argmax_is_the_argmax_of_the_upsampled_logits(size):
+def test_argmax_is_that_of_the_upsampled_logits(size, form):
     # Multiples of a quarter interpolate without rounding often enough to make ties.
     logits = torch.randint(-8, 8, (2, 5, 8, 16)).float() / 4
     full = F.interpolate(logits.double(), size, mode='bilinear', align_corners=True)
-    chosen = full.gather(1, upsampled_argmax(logits, size)[:, None])[:, 0]
+    with form_of(form):
+        chosen = full.gather(1, upsampled_argmax(logits, size)[:, None])[:, 0]
     assert (full.amax(1) - chosen).max() < 1e-5
 
 
-def test_first_of_equal_logits_wins():
+@pytest.mark.parametrize('form', ['eager', 'openvino'])
+def test_first_of_equal_logits_wins(form):
     logits = torch.zeros(1, 4, 2, 3)
-    assert not upsampled_argmax(logits, (40, 60)).any()
-    logits[:, 2:] = 1
-    assert (upsampled_argmax(logits, (40, 60)) == 2).all()
+    with form_of(form):
+        assert not upsampled_argmax(logits, (40, 60)).any()
+        logits[:, 2:] = 1
+        assert (upsampled_argmax(logits, (40, 60)) == 2).all()
+        logits[:] = float('nan')  # whatever is chosen has to be a class
+        assert (upsampled_argmax(logits, (40, 60)) < 4).all()
 
 
 def test_output_forms_agree():

@@ -15,6 +15,11 @@ from sfnet_mm.ops.exporting import is_exporting
 LANES = 16
 
 
+def fills_vectors(channels: int) -> bool:
+    """Whether vectors of any CPU hold so many channels without a rest."""
+    return channels % LANES == 0
+
+
 def row_kernel(weight: Tensor) -> Tensor:
     """Weight (O, C, k, k) as that of its rows, (k * O, C, 1, k), with zeros to fill the vectors."""
     rows = weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
@@ -31,12 +36,14 @@ def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
     """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
     centre = len(groups) // 2
     if is_exporting():
-        # A graph has no writing into parts of a map, but a side that is padded by less than
-        # nothing is cut.
-        before = (0, 0) if dim == 2 else ()
-        moves = range(centre, -centre - 1, -1)
-        moved = [F.pad(g, (*before, m, -m)) if m else g for g, m in zip(groups, moves)]
-        return sum(moved[1:], moved[0])
+        # A graph has no writing into parts of a map.
+        full = fills_vectors(groups[0].shape[1])
+        shifted = _shifted_by_convolution if full else _shifted_by_padding
+        total = groups[centre]
+        for i, group in enumerate(groups):
+            if i != centre:
+                total = shifted(group, i - centre, dim) + total
+        return total
     total = groups[centre].clone()
     length = total.shape[dim]
     for i, group in enumerate(groups):
@@ -47,3 +54,23 @@ def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
         target = total.narrow(dim, max(0, -offset), kept)
         target.add_(group.narrow(dim, max(0, offset), kept))
     return total
+
+
+def _shifted_by_convolution(x: Tensor, offset: int, dim: int) -> Tensor:
+    """``x`` read at an offset, by a kernel for each channel that holds a single one.
+
+    Runtimes compute it in the layout that the convolutions around it have, and in the same pass the
+    addition after it. A padding takes as long as both, and changes the layout twice.
+    """
+    reach = abs(offset)
+    kernel = x.new_zeros(2 * reach + 1)
+    kernel[reach + offset] = 1
+    rows, columns = (reach, 0) if dim == 2 else (0, reach)
+    weight = kernel.view(1, 1, 2 * rows + 1, 2 * columns + 1).expand(x.shape[1], -1, -1, -1)
+    return F.conv2d(x, weight, padding=(rows, columns), groups=x.shape[1])
+
+
+def _shifted_by_padding(x: Tensor, offset: int, dim: int) -> Tensor:
+    """``x`` read at an offset: a side that is padded by less than nothing is cut."""
+    before = (0, 0) if dim == 2 else ()
+    return F.pad(x, (*before, -offset, offset))
