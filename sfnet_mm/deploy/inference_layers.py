@@ -172,8 +172,10 @@ class InferenceFusion(nn.Module):
 
     def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
         """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
-        first, *others = (conv(x, finest.shape[2:]) for conv, x in zip(self.coarser, coarser))
-        for other in others:
-            first += other
+        size = finest.shape[2:]
+        out = self.coarser[0](coarser[0], size)
+        for conv, x in zip(self.coarser[1:], coarser[1:]):
+            out += conv(x, size)
         # Last, so that runtimes add and activate in the pass of the largest convolution.
-        return self.activate(self.finest(finest) + first)
+        out += self.finest(finest)
+        return self.activate(out)

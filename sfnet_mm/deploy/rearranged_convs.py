@@ -15,7 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sfnet_mm.models.layers.row_conv import (
-    add_rows,
+    LANES,
+    add_at_offset,
+    add_parts,
     add_shifted,
     fills_vectors,
     row_kernel,
@@ -78,25 +80,38 @@ class TapConv2d(nn.Module):
     def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
         super().__init__()
         self.out_channels, in_channels, self.kernel, _ = weight.shape
-        taps = weight.permute(2, 3, 0, 1).reshape(-1, in_channels, 1, 1)
-        self.taps = make_conv(taps, None, like)
+        self.narrow = not fills_vectors(self.out_channels)
+        # The parts that are shifted together lie together.
+        if self.narrow:
+            taps = weight.permute(2, 3, 0, 1).flatten(1, 2)
+            taps = F.pad(taps, (0, 0, 0, -taps.shape[1] % LANES))
+        else:
+            taps = weight.permute(3, 2, 0, 1)
+        self.taps = make_conv(taps.reshape(-1, in_channels, 1, 1), None, like)
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
-        tall = (size[0], x.shape[3])
-        if is_exporting() and fills_vectors(self.out_channels):
-            return self._tap_by_tap(x, tall, size)
-        z = add_shifted(_upsampled(self.taps(x), tall).chunk(self.kernel, dim=1), dim=2)
-        return add_shifted(_upsampled(z, size).chunk(self.kernel, dim=1), dim=3)
+        if self.narrow:
+            # All columns of the kernel together fill the vectors.
+            columns = _upsampled(self._add_rows(x, self.taps.weight, size[0]), size)
+            return add_parts(columns, self.out_channels, self.kernel, dim=3)
+        columns = [self._add_rows(x, taps, size[0]) for taps in self.taps.weight.chunk(self.kernel)]
+        centre = self.kernel // 2
+        out = _upsampled(columns[centre], size)
+        for i, column in enumerate(columns):
+            if i != centre:
+                out = add_at_offset(out, _upsampled(column, size), i - centre, dim=3)
+        return out
 
-    def _tap_by_tap(self, x: Tensor, tall: Size, size: Size) -> Tensor:
-        # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
-        taps = [F.conv2d(x, tap) for tap in self.taps.weight.split(self.out_channels)]
-        columns = [
-            add_shifted([_upsampled(tap, tall) for tap in taps[column :: self.kernel]], dim=2)
-            for column in range(self.kernel)
-        ]
-        return add_shifted([_upsampled(z, size) for z in columns], dim=3)
+    def _add_rows(self, x: Tensor, taps: Tensor, height: int) -> Tensor:
+        """The sum of the rows of taps, each upsampled to the height and shifted."""
+        tall = (height, x.shape[3])
+        if is_exporting() and not self.narrow:
+            # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
+            rows = [_upsampled(F.conv2d(x, tap), tall) for tap in taps.chunk(self.kernel)]
+        else:
+            rows = _upsampled(F.conv2d(x, taps), tall).chunk(self.kernel, dim=1)
+        return add_shifted(rows, dim=2)
 
 
 class RowConv2d(nn.Module):
@@ -116,4 +131,4 @@ class RowConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to (N, O, H, W)."""
-        return add_rows(self.rows(x), self.out_channels, self.kernel)
+        return add_parts(self.rows(x), self.out_channels, self.kernel, dim=2)

@@ -37,11 +37,12 @@ def sum_of_rows(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Tenso
     y_position = y_position + flow[:, 1] * ((height - 1) / (2 * out_height))
     columns, inside_x = _neighbours(x_position, width)
     rows, inside_y = _neighbours(y_position, height)
-    first_row = torch.arange(batch)[:, None, None] * height
-    index = [(first_row + row) * width + column for row, _ in rows for column, _ in columns]
-    share = [share_y * share_x for _, share_y in rows for _, share_x in columns]
     if gate is not None:
-        share = [part * gate[:, 0] for part in share]
+        rows = [(row, share * gate[:, 0]) for row, share in rows]
+    first_row = torch.arange(batch, dtype=torch.int32)[:, None, None] * height
+    rows = [((first_row + row) * width, share) for row, share in rows]
+    index = [row + column for row, _ in rows for column, _ in columns]
+    share = [share_y * share_x for _, share_y in rows for _, share_x in columns]
     out = F.embedding_bag(
         torch.stack(index, dim=-1).view(-1, 4),
         x.permute(0, 2, 3, 1).reshape(-1, channels),
@@ -67,10 +68,11 @@ def _neighbours(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]
     # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
     inside = (position > -1) & (position < side)
     position = torch.where(inside, position, -1.0)
-    first = position.floor()
-    fraction = position - first
-    pixels = []
-    for index, share in ((first, 1 - fraction), (first + 1, fraction)):
-        share = share * ((index >= 0) & (index < side))
-        pixels.append((index.clamp(0, side - 1).long(), share))
+    lower = position.floor()
+    fraction = position - lower
+    index = lower.int()
+    pixels = [
+        (index.clamp(min=0), (1 - fraction) * (index >= 0)),
+        ((index + 1).clamp(max=side - 1), fraction * (index < side - 1)),
+    ]
     return pixels, inside

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from sfnet_mm.ops.exporting import is_exporting
 
-from .row_conv import LANES, add_rows, row_kernel
+from .row_conv import LANES, add_parts, row_kernel
 
 
 class ConcatConv2d(nn.Conv2d):
@@ -33,7 +33,7 @@ class ConcatConv2d(nn.Conv2d):
         ]
         out = sum(outs[1:], outs[0])
         if by_rows:
-            out = add_rows(out, self.out_channels, kernel)
+            out = add_parts(out, self.out_channels, kernel, dim=2)
         return out if self.bias is None else out + self.bias[:, None, None]
 
     def _is_faster_by_rows(self, x: Tensor) -> bool:

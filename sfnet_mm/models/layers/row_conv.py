@@ -26,33 +26,43 @@ def row_kernel(weight: Tensor) -> Tensor:
     return F.pad(rows, [0] * 7 + [-len(rows) % LANES])
 
 
-def add_rows(results: Tensor, out_channels: int, kernel: int) -> Tensor:
-    """The convolution (N, O, H, W) from that of its rows (N, k * O or more, H, W)."""
-    groups = [results[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
-    return add_shifted(groups, dim=2)
+def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
+    """The convolution (N, O, H, W) from that of its rows (``dim`` 2) or of its columns (3).
+
+    Args:
+        parts: (N, k * O or more, H, W), part after part.
+        out_channels: O.
+        kernel: k.
+        dim: Along which the parts are shifted.
+    """
+    if not is_exporting():
+        # Few of the channels of a pixel are read at a time, which is slow where they lie together.
+        parts = parts.contiguous()
+    groups = [parts[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
+    return add_shifted(groups, dim)
 
 
 def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
     """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
     centre = len(groups) // 2
+    total = groups[centre] if is_exporting() else groups[centre].clone()
+    for i, group in enumerate(groups):
+        if i != centre:
+            total = add_at_offset(total, group, i - centre, dim)
+    return total
+
+
+def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
+    """Add ``x``, read at an offset along ``dim``, to ``total`` in place; outside, ``x`` is zero."""
     if is_exporting():
         # A graph has no writing into parts of a map.
-        full = fills_vectors(groups[0].shape[1])
+        full = fills_vectors(x.shape[1])
         shifted = _shifted_by_convolution if full else _shifted_by_padding
-        total = groups[centre]
-        for i, group in enumerate(groups):
-            if i != centre:
-                total = shifted(group, i - centre, dim) + total
-        return total
-    total = groups[centre].clone()
-    length = total.shape[dim]
-    for i, group in enumerate(groups):
-        offset = i - centre
-        kept = length - abs(offset)
-        if offset == 0 or kept < 1:
-            continue
+        return shifted(x, offset, dim) + total
+    kept = total.shape[dim] - abs(offset)
+    if kept > 0:
         target = total.narrow(dim, max(0, -offset), kept)
-        target.add_(group.narrow(dim, max(0, offset), kept))
+        target.add_(x.narrow(dim, max(0, offset), kept))
     return total
 
 
