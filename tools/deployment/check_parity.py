@@ -154,14 +154,20 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
         sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = wrapped(sample).numpy()
+        float64 = exact(wrapped, sample)
         found = {
             'samplers': count_nodes(path),
             'largest_logit': float(np.abs(expected).max()),
-            'torch_to_float64': float(np.abs(expected - exact(wrapped, sample)).max()),
+            'torch_to_float64': float(np.abs(expected - float64).max()),
         }
         for runtime in runtimes:
-            p = parity(expected, np.asarray(runtime.infer(sample.numpy())), size)
-            found[runtime.name] = {'difference': p.difference, 'agreement': p.agreement}
+            logits = np.asarray(runtime.infer(sample.numpy()))
+            p = parity(expected, logits, size)
+            found[runtime.name] = {
+                'difference': p.difference,
+                'to_float64': float(np.abs(logits - float64).max()),
+                'agreement': p.agreement,
+            }
     return found
 
 
