@@ -23,13 +23,11 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
     rows: Dict[str, Dict[str, Dict[str, Any]]] = {}
     for e in entries:
         rows.setdefault(e['name'], {})[e['backend']] = e
-    head = ['model', 'parameters', 'multiply-adds']
-    for b in backends:
-        head += [f'{b}, ms', 'images/s', 'peak MiB']
+    head = ['model', 'parameters', 'multiply-adds', *backends]
     lines = [
         f'Measured on {header["device"]}, {header["date"]}: one image of {header["size"]}, '
-        f'{header["precision"]}, output {header["output"]} at the size of the image, median of '
-        f'{header["rounds"]} interleaved rounds.',
+        f'{header["precision"]}, output {header["output"]} at the size of the image. Milliseconds '
+        f'per image, the median of {header["rounds"]} interleaved rounds; in brackets peak MiB.',
         '',
         '| ' + ' | '.join(head) + ' |',
         '| --- ' + '| --: ' * (len(head) - 1) + '|',
@@ -40,17 +38,20 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
         cells = [name, f'{any_entry["parameters"] / 1e6:.2f}M', f'{any_entry["macs"] / 1e9:.1f}G']
         for b in backends:
             e = found.get(b)
-            if e is None or not e['milliseconds']:
-                cells += ['-', '-', '-']
-                if e is not None:
-                    notes.append(f'{name} on {b}: {e["failure"]}')
-                continue
-            memory = '-' if e['memory'] is None else f'{e["memory"] / 2**20:.0f}'
-            cells += [f'{e["median"]:.1f}', f'{e["fps"]:.2f}', memory]
+            if e is not None and not e['milliseconds']:
+                notes.append(f'{name} on {b}: {e["failure"]}')
+            cells.append(_time_and_memory(e))
         lines.append('| ' + ' | '.join(cells) + ' |')
     lines += ['', *(f'- {n}' for n in notes)] if notes else []
     lines += speedups(rows, backends)
     return '\n'.join(lines).rstrip() + '\n'
+
+
+def _time_and_memory(entry: Optional[Dict[str, Any]]) -> str:
+    if entry is None or not entry['milliseconds']:
+        return '-'
+    memory = '' if entry['memory'] is None else f' ({entry["memory"] / 2**20:.0f})'
+    return f'{entry["median"]:.1f}{memory}'
 
 
 def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:

@@ -33,8 +33,9 @@ the compiled warp in a run that has `ext`, and `compile` is `torch.compile` of i
 authors come out of it folded but not rearranged. These four keep memory between images on the CPU
 (`sfnet_mm.deploy.reuse_memory`), for every model alike, and are timed once a pass takes no new
 page. `onnxruntime` and `openvino` read the file that `export_onnx.py --runtime` writes for each.
-Peak memory is what one pass takes on top of the weights, as far as the system tells. Peers are
-mmseg's own configs.
+Peak memory is what one pass takes on top of the weights, as far as the system tells. A ratio of
+frame rates is the median over the rounds of the ratio within a round. Peers are mmseg's own
+configs.
 """
 
 PARITY = """
