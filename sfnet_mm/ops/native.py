@@ -67,13 +67,13 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     finite position on it is that pixel.
     """
     height, width = flow.shape[-2:]
-    like_flow = dict(dtype=flow.dtype, device=flow.device)
+    dtype, device = flow.dtype, flow.device
     reach_x, reach_y = ((side - 1) / side for side in (x.shape[-1], x.shape[-2]))
-    columns = torch.linspace(-reach_x, reach_x, width, **like_flow)
-    rows = torch.linspace(-reach_y, reach_y, height, **like_flow)
+    columns = torch.linspace(-reach_x, reach_x, width, dtype=dtype, device=device)
+    rows = torch.linspace(-reach_y, reach_y, height, dtype=dtype, device=device)
     centres = torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)))
-    units = torch.linspace(reach_x / width, reach_y / height, 2, **like_flow).view(2, 1, 1)
-    grid = centres + flow * units
+    units = torch.linspace(reach_x / width, reach_y / height, 2, dtype=dtype, device=device)
+    grid = centres + flow * units.view(2, 1, 1)
     # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
     grid = torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)
     # Interleaved last: what rewrites a graph finds both planes before it.

@@ -51,8 +51,8 @@ tells whose rounding it is. Of panoptic models: the mean difference of the proba
 and masks, which jump where rounding carries a pixel over the threshold between two stages, and the
 best kernel of each pixel.
 
-| model | size | GridSample | largest logit | torch to float64 | ONNX Runtime | to float64 | same | \
-OpenVINO | to float64 | same |
+| model | size | GridSample | largest logit | torch to float64 | \
+ONNX Runtime | to float64 | same | OpenVINO | to float64 | same |
 | --- | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |
 """
 
