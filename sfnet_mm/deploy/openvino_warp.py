@@ -31,7 +31,7 @@ _WRITTEN = {'mode': 'bilinear', 'padding_mode': 'zeros', 'align_corners': False}
 
 @dataclass
 class _Warp:
-    """Graph values: a map (N, C, h, w), its grid (N, 2, H, W), the warped map (N, C, H, W)."""
+    """Graph values: a map (N, C, h, w), its grid (N, H, W, 2), the warped map (N, C, H, W)."""
 
     data: Any
     grid: Any
@@ -51,9 +51,9 @@ def warp_by_rows(model: Any) -> int:
     warps = {name(warp.out): warp for warp in map(_warp, filter(_is_warp, nodes))}
     for out, high, low, gate in _blends(nodes, warps):
         share = None if gate is None else opset().subtract(constant(1.0), gate).output(0)
-        out.replace(_sum_of_rows([low, high], [share, gate]))
+        out.replace(_sum_of_rows([(low, share), (high, gate)]))
     for warp in warps.values():
-        warp.out.replace(_sum_of_rows([warp], [None]))
+        warp.out.replace(_sum_of_rows([(warp, None)]))
     if warps:
         model.validate_nodes_and_infer_types()
     return len(warps)
@@ -80,17 +80,17 @@ def _warp(node: Any) -> _Warp:
     once = operands(operands(grid, 'Reshape')[0], 'Broadcast')[0]
     grouped = [r.get_type_name() for r in readers] == ['Reshape']
     if not grouped or not all(x is not None and is_known(x) for x in (whole, once)):
-        return _Warp(data, _planes(grid), out)
+        return _Warp(data, grid, out)
     batch, channels, *size = sides(whole)
     image = [batch, channels, *sides(out)[2:]]
     same_size = size == sides(data)[2:] and sides(readers[0].output(0)) == image
     if not same_size or sides(once) != [batch, 1, *sides(grid)[1:]]:
-        return _Warp(data, _planes(grid), out)
+        return _Warp(data, grid, out)
     shape = [batch, *sides(grid)[1:]]
     grid = operands(once, 'Unsqueeze')[0]
     if grid is None or sides(grid) != shape:
         grid = reshape(once, shape).output(0)
-    return _Warp(whole, _planes(grid), readers[0].output(0))
+    return _Warp(whole, grid, readers[0].output(0))
 
 
 def _planes(grid: Any) -> Any:
@@ -127,17 +127,18 @@ def _gated(term: Any, low: Any) -> Tuple[Any, Optional[Any]]:
     return high, gate
 
 
-def _sum_of_rows(warps: List[_Warp], gates: List[Optional[Any]]) -> Any:
+def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
     """The sum of warped maps of one size, each times its gate (N, 1, H, W) if it has one.
 
     All rows are read in one pass, of one table: the maps are computed in their places in it.
     """
     op = opset()
     tables, indices, shares, first_row = [], [], [], 0
-    for warp, gate in zip(warps, gates):
+    for warp, gate in gated:
         batch, channels, height, width = sides(warp.data)
-        column, share_x = _neighbours(warp.grid, 0, width, [0, 1, 0, 1])
-        row, share_y = _neighbours(warp.grid, 1, height, [0, 0, 1, 1])
+        planes = _planes(warp.grid)
+        column, share_x = _neighbours(planes, 0, width, [0, 1, 0, 1])
+        row, share_y = _neighbours(planes, 1, height, [0, 0, 1, 1])
         first = np.arange(batch, dtype=np.int32).reshape(-1, 1, 1) * height * width + first_row
         index = op.add(op.multiply(row, constant(np.int32(width))), column)
         indices.append(reshape(op.add(index, constant(first)), [4, -1]))
@@ -149,17 +150,17 @@ def _sum_of_rows(warps: List[_Warp], gates: List[Optional[Any]]) -> Any:
         first_row += batch * height * width
     index, share = (transpose(joined(x), [1, 0]) for x in (indices, shares))
     rows = op.embedding_bag_packed_sum(joined(tables), index, share)
-    batch, channels, height, width = sides(warps[0].out)
+    batch, channels, height, width = sides(gated[0][0].out)
     return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)
 
 
-def _neighbours(grid: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
-    """Index (int32) and share along an axis of the four pixels around, (4, N, H, W) each.
+def _neighbours(planes: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
+    """Index (int32) and share along x (0) or y (1) of the four pixels around, (4, N, H, W).
 
     A pixel outside has the share 0 and the index of one inside.
     """
     op = opset()
-    coordinate = op.gather(grid, constant(axis), constant(1))
+    coordinate = op.gather(planes, constant(axis), constant(1))
     # Coordinates of align_corners=False: -1 and 1 are the outer edges of the corner pixels.
     position = op.add(op.multiply(coordinate, constant(side / 2)), constant((side - 1) / 2))
     offset = constant(np.asarray(offsets, np.float32).reshape(4, 1, 1, 1))

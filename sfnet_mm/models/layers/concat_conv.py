@@ -41,7 +41,7 @@ class ConcatConv2d(nn.Conv2d):
         kernel = self.kernel_size[0]
         keeps_size = kernel % 2 == 1 and self.padding == (kernel // 2,) * 2
         steps_by_one = self.stride == self.dilation == (1, 1)
-        fills_vectors = kernel > 1 and kernel * self.out_channels <= LANES
+        fits_a_vector = kernel > 1 and kernel * self.out_channels <= LANES
         on_cpu = x.device.type == 'cpu' and not is_exporting()
         without_gradients = not torch.is_grad_enabled()
-        return keeps_size and steps_by_one and fills_vectors and on_cpu and without_gradients
+        return keeps_size and steps_by_one and fits_a_vector and on_cpu and without_gradients

@@ -53,7 +53,7 @@ def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
 
 
 def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
-    """Add ``x``, read at an offset along ``dim``, to ``total`` in place; outside, ``x`` is zero."""
+    """``total`` plus ``x`` read at an offset along ``dim``, zero outside; in place but in exports."""
     if is_exporting():
         # A graph has no writing into parts of a map.
         full = fills_vectors(x.shape[1])
