@@ -170,6 +170,7 @@ def test_parity_tool_compares_keeps_and_names_what_is_wrong(monkeypatch, capsys,
     for runtime in ('onnxruntime', 'openvino'):
         assert found[runtime]['agreement'] >= 0.999
         assert 0 < found[runtime]['difference'] < 1e-3
+        assert 0 < found[runtime]['to_float64'] < 1e-3
     before = out.stat().st_mtime_ns
     run_tool(monkeypatch, 'check_parity.py', CONFIG, '--sizes', '256x512', '--out', out)
     assert out.stat().st_mtime_ns == before and '2 GridSample' in capsys.readouterr().out

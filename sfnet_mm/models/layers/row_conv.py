@@ -53,7 +53,10 @@ def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
 
 
 def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
-    """``total`` plus ``x`` read at an offset along ``dim``, zero outside; in place but in exports."""
+    """``total`` plus ``x`` read at an offset along ``dim``, zero outside.
+
+    In place, except during export.
+    """
     if is_exporting():
         # A graph has no writing into parts of a map.
         full = fills_vectors(x.shape[1])
