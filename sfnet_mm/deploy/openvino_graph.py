@@ -35,6 +35,18 @@ def joined(parts: Sequence[Any]) -> Any:
     return parts[0] if len(parts) == 1 else opset().concat(list(parts), 0)
 
 
+def interleaved(parts: Sequence[Any]) -> Any:
+    """Values (r, n) one below the other, read column by column: (n, all r).
+
+    As a change of layout of an image, for which OpenVINO has a fast path; a plain transposition
+    takes five times as long.
+    """
+    rows = joined(parts)
+    count, columns = sides(rows.output(0))
+    image = reshape(rows, [1, count, 1, columns])
+    return reshape(transpose(image, [0, 3, 1, 2]), [columns, count])
+
+
 def sides(x: Any) -> List[int]:
     """The shape of a value of known size."""
     return [int(side) for side in x.get_shape()]

@@ -15,6 +15,7 @@ import numpy as np
 
 from .openvino_graph import (
     constant,
+    interleaved,
     is_known,
     joined,
     name,
@@ -148,7 +149,7 @@ def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
         shares.append(reshape(share, [4, -1]))
         tables.append(reshape(transpose(warp.data, [0, 2, 3, 1]), [-1, channels]))
         first_row += batch * height * width
-    index, share = (transpose(joined(x), [1, 0]) for x in (indices, shares))
+    index, share = interleaved(indices), interleaved(shares)
     rows = op.embedding_bag_packed_sum(joined(tables), index, share)
     batch, channels, height, width = sides(gated[0][0].out)
     return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)

@@ -7,7 +7,7 @@ multiplications on the small map (:class:`TapConv2d`). Of a map of full size, on
 worth shifting (:class:`RowConv2d`).
 """
 
-from typing import Optional, Tuple
+from typing import Iterable, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -81,21 +81,22 @@ class TapConv2d(nn.Module):
         super().__init__()
         self.out_channels, in_channels, self.kernel, _ = weight.shape
         self.narrow = not fills_vectors(self.out_channels)
-        # The parts that are shifted together lie together.
+        # Column by column of the kernel, the taps of its rows: (columns, k, channels, C).
+        taps = weight.permute(3, 2, 0, 1)
         if self.narrow:
-            taps = weight.permute(2, 3, 0, 1).flatten(1, 2)
-            taps = F.pad(taps, (0, 0, 0, -taps.shape[1] % LANES))
-        else:
-            taps = weight.permute(3, 2, 0, 1)
-        self.taps = make_conv(taps.reshape(-1, in_channels, 1, 1), None, like)
+            # All columns together, which fill the vectors.
+            taps = taps.transpose(0, 1).flatten(1, 2)[None]
+            taps = F.pad(taps, (0, 0, 0, -taps.shape[2] % LANES))
+        self.columns = nn.ModuleList(
+            nn.ModuleList(make_conv(tap[:, :, None, None], None, like) for tap in column)
+            for column in taps
+        )
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
+        columns = [self._add_rows(x, taps, size[0]) for taps in self.columns]
         if self.narrow:
-            # All columns of the kernel together fill the vectors.
-            columns = _upsampled(self._add_rows(x, self.taps.weight, size[0]), size)
-            return add_parts(columns, self.out_channels, self.kernel, dim=3)
-        columns = [self._add_rows(x, taps, size[0]) for taps in self.taps.weight.chunk(self.kernel)]
+            return add_parts(_upsampled(columns[0], size), self.out_channels, self.kernel, dim=3)
         centre = self.kernel // 2
         out = _upsampled(columns[centre], size)
         for i, column in enumerate(columns):
@@ -103,15 +104,14 @@ class TapConv2d(nn.Module):
                 out = add_at_offset(out, _upsampled(column, size), i - centre, dim=3)
         return out
 
-    def _add_rows(self, x: Tensor, taps: Tensor, height: int) -> Tensor:
+    def _add_rows(self, x: Tensor, taps: Iterable[nn.Conv2d], height: int) -> Tensor:
         """The sum of the rows of taps, each upsampled to the height and shifted."""
         tall = (height, x.shape[3])
-        if is_exporting() and not self.narrow:
+        if is_exporting():
             # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
-            rows = [_upsampled(F.conv2d(x, tap), tall) for tap in taps.chunk(self.kernel)]
-        else:
-            rows = _upsampled(F.conv2d(x, taps), tall).chunk(self.kernel, dim=1)
-        return add_shifted(rows, dim=2)
+            return add_shifted([_upsampled(tap(x), tall) for tap in taps], dim=2)
+        together = F.conv2d(x, torch.cat([tap.weight for tap in taps]))
+        return add_shifted(_upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
 
 
 class RowConv2d(nn.Module):

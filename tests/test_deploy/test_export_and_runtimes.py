@@ -45,6 +45,9 @@ def test_graph_is_standard_and_has_one_sampler_per_warp(onnx_file):
     assert {n.domain for n in model.graph.node} == {''} and not model.functions
     assert count_nodes(onnx_file) == 2
     assert count_nodes(onnx_file, 'BatchNormalization') == 0
+    # TensorRT and the layouts of ONNX Runtime want kernels that are in the file.
+    constants = {value.name for value in model.graph.initializer}
+    assert all(n.input[1] in constants for n in model.graph.node if n.op_type == 'Conv')
     meta = {p.key: json.loads(p.value) for p in model.metadata_props}
     assert meta['classes'] == list(META['classes']) and meta['size'] == list(SIZE)
     assert meta['mean'] == [pytest.approx(v) for v in (123.675, 116.28, 103.53)]
@@ -79,12 +82,8 @@ def test_file_for_openvino_computes_the_same(checkpoint, onnx_file, tmp_path):
         samplers = [n for n in graph.node if n.op_type == 'GridSample']
         batches.append({shapes[n.output[0]][0].dim_value for n in samplers})
     assert batches == [{1}, {8}]
-    graph = onnx.shape_inference.infer_shapes(onnx.load(masks)).graph
-    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in graph.value_info}
-    # OpenVINO is slow to search classes and to pad wide maps; both are written in another way.
-    assert 'ArgMax' not in {n.op_type for n in graph.node}
-    padded = [shapes[n.output[0]][1] for n in graph.node if n.op_type == 'Pad']
-    assert padded and max(padded) < 16
+    # OpenVINO is slow to search classes; it is written in another way.
+    assert 'ArgMax' not in {n.op_type for n in onnx.load(masks).graph.node}
     image = random_image()[None]
     expected = load_runtime('onnxruntime', onnx_file).infer(image)
     for name in ('onnxruntime', 'openvino'):

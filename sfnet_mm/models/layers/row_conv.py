@@ -6,6 +6,8 @@ as many results of its rows fill a vector that they would leave almost empty.
 
 from typing import Sequence
 
+import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -35,9 +37,10 @@ def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor
         kernel: k.
         dim: Along which the parts are shifted.
     """
-    if not is_exporting():
-        # Few of the channels of a pixel are read at a time, which is slow where they lie together.
-        parts = parts.contiguous()
+    if is_exporting():
+        return _added_by_convolution(parts, out_channels, kernel, dim)
+    # Few of the channels of a pixel are read at a time, which is slow where they lie together.
+    parts = parts.contiguous()
     groups = [parts[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
     return add_shifted(groups, dim)
 
@@ -59,9 +62,7 @@ def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
     """
     if is_exporting():
         # A graph has no writing into parts of a map.
-        full = fills_vectors(x.shape[1])
-        shifted = _shifted_by_convolution if full else _shifted_by_padding
-        return shifted(x, offset, dim) + total
+        return _shifted_by_convolution(x, offset, dim) + total
     kept = total.shape[dim] - abs(offset)
     if kept > 0:
         target = total.narrow(dim, max(0, -offset), kept)
@@ -69,21 +70,36 @@ def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
     return total
 
 
+def _added_by_convolution(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
+    """As :func:`add_parts`: output o adds value i of a column of channel ``i * O + o``.
+
+    Runtimes compute it in the layout that the convolutions around it have, and in the same pass the
+    addition after it. Parts that are cut out, padded and added take several times as long.
+    """
+    weight = np.zeros((out_channels, parts.shape[1], kernel), np.float32)
+    for i in range(kernel):
+        weight[range(out_channels), range(i * out_channels, (i + 1) * out_channels), i] = 1
+    return _conv_along(parts, weight, dim)
+
+
 def _shifted_by_convolution(x: Tensor, offset: int, dim: int) -> Tensor:
     """``x`` read at an offset, by a kernel for each channel that holds a single one.
 
-    Runtimes compute it in the layout that the convolutions around it have, and in the same pass the
-    addition after it. A padding takes as long as both, and changes the layout twice.
+    Why: :func:`_added_by_convolution`. As depthwise convolution, since all channels are shifted.
     """
     reach = abs(offset)
-    kernel = x.new_zeros(2 * reach + 1)
-    kernel[reach + offset] = 1
-    rows, columns = (reach, 0) if dim == 2 else (0, reach)
-    weight = kernel.view(1, 1, 2 * rows + 1, 2 * columns + 1).expand(x.shape[1], -1, -1, -1)
-    return F.conv2d(x, weight, padding=(rows, columns), groups=x.shape[1])
+    weight = np.zeros((x.shape[1], 1, 2 * reach + 1), np.float32)
+    weight[:, :, reach + offset] = 1
+    return _conv_along(x, weight, dim, groups=x.shape[1])
 
 
-def _shifted_by_padding(x: Tensor, offset: int, dim: int) -> Tensor:
-    """``x`` read at an offset: a side that is padded by less than nothing is cut."""
-    before = (0, 0) if dim == 2 else ()
-    return F.pad(x, (*before, -offset, offset))
+def _conv_along(x: Tensor, weight: np.ndarray, dim: int, groups: int = 1) -> Tensor:
+    """Convolution along one side, zero padded, by a constant kernel (O, C / groups, k).
+
+    Not computed by torch: the graph shall hold the kernel itself, since TensorRT and the layouts of
+    other runtimes want constant ones.
+    """
+    reach = weight.shape[2] // 2
+    shape, padding = ((-1, 1), (reach, 0)) if dim == 2 else ((1, -1), (0, reach))
+    kernel = torch.tensor(weight.reshape(*weight.shape[:2], *shape), dtype=x.dtype, device=x.device)
+    return F.conv2d(x, kernel, padding=padding, groups=groups)
