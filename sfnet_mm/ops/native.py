@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .exporting import is_exporting
-from .row_sums import has_rows, is_channels_last, sum_of_rows, to_map
+from .row_sums import has_rows, is_channels_last, sum_of_rows
 
 # Any normalised coordinate of this size lies a full pixel or more outside every map, where zero
 # padding makes the sample and its gradients zero.
@@ -34,7 +34,7 @@ def warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
     """
     x, flow = x.to(dtype), flow.to(dtype)
     if has_rows(x):
-        return to_map(sum_of_rows(x, flow), flow)
+        return sum_of_rows((x, flow))
     grid = _sampling_grid(x, flow)
     shape = (*x.shape[:2], *grid.shape[1:3])
     x, grid = _in_groups(x, grid)
@@ -50,8 +50,7 @@ def gated_dual_warp(
         return warp(high, flow[:, :2], dtype) + warp(low, flow[:, 2:], dtype)
     high, low, flow, gate = (x.to(dtype) for x in (high, low, flow, gate))
     if has_rows(high) and has_rows(low):
-        out = sum_of_rows(high, flow[:, :2], gate)
-        return to_map(out.add_(sum_of_rows(low, flow[:, 2:], 1 - gate)), flow)
+        return sum_of_rows((high, flow[:, :2], gate), (low, flow[:, 2:], 1 - gate))
     high, low = warp(high, flow[:, :2], dtype), warp(low, flow[:, 2:], dtype)
     if is_exporting():
         # lerp would become a choice between two formulas, of four passes each.

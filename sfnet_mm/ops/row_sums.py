@@ -3,13 +3,38 @@
 Shapes, conventions and the unit of the flow: :mod:`sfnet_mm.ops.flow_warp`.
 """
 
-from typing import List, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple, Union
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from .exporting import is_exporting
+
+# Results so large stay in a cache of the CPU until they are added.
+_FLOATS_IN_CACHE = 2**20
+# A map (N, C, h, w), its flow (N, 2, H, W) and, unless it is 1, its gate (N, 1, H, W).
+Warp = Union[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor, Tensor]]
+
+
+class Bags(NamedTuple):
+    """What is summed for each pixel of a result.
+
+    Attributes:
+        table: Rows (pixels of the map, C).
+        rows: Indices of the four around a position, int32 (pixels, 4).
+        share: What each row is multiplied by, (pixels, 4).
+        outside: Whether a position lies outside the map, (pixels,).
+    """
+
+    table: Tensor
+    rows: Tensor
+    share: Tensor
+    outside: Tensor
+
+    def part(self, pixels: slice) -> 'Bags':
+        """For some pixels of the result."""
+        return Bags(self.table, self.rows[pixels], self.share[pixels], self.outside[pixels])
 
 
 def has_rows(x: Tensor) -> bool:
@@ -22,13 +47,29 @@ def is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def sum_of_rows(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Tensor:
-    """The warp of a channels-last map, times a gate (N, 1, H, W), as rows (N * H * W, C).
+def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
+    """The warp of a channels-last map, or the sum of two, as a channels-last map (N, C, H, W).
 
-    A row has the channels of a pixel, and a row of the result is the weighted sum of four of the
-    map. ``embedding_bag`` is that sum, on all cores, forward and backward; ``grid_sample`` reads
-    such a map one float at a time, and one image on one core.
+    The channels of a pixel are a row of a table, and a pixel of the result is the weighted sum of
+    four rows. ``embedding_bag`` is that sum, on all cores, forward and backward; ``grid_sample``
+    reads such a map one float at a time, and one image on one core.
+
+    Args:
+        warp: The map, its flow, and the gate that multiplies its warp.
+        added: As ``warp``, for a flow of the same size.
     """
+    bags = _bags(*warp)
+    batch, _, *size = warp[1].shape
+    if added is None:
+        rows = _sums(bags)
+    elif torch.is_grad_enabled():
+        rows = _sums(bags).add_(_sums(_bags(*added)))
+    else:
+        rows = _added_in_cache(bags, _bags(*added))
+    return rows.view(batch, *size, rows.shape[1]).permute(0, 3, 1, 2)
+
+
+def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Bags:
     batch, channels, height, width = x.shape
     out_height, out_width = flow.shape[-2:]
     x_position = torch.linspace(0, width - 1, out_width, dtype=flow.dtype)
@@ -43,21 +84,32 @@ def sum_of_rows(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Tenso
     rows = [((first_row + row) * width, share) for row, share in rows]
     index = [row + column for row, _ in rows for column, _ in columns]
     share = [share_y * share_x for _, share_y in rows for _, share_x in columns]
-    out = F.embedding_bag(
-        torch.stack(index, dim=-1).view(-1, 4),
+    return Bags(
         x.permute(0, 2, 3, 1).reshape(-1, channels),
-        mode='sum',
-        per_sample_weights=torch.stack(share, dim=-1).view(-1, 4),
+        torch.stack(index, dim=-1).view(-1, 4),
+        torch.stack(share, dim=-1).view(-1, 4),
+        ~(inside_x & inside_y).view(-1),
     )
+
+
+def _sums(bags: Bags) -> Tensor:
+    """Rows (pixels, C) of the result."""
+    out = F.embedding_bag(bags.rows, bags.table, mode='sum', per_sample_weights=bags.share)
     # A share of 0 does not hide an infinity. It does stop the gradient.
     with torch.no_grad():
-        out[~(inside_x & inside_y).view(-1)] = out.new_zeros(channels)
+        out[bags.outside] = out.new_zeros(out.shape[1])
     return out
 
 
-def to_map(rows: Tensor, flow: Tensor) -> Tensor:
-    """Rows (N * H * W, C) as a channels-last map (N, C, H, W) of the size of the flow."""
-    return rows.view(len(flow), *flow.shape[2:], rows.shape[1]).permute(0, 3, 1, 2)
+def _added_in_cache(first: Bags, second: Bags) -> Tensor:
+    """The sum of both results, some rows at a time: only the sum of two large maps is written."""
+    channels = first.table.shape[1]
+    out = first.table.new_empty(len(first.rows), channels)
+    step = max(1, _FLOATS_IN_CACHE // channels)
+    for start in range(0, len(out), step):
+        part = slice(start, start + step)
+        torch.add(_sums(first.part(part)), _sums(second.part(part)), out=out[part])
+    return out
 
 
 def _neighbours(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]], Tensor]:

@@ -39,10 +39,12 @@ def test_equals_the_definition(backend, device, shape, layout, dtype):
 
 @pytest.mark.parametrize('layout', LAYOUTS)
 @pytest.mark.parametrize('dtype', DTYPES[1:], ids=str)
-def test_large_maps_in_every_dtype(backend, device, layout, dtype):
+@pytest.mark.parametrize('graded', [True, False])
+def test_large_maps_in_every_dtype(backend, device, layout, dtype, graded):
     # torch's own half-precision kernel for the CPU returns NaN at this size.
     case = make_case((1, 128, (32, 64), (256, 512)), dtype, layout, device=device)
-    out = gated_dual_flow_warp(*case, backend=backend)
+    with torch.set_grad_enabled(graded):
+        out = gated_dual_flow_warp(*case, backend=backend)
     assert out.isfinite().all()
     high, low, flow, gate = map(to_numpy, case)
     rng = np.random.default_rng(0)
@@ -106,8 +108,15 @@ def test_what_is_outside_does_not_read_the_map(backend, device):
     x = torch.full((1, 16, 6, 6), float('inf'), device=device)
     flow = torch.full((1, 2, 20, 20), 1e4, device=device)
     for layout in LAYOUTS.values():
-        out = flow_warp(x.contiguous(memory_format=layout), flow, backend=backend)
-        assert (out == 0).all()
+        x = x.contiguous(memory_format=layout)
+        assert (flow_warp(x, flow, backend=backend) == 0).all()
+        low = torch.ones(1, 16, 20, 20, device=device).contiguous(memory_format=layout)
+        both = torch.cat([flow, 0 * flow], dim=1)
+        gate = torch.full((1, 1, 20, 20), 0.25, device=device)
+        for graded in (True, False):
+            with torch.set_grad_enabled(graded):
+                out = gated_dual_flow_warp(x, low, both, gate, backend=backend)
+            torch.testing.assert_close(out, 0.75 * low)
 
 
 def test_strided_expanded_and_empty_inputs(backend, device):
