@@ -5,6 +5,8 @@ once per flow, and the gate blends with three elementwise operations; nothing is
 shared with the modules of this package, so that outputs agree.
 """
 
+from typing import Optional
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -24,6 +26,15 @@ def host_grid_warp(x: Tensor, flow: Tensor) -> Tensor:
     return F.grid_sample(x, grid, align_corners=True)
 
 
+def host_grid_gated_dual_warp(
+    high: Tensor, low: Tensor, flow: Tensor, gate: Optional[Tensor]
+) -> Tensor:
+    """``gated_dual_flow_warp`` by two :func:`host_grid_warp` and a separate blend."""
+    high = host_grid_warp(high, flow[:, :2])
+    low = host_grid_warp(low, flow[:, 2:])
+    return high + low if gate is None else high * gate + low * (1 - gate)
+
+
 class ReleaseFAM(nn.Module):
     """``FlowAlignmentModule`` with :func:`host_grid_warp`."""
 
@@ -37,7 +48,7 @@ class ReleaseFAM(nn.Module):
 
 
 class ReleaseGDFAM(nn.Module):
-    """``GatedDualFlowAlignmentModule`` with :func:`host_grid_warp` and a separate blend."""
+    """``GatedDualFlowAlignmentModule`` with :func:`host_grid_gated_dual_warp`."""
 
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
         super().__init__()
@@ -48,9 +59,7 @@ class ReleaseGDFAM(nn.Module):
         low_half, high_half = self.gd_fam._project(low, high)
         flow = self.gd_fam._flow(low_half, high_half)
         gate = self.gd_fam.predict_gate(low, low_half, high_half)
-        high = host_grid_warp(high, flow[:, :2])
-        low = host_grid_warp(low, flow[:, 2:])
-        return high + low if gate is None else high * gate + low * (1 - gate)
+        return host_grid_gated_dual_warp(high, low, flow, gate)
 
 
 def to_release_form(model: nn.Module) -> nn.Module:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from .export import check_size
-from .optimize import upsampled_argmax
+from .upsampled_argmax import upsampled_argmax
 
 
 class Runtime:

@@ -11,9 +11,9 @@ from torch import nn
 from sfnet_mm.deploy import optimize
 from sfnet_mm.deploy.folding import fold_batchnorm
 from sfnet_mm.deploy.inference_layers import InferenceContext, InferenceGDFAM, pool_to_cells
-from sfnet_mm.deploy.optimize import upsampled_argmax
 from sfnet_mm.deploy.rearranged_convs import RowConv2d, TapConv2d, upsample
 from sfnet_mm.deploy.release_form import to_release_form
+from sfnet_mm.deploy.upsampled_argmax import upsampled_argmax
 from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
 from sfnet_mm.ops.exporting import exporting_for
 

@@ -1,0 +1,60 @@
+"""Times calls that take turns, on the CPU or on CUDA."""
+
+import statistics
+import time
+from typing import Any, Callable, Dict, List
+
+import torch
+
+
+class Clock:
+    """Milliseconds and peak memory of a call.
+
+    Args:
+        device: ``'cpu'`` or ``'cuda'``.
+    """
+
+    def __init__(self, device: str) -> None:
+        self.cuda = device == 'cuda'
+
+    def time(self, call: Callable[[], Any]) -> float:
+        """Milliseconds of one call."""
+        if self.cuda:
+            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+            torch.cuda.synchronize()
+            begin.record()
+            call()
+            end.record()
+            torch.cuda.synchronize()
+            return begin.elapsed_time(end)
+        start = time.perf_counter()
+        call()
+        return 1e3 * (time.perf_counter() - start)
+
+    def peak(self, call: Callable[[], Any]) -> float:
+        """MB that the call held at most beyond what was held before, its results included."""
+        if self.cuda:
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
+            before = torch.cuda.memory_allocated()
+            call()
+            return (torch.cuda.max_memory_allocated() - before) / 1e6
+        with torch.profiler.profile(profile_memory=True) as profile:
+            kept = call()
+        del kept
+        held = most = 0
+        events = [e for e in profile.profiler.kineto_results.events() if e.name() == '[memory]']
+        for event in sorted(events, key=lambda e: e.start_ns()):
+            held += event.nbytes()
+            most = max(most, held)
+        return most / 1e6
+
+    def race(self, calls: Dict[str, Callable[[], Any]], rounds: int) -> Dict[str, Dict[str, float]]:
+        """The shortest and the median time of each call; they take turns."""
+        for call in calls.values():
+            call()
+        times: Dict[str, List[float]] = {name: [] for name in calls}
+        for _ in range(rounds):
+            for name, call in calls.items():
+                times[name].append(self.time(call))
+        return {k: {'min': min(v), 'median': statistics.median(v)} for k, v in times.items()}

@@ -1,0 +1,87 @@
+"""What becomes of the times of the flow warp: Markdown tables."""
+
+from typing import Any, Dict, List, Optional
+
+# How the table calls the ways of ``warp_timing``.
+_NAMES = {
+    'authors': 'authors',
+    'compile_authors': 'compiled authors',
+    'native': 'native',
+    'compile': 'compiled native',
+    'ext': 'ext',
+}
+_OTHERS = [way for way in _NAMES if way != 'ext']
+
+
+def warp_tables(results: List[Dict[str, Any]]) -> str:
+    """Markdown of all results: times, the ratios that matter, and the memory.
+
+    Args:
+        results: What ``tools/analysis_tools/benchmark_ops.py`` writes, a device each.
+    """
+    lines = []
+    for result in results:
+        lines += [*_warp_table(result), '']
+        if result.get('network'):
+            lines += [*_network_table(result), '']
+    if all(result['kind'] != 'cuda' for result in results):
+        lines += ['GPU: not measured.', '']
+    return '\n'.join(lines)
+
+
+def _warp_table(result: Dict[str, Any]) -> List[str]:
+    threads = f', {result["threads"]} threads' if result['kind'] == 'cpu' else ''
+    ratios = [f'{_NAMES[way]} / ext' for way in _OTHERS]
+    head = ['module, input', 'layout, dtype', 'pass', 'floor', *_NAMES.values(), *ratios]
+    head.append('ext / floor')
+    return [
+        f'### {result["device"]}{threads} (torch {result["torch"]}, {result["date"]})',
+        '',
+        f'Shortest time in ms of {result["rounds"]} interleaved turns, results allocated anew; in '
+        'brackets the peak of the memory in MB.',
+        '',
+        _line(head),
+        '| --- | --- | --- ' + '| --: ' * (len(head) - 3) + '|',
+        *(_line(_warp_cells(row)) for row in result['rows']),
+    ]
+
+
+def _warp_cells(row: Dict[str, Any]) -> List[str]:
+    best = {way: times['min'] for way, times in row['ms'].items()}
+    measured = [
+        f'{best[way]:.3g} ({row["peak_mb"][way]:.0f})' if way in best else '-' for way in _NAMES
+    ]
+    ext, floor = best.get('ext'), row['floor_ms']
+    return [
+        f'{row["module"]}, {row["input"]}',
+        f'{row["layout"]}, {row["dtype"]}',
+        row['pass'],
+        f'{floor:.3g}',
+        *measured,
+        *(_ratio(best.get(way), ext) for way in _OTHERS),
+        _ratio(ext, floor),
+    ]
+
+
+def _network_table(result: Dict[str, Any]) -> List[str]:
+    rounds = result.get('network_rounds', result['rounds'])
+    lines = [
+        f'Shortest time in ms of {rounds} interleaved turns.',
+        '',
+        '| network, inference | form | native | ext | less time |',
+        '| --- | --- | --: | --: | --: |',
+    ]
+    for row in result['network']:
+        plain, ext = row['ms']['native']['min'], row['ms']['ext']['min']
+        name = f'{row["config"]}, {"x".join(map(str, row["size"]))}'
+        saved = f'{100 * (1 - ext / plain):.1f} %'
+        lines.append(_line([name, row['form'], f'{plain:.0f}', f'{ext:.0f}', saved]))
+    return lines
+
+
+def _line(cells: List[str]) -> str:
+    return '| ' + ' | '.join(cells) + ' |'
+
+
+def _ratio(a: Optional[float], b: Optional[float]) -> str:
+    return f'{a / b:.1f}x' if a and b else '-'

@@ -1,0 +1,158 @@
+"""Times the flow warp alone, beside other ways to compute it, and inside a whole network."""
+
+import contextlib
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+import torch
+from mmengine.registry import init_default_scope
+from torch import Tensor
+
+from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
+from sfnet_mm.ops._loader import EXT
+
+from .clock import Clock
+from .memory import reuse_memory
+from .model import load_model
+from .optimize import optimize
+from .release_form import host_grid_gated_dual_warp, host_grid_warp
+
+Row = Dict[str, Any]
+
+LAYOUTS = {'NCHW': torch.contiguous_format, 'channels_last': torch.channels_last}
+DTYPES = {'cpu': ('float32', 'bfloat16'), 'cuda': ('float32', 'float16', 'bfloat16')}
+WAYS = ('authors', 'compile_authors', 'native', 'compile', 'ext')
+# Input size: channels, (size of the sampled map, size of the output).
+CASES = {
+    ('FAM', '512x1024'): (128, (64, 128), (128, 256)),
+    ('GD-FAM', '512x1024'): (128, (16, 32), (128, 256)),
+    ('FAM', '1024x2048'): (128, (128, 256), (256, 512)),
+    ('GD-FAM', '1024x2048'): (128, (32, 64), (256, 512)),
+}
+
+
+def functions(
+    module: str, ways: Sequence[str], device: str, dtype: str
+) -> Dict[str, Callable[..., Tensor]]:
+    """The ways that can run, as functions of the inputs of ``'FAM'`` or ``'GD-FAM'``."""
+    single = module == 'FAM'
+    ours = flow_warp if single else gated_dual_flow_warp
+    authors = host_grid_warp if single else host_grid_gated_dual_warp
+    found = {
+        'authors': authors,
+        'compile_authors': torch.compile(authors),
+        'native': partial(ours, backend='native'),
+        'compile': torch.compile(lambda *args: ours(*args, backend='native'), fullgraph=True),
+        'ext': partial(ours, backend='ext'),
+    }
+    # torch's half-precision grid_sample for the CPU is wrong on maps of this size.
+    broken = {'authors', 'compile_authors'} if device == 'cpu' and dtype != 'float32' else set()
+    missing = set() if has_ext() else {'ext'}
+    return {name: found[name] for name in ways if name not in broken | missing}
+
+
+def measure(
+    case: Tuple[Tuple[str, str], str, str], ways: Sequence[str], device: str, rounds: int
+) -> List[Row]:
+    """The rows of one case, forward and backward.
+
+    Args:
+        case: A key of ``CASES``, a key of ``LAYOUTS``, a name of a dtype.
+        ways: Some of ``WAYS``.
+        device: ``'cpu'`` or ``'cuda'``.
+        rounds: Turns of each way.
+    """
+    (module, size), layout, dtype = case
+    _, _, out_size = CASES[module, size]
+    clock = Clock(device)
+    inputs = _inputs(module, size, layout, dtype, device)
+    shape = (1, inputs[0].shape[1], *out_size)
+    grad = torch.randn(shape, device=device).to(inputs[0].dtype)
+    grad = grad.contiguous(memory_format=LAYOUTS[layout])
+    found = functions(module, ways, device, dtype)
+    torch._dynamo.reset()
+
+    source, target = torch.rand_like(grad), torch.empty_like(grad)
+    copy = clock.race({'copy': lambda: target.copy_(source)}, 2 * rounds)['copy']['min']
+    bytes_per_ms = 2 * grad.nbytes / copy
+    read = sum(t.nbytes for t in inputs)
+
+    def row(direction: str, moved: int, calls: Dict[str, Callable[[], Any]]) -> Row:
+        times = clock.race(calls, rounds)
+        peaks = {name: clock.peak(call) for name, call in calls.items()}
+        where = dict(module=module, input=size, layout=layout, dtype=dtype)
+        measured = {'floor_ms': moved / bytes_per_ms, 'ms': times, 'peak_mb': peaks}
+        return _rounded({**where, 'pass': direction, **measured})
+
+    with torch.no_grad():
+        calls = {name: partial(f, *inputs) for name, f in found.items()}
+        rows = [row('forward', read + grad.nbytes, calls)]
+    gradients = partial(torch.autograd.grad, retain_graph=True)
+    calls = {name: partial(gradients, f(*inputs), inputs, grad) for name, f in found.items()}
+    rows.append(row('backward', 2 * read + grad.nbytes, calls))
+    return rows
+
+
+def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> List[Tensor]:
+    channels, high, low = CASES[module, size]
+
+    def make(function: Callable[..., Tensor], count: int, size: Tuple[int, int]) -> Tensor:
+        x = function(1, count, *size, device=device).to(getattr(torch, dtype))
+        return x.contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
+
+    if module == 'FAM':
+        return [make(torch.randn, channels, high), make(torch.randn, 2, low)]
+    return [
+        make(torch.randn, channels, high),
+        make(torch.randn, channels, low),
+        make(torch.randn, 4, low),
+        make(torch.rand, 1, low),
+    ]
+
+
+def measure_network(path: str, size: Tuple[int, int], device: str, rounds: int) -> List[Row]:
+    """Inference of a whole network, the extension against plain torch.
+
+    As the segmentor runs it, in both layouts, and in the inference form of
+    :func:`sfnet_mm.deploy.optimize`.
+
+    Args:
+        path: Of the config; weights are random.
+        size: (height, width) of the image.
+        device: ``'cpu'`` or ``'cuda'``.
+        rounds: Turns of each.
+    """
+    init_default_scope('mmseg')
+    model = load_model(path, device=device)
+    image = torch.randn(1, 3, *size, device=device)
+    forms = {
+        'NCHW': (model, torch.contiguous_format),
+        'channels_last': (model, torch.channels_last),
+        'optimized': (optimize(model, verbose=False), torch.channels_last),
+    }
+
+    def run(form: Callable[[Tensor], Any], x: Tensor, warp: Callable[[], Any]) -> Any:
+        with warp():
+            return form(x)
+
+    rows = []
+    for name, (form, memory_format) in forms.items():
+        form.to(memory_format=memory_format)
+        x = image.contiguous(memory_format=memory_format)
+        # As the torch runtime does for this form, whichever warp it has.
+        reuse_memory(name == 'optimized')
+        ways = {'native': EXT.switched_off, 'ext': contextlib.nullcontext}
+        calls = {way: partial(run, form, x, warp) for way, warp in ways.items()}
+        with torch.inference_mode():
+            times = Clock(device).race(calls, rounds)
+        found = {'config': Path(path).stem, 'size': list(size), 'form': name, 'ms': times}
+        rows.append(_rounded(found))
+    return rows
+
+
+def _rounded(value: Any) -> Any:
+    """Four digits of every float."""
+    if isinstance(value, dict):
+        return {k: _rounded(v) for k, v in value.items()}
+    return float(f'{value:.4g}') if isinstance(value, float) else value

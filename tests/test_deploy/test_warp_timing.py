@@ -1,0 +1,71 @@
+import json
+import os
+import runpy
+import sys
+from functools import partial
+
+import torch
+from helpers import ROOT
+
+from sfnet_mm.deploy import clock, warp_report
+from sfnet_mm.deploy.release_form import host_grid_gated_dual_warp
+from sfnet_mm.deploy.warp_timing import WAYS
+from sfnet_mm.ops import gated_dual_flow_warp
+
+
+def test_clock_takes_turns_and_tells_shortest_and_median(monkeypatch):
+    now, order = [0.0], []
+    monkeypatch.setattr(clock.time, 'perf_counter', lambda: now[0])
+    seconds = {'a': iter([9, 3, 1, 2]), 'b': iter([9, 4, 4, 7])}
+
+    def call(name):
+        order.append(name)
+        now[0] += next(seconds[name])
+
+    times = clock.Clock('cpu').race({name: partial(call, name) for name in 'ab'}, 3)
+    assert times == {'a': {'min': 1e3, 'median': 2e3}, 'b': {'min': 4e3, 'median': 4e3}}
+    assert ''.join(order) == 'abababab'
+
+
+def test_clock_tells_the_peak_of_the_memory():
+    # Two maps of a million floats are held at once, and one of them is the result.
+    assert 8 <= clock.Clock('cpu').peak(lambda: torch.ones(10**6) + 1) < 8.1
+
+
+def test_composition_of_the_release_is_the_warp():
+    high, low = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 9, 13)
+    flow, gate = torch.randn(2, 4, 9, 13), torch.rand(2, 1, 9, 13)
+    for g in (gate, None):
+        expected = gated_dual_flow_warp(high, low, flow, g, backend='native')
+        got = host_grid_gated_dual_warp(high, low, flow, g)
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_tool_times_every_way_that_was_asked_for(tmp_path, monkeypatch, capsys):
+    tool = os.path.join(ROOT, 'tools', 'analysis_tools', 'benchmark_ops.py')
+    out = tmp_path / 'ops.json'
+    args = '--device cpu --rounds 1 --sizes 512x1024 --dtypes float32 --ways native authors'
+    monkeypatch.setattr(sys, 'argv', [tool, *args.split(), '--out', str(out)])
+    runpy.run_path(tool, run_name='__main__')
+    rows = json.loads(out.read_text())['rows']
+    kinds = {(r['module'], r['layout'], r['pass']) for r in rows}
+    assert len(rows) == len(kinds) == 8
+    assert all(set(r['ms']) == {'native', 'authors'} and r['floor_ms'] > 0 for r in rows)
+    table = capsys.readouterr().out
+    assert '| GD-FAM, 512x1024 | channels_last, float32 | backward |' in table
+    assert 'GPU: not measured.' in table
+
+
+def test_table_has_the_ratios_of_the_shortest_times():
+    assert tuple(warp_report._NAMES) == WAYS
+    ms = {'native': {'min': 30.0, 'median': 40.0}, 'ext': {'min': 10.0, 'median': 11.0}}
+    row = dict(module='FAM', input='512x1024', layout='NCHW', dtype='float32', floor_ms=5.0, ms=ms)
+    row.update({'pass': 'forward', 'peak_mb': {'native': 20.0, 'ext': 10.0}})
+    network = dict(config='net', size=[64, 128], form='NCHW')
+    network['ms'] = {'native': {'min': 200.0}, 'ext': {'min': 150.0}}
+    result = dict(device='GPU', kind='cuda', torch='2', date='today', rounds=3)
+    text = warp_report.warp_tables([{**result, 'rows': [row], 'network': [network]}])
+    cells = '- | - | 30 (20) | - | 10 (10) | - | - | 3.0x | - | 2.0x |'
+    assert f'| FAM, 512x1024 | NCHW, float32 | forward | 5 | {cells}' in text
+    assert '| net, 64x128 | NCHW | 200 | 150 | 25.0 % |' in text
+    assert 'not measured' not in text
