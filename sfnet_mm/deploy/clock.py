@@ -6,6 +6,8 @@ from typing import Any, Callable, Dict, List
 
 import torch
 
+from .measuring import peak_memory
+
 
 class Clock:
     """Milliseconds and peak memory of a call.
@@ -34,11 +36,7 @@ class Clock:
     def peak(self, call: Callable[[], Any]) -> float:
         """MB that the call held at most beyond what was held before, its results included."""
         if self.cuda:
-            torch.cuda.synchronize()
-            torch.cuda.reset_peak_memory_stats()
-            before = torch.cuda.memory_allocated()
-            call()
-            return (torch.cuda.max_memory_allocated() - before) / 1e6
+            return peak_memory(call, 'cuda') / 1e6
         with torch.profiler.profile(profile_memory=True) as profile:
             kept = call()
         del kept

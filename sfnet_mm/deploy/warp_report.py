@@ -2,15 +2,9 @@
 
 from typing import Any, Dict, List, Optional
 
-# How the table calls the ways of ``warp_timing``.
-_NAMES = {
-    'authors': 'authors',
-    'compile_authors': 'compiled authors',
-    'native': 'native',
-    'compile': 'compiled native',
-    'ext': 'ext',
-}
-_OTHERS = [way for way in _NAMES if way != 'ext']
+from .warp_timing import WAYS
+
+_OTHERS = [way for way in WAYS if way != 'ext']
 
 
 def warp_tables(results: List[Dict[str, Any]]) -> str:
@@ -31,8 +25,8 @@ def warp_tables(results: List[Dict[str, Any]]) -> str:
 
 def _warp_table(result: Dict[str, Any]) -> List[str]:
     threads = f', {result["threads"]} threads' if result['kind'] == 'cpu' else ''
-    ratios = [f'{_NAMES[way]} / ext' for way in _OTHERS]
-    head = ['module, input', 'layout, dtype', 'pass', 'floor', *_NAMES.values(), *ratios]
+    ratios = [f'{WAYS[way]} / ext' for way in _OTHERS]
+    head = ['module, input', 'layout, dtype', 'pass', 'floor', *WAYS.values(), *ratios]
     head.append('ext / floor')
     return [
         f'### {result["device"]}{threads} (torch {result["torch"]}, {result["date"]})',
@@ -49,7 +43,7 @@ def _warp_table(result: Dict[str, Any]) -> List[str]:
 def _warp_cells(row: Dict[str, Any]) -> List[str]:
     best = {way: times['min'] for way, times in row['ms'].items()}
     measured = [
-        f'{best[way]:.3g} ({row["peak_mb"][way]:.0f})' if way in best else '-' for way in _NAMES
+        f'{best[way]:.3g} ({row["peak_mb"][way]:.0f})' if way in best else '-' for way in WAYS
     ]
     ext, floor = best.get('ext'), row['floor_ms']
     return [

@@ -22,7 +22,14 @@ Row = Dict[str, Any]
 
 LAYOUTS = {'NCHW': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = {'cpu': ('float32', 'bfloat16'), 'cuda': ('float32', 'float16', 'bfloat16')}
-WAYS = ('authors', 'compile_authors', 'native', 'compile', 'ext')
+# And how a table calls them.
+WAYS = {
+    'authors': 'authors',
+    'compile_authors': 'compiled authors',
+    'native': 'native',
+    'compile': 'compiled native',
+    'ext': 'ext',
+}
 # Input size: channels, (size of the sampled map, size of the output).
 CASES = {
     ('FAM', '512x1024'): (128, (64, 128), (128, 256)),

@@ -4,12 +4,12 @@ import runpy
 import sys
 from functools import partial
 
+import pytest
 import torch
 from helpers import ROOT
 
 from sfnet_mm.deploy import clock, warp_report
 from sfnet_mm.deploy.release_form import host_grid_gated_dual_warp
-from sfnet_mm.deploy.warp_timing import WAYS
 from sfnet_mm.ops import gated_dual_flow_warp
 
 
@@ -57,7 +57,6 @@ def test_tool_times_every_way_that_was_asked_for(tmp_path, monkeypatch, capsys):
 
 
 def test_table_has_the_ratios_of_the_shortest_times():
-    assert tuple(warp_report._NAMES) == WAYS
     ms = {'native': {'min': 30.0, 'median': 40.0}, 'ext': {'min': 10.0, 'median': 11.0}}
     row = dict(module='FAM', input='512x1024', layout='NCHW', dtype='float32', floor_ms=5.0, ms=ms)
     row.update({'pass': 'forward', 'peak_mb': {'native': 20.0, 'ext': 10.0}})
@@ -69,3 +68,19 @@ def test_table_has_the_ratios_of_the_shortest_times():
     assert f'| FAM, 512x1024 | NCHW, float32 | forward | 5 | {cells}' in text
     assert '| net, 64x128 | NCHW | 200 | 150 | 25.0 % |' in text
     assert 'not measured' not in text
+
+
+@pytest.mark.parametrize(
+    ('args', 'message'),
+    [
+        ('--rounds 0', 'error: --rounds and --threads must be 1 or more'),
+        ('--network no.py', 'error: config no.py does not exist'),
+    ],
+)
+def test_tool_says_what_is_wrong_before_it_measures(args, message, tmp_path, monkeypatch):
+    tool = os.path.join(ROOT, 'tools', 'analysis_tools', 'benchmark_ops.py')
+    out = tmp_path / 'ops.json'
+    monkeypatch.setattr(sys, 'argv', [tool, '--device', 'cpu', '--out', str(out), *args.split()])
+    with pytest.raises(SystemExit, match=message):
+        runpy.run_path(tool, run_name='__main__')
+    assert not out.exists()

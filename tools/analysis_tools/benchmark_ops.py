@@ -30,7 +30,8 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    default = 'cuda' if torch.cuda.is_available() else 'cpu'
+    parser.add_argument('--device', choices=DTYPES, default=default)
     parser.add_argument('--threads', type=int, default=2, help='threads of the CPU')
     parser.add_argument('--rounds', type=int, default=9, help='turns of each way')
     parser.add_argument('--ways', nargs='+', choices=WAYS, default=WAYS)
@@ -51,6 +52,16 @@ def page_with_table():
     return replace_between(text, BEGIN, END, f'\n\n{warp_tables(results)}\n', 'docs/ops.md')
 
 
+def check(args):
+    """Refuse what would fail only after everything else was timed."""
+    if args.rounds < 1 or args.threads < 1:
+        raise SystemExit('error: --rounds and --threads must be 1 or more')
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise SystemExit('error: there is no CUDA device: use --device cpu')
+    if args.network and not Path(args.network).is_file():
+        raise SystemExit(f'error: config {args.network} does not exist')
+
+
 def main():
     args = parse_args()
     if args.check:
@@ -61,6 +72,7 @@ def main():
     if args.table:
         write_text(PAGE, page_with_table())
         return
+    check(args)
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
     cases = [
