@@ -7,13 +7,17 @@ smaller by the share of kept pixels: about 20-fold at the release's setting.
 """
 
 import math
-from typing import List, Optional
+from typing import List, Optional, Sequence, Union
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor
+
+ClassWeight = Union[str, Sequence[float], np.ndarray, Tensor, None]
 
 
 @MODELS.register_module()
@@ -28,12 +32,17 @@ class HardPixelCrossEntropy(nn.Module):
         min_kept: Pixels kept at least, per call (the batch of one device), not per image.
         keep_ratio: If given, keep exactly this share of the valid pixels, the hardest ones, and
             ignore ``thresh`` and ``min_kept``: 0.1 is the paper's "10% hardest pixels".
-        class_weight: Weight of each class; the mean is then weighted by it.
+        class_weight: Weight of each class, or a file that holds them (``.npy``, ``.json`` or
+            ``.yaml``); the mean is then weighted by it. It is 0 where no kept pixel has a weight.
         loss_weight: Factor of the loss.
         loss_name: Name in the log; it must begin with ``loss_`` to be summed into the loss.
 
     Raises:
-        ValueError: ``thresh`` or ``keep_ratio`` outside (0, 1], or a negative ``min_kept``.
+        ValueError: ``thresh`` or ``keep_ratio`` outside (0, 1], a negative ``min_kept``, or a
+            ``class_weight`` that is no list of numbers from 0 on. In ``forward``, class weights
+            of another number than the classes, scores of one channel, or a label that is
+            none of the classes.
+        FileNotFoundError: The file of ``class_weight`` does not exist.
     """
 
     def __init__(
@@ -41,7 +50,7 @@ class HardPixelCrossEntropy(nn.Module):
         thresh: float = 0.7,
         min_kept: int = 100000,
         keep_ratio: Optional[float] = None,
-        class_weight: Optional[List[float]] = None,
+        class_weight: ClassWeight = None,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ce',
     ) -> None:
@@ -55,7 +64,7 @@ class HardPixelCrossEntropy(nn.Module):
         self.thresh = thresh
         self.min_kept = min_kept
         self.keep_ratio = keep_ratio
-        self.class_weight = class_weight
+        self.class_weight = _read_class_weight(class_weight)
         self.loss_weight = loss_weight
         self._loss_name = loss_name
 
@@ -65,7 +74,7 @@ class HardPixelCrossEntropy(nn.Module):
         return self._loss_name
 
     def _kept(self, prob: Tensor) -> Tensor:
-        """Which of the valid pixels are kept; ``prob``: (P,), P > 0, of their true classes."""
+        """Which of the valid pixels are kept; ``prob``: (P,), of their true classes."""
         if self.keep_ratio is not None:
             count = math.ceil(self.keep_ratio * len(prob))
             kept = torch.zeros_like(prob, dtype=torch.bool)
@@ -92,9 +101,8 @@ class HardPixelCrossEntropy(nn.Module):
             ignore_index: Label of the pixels that do not count.
             **kwargs: Not used; mmseg's heads may pass more.
         """
+        self._check(cls_score.shape[1], label, ignore_index)
         valid = label != ignore_index
-        if not valid.any():
-            return cls_score.sum() * 0
         # Half precision cannot order probabilities near the threshold.
         log_prob = F.log_softmax(cls_score.float(), dim=1)
         label = torch.where(valid, label, torch.zeros_like(label)).long()
@@ -106,4 +114,50 @@ class HardPixelCrossEntropy(nn.Module):
         loss = -log_prob[kept] * pixel_weight[kept]
         if weight is not None:
             loss = loss * weight[valid][kept]
-        return self.loss_weight * loss.sum() / pixel_weight[kept].sum()
+        total = pixel_weight[kept].sum()
+        # Without a pixel that counts the sum of the losses is 0, and so is their mean.
+        return self.loss_weight * loss.sum() / torch.where(total > 0, total, torch.ones_like(total))
+
+    def _check(self, num_classes: int, label: Tensor, ignore_index: int) -> None:
+        """Raise a ValueError where the scores do not fit the class weights or the label.
+
+        It comes before the labels are used as indices: on CUDA an index outside the classes ends
+        in a device-side assertion, after which the process cannot use the device.
+        """
+        if num_classes == 1:
+            raise ValueError(
+                'HardPixelCrossEntropy: the scores have num_classes=1 channel, whose softmax is 1 '
+                'everywhere: set out_channels=2, or use CrossEntropyLoss(use_sigmoid=True)'
+            )
+        if self.class_weight is not None and len(self.class_weight) != num_classes:
+            raise ValueError(
+                f'HardPixelCrossEntropy: class_weight has {len(self.class_weight)} numbers, but '
+                f'the scores have num_classes={num_classes} channels: give one for each class'
+            )
+        outside = (label != ignore_index) & ((label < 0) | (label >= num_classes))
+        if outside.any():
+            ids = label[outside].unique().tolist()
+            shown = ', '.join(map(str, ids[:8])) + (', ...' if len(ids) > 8 else '')
+            raise ValueError(
+                f'HardPixelCrossEntropy: the label holds {shown}, but num_classes={num_classes} '
+                f'allows 0..{num_classes - 1} and ignore_index={ignore_index}: do the masks hold '
+                'other ids than train ids (labelIds, 0 and 255), or does the data set lack '
+                'reduce_zero_label=True?'
+            )
+
+
+def _read_class_weight(class_weight: ClassWeight) -> Optional[List[float]]:
+    """The weights as a list, read from a file if they are named by its path."""
+    if class_weight is None:
+        return None
+    named = f'HardPixelCrossEntropy: class_weight={class_weight!r}'
+    if isinstance(class_weight, str) and class_weight.endswith(('.pkl', '.pickle')):
+        raise ValueError(f'{named} is a pickle, which may run code: save it as .npy or .json')
+    try:
+        weights = np.asarray(get_class_weight(class_weight), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(f'{named} holds no list of numbers: {reason}') from None
+    if weights.ndim != 1 or not weights.size or not np.isfinite(weights).all() or weights.min() < 0:
+        raise ValueError(f'{named} is no list of finite numbers from 0 on, one for each class')
+    return weights.tolist()

@@ -1,5 +1,6 @@
 """The loss against a loop over pixels in float64, written from the release's definition."""
 
+import json
 import math
 
 import numpy as np
@@ -102,11 +103,88 @@ def test_class_weights_weight_the_mean():
     assert loss.item() == pytest.approx(2 * expected, rel=1e-5)
 
 
-def test_without_valid_pixels_the_loss_is_zero_and_trains_nothing():
-    scores, labels = batch(1.0)
-    loss = HardPixelCrossEntropy()(scores, torch.full_like(labels, 255))
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16])
+@pytest.mark.parametrize(
+    'kwargs', [dict(), dict(min_kept=0), dict(keep_ratio=0.1), dict(class_weight=[1.0] * 5)]
+)
+def test_without_valid_pixels_the_loss_is_zero_and_trains_nothing(dtype, kwargs):
+    # The sum of these logits is beyond float16, whose largest number is 65,504.
+    scores = torch.full((1, 5, 64, 64), 8.0, dtype=dtype, requires_grad=True)
+    label = torch.full((1, 64, 64), 255)
+    loss = HardPixelCrossEntropy(**kwargs)(scores, label)
     loss.backward()
-    assert loss.item() == 0 and not scores.grad.any()
+    assert loss.item() == 0 and torch.equal(scores.grad, torch.zeros_like(scores))
+
+
+@pytest.mark.parametrize('pixel_weight', [None, 0.0])
+def test_pixels_of_zero_weight_alone_give_zero_and_finite_gradients(pixel_weight):
+    scores, labels = batch(1.0)
+    labels = torch.zeros_like(labels)
+    weight = None if pixel_weight is None else torch.full(labels.shape, pixel_weight)
+    class_weight = [0.0, 1.0, 1.0, 1.0, 1.0] if pixel_weight is None else None
+    loss = HardPixelCrossEntropy(class_weight=class_weight)(scores, labels, weight=weight)
+    loss.backward()
+    assert loss.item() == 0 and torch.equal(scores.grad, torch.zeros_like(scores))
+
+
+WEIGHTS = [0.5, 1.0, 2.0, 0.1, 3.0]
+
+
+@pytest.mark.parametrize('form', ['npy', 'json', 'yaml', 'array', 'tensor', 'tuple'])
+def test_class_weight_from_a_file_or_an_array_is_that_of_a_list(form, tmp_path):
+    path = str(tmp_path / f'weight.{form}')
+    if form == 'npy':
+        np.save(path, WEIGHTS)
+    elif form in ('json', 'yaml'):
+        (tmp_path / f'weight.{form}').write_text(json.dumps(WEIGHTS))
+    else:
+        path = dict(array=np.array, tensor=torch.tensor, tuple=tuple)[form](WEIGHTS)
+    scores, labels = batch(1.0)
+    losses, probs, classes = losses_of_pixels(scores, labels)
+    expected = sum(WEIGHTS[c] * v for v, c in zip(losses, classes)) / sum(
+        map(WEIGHTS.__getitem__, classes)
+    )
+    loss = HardPixelCrossEntropy(class_weight=path)(scores, labels)
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_pickle_of_class_weights_is_refused_unread(tmp_path):
+    (tmp_path / 'weight.pkl').write_bytes(
+        b'cos\nmkdir\n(V' + str(tmp_path / 'ran').encode() + b'\ntR.'
+    )
+    with pytest.raises(ValueError, match=r'weight.pkl.* save it as .npy or .json'):
+        HardPixelCrossEntropy(class_weight=str(tmp_path / 'weight.pkl'))
+    assert not (tmp_path / 'ran').exists()
+
+
+@pytest.mark.parametrize('weights', [[], [1, -1], [float('nan')], [[1, 2]], ['a'], dict(a=1), 3.0])
+def test_class_weights_that_are_none_are_refused(weights):
+    with pytest.raises(ValueError, match='^HardPixelCrossEntropy: class_weight=[^\n]*$'):
+        HardPixelCrossEntropy(class_weight=weights)
+
+
+@pytest.mark.parametrize('length', [1, 4, 6])
+def test_class_weight_of_another_length_is_refused(length):
+    loss = HardPixelCrossEntropy(class_weight=[1.0] * length)
+    with pytest.raises(ValueError, match=f'class_weight has {length} numbers.*num_classes=5'):
+        loss(*batch(1.0))
+
+
+@pytest.mark.parametrize('ignore_index, wrong', [(255, 5), (255, 34), (255, -1), (-100, 255)])
+@pytest.mark.parametrize('device', ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)])
+def test_a_label_outside_the_classes_is_named(ignore_index, wrong, device):
+    scores, labels = batch(1.0, ignored=0)
+    labels[0, 0, 0] = wrong
+    line = f'label holds {wrong}, but num_classes=5 .*train ids.*reduce_zero_label[^\n]*$'
+    with pytest.raises(ValueError, match=line):
+        HardPixelCrossEntropy()(scores.to(device), labels.to(device), ignore_index=ignore_index)
+    # A device assertion would end every later use of the device.
+    assert torch.ones(3, device=device).sum().item() == 3
+
+
+def test_one_channel_of_scores_is_refused():
+    with pytest.raises(ValueError, match='num_classes=1 .*use_sigmoid=True'):
+        HardPixelCrossEntropy()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4).long())
 
 
 def test_another_ignore_index():
