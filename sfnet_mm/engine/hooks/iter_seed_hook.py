@@ -1,5 +1,6 @@
 """Makes a resumed training draw the random numbers of an uninterrupted one."""
 
+import numpy as np
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -20,5 +21,6 @@ class IterSeedHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed the generators of this process."""
-        # Seeds of neighbouring iterations must differ in every rank of any world size.
-        torch.manual_seed(((runner.seed or 0) * 1_000_003 + runner.iter) * 65_537 + get_rank())
+        # Hashed, so that no two of them share a stream and any seed fits into the 64 bits of torch.
+        sequence = np.random.SeedSequence(runner.seed or 0, spawn_key=(runner.iter, get_rank()))
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
