@@ -1,5 +1,6 @@
 """Metrics, registered in ``mmseg.registry.METRICS``."""
 
+from .boundary_iou_metric import BoundaryIoUMetric
 from .uds_metric import UDSMetric
 
-__all__ = ['UDSMetric']
+__all__ = ['BoundaryIoUMetric', 'UDSMetric']

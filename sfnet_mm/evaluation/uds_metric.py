@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import Sequence
 
-import numpy as np
-from mmengine.logging import MMLogger, print_log
-from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
-from prettytable import PrettyTable
+
+from .boundary_iou_metric import BoundaryIoUMetric, mean_percent
 
 
 @METRICS.register_module()
-class UDSMetric(IoUMetric):
-    """mmseg's ``IoUMetric`` that also reports every source of a mixed data set by itself.
+class UDSMetric(BoundaryIoUMetric):
+    """``BoundaryIoUMetric`` that also reports every source of a mixed data set by itself.
 
     Beside ``mIoU``, ``mAcc`` and ``aAcc`` of all images together there are ``mIoU/cityscapes``,
     ``mIoU/idd``, ...: the mean over the classes that occur in that source, in its labels or in its
     predictions. Areas are summed over images and ranks before the ratio is taken, as for the whole.
+    So it is with ``bIoU`` where ``iou_metrics`` has it.
 
     Args:
         sources: The order of the sources; others follow by name.
-        **kwargs: See mmseg's ``IoUMetric``.
+        **kwargs: See ``BoundaryIoUMetric``.
 
     Raises:
         KeyError: Samples without ``source`` in their meta information.
@@ -45,9 +44,7 @@ class UDSMetric(IoUMetric):
                     "UDSMetric needs the source of each image: add 'source' to meta_keys of "
                     'PackSegInputs'
                 )
-            # Float32, in which mmseg counts, is exact in one image but not in a sum of many.
-            areas = tuple(area.double() for area in self.results[i])
-            self.results[i] = (sample['source'], *areas)
+            self.results[i] = (sample['source'], *self.results[i])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Ratios of the summed areas, for all and per source."""
@@ -58,23 +55,11 @@ class UDSMetric(IoUMetric):
         order = [s for s in self.sources if s in found] + sorted(found - set(self.sources))
         columns = {}
         for source in order:
-            totals = [
-                sum(areas) for areas in zip(*(areas for name, *areas in results if name == source))
-            ]
-            values = self.total_area_to_metrics(*totals, self.metrics, self.nan_to_num, self.beta)
-            overall = values.pop('aAcc')
-            columns[source] = next(iter(values.values()))
+            values = self.class_values([areas for name, *areas in results if name == source])
+            metrics[f'aAcc/{source}'] = mean_percent(values.pop('aAcc'))
             for name, value in values.items():
-                metrics[f'm{name}/{source}'] = float(np.round(np.nanmean(value) * 100, 2))
-            metrics[f'aAcc/{source}'] = float(np.round(overall * 100, 2))
-        self._print_table(columns)
+                key = name if name == 'bIoU' else f'm{name}'
+                metrics[f'{key}/{source}'] = mean_percent(value)
+            columns[source] = next(iter(values.values()))
+        self.print_table('per source', columns)
         return metrics
-
-    def _print_table(self, columns: dict[str, np.ndarray]) -> None:
-        """Log the first metric of each class in each source."""
-        table = PrettyTable()
-        table.add_column('Class', [*self.dataset_meta['classes'], 'mean'])
-        for source, values in columns.items():
-            cells = [*np.round(values * 100, 2), np.round(np.nanmean(values) * 100, 2)]
-            table.add_column(source, ['-' if np.isnan(cell) else f'{cell:.2f}' for cell in cells])
-        print_log(f'per source:\n{table.get_string()}', MMLogger.get_current_instance())

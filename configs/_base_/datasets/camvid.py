@@ -16,5 +16,5 @@ camvid = dict(_delete_=True, type='CamVidDataset', data_root=data_root)
 train_dataloader = dict(dataset=dict(split='train', pipeline=train_pipeline, **camvid))
 val_dataloader = dict(dataset=dict(split='val', pipeline=_base_.test_pipeline, **camvid))
 test_dataloader = val_dataloader
-val_evaluator = dict(_delete_=True, type='IoUMetric', iou_metrics=['mIoU'])
+val_evaluator = dict(_delete_=True, type='BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU'])
 test_evaluator = val_evaluator

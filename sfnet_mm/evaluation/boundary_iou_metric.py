@@ -1,0 +1,150 @@
+"""Boundary IoU of semantic maps.
+
+Cheng et al., Boundary IoU: Improving Object-Centric Image Segmentation Evaluation, CVPR 2021,
+https://arxiv.org/abs/2103.16562, section 4.
+"""
+
+from __future__ import annotations
+
+from typing import Sequence
+
+import cv2
+import numpy as np
+import torch
+from mmengine.logging import MMLogger, print_log
+from mmseg.evaluation import IoUMetric
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+
+
+def boundary_pixels(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
+    """The pixels of a label map that lie near the contour of their own class.
+
+    A pixel is at the boundary if a valid pixel of another class, or the outside of the image, is
+    within ``distance`` rows and columns. The outside counts as in the authors'
+    ``mask_to_boundary``, which erodes each class with a 3x3 square ``distance`` times.
+
+    Args:
+        labels: (H, W), integers from 0 to 32765.
+        valid: (H, W), bool. The other pixels make no boundary and are none.
+        distance: In pixels, at least 1.
+
+    Returns:
+        (H, W), bool.
+    """
+    # One minimum and one maximum over the window find another class, for all classes at once.
+    window = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
+    labels = labels.astype(np.int16)
+    highest = cv2.dilate(np.where(valid, labels, -1).astype(np.int16), window)
+    lowest = cv2.erode(np.where(valid, labels, 32766).astype(np.int16), window)
+    found = (highest > labels) | (lowest < labels)
+    for side in (found, found.T):
+        side[:distance] = side[-distance:] = True
+    return found & valid
+
+
+@METRICS.register_module()
+class BoundaryIoUMetric(IoUMetric):
+    """mmseg's ``IoUMetric`` that also knows ``'bIoU'``, the boundary IoU.
+
+    The boundary IoU of a class is the IoU of two sets: the pixels of the class in the label that
+    are near the class's contour in the label, and the same of the prediction. Areas are summed over
+    images and ranks before the ratio is taken, as for the IoU. Ignored pixels make no boundary, in
+    the label or in the prediction, and are not counted.
+
+    After an evaluation, ``per_class`` has the values of each metric by class, in percent, on the
+    main process: ``{'IoU': {'road': 97.1, ...}, 'bIoU': {...}}``.
+
+    Args:
+        iou_metrics: Of ``'mIoU'``, ``'mDice'``, ``'mFscore'`` and ``'bIoU'``.
+        boundary_width: The width of the boundary, as a share of the image's diagonal.
+        **kwargs: See mmseg's ``IoUMetric``.
+
+    Raises:
+        ValueError: The width is not between 0 and 1.
+    """
+
+    def __init__(
+        self,
+        iou_metrics: str | Sequence[str] = ('mIoU',),
+        boundary_width: float = 0.02,
+        **kwargs,
+    ) -> None:
+        names = [iou_metrics] if isinstance(iou_metrics, str) else list(iou_metrics)
+        super().__init__(iou_metrics=[name for name in names if name != 'bIoU'], **kwargs)
+        if not 0 < boundary_width < 1:
+            raise ValueError(f'boundary_width {boundary_width} must be between 0 and 1')
+        self.boundary = 'bIoU' in names
+        self.boundary_width = boundary_width
+        self.per_class: dict[str, dict[str, float]] = {}
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Add the areas of each image of a batch: mmseg's four, then two of the boundaries."""
+        before = len(self.results)
+        super().process(data_batch, data_samples)
+        if self.format_only:
+            return
+        for i, sample in enumerate(data_samples, start=before):
+            areas = list(self.results[i])
+            if self.boundary:
+                pred = sample['pred_sem_seg']['data'].squeeze().cpu().numpy()
+                label = sample['gt_sem_seg']['data'].squeeze().cpu().numpy()
+                areas += self.boundary_areas(pred, label)
+            # Float32, in which mmseg counts, is exact in one image but not in a sum of many.
+            self.results[i] = tuple(area.double() for area in areas)
+
+    def boundary_areas(self, pred: np.ndarray, label: np.ndarray) -> list[torch.Tensor]:
+        """Intersection and union of the boundaries of two maps (H, W), in pixels by class."""
+        valid = label != self.ignore_index
+        distance = max(1, round(self.boundary_width * float(np.hypot(*label.shape))))
+        pred_band = boundary_pixels(pred, valid, distance)
+        label_band = boundary_pixels(label, valid, distance)
+        classes = len(self.dataset_meta['classes'])
+
+        def count(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(np.bincount(values, minlength=classes)[:classes])
+
+        intersection = count(label[pred_band & label_band & (pred == label)])
+        return [intersection, count(pred[pred_band]) + count(label[label_band]) - intersection]
+
+    def class_values(self, results: list) -> dict[str, np.ndarray]:
+        """Ratios of the summed areas of some images: each metric by class, and ``'aAcc'``."""
+        totals = [sum(areas) for areas in zip(*results)]
+        values = self.total_area_to_metrics(*totals[:4], self.metrics, self.nan_to_num, self.beta)
+        if self.boundary:
+            ratio = (totals[4] / totals[5]).numpy()
+            values['bIoU'] = (
+                ratio if self.nan_to_num is None else np.nan_to_num(ratio, nan=self.nan_to_num)
+            )
+        return values
+
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Metrics of mmseg, and ``'bIoU'``: the mean over the classes that occur."""
+        if self.format_only:
+            return super().compute_metrics(results)
+        metrics = super().compute_metrics([areas[:4] for areas in results])
+        values = self.class_values(results)
+        values.pop('aAcc')
+        classes = self.dataset_meta['classes']
+        self.per_class = {
+            name: {c: round(100 * float(v), 2) for c, v in zip(classes, value)}
+            for name, value in values.items()
+        }
+        if self.boundary:
+            metrics['bIoU'] = mean_percent(values['bIoU'])
+            self.print_table('boundary IoU', {'bIoU': values['bIoU']})
+        return metrics
+
+    def print_table(self, title: str, columns: dict[str, np.ndarray]) -> None:
+        """Log values by class, in percent, and their mean over the classes that occur."""
+        table = PrettyTable()
+        table.add_column('Class', [*self.dataset_meta['classes'], 'mean'])
+        for name, values in columns.items():
+            cells = [*np.round(values * 100, 2), mean_percent(values)]
+            table.add_column(name, ['-' if np.isnan(cell) else f'{cell:.2f}' for cell in cells])
+        print_log(f'{title}:\n{table.get_string()}', MMLogger.get_current_instance())
+
+
+def mean_percent(values: np.ndarray) -> float:
+    """The mean of the values that are numbers, in percent."""
+    return float(np.round(np.nanmean(values) * 100, 2))
