@@ -4,21 +4,21 @@
    isolation): ``mmseg.models`` and ``mmdet.models`` import ``mmcv.ops`` unconditionally and fail
    (open-mmlab/mmcv#2949). ``provide_mmcv_ops`` makes the import work and the *call* fail instead.
 2. Runner checkpoints under torch >= 2.6, whose ``torch.load`` refuses mmengine's ``HistoryBuffer``
-   (open-mmlab/mmengine#1655). ``load_checkpoint_file`` reads them in torch's ``weights_only`` mode
-   with a list of the exact globals that mmengine writes.
+   (open-mmlab/mmengine#1655). :mod:`sfnet_mm.checkpoints` reads them, and all that comes by any
+   other address, in torch's ``weights_only`` mode with the exact globals that mmengine writes.
 """
 
 import importlib
-import os.path as osp
-import pickle
-import re
 import sys
-from collections import deque
 from importlib import metadata
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 from packaging.specifiers import SpecifierSet
+
+from .checkpoints import install_checkpoint_reader, load_checkpoint_file
+
+__all__ = ['check_hosts', 'host_family', 'install', 'load_checkpoint_file', 'provide_mmcv_ops']
 
 # Distribution name -> versions, for the two families that publish the same import names.
 HOSTS = {
@@ -125,94 +125,7 @@ def provide_mmcv_ops() -> bool:
     return True
 
 
-def _history_buffer_method(owner: Any, name: str) -> Any:
-    """Serve pickle's ``getattr``: a ``HistoryBuffer`` stores its own public methods by name."""
-    from mmengine.logging import HistoryBuffer
-
-    if (
-        owner is not HistoryBuffer
-        or name.startswith('_')
-        or not callable(getattr(HistoryBuffer, name, None))
-    ):
-        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
-    return getattr(HistoryBuffer, name)
-
-
-def _checkpoint_globals() -> List:
-    """The globals, beside torch's own, that a checkpoint written by mmengine's Runner names."""
-    import numpy as np
-    from mmengine.logging import HistoryBuffer
-
-    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    served: Dict[str, Any] = {
-        'builtins.getattr': _history_buffer_method,
-        '__builtin__.getattr': _history_buffer_method,
-        'numpy.ndarray': np.ndarray,
-        'numpy.dtype': np.dtype,
-        'collections.deque': deque,
-    }
-    for core in ('numpy.core', 'numpy._core'):
-        served[f'{core}.multiarray._reconstruct'] = multiarray._reconstruct
-        served[f'{core}.multiarray.scalar'] = multiarray.scalar
-    dtypes = [type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU']
-    return [HistoryBuffer, *dtypes, *((value, name) for name, value in served.items())]
-
-
-def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint without running code that it may carry.
-
-    Plain ``weights_only`` reading, plus exactly the globals that mmengine's Runner writes
-    (``HistoryBuffer`` and its methods, numpy arrays and scalars, ``deque``).
-
-    Args:
-        filename: Path of a local file.
-        map_location: As in :func:`torch.load`.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is truncated, no checkpoint, or names a global that is not allowed
-            (that global is not called).
-    """
-    import torch
-
-    filename = osp.expanduser(filename)
-    if not osp.isfile(filename):
-        raise FileNotFoundError(f'checkpoint {filename} does not exist')
-    try:
-        with torch.serialization.safe_globals(_checkpoint_globals()):
-            return torch.load(filename, map_location=map_location, weights_only=True)
-    except pickle.UnpicklingError as e:
-        named = re.search(r'GLOBAL (\S+)|(getattr\(.*?\)) is not', str(e))
-        reason = (
-            f'it names {named[1] or named[2]}, which is no tensor data and was not run'
-            if named
-            else 'not a checkpoint, or a truncated one'
-        )
-        raise ValueError(f'checkpoint {filename} was refused: {reason}') from None
-    except (RuntimeError, EOFError, OSError, KeyError, UnicodeDecodeError, ImportError) as e:
-        reason = str(e).strip().split('\n')[0].split('. ')[0]
-        raise ValueError(
-            f'checkpoint {filename} cannot be read (truncated or no checkpoint): {reason}'
-        ) from None
-
-
-def register_checkpoint_loader() -> bool:
-    """Route mmengine's local checkpoint loading through :func:`load_checkpoint_file`.
-
-    Returns:
-        bool: Whether that was needed (mmengine's own loader refuses Runner checkpoints, or loads
-        them without restriction).
-    """
-    from mmengine.runner.checkpoint import CheckpointLoader
-
-    def load_from_local(filename: str, map_location: Any = None) -> Any:
-        return load_checkpoint_file(filename, map_location)
-
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    return True
-
-
 def install() -> None:
     """Mend both host defects; called once when sfnet_mm is imported."""
     provide_mmcv_ops()
-    register_checkpoint_loader()
+    install_checkpoint_reader()

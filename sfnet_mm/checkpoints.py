@@ -1,0 +1,229 @@
+"""The one reader of checkpoints: wherever the bytes come from, they become data and run no code.
+
+mmengine picks a loader by the scheme of an address (``CheckpointLoader``): a path, ``http(s)://``,
+``open-mmlab://``, ``torchvision://``, ``mmcls://``, ``pavi://``, ``s3://`` and what is registered
+beside them. All of them end in ``torch.load``, some of them in its unrestricted mode.
+:func:`install_checkpoint_reader` makes every loader run in :func:`weights_only_mode` instead. A
+loader of one's own that unpickles by other means than ``torch.load`` is out of its reach.
+"""
+
+import contextlib
+import functools
+import http.client
+import os
+import os.path as osp
+import pickle
+import re
+import threading
+from collections import deque
+from typing import Any, Callable, Dict, Iterator, List, Optional
+from urllib.parse import unquote, urlparse
+from urllib.request import Request, urlopen
+
+# torch reads these at every load: the first forces the restricted mode, the second lifts it.
+_FORCE, _LIFT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+_TIMEOUT = 60  # seconds without a byte after which a download has broken off
+_lock = threading.RLock()
+_depth = 0
+
+
+def _history_buffer_method(owner: Any, name: str) -> Any:
+    """Serve pickle's ``getattr``: a ``HistoryBuffer`` stores its own public methods by name."""
+    from mmengine.logging import HistoryBuffer
+
+    if (
+        owner is not HistoryBuffer
+        or name.startswith('_')
+        or not callable(getattr(HistoryBuffer, name, None))
+    ):
+        raise pickle.UnpicklingError(f'getattr({owner!r}, {name!r}) is not allowed in a checkpoint')
+    return getattr(HistoryBuffer, name)
+
+
+def _checkpoint_globals() -> List:
+    """The globals, beside torch's own, that a checkpoint written by mmengine's Runner names."""
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    served: Dict[str, Any] = {
+        'builtins.getattr': _history_buffer_method,
+        '__builtin__.getattr': _history_buffer_method,
+        'numpy.ndarray': np.ndarray,
+        'numpy.dtype': np.dtype,
+        'collections.deque': deque,
+    }
+    for core in ('numpy.core', 'numpy._core'):
+        served[f'{core}.multiarray._reconstruct'] = multiarray._reconstruct
+        served[f'{core}.multiarray.scalar'] = multiarray.scalar
+    dtypes = [type(np.dtype(code)) for code in '?bBhHiIlLqQefdSU']
+    return [HistoryBuffer, *dtypes, *((value, name) for name, value in served.items())]
+
+
+@contextlib.contextmanager
+def weights_only_mode() -> Iterator[None]:
+    """Restrict every ``torch.load`` inside, whatever its arguments, to data.
+
+    Beside tensors and plain containers, exactly the globals that mmengine's Runner writes are
+    known (``HistoryBuffer`` and its methods, numpy arrays and scalars, ``deque``).
+    """
+    import torch
+
+    global _depth
+    with _lock:
+        if _depth:
+            yield
+            return
+        before = {name: os.environ.pop(name, None) for name in (_FORCE, _LIFT)}
+        os.environ[_FORCE] = '1'
+        _depth += 1
+        try:
+            with torch.serialization.safe_globals(_checkpoint_globals()):
+                yield
+        finally:
+            _depth -= 1
+            for name, value in before.items():
+                os.environ.pop(name, None)
+                if value is not None:
+                    os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _named(checkpoint: str) -> Iterator[None]:
+    """Turn what a reader raises into one line that names the checkpoint."""
+    try:
+        yield
+    except pickle.UnpicklingError as e:
+        named = re.search(r'GLOBAL (\S+)|(getattr\(.*?\)) is not', str(e))
+        reason = (
+            f'it names {named[1] or named[2]}, which is no tensor data and was not run'
+            if named
+            else 'not a checkpoint, or a truncated one'
+        )
+        raise ValueError(f'checkpoint {checkpoint} was refused: {reason}') from None
+    except (RuntimeError, EOFError, UnicodeDecodeError) as e:
+        reason = str(e).strip().split('\n')[0].split('. ')[0]
+        raise ValueError(
+            f'checkpoint {checkpoint} cannot be read (truncated or no checkpoint): {reason}'
+        ) from None
+
+
+def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
+    """Read a checkpoint without running code that it may carry (:func:`weights_only_mode`).
+
+    Args:
+        filename: Path of a local file.
+        map_location: As in :func:`torch.load`.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is truncated, no checkpoint, or names a global that is not allowed
+            (that global is not called).
+    """
+    filename = osp.expanduser(filename)
+    if not osp.isfile(filename):
+        raise FileNotFoundError(f'checkpoint {filename} does not exist')
+    return _read(filename, filename, map_location)
+
+
+def _read(path: str, name: str, map_location: Any) -> Any:
+    """Read a file; ``name`` stands for it in errors."""
+    import torch
+
+    with _named(name), weights_only_mode():
+        try:
+            return torch.load(path, map_location=map_location, weights_only=True)
+        except (OSError, KeyError, ImportError) as e:
+            raise RuntimeError(str(e)) from None
+
+
+def load_url(
+    url: str,
+    model_dir: Optional[str] = None,
+    map_location: Any = None,
+    progress: bool = True,
+    check_hash: bool = False,
+    file_name: Optional[str] = None,
+    weights_only: bool = True,
+) -> Any:
+    """Read a checkpoint of the web; what was fetched and read before is taken from the cache.
+
+    Stands in for ``torch.hub.load_state_dict_from_url``, which keeps a download that broke off
+    and a file that was refused. The arguments are the same; ``weights_only`` is always on.
+
+    Raises:
+        OSError: The server does not answer, or the download broke off. Nothing is kept.
+        ValueError: See :func:`load_checkpoint_file`. Nothing is kept.
+    """
+    from torch.hub import HASH_REGEX, get_dir
+
+    from .utils.tooling import whole_file
+
+    name = file_name or osp.basename(unquote(urlparse(url).path))
+    if name in ('', '.', '..'):
+        raise ValueError(f'checkpoint {url} ends in no name of a file')
+    path = osp.join(model_dir or osp.join(get_dir(), 'checkpoints'), name)
+    if osp.isfile(path):
+        name = f'{path} (fetched earlier: delete it to fetch {url} again)'
+        return _read(path, name, map_location)
+    hashed = HASH_REGEX.search(name) if check_hash else None
+    with whole_file(path) as temporary:
+        _download(url, temporary, progress, hashed[1] if hashed else '')
+        return _read(temporary, url, map_location)
+
+
+def _download(url: str, path: str, progress: bool, digest: str) -> None:
+    """Fetch all bytes of ``url`` and check their number, and the beginning of their SHA-256."""
+    import hashlib
+
+    from torch.hub import tqdm
+
+    sha256 = hashlib.sha256()
+    try:
+        request = Request(url, headers={'User-Agent': 'sfnet_mm'})
+        with urlopen(request, timeout=_TIMEOUT) as answer, open(path, 'wb') as file:
+            length = answer.headers.get('Content-Length')
+            total = int(length) if length else None
+            print(f'Downloading: "{url}"')
+            with tqdm(total=total, disable=not progress, unit='B', unit_scale=True) as bar:
+                for data in iter(lambda: answer.read(1 << 17), b''):
+                    file.write(data)
+                    sha256.update(data)
+                    bar.update(len(data))
+            if total is not None and file.tell() != total:
+                raise OSError(f'the download broke off after {file.tell()} of {total} bytes')
+    except http.client.HTTPException as e:
+        raise OSError(f'checkpoint {url} cannot be fetched: the download broke off ({e})') from None
+    except OSError as e:
+        raise OSError(f'checkpoint {url} cannot be fetched: {e}') from None
+    if not sha256.hexdigest().startswith(digest):
+        raise OSError(f'checkpoint {url} does not have the SHA-256 of its name, {digest}')
+
+
+def _restricted(loader: Callable) -> Callable:
+    """A loader of a scheme of ``CheckpointLoader`` that runs in :func:`weights_only_mode`."""
+
+    @functools.wraps(loader)
+    def load(filename: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            with _named(filename), weights_only_mode():
+                return loader(filename, *args, **kwargs)
+        except KeyError as e:
+            raise ValueError(f'checkpoint {filename}: there is no model called {e}') from None
+
+    return load
+
+
+def install_checkpoint_reader() -> None:
+    """Let mmengine read checkpoints of every scheme, also of later ones, in the restricted mode."""
+    from mmengine.runner import checkpoint
+
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        return load_checkpoint_file(filename, map_location)
+
+    find = checkpoint.CheckpointLoader._get_checkpoint_loader
+    checkpoint.CheckpointLoader.register_scheme('', load_from_local, force=True)
+    checkpoint.CheckpointLoader._get_checkpoint_loader = staticmethod(
+        lambda path: _restricted(find(path))
+    )
+    checkpoint.load_url = load_url
