@@ -42,29 +42,35 @@ void run(const Arguments& a) {
            [&] { forward_cf<T, F, MAPS>(p); });
     launch(dim3(parts(p.w, 32), p.h, p.n), dim3(32, 8), [&] { backward_flow_cf<T, F, MAPS>(p); });
   }
+  const int64_t pixels = p.n * plane, total = MAPS * pixels;
+  const int64_t cells = cells_of(p, 0) + (MAPS == 2 ? cells_of(p, 1) : 0);
+  std::vector<int32_t> cell(total), rank(total), start(cells + 1);
+  std::vector<int64_t> order(total);
+  std::vector<Entry<A>> entries(total);
+  const dim3 blocks(parts(pixels, kThreads), MAPS);
+  launch(blocks, dim3(kThreads),
+         [&] { find_cells<T, F>(p, cell.data(), start.data() + 1, rank.data()); });
+  for (int64_t k = 1; k < cells + 1; ++k) start[k] += start[k - 1];
+  for (int64_t k = 0; k < total; ++k) order[start[cell[k]] + rank[k]] = k;
+  // `crowded` cases also take the way of deterministic runs: samples that are sorted already.
+  const int64_t* const sorted = a.crowded ? order.data() : nullptr;
+  launch(blocks, dim3(kThreads), [&] {
+    fill_cells<T, F>(p, cell.data(), rank.data(), start.data(), sorted, entries.data());
+  });
   for (int m = 0; m < MAPS; ++m) {
-    const int64_t total = p.n * plane, pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
-    const int64_t cells = int64_t(p.n) * (p.map_h[m] + 1) * (p.map_w[m] + 1);
-    std::vector<int32_t> cell(total), rank(total), start(cells + 2);
-    std::vector<int64_t> order(total);
-    const dim3 blocks(parts(total, kThreads));
-    launch(blocks, dim3(kThreads),
-           [&] { find_cells<T, F>(p, m, cell.data(), start.data() + 1, rank.data()); });
-    for (int64_t k = 1; k < cells + 2; ++k) start[k] += start[k - 1];
-    launch(blocks, dim3(kThreads),
-           [&] { fill_cells(total, cell.data(), rank.data(), start.data(), order.data()); });
+    const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
     T* const to = static_cast<T*>(a.grad_map[m]);
     if (a.channels_last) {
       const int groups = a.crowded ? kThreads / lanes : 1;
       launch(dim3(parts(pixels, kThreads / lanes / groups)), dim3(kThreads), [&] {
-        gather_cl<T, F, V>(p, m, start.data(), order.data(), to, lanes, groups);
+        gather_cl<T, F, V>(p, m, start.data(), entries.data(), to, lanes, groups);
       });
     } else if (a.crowded) {
       launch(dim3(parts(pixels, kThreads / 32), parts(p.c, kChunk)), dim3(kThreads),
-             [&] { gather_cf<T, F, true>(p, m, start.data(), order.data(), to); });
+             [&] { gather_cf<T, F, true>(p, m, start.data(), entries.data(), to); });
     } else {
       launch(dim3(parts(pixels, kThreads), parts(p.c, kChunk)), dim3(kThreads),
-             [&] { gather_cf<T, F, false>(p, m, start.data(), order.data(), to); });
+             [&] { gather_cf<T, F, false>(p, m, start.data(), entries.data(), to); });
     }
   }
 }

@@ -43,13 +43,15 @@ struct Inputs {
     const auto type = same ? maps[0].scalar_type() : exact;
     flow = flow_.to(type);
     if (gate_.has_value()) gate = gate_->to(type);
-    int64_t largest = flow.size(0) * flow.size(2) * flow.size(3);
+    // Samples and cells are numbered over both maps, in 32 bits.
+    const int64_t samples = maps.size() * flow.size(0) * flow.size(2) * flow.size(3);
+    int64_t cells = 0;
     for (Tensor& map : maps) {
       map = map.contiguous(format);
-      largest = std::max(largest, map.size(0) * (map.size(2) + 1) * (map.size(3) + 1));
+      cells += map.size(0) * (map.size(2) + 1) * (map.size(3) + 1) + 1;
     }
-    TORCH_CHECK(largest < INT32_MAX - 2, "flow has shape ", flow.sizes(),
-                ": a batch may have at most 2147483644 pixels");
+    TORCH_CHECK(std::max(samples, cells) < INT32_MAX, "flow has shape ", flow.sizes(),
+                ": a batch may have at most ", INT32_MAX / maps.size(), " pixels");
     TORCH_CHECK(flow.size(0) < 65536 && flow.size(2) < 65536, "flow has shape ", flow.sizes(),
                 ": at most 65535 images of 65535 rows");
   }
@@ -177,46 +179,51 @@ Tensor forward(std::vector<Tensor> maps, const Tensor& flow, const OptionalTenso
   return out;
 }
 
-// The output pixels sorted by the cell of map m that they read, and where each cell starts.
+// The samples of all maps sorted by the cell that they read, and where each cell starts.
 struct Cells {
-  Tensor start, order;
+  Tensor start, entries;
 };
 
 template <typename T, typename F>
-Cells sort_by_cell(const Problem<T, F>& p, int m, const at::TensorOptions& options) {
-  const int64_t total = int64_t(p.n) * p.h * p.w;
-  const int64_t cells = int64_t(p.n) * (p.map_h[m] + 1) * (p.map_w[m] + 1);
+Cells sort_by_cell(const Problem<T, F>& p, int maps, const at::TensorOptions& options) {
+  using A = acc_t<T>;
+  const int64_t pixels = int64_t(p.n) * p.h * p.w, total = maps * pixels;
+  const int64_t cells = cells_of(p, 0) + (maps == 2 ? int64_t(cells_of(p, 1)) : 0);
   const auto ints = options.dtype(at::kInt);
-  const int blocks = blocks_of(total, kThreads);
-  Tensor cell_of = at::empty({total}, ints);
+  const dim3 blocks(blocks_of(pixels, kThreads), maps);
+  Tensor cell_of = at::empty({total}, ints), start, rank, order;
   auto* const cell_data = cell_of.mutable_data_ptr<int32_t>();
   if (at::globalContext().deterministicAlgorithms()) {
-    find_cells<<<blocks, kThreads, 0, stream()>>>(p, m, cell_data, nullptr, nullptr);
+    find_cells<<<blocks, kThreads, 0, stream()>>>(p, cell_data, nullptr, nullptr);
     C10_CUDA_KERNEL_LAUNCH_CHECK();
-    auto [sorted, order] = at::sort(cell_of, /*stable=*/true, 0, /*descending=*/false);
-    const Tensor edges = at::arange(cells + 2, ints);
-    return {at::searchsorted(sorted, edges, /*out_int32=*/true), order};
+    Tensor sorted;
+    std::tie(sorted, order) = at::sort(cell_of, /*stable=*/true, 0, /*descending=*/false);
+    start = at::searchsorted(sorted, at::arange(cells + 1, ints), /*out_int32=*/true);
+  } else {
+    // Counts are kept one place to the right, so that their running sum is where each cell starts.
+    Tensor counts = at::zeros({cells + 1}, ints);
+    rank = at::empty({total}, ints);
+    find_cells<<<blocks, kThreads, 0, stream()>>>(p, cell_data,
+                                                  counts.mutable_data_ptr<int32_t>() + 1,
+                                                  rank.mutable_data_ptr<int32_t>());
+    C10_CUDA_KERNEL_LAUNCH_CHECK();
+    start = at::cumsum(counts, 0, at::kInt);
   }
-  Tensor counts = at::zeros({cells + 2}, ints), rank = at::empty({total}, ints);
-  // counts is kept one place to the right, so that its running sum is where each cell starts.
-  find_cells<<<blocks, kThreads, 0, stream()>>>(p, m, cell_data,
-                                                counts.mutable_data_ptr<int32_t>() + 1,
-                                                rank.mutable_data_ptr<int32_t>());
+  Tensor entries = at::empty({total * int64_t(sizeof(Entry<A>))}, options.dtype(at::kByte));
+  fill_cells<<<blocks, kThreads, 0, stream()>>>(
+      p, cell_data, rank.defined() ? rank.const_data_ptr<int32_t>() : nullptr,
+      start.const_data_ptr<int32_t>(),
+      order.defined() ? order.const_data_ptr<int64_t>() : nullptr,
+      reinterpret_cast<Entry<A>*>(entries.data_ptr()));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
-  Tensor start = at::cumsum(counts, 0, at::kInt);
-  Tensor order = at::empty({total}, options.dtype(at::kLong));
-  fill_cells<<<blocks, kThreads, 0, stream()>>>(total, cell_data, rank.const_data_ptr<int32_t>(),
-                                                start.const_data_ptr<int32_t>(),
-                                                order.mutable_data_ptr<int64_t>());
-  C10_CUDA_KERNEL_LAUNCH_CHECK();
-  return {start, order};
+  return {start, entries};
 }
 
 template <typename T, typename F>
-void gather(const Inputs& in, const Problem<T, F>& p, int m, bool aligned, Tensor& out) {
-  const Cells cells = sort_by_cell(p, m, in.maps[m].options());
+void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells, bool aligned,
+            Tensor& out) {
   const auto* const start = cells.start.const_data_ptr<int32_t>();
-  const auto* const order = cells.order.const_data_ptr<int64_t>();
+  const auto* const entries = static_cast<const Entry<acc_t<T>>*>(cells.entries.const_data_ptr());
   T* const to = static_cast<T*>(out.data_ptr());
   const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
   // Each output pixel is read by four map pixels; above 16 reads a map pixel is worth more threads.
@@ -226,9 +233,9 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, bool aligned, Tenso
                       blocks_of(p.c, kChunk));
     TORCH_CHECK(blocks.y < 65536, "x has ", p.c, " channels: more than a launch can take");
     if (crowded) {
-      gather_cf<T, F, true><<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to);
+      gather_cf<T, F, true><<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to);
     } else {
-      gather_cf<T, F, false><<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to);
+      gather_cf<T, F, false><<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to);
     }
   } else {
     constexpr int V = 16 / sizeof(T);
@@ -237,10 +244,10 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, bool aligned, Tenso
     const int blocks = blocks_of(pixels, kThreads / lanes / groups);
     if (aligned) {
       gather_cl<T, F, V>
-          <<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to, lanes, groups);
+          <<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to, lanes, groups);
     } else {
       gather_cl<T, F, 1>
-          <<<blocks, kThreads, 0, stream()>>>(p, m, start, order, to, lanes, groups);
+          <<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to, lanes, groups);
     }
   }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
@@ -275,9 +282,9 @@ Gradients backward(const Tensor& grad, std::vector<Tensor> maps, const Tensor& f
       p.grad_flow = static_cast<F*>(out.flow.data_ptr());
       p.grad_gate = in.gate.defined() ? static_cast<F*>(out.gate.data_ptr()) : nullptr;
       launch(in, p, aligned, false);
-      for (int m = 0; m < static_cast<int>(in.maps.size()); ++m) {
-        gather(in, p, m, aligned, out.maps[m]);
-      }
+      const int maps = static_cast<int>(in.maps.size());
+      const Cells cells = sort_by_cell(p, maps, in.maps[0].options());
+      for (int m = 0; m < maps; ++m) gather(in, p, m, cells, aligned, out.maps[m]);
     });
   } else {
     for (Tensor& map : out.maps) map.zero_();

@@ -1,9 +1,12 @@
 // The gradients of the maps: gathered, not scattered.
 //
 // A sample falls into the cell between four pixels of the map; a map of h x w pixels has
-// (h + 1) x (w + 1) cells, those at the border half outside. The output pixels are sorted by cell;
-// then each pixel of the map sums over its four cells what it was read for. There is no contended
-// atomic, every gradient is written once, and the order of a sum is the order within a cell.
+// (h + 1) x (w + 1) cells, those at the border half outside. Samples are sorted by cell; then each
+// pixel of the map sums over its four cells what it was read for. There is no contended atomic,
+// every gradient is written once, and the order of a sum is the order within a cell.
+//
+// Both maps of GD-FAM are sorted together: the cells of the second map are numbered after those of
+// the first, and one more cell behind those of each map holds the samples that read nothing.
 #pragma once
 
 #include "kernels.cuh"
@@ -11,92 +14,135 @@
 namespace sfnet_mm {
 namespace cuda {
 
-// The cell of each output pixel, or `num_cells` (over all images) for one that reads nothing. With
-// `counts`, also counts each cell's pixels and notes how many came before.
+// A sample as the gather needs it: the output pixel over all images, how far the position is past
+// the left and upper pixel of its cell, and the share of the map in the blend.
+template <typename A>
+struct alignas(4 * sizeof(A)) Entry {
+  int32_t pixel;
+  A fx, fy, share;
+};
+
 template <typename T, typename F>
-__global__ void __launch_bounds__(kThreads)
-    find_cells(const Problem<T, F> p, int m, int32_t* cell_of, int32_t* counts, int32_t* rank) {
-  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  const int64_t pixels = int64_t(p.h) * p.w;
-  if (k >= p.n * pixels) return;
-  const int n = int(k / pixels), pixel = int(k % pixels);
+SFNET_HD int32_t cells_of(const Problem<T, F>& p, int m) {
+  return p.n * (p.map_h[m] + 1) * (p.map_w[m] + 1) + 1;
+}
+
+// The sample of map m at output pixel k, and its cell among those of all maps.
+template <typename T, typename F>
+SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int64_t k, Entry<acc_t<T>>* entry) {
   using A = acc_t<T>;
+  const int64_t pixels = int64_t(p.h) * p.w;
+  const int n = int(k / pixels), pixel = int(k % pixels);
   const int i = pixel / p.w, j = pixel % p.w;
   const F* const at =
       p.flow + n * p.flow_at.n + 2 * m * p.flow_at.c + i * p.flow_at.h + j * p.flow_at.w;
   int32_t x, y;
-  A fx, fy;
-  const bool in_x = locate<A>(p.ax[m], j, A(to_acc(at[0])), &x, &fx);
-  const bool in_y = locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y, &fy);
-  const int32_t cells = (p.map_h[m] + 1) * (p.map_w[m] + 1);
-  const int32_t cell =
-      in_x && in_y ? n * cells + (y + 1) * (p.map_w[m] + 1) + x + 1 : p.n * cells;
-  cell_of[k] = cell;
-  if (counts != nullptr) rank[k] = atomicAdd(counts + cell, 1);
+  const bool in_x = locate<A>(p.ax[m], j, A(to_acc(at[0])), &x, &entry->fx);
+  const bool in_y = locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y, &entry->fy);
+  entry->pixel = int32_t(k);
+  entry->share = share_of(p, m, n, i, j);
+  const int32_t first = m == 0 ? 0 : cells_of(p, 0);
+  if (!in_x || !in_y) return first + cells_of(p, m) - 1;
+  return first + (n * (p.map_h[m] + 1) + y + 1) * (p.map_w[m] + 1) + x + 1;
 }
 
-// Puts each output pixel, numbered over all images, into the place of its cell.
-static __global__ void __launch_bounds__(kThreads)
-    fill_cells(int64_t total, const int32_t* cell_of, const int32_t* rank, const int32_t* start,
-               int64_t* order) {
-  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (k < total) order[start[cell_of[k]] + rank[k]] = k;
-}
-
-// What map pixel (y, x) was weighted with in the output pixel.
+// The cell of each sample; blockIdx.y is the map. With `counts`, also counts the samples of each
+// cell and notes how many came before.
 template <typename T, typename F>
-SFNET_HD acc_t<T> weight_of(const Problem<T, F>& p, int m, int n, int i, int j, int y, int x) {
-  using A = acc_t<T>;
-  const F* const at =
-      p.flow + n * p.flow_at.n + 2 * m * p.flow_at.c + i * p.flow_at.h + j * p.flow_at.w;
-  int32_t x0, y0;
-  A fx, fy;
-  locate<A>(p.ax[m], j, A(to_acc(at[0])), &x0, &fx);
-  locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y0, &fy);
-  return share_of(p, m, n, i, j) * (y0 == y ? A(1) - fy : fy) * (x0 == x ? A(1) - fx : fx);
+__global__ void __launch_bounds__(kThreads)
+    find_cells(const Problem<T, F> p, int32_t* cell_of, int32_t* counts, int32_t* rank) {
+  const int64_t total = int64_t(p.n) * p.h * p.w;
+  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (k >= total) return;
+  const int m = blockIdx.y;
+  Entry<acc_t<T>> entry;
+  const int32_t cell = cell_at(p, m, k, &entry);
+  cell_of[m * total + k] = cell;
+  if (counts != nullptr) rank[m * total + k] = atomicAdd(counts + cell, 1);
 }
 
-// The cells of a map pixel are two runs, one per row of cells: entries first[k] to last[k].
-SFNET_HD void runs_of(const int32_t* start, int32_t map_h, int32_t map_w, int n, int y, int x,
-                      int32_t* first, int32_t* last) {
-  for (int k = 0; k < 2; ++k) {
-    const int32_t cell = (n * (map_h + 1) + y + k) * (map_w + 1) + x;
-    first[k] = start[cell];
-    last[k] = start[cell + 2];
+// Puts each sample into its place: behind the `rank` earlier ones of its cell or, where the samples
+// are sorted already, by `order`.
+template <typename T, typename F>
+__global__ void __launch_bounds__(kThreads)
+    fill_cells(const Problem<T, F> p, const int32_t* cell_of, const int32_t* rank,
+               const int32_t* start, const int64_t* order, Entry<acc_t<T>>* entries) {
+  const int64_t total = int64_t(p.n) * p.h * p.w;
+  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (k >= total) return;
+  int64_t to = blockIdx.y * total + k, from = to;
+  if (order != nullptr) {
+    from = order[to];
+  } else {
+    to = start[cell_of[to]] + rank[to];
   }
+  Entry<acc_t<T>> entry;
+  cell_at(p, int(from / total), from % total, &entry);
+  entries[to] = entry;
+}
+
+// The cells of a map pixel: two runs of entries, the cells above it and the cells below it, each of
+// the cell to its left and the cell to its right.
+struct Runs {
+  int32_t first[2], middle[2], count[2];
+};
+
+template <typename T, typename F>
+SFNET_HD Runs runs_of(const Problem<T, F>& p, const int32_t* start, int m, int n, int y, int x) {
+  Runs runs;
+#pragma unroll
+  for (int k = 0; k < 2; ++k) {
+    const int32_t cell = (m == 0 ? 0 : cells_of(p, 0)) +
+                         (n * (p.map_h[m] + 1) + y + k) * (p.map_w[m] + 1) + x;
+    runs.first[k] = start[cell];
+    runs.middle[k] = start[cell + 1];
+    runs.count[k] = start[cell + 2] - runs.first[k];
+  }
+  return runs;
+}
+
+// Entry number `at` of a map pixel: the output pixel, and what the map pixel was weighted with.
+template <typename A>
+SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t at, A* weight) {
+  const bool below = at >= runs.count[0];
+  const int32_t e = below ? runs.first[1] + at - runs.count[0] : runs.first[0] + at;
+  const Entry<A> entry = entries[e];
+  // An index known at compile time keeps the runs in registers.
+  const bool right = e >= (below ? runs.middle[1] : runs.middle[0]);
+  *weight = entry.share * (below ? A(1) - entry.fy : entry.fy) *
+            (right ? A(1) - entry.fx : entry.fx);
+  return entry.pixel;
 }
 
 // channels_last. `groups` sets of `lanes` threads share a map pixel: 1 where few output pixels read
 // it, all of the block where many do.
 template <typename T, typename F, int V>
 __global__ void __launch_bounds__(kThreads)
-    gather_cl(const Problem<T, F> p, int m, const int32_t* start, const int64_t* order, T* out,
-              int lanes, int groups) {
+    gather_cl(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
+              T* out, int lanes, int groups) {
   using A = acc_t<T>;
   __shared__ A part[kThreads * V];
   const int lane = threadIdx.x % lanes, group = threadIdx.x / lanes % groups;
   const int32_t map_h = p.map_h[m], map_w = p.map_w[m];
-  const int64_t out_pixels = int64_t(p.h) * p.w;
   const int64_t k =
       int64_t(blockIdx.x) * (kThreads / lanes / groups) + threadIdx.x / lanes / groups;
   const bool inside = k < int64_t(p.n) * map_h * map_w;
   const int x = int(k % map_w), y = int(k / map_w % map_h), n = int(k / map_w / map_h);
-  int32_t first[2] = {0, 0}, last[2] = {0, 0};
-  if (inside) runs_of(start, map_h, map_w, n, y, x, first, last);
+  Runs runs{};
+  if (inside) runs = runs_of(p, start, m, n, y, x);
+  const int32_t count = runs.count[0] + runs.count[1];
   // Without groups a thread leaves the loop by itself; with them, all of a block see one bound.
   for (int base = 0; base < p.c; base += lanes * V) {
     const int c = base + lane * V;
     A sum[V] = {};
     if (c < p.c) {
-      for (int run = 0; run < 2; ++run) {
-        for (int32_t e = first[run] + group; e < last[run]; e += groups) {
-          const int64_t at = order[e];
-          const int pixel = int(at - n * out_pixels);
-          const A weight = weight_of(p, m, n, pixel / p.w, pixel % p.w, y, x);
-          const auto g = *reinterpret_cast<const Pack<T, V>*>(p.grad + at * p.c + c);
+#pragma unroll 4
+      for (int32_t at = group; at < count; at += groups) {
+        A weight;
+        const int64_t pixel = read_entry(entries, runs, at, &weight);
+        const auto g = *reinterpret_cast<const Pack<T, V>*>(p.grad + pixel * p.c + c);
 #pragma unroll
-          for (int v = 0; v < V; ++v) sum[v] += weight * to_acc(g.item[v]);
-        }
+        for (int v = 0; v < V; ++v) sum[v] += weight * to_acc(g.item[v]);
       }
     }
     if (groups > 1) {
@@ -126,7 +172,8 @@ __global__ void __launch_bounds__(kThreads)
 // counts chunks of channels.
 template <typename T, typename F, bool WARP>
 __global__ void __launch_bounds__(kThreads)
-    gather_cf(const Problem<T, F> p, int m, const int32_t* start, const int64_t* order, T* out) {
+    gather_cf(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
+              T* out) {
   using A = acc_t<T>;
   constexpr int kWidth = WARP ? 32 : 1;
   const int32_t map_h = p.map_h[m], map_w = p.map_w[m];
@@ -135,18 +182,17 @@ __global__ void __launch_bounds__(kThreads)
   const int lane = threadIdx.x % kWidth, base = blockIdx.y * kChunk;
   if (k >= int64_t(p.n) * map_h * map_w) return;
   const int x = int(k % map_w), y = int(k / map_w % map_h), n = int(k / map_w / map_h);
-  int32_t first[2], last[2];
-  runs_of(start, map_h, map_w, n, y, x, first, last);
+  const Runs runs = runs_of(p, start, m, n, y, x);
+  const int32_t count = runs.count[0] + runs.count[1];
+  // Channel `base` of image n, less the pixels of the images before: entries count these in.
+  const T* const image = p.grad + (int64_t(n) * p.c + base - n) * out_pixels;
   A sum[kChunk] = {};
-  for (int run = 0; run < 2; ++run) {
-    for (int32_t e = first[run] + lane; e < last[run]; e += kWidth) {
-      const int pixel = int(order[e] - n * out_pixels);
-      const A weight = weight_of(p, m, n, pixel / p.w, pixel % p.w, y, x);
-      const T* const grad = p.grad + (int64_t(n) * p.c + base) * out_pixels + pixel;
+  for (int32_t at = lane; at < count; at += kWidth) {
+    A weight;
+    const T* const grad = image + read_entry(entries, runs, at, &weight);
 #pragma unroll
-      for (int c = 0; c < kChunk; ++c) {
-        if (base + c < p.c) sum[c] += weight * to_acc(grad[c * out_pixels]);
-      }
+    for (int c = 0; c < kChunk; ++c) {
+      if (base + c < p.c) sum[c] += weight * to_acc(grad[c * out_pixels]);
     }
   }
   const int64_t plane = int64_t(map_h) * map_w;
