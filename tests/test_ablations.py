@@ -16,7 +16,8 @@ CHANGES = {
     r'sfnet_r18_(nonlocal|aspp|denseaspp|sppm)_': 'model.decode_head.context',
     r'sfnet_r18_align_fusion_': 'model.decode_head.align_fusion',
     r'sfnet_r18_dsn_': 'model.decode_head.deep_supervision',
-    r'fpn_ppm_(\w+)_cityscapes': 'model.decode_head.align',
+    r'fpn_ppm_(\w+)_(cityscapes|camvid360)': 'model.decode_head.align',
+    r'sfnet_lite_efflite0_bilinear_': 'model.decode_head.align',
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
     r'fpn_(nonlocal|aspp|denseaspp)_r18_': (

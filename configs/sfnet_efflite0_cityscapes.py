@@ -1,0 +1,6 @@
+_base_ = [
+    './_base_/models/sfnet_efflite0.py',
+    './_base_/datasets/cityscapes.py',
+    './_base_/schedules/paper_50k.py',
+    './_base_/default_runtime.py',
+]

