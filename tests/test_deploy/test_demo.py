@@ -1,9 +1,11 @@
 import importlib.util
 import json
+import os
 import os.path as osp
 import runpy
 import shutil
 import sys
+import urllib.request
 
 import cv2
 import mmcv
@@ -91,7 +93,94 @@ def test_page_functions_give_classes_flow_shares_and_time(media, checkpoint):
     video, line = app.segment_video(f'{media}/drive.avi', CONFIG, checkpoint, 'torch')
     assert mmcv.VideoReader(video).read() is not None and '3 frames' in line
     with pytest.raises(ValueError, match='choose an image'):
-        app.segment_image(None, CONFIG, checkpoint, 'torch')
+        app.segment_upload(None, CONFIG, checkpoint, 'torch')
+
+
+def test_page_keeps_its_files_where_nobody_else_can_put_some(media, checkpoint, monkeypatch):
+    app = load_app()
+    folder = app.private_folder()
+    assert os.stat(folder).st_mode & 0o077 == 0
+    exported = []
+
+    def export(model, path, *args, **kwargs):
+        exported.append(path)
+
+    monkeypatch.setattr(app, 'export_onnx', export)
+    monkeypatch.setattr(app, 'load_runtime', lambda *args: None)
+    app.load(CONFIG, checkpoint, 'onnxruntime')
+    paths = [*exported, *app.sample_images()]
+    assert len(paths) == 5 and all(osp.dirname(p) == folder for p in paths)
+
+
+def test_page_refuses_large_images_before_they_are_decoded(tmp_path, monkeypatch):
+    app = load_app()
+    cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((5000, 4000), np.uint8))
+    monkeypatch.setattr(app, 'read_image', lambda path: pytest.fail('it was decoded'))
+    with pytest.raises(ValueError, match='4000x5000 pixels are too many for the page'):
+        app.read_upload(str(tmp_path / 'large.png'))
+
+
+@pytest.mark.parametrize(
+    'host, local',
+    [
+        ('127.0.0.1', True),
+        ('127.8.0.1', True),
+        ('::1', True),
+        ('localhost', True),
+        ('0.0.0.0', False),
+        ('::', False),
+        ('192.168.1.2', False),
+        ('example.org', False),
+        ('', False),
+    ],
+)
+def test_page_knows_whether_others_reach_it(host, local):
+    assert load_app().is_loopback(host) is local
+
+
+def ask(url, *data):
+    """The events by which the page answers a request of a browser for ``api_name='image'``."""
+    call = f'{url}gradio_api/call/image'
+    headers = {'Content-Type': 'application/json'}
+    request = urllib.request.Request(call, json.dumps({'data': data}).encode(), headers)
+    with urllib.request.urlopen(request) as answer:
+        event = json.load(answer)['event_id']
+    with urllib.request.urlopen(f'{call}/{event}', timeout=60) as answer:
+        return answer.read().decode()
+
+
+def test_page_for_others_takes_neither_paths_nor_addresses(media, checkpoint, monkeypatch):
+    pytest.importorskip('gradio')
+    client = pytest.importorskip('gradio_client')
+    app = load_app()
+    build = app.build_app
+    kinds = [
+        {type(b).__name__ for b in build(CONFIG, checkpoint, local).blocks.values()}
+        for local in (True, False)
+    ]
+    assert 'Dropdown' in kinds[0] and 'Dropdown' not in kinds[1]
+
+    loaded = []
+    load = app.load
+    monkeypatch.setattr(app, 'load', lambda *args: loaded.append(args) or load(*args))
+    page = build(CONFIG, checkpoint, local=False)
+    _, url, _ = page.launch(prevent_thread_lock=True, share=False, quiet=True)
+    try:
+        image = client.handle_file(f'{media}/images/street_0.png')
+        *_, line = client.Client(url, verbose=False).predict(image, 'torch', api_name='/image')
+        assert 'ms per image of 160x96' in line and loaded == [(CONFIG, checkpoint, 'torch')]
+        served = f'{url}gradio_api/startup-events'
+        for path in (str(media / 'images' / 'street_0.png'), served):
+            file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
+            answer = ask(url, file, 'torch')
+            assert 'event: error' in answer and 'complete' not in answer, path
+        assert 'no addresses' in answer
+        # Settings that the page does not show do not reach the model.
+        file = {'path': app.sample_images()[0], 'meta': {'_type': 'gradio.FileData'}}
+        ask(url, file, 'torch', 'other_config.py', '/tmp/other.pth')
+        assert set(loaded) == {(CONFIG, checkpoint, 'torch')}
+    finally:
+        page.close()
 
 
 def test_page_without_gradio_says_how_to_install_it(monkeypatch):
