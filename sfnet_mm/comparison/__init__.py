@@ -1,17 +1,22 @@
 """Several configs trained under one budget, and the table of their results."""
 
+from .jobs import Job, check_budget, run_jobs
 from .report import plot, table
-from .settings import Budget, Resources, name_of, prepare
-from .training import finished, per_class_metric, time_steps, train
+from .settings import OPTIMIZERS, Budget, Resources, name_of, prepare
+from .step_times import time_steps
+from .training import finished, train
 
 __all__ = [
     'Budget',
+    'Job',
+    'OPTIMIZERS',
     'Resources',
+    'check_budget',
     'finished',
     'name_of',
-    'per_class_metric',
     'plot',
     'prepare',
+    'run_jobs',
     'table',
     'time_steps',
     'train',

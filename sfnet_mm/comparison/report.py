@@ -1,14 +1,49 @@
 """Table and plot of a comparison."""
 
+import math
 import statistics
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Sequence
 
 from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 
 from .settings import Budget
 
 # Results of each name, as ``train`` writes them.
-Rows = Dict[str, List[Dict[str, Any]]]
+Result = Dict[str, Any]
+Rows = Dict[str, List[Result]]
+METRICS = ('mIoU', 'bIoU')
+
+
+# The 97.5 % quantiles of Student's t-distribution with 1, 2, ... degrees of freedom.
+T_QUANTILES = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
+    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
+)
+
+
+def half_interval(values: Sequence[float]) -> float:
+    """Half of the 95 % confidence interval of the mean, by Student's t-distribution.
+
+    Raises:
+        ValueError: There are less than two values.
+    """
+    if len(values) < 2:
+        raise ValueError(f'{len(values)} values have no confidence interval')
+    # More values take the last quantile, which is a little too wide for them.
+    quantile = T_QUANTILES[min(len(values) - 1, len(T_QUANTILES)) - 1]
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def paired_difference(
+    results: Sequence[Result], base: Sequence[Result], metric: str, digits: int = 2
+) -> str:
+    """The mean difference over the seeds that both have, with its 95 % confidence interval."""
+    other = {r['seed']: r[metric] for r in base}
+    paired = [r[metric] - other[r['seed']] for r in results if r['seed'] in other]
+    if not paired:
+        return ''
+    text = f'{statistics.mean(paired):+.{digits}f}'
+    return text + (f' ± {half_interval(paired):.{digits}f}' if len(paired) > 1 else '')
 
 
 def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
@@ -20,24 +55,26 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
         baseline: Name of the row that others are compared with, seed by seed.
     """
     first = next(iter(rows.values()))[0]
-    base = baseline if baseline in rows else None
-    lines = [
-        f'{budget.iters} iterations of batch {budget.batch_size}, SGD with lr {budget.lr}, random '
-        f'weights unless the name says otherwise; {first["device"]}, {first["date"]}. mIoU of the '
-        'last weights on val: mean ± standard deviation over seeds.',
-        '',
-        '| model | seeds | mIoU | '
-        + (f'Δ {base} | ' if base else '')
-        + 'parameters (M) | ms / iteration | loss | flow (px) |',
-        '| --- ' * (8 if base else 7) + '|',
-    ]
+    base = rows.get(baseline or '')
+    text = (
+        f'{budget.describe()}; {first["device"]}, {first["date"]}. mIoU and boundary IoU (bIoU) of '
+        'the last weights on val: mean ± standard deviation over seeds.'
+    )
+    head = ['model', 'seeds', 'mIoU', 'bIoU']
+    if base:
+        text += (
+            f' Δ is the difference from {baseline}, seed by seed: its mean ± half of the 95 % '
+            'confidence interval (t-distribution).'
+        )
+        head += ['Δ mIoU', 'Δ bIoU']
+    head += ['parameters (M)', 'ms / iteration', 'loss', 'flow (px)']
+    lines = [text, '', '| ' + ' | '.join(head) + ' |', '| --- ' * len(head) + '|']
     for name, results in sorted(rows.items(), key=lambda r: -_mean(r[1], 'mIoU')):
-        cells = [name, str(len(results)), mean_and_spread([r['mIoU'] for r in results])]
+        cells = [name, str(len(results))]
+        cells += [mean_and_spread([r[metric] for r in results]) for metric in METRICS]
         if base:
-            # Seed by seed, as far as both have it.
-            other = {r['seed']: r['mIoU'] for r in rows[base]}
-            paired = [r['mIoU'] - other[r['seed']] for r in results if r['seed'] in other]
-            cells.append(mean_and_spread(paired) if paired and name != base else '')
+            same = name == baseline
+            cells += ['' if same else paired_difference(results, base, m) for m in METRICS]
         flows = [v for r in results for v in r['flow_px'].values()]
         cells += [
             f'{results[0]["parameters"] / 1e6:.2f}',
@@ -47,10 +84,12 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
         ]
         lines.append('| ' + ' | '.join(cells) + ' |')
     classes = list(first['per_class'])
-    lines += ['', '| IoU | ' + ' | '.join(classes) + ' |', '| --- ' * (1 + len(classes)) + '|']
-    for name, results in rows.items():
-        values = [f'{statistics.mean(r["per_class"][c] for r in results):.1f}' for c in classes]
-        lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
+    for title, key in (('IoU', 'per_class'), ('boundary IoU', 'per_class_bIoU')):
+        lines += ['', f'| {title} | ' + ' | '.join(classes) + ' |']
+        lines += ['| --- ' * (1 + len(classes)) + '|']
+        for name, results in rows.items():
+            values = [f'{statistics.mean(r[key][c] for r in results):.1f}' for c in classes]
+            lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
     sources = list(first.get('per_source', ()))
     if sources:
         lines += ['', '| mIoU | ' + ' | '.join(sources) + ' |', '| --- ' * (1 + len(sources)) + '|']
@@ -61,26 +100,29 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
 
 
 def plot(rows: Rows, path: str) -> None:
-    """Mean mIoU with a dot per seed, against parameters."""
+    """Mean mIoU and boundary IoU of each name, with a dot for each seed."""
     import matplotlib
 
     matplotlib.use('Agg')
     from matplotlib import pyplot
 
     names = sorted(rows, key=lambda n: _mean(rows[n], 'mIoU'))
-    figure, axes = pyplot.subplots(figsize=(8, 0.5 * len(names) + 1.2))
-    axes.barh(names, [_mean(rows[n], 'mIoU') for n in names], color='#9ecae1')
-    for i, name in enumerate(names):
-        values = [r['mIoU'] for r in rows[name]]
-        axes.plot(values, [i] * len(values), 'k.', markersize=5)
-    low = min(r['mIoU'] for results in rows.values() for r in results)
-    axes.set_xlim(left=max(0, low - 5))
-    axes.set_xlabel('mIoU on val; a dot for each seed')
+    figure, panels = pyplot.subplots(
+        1, 2, sharey=True, figsize=(10, 0.5 * len(names) + 1.2), squeeze=True
+    )
+    for axes, metric, title in zip(panels, METRICS, ('mIoU', 'boundary IoU')):
+        axes.barh(names, [_mean(rows[n], metric) for n in names], color='#9ecae1')
+        for i, name in enumerate(names):
+            values = [r[metric] for r in rows[name]]
+            axes.plot(values, [i] * len(values), 'k.', markersize=5)
+        low = min(r[metric] for results in rows.values() for r in results)
+        axes.set_xlim(left=max(0, low - 5))
+        axes.set_xlabel(f'{title} on val (%); a dot for each seed')
     figure.tight_layout()
     with whole_file(path) as temporary:
         figure.savefig(temporary, format='png', dpi=150)
     pyplot.close(figure)
 
 
-def _mean(results: List[Dict[str, Any]], key: str) -> float:
+def _mean(results: Sequence[Result], key: str) -> float:
     return statistics.mean(r[key] for r in results)

@@ -4,9 +4,15 @@ import os.path as osp
 from dataclasses import dataclass, field
 from typing import Any, Dict, Iterator, Optional, Tuple
 
+import torch
 from mmengine.config import Config
 
-from sfnet_mm.utils import load_config
+from sfnet_mm.utils import enable_amp, load_config
+
+OPTIMIZERS = {
+    'sgd': dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005),
+    'adamw': dict(type='AdamW', lr=0.001, weight_decay=0.01),
+}
 
 
 @dataclass
@@ -17,34 +23,56 @@ class Budget:
         iters: Iterations of every run.
         batch_size: Images of an iteration.
         crop: (height, width); that of each config by default.
-        lr: Initial learning rate of SGD.
-        warmup: Iterations of warm-up; a twentieth by default.
+        optimizer: ``'sgd'`` or ``'adamw'`` with a warm-up and a polynomial decay, or ``'config'``:
+            each config's own optimizer and schedule, the schedule scaled to ``iters``.
+        lr: Initial learning rate; by default 0.01 of SGD, 0.001 of AdamW, or the config's.
+        backbone_lr_mult: What the learning rate of the backbone is multiplied with.
+        warmup: Iterations of warm-up; a twentieth by default. Not used with ``'config'``.
         min_kept: Least share of pixels that hard-pixel losses keep.
+        amp: Train in float16 with loss scaling.
         options: As ``--cfg-options``.
     """
 
     iters: int = 400
     batch_size: int = 8
     crop: Optional[Tuple[int, int]] = None
-    lr: float = 0.01
+    optimizer: str = 'sgd'
+    lr: Optional[float] = None
+    backbone_lr_mult: float = 1.0
     warmup: Optional[int] = None
     min_kept: float = 0.048
+    amp: bool = False
     options: Dict[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """The budget in words, for the head of a table."""
+        name = {'sgd': 'SGD', 'adamw': 'AdamW'}.get(self.optimizer, "each config's own optimizer")
+        rate = self.lr or OPTIMIZERS.get(self.optimizer, {}).get('lr')
+        text = f'{self.iters} iterations of batch {self.batch_size}, {name}'
+        if rate:
+            text += f' with lr {rate:g}'
+        if self.backbone_lr_mult != 1:
+            text += f', the backbone with {self.backbone_lr_mult:g} times that'
+        return text + (', float16 with loss scaling' if self.amp else '')
 
 
 @dataclass
 class Resources:
-    """What a run finds on this machine.
+    """What a run finds on this machine; none of it changes what is computed.
 
     Args:
         data_root: The data set's folder, in place of the configs'.
         workers: Loading processes.
         threads: Of torch.
+        channels_last: Lay convolutions out channels-last.
+        checkpoint_interval: Iterations between checkpoints; a tenth of all by default.
     """
 
     data_root: Optional[str] = None
     workers: int = 1
     threads: int = 1
+    channels_last: bool = False
+    checkpoint_interval: Optional[int] = None
 
 
 def name_of(config: str) -> str:
@@ -65,7 +93,6 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     """The config of one run: network and losses are its own, the rest is the same for all."""
     cfg = load_config(config, budget.options, work_dir, 'none')
     crop = tuple(budget.crop or cfg.crop_size)
-    warmup = max(2, budget.iters // 20) if budget.warmup is None else budget.warmup
     for node in walk([cfg.train_dataloader, cfg.model]):
         kind = node.get('type')
         if kind in ('RandomCrop', 'CropAroundCentroid'):
@@ -73,38 +100,73 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
         elif kind in ('HardPixelCrossEntropy', 'OhemCrossEntropy'):
             node.min_kept = int(budget.min_kept * budget.batch_size * crop[0] * crop[1])
     cfg.model.data_preprocessor.size = crop
-    if resources.data_root:
-        for loader in (cfg.train_dataloader, cfg.val_dataloader):
+    loading = dict(num_workers=resources.workers, pin_memory=torch.cuda.is_available())
+    if resources.workers:
+        loading['prefetch_factor'] = 4
+    for loader in (cfg.train_dataloader, cfg.val_dataloader):
+        loader.update(loading)
+        if resources.data_root:
             loader.dataset.data_root = resources.data_root
     cfg.train_dataloader.update(
-        batch_size=budget.batch_size,
-        num_workers=resources.workers,
-        persistent_workers=resources.workers > 0,
+        batch_size=budget.batch_size, persistent_workers=resources.workers > 0
     )
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
-    cfg.val_dataloader.update(num_workers=resources.workers, persistent_workers=False)
+    cfg.val_dataloader.persistent_workers = False
     by_source = isinstance(cfg.val_evaluator, dict) and cfg.val_evaluator.type == 'UDSMetric'
     cfg.val_evaluator = dict(
-        type='PerClassUDS' if by_source else 'PerClassIoU', iou_metrics=['mIoU']
+        type='UDSMetric' if by_source else 'BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU']
     )
-    optimizer = dict(type='SGD', lr=budget.lr, momentum=0.9, weight_decay=0.0005)
-    cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer)
-    cfg.param_scheduler = [
-        dict(type='PolyLR', eta_min=0, power=0.9, begin=warmup, end=budget.iters, by_epoch=False)
-    ]
-    if warmup:
-        cfg.param_scheduler.insert(
-            0, dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup, by_epoch=False)
-        )
-    cfg.train_cfg = dict(
-        type='IterBasedTrainLoop', max_iters=budget.iters, val_interval=budget.iters + 1
-    )
-    # The last weights are scored, not the best ones: val decides nothing.
+    set_schedule(cfg, budget)
+    if budget.amp:
+        enable_amp(cfg)
+    # The last weights are scored, not the best ones: val decides nothing. Two checkpoints are
+    # kept, so that one is whole while the other is written.
+    interval = resources.checkpoint_interval or max(1, budget.iters // 10)
     cfg.default_hooks.checkpoint = dict(
-        type='CheckpointHook', by_epoch=False, interval=budget.iters, max_keep_ckpts=1
+        type='CheckpointHook', by_epoch=False, interval=interval, max_keep_ckpts=2
     )
     cfg.default_hooks.logger.interval = max(1, budget.iters // 40)
     cfg.custom_hooks = []
     cfg.test_dataloader = cfg.test_cfg = cfg.test_evaluator = None
     cfg.randomness = dict(seed=seed)
     return cfg
+
+
+def set_schedule(cfg: Config, budget: Budget) -> None:
+    """Give a config the optimizer, the learning rates and the length of a budget.
+
+    Raises:
+        ValueError: The config's own schedule counts epochs and cannot be scaled to iterations.
+    """
+    warmup = max(2, budget.iters // 20) if budget.warmup is None else budget.warmup
+    if budget.optimizer == 'config':
+        own, schedule = cfg.train_cfg.get('max_iters'), cfg.param_scheduler
+        schedule = [schedule] if isinstance(schedule, dict) else schedule
+        if own is None or any(s.get('by_epoch', True) for s in schedule):
+            raise ValueError(
+                f'{cfg.filename} has a schedule in epochs: choose --optimizer sgd or adamw'
+            )
+        for part in schedule:
+            for key in ('begin', 'end'):
+                if key in part:
+                    part[key] = round(part[key] * budget.iters / own)
+        # A short warm-up can shrink to nothing.
+        cfg.param_scheduler = [s for s in schedule if s.get('end', 1) > s.get('begin', 0)]
+    else:
+        optimizer = dict(OPTIMIZERS[budget.optimizer])
+        cfg.optim_wrapper = dict(type='OptimWrapper', optimizer=optimizer)
+        decay = dict(begin=warmup, end=budget.iters, by_epoch=False)
+        cfg.param_scheduler = [dict(type='PolyLR', eta_min=0, power=0.9, **decay)]
+        if warmup:
+            cfg.param_scheduler.insert(
+                0, dict(type='LinearLR', start_factor=0.1, begin=0, end=warmup, by_epoch=False)
+            )
+    if budget.lr:
+        cfg.optim_wrapper.optimizer.lr = budget.lr
+    if budget.backbone_lr_mult != 1:
+        groups = cfg.optim_wrapper.get('paramwise_cfg', {})
+        keys = dict(groups.get('custom_keys', {}), backbone=dict(lr_mult=budget.backbone_lr_mult))
+        cfg.optim_wrapper.paramwise_cfg = dict(groups, custom_keys=keys)
+    cfg.train_cfg = dict(
+        type='IterBasedTrainLoop', max_iters=budget.iters, val_interval=budget.iters + 1
+    )

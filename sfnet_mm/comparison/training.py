@@ -1,49 +1,112 @@
-"""Trains, scores and times the runs of a comparison."""
+"""Trains and scores one run of a comparison."""
 
+import glob
 import json
+import os
 import os.path as osp
 import platform
+import re
 import statistics
 import time
+import zipfile
 from dataclasses import asdict
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.utils import track_iter_progress
-from mmseg.evaluation import IoUMetric
-from mmseg.registry import METRICS
 
-from sfnet_mm.evaluation import UDSMetric
 from sfnet_mm.utils.tooling import write_text
 from sfnet_mm.visualization import AlignmentRecorder, flow_to_pixels
 
 from .settings import Budget, Resources, name_of, prepare
 
-RESULT, TIMES = 'result.json', 'times.json'
+RESULT, PROGRESS = 'result.json', 'progress.txt'
 
 
-def train(config: str, budget: Budget, resources: Resources, seed: int, work_dir: str) -> None:
+class RunMonitorHook(Hook):
+    """Writes how far a run is, and stops it with a checkpoint when its time is over.
+
+    Args:
+        work_dir: Of the run.
+        deadline: In seconds since the epoch; None is no limit.
+        parent: The process that started this one. The run also stops when that is gone, so that it
+            does not write into a folder in which the next call trains.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, work_dir: str, deadline: Optional[float], parent: Optional[int]) -> None:
+        self.work_dir = work_dir
+        self.deadline = deadline
+        self.parent = parent
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, *args: Any, **kwargs: Any) -> None:
+        """Write the number of iterations done; stop if it is time."""
+        done = runner.iter + 1
+        late = self.deadline is not None and time.time() > self.deadline
+        stop = (late or self.parent not in (None, os.getppid())) and done < runner.max_iters
+        if stop:
+            runner.save_checkpoint(self.work_dir, f'iter_{done}.pth', by_epoch=False)
+            runner.train_loop.stop_training = True
+        if stop or done == runner.max_iters or done % max(1, runner.max_iters // 100) == 0:
+            write_text(osp.join(self.work_dir, PROGRESS), str(done))
+
+
+def last_checkpoint(work_dir: str) -> Optional[str]:
+    """The newest checkpoint of a run that is whole: a run may have been killed while writing."""
+    found = {}
+    for path in glob.glob(osp.join(glob.escape(work_dir), 'iter_*.pth')):
+        match = re.fullmatch(r'iter_(\d+)\.pth', osp.basename(path))
+        if match and zipfile.is_zipfile(path):
+            found[int(match[1])] = path
+    return found[max(found)] if found else None
+
+
+def train(
+    config: str,
+    budget: Budget,
+    resources: Resources,
+    seed: int,
+    work_dir: str,
+    deadline: Optional[float] = None,
+    parent: Optional[int] = None,
+) -> None:
     """One run, in this process: train, score and write the result.
 
-    The weights of the last iteration are scored, not the best ones.
+    The run goes on from its last checkpoint, if there is one. The weights of the last iteration
+    are scored, not the best ones. There is no result if the run was stopped before that; see
+    :class:`RunMonitorHook` for ``deadline`` and ``parent``.
     """
     torch.set_num_threads(resources.threads)
-    per_class_metric()
-    runner = Runner.from_cfg(prepare(config, budget, resources, seed, work_dir))
-    times = []
-    step = runner.model.train_step
-
-    def kept(*step_args: Any, **kwargs: Any) -> Any:
-        out, milliseconds = _timed(step, *step_args, **kwargs)
-        times.append(milliseconds)
-        return out
-
-    runner.model.train_step = kept
-    runner.train()
+    cfg = prepare(config, budget, resources, seed, work_dir)
+    checkpoint = last_checkpoint(work_dir)
+    if checkpoint:
+        cfg.update(resume=True, load_from=checkpoint)
+    runner = Runner.from_cfg(cfg)
+    if resources.channels_last:
+        runner.model.to(memory_format=torch.channels_last)
+    if checkpoint and osp.basename(checkpoint) == f'iter_{budget.iters}.pth':
+        # Only the score is missing.
+        runner.resume(checkpoint, resume_optimizer=False, resume_param_scheduler=False)
+    else:
+        runner.register_hook(RunMonitorHook(work_dir, deadline, parent))
+        runner.train()
+        if runner.iter < budget.iters:
+            print(f'stopped after {runner.iter} of {budget.iters} iterations')
+            return
     metrics = runner.val_loop.run()
-    loss = runner.message_hub.get_scalar('train/loss').data[0][-20:]
+    (metric,) = runner.val_loop.evaluator.metrics
+    history = {
+        key: np.asarray(runner.message_hub.get_scalar(f'train/{key}').data[0], float)
+        for key in ('time', 'data_time', 'loss')
+    }
+    # ``time`` includes the wait for data; the first iterations warm up.
+    first = len(history['time']) // 10
+    waits = 1000 * history['data_time'][first:]
+    steps = 1000 * history['time'][first:] - waits
+    by_source = [key.split('/')[1] for key in metrics if key.startswith('mIoU/')]
     result = dict(
         config=config,
         name=name_of(config),
@@ -52,53 +115,18 @@ def train(config: str, budget: Budget, resources: Resources, seed: int, work_dir
         device=_device_name(),
         date=time.strftime('%Y-%m-%d'),
         mIoU=float(metrics['mIoU']),
+        bIoU=float(metrics['bIoU']),
         aAcc=float(metrics['aAcc']),
-        per_class=metrics['per_class'],
-        per_source={
-            key.split('/')[1]: float(value)
-            for key, value in metrics.items()
-            if key.startswith('mIoU/')
-        },
+        per_class=metric.per_class['IoU'],
+        per_class_bIoU=metric.per_class['bIoU'],
+        per_source={source: float(metrics[f'mIoU/{source}']) for source in by_source},
         parameters=sum(p.numel() for p in runner.model.parameters()),
-        milliseconds_per_iteration=round(statistics.median(times[len(times) // 10 :]), 1),
-        final_loss=round(statistics.mean(map(float, loss)), 4),
+        milliseconds_per_iteration=round(float(np.median(steps)), 1),
+        milliseconds_waiting_for_data=round(float(np.mean(waits)), 1),
+        final_loss=round(float(history['loss'][-20:].mean()), 4),
         flow_px=flow_in_pixels(runner),
     )
     write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
-
-
-def time_steps(
-    configs: Sequence[str], budget: Budget, resources: Resources, rounds: int, work_dir: str
-) -> None:
-    """Write the median milliseconds of a training step of each config; they take turns."""
-    torch.set_num_threads(resources.threads)
-    steps = {}
-    for config in configs:
-        folder = osp.join(work_dir, name_of(config), 'time')
-        runner = Runner.from_cfg(prepare(config, budget, resources, 0, folder))
-        runner.model.init_weights()
-        runner.model.train()
-        batch = next(iter(runner.train_dataloader))
-        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        steps[name_of(config)] = (runner.model, batch, wrapper)
-    times = {name: [] for name in steps}
-    for turn in track_iter_progress(list(range(rounds + 1))):
-        for name, (model, batch, wrapper) in steps.items():
-            _, milliseconds = _timed(model.train_step, batch, optim_wrapper=wrapper)
-            if turn:  # the first one warms up
-                times[name].append(milliseconds)
-    print()
-    found = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    write_text(osp.join(work_dir, TIMES), json.dumps(found, indent=1) + '\n')
-
-
-def _timed(step: Callable[..., Any], *args: Any, **kwargs: Any) -> Tuple[Any, float]:
-    """What a step returns, and its milliseconds."""
-    start = time.perf_counter()
-    out = step(*args, **kwargs)
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return out, 1000 * (time.perf_counter() - start)
 
 
 def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
@@ -111,20 +139,13 @@ def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
     return result if result['budget'] == json.loads(json.dumps(asdict(budget))) else None
 
 
-def per_class_metric() -> None:
-    """Register mmseg's IoUMetric, and UDSMetric, that also return the IoU of every class."""
-
-    class PerClass:
-        def compute_metrics(self, results: list) -> Dict[str, Any]:
-            # UDSMetric puts the source before the four areas.
-            totals = [sum(areas) for areas in zip(*(result[-4:] for result in results))]
-            values = self.total_area_to_metrics(*totals, self.metrics, self.nan_to_num, self.beta)
-            named = zip(self.dataset_meta['classes'], values['IoU'] * 100)
-            metrics = super().compute_metrics(results)
-            return dict(metrics, per_class={k: round(float(v), 2) for k, v in named})
-
-    for name, base in (('PerClassIoU', IoUMetric), ('PerClassUDS', UDSMetric)):
-        METRICS.register_module(name=name, module=type(name, (PerClass, base), {}), force=True)
+def iterations_done(work_dir: str) -> int:
+    """How far the run in a folder is."""
+    try:
+        with open(osp.join(work_dir, PROGRESS), encoding='utf-8') as file:
+            return int(file.read())
+    except FileNotFoundError:
+        return 0
 
 
 def flow_in_pixels(runner: Runner, images: int = 8) -> Dict[str, float]:

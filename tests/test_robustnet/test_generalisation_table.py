@@ -9,7 +9,7 @@ import torch
 from helpers import ROOT, config_paths, segmentation_samples
 from mmseg.registry import METRICS
 
-from sfnet_mm.comparison import per_class_metric, prepare, table
+from sfnet_mm.comparison import prepare, table
 
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
@@ -33,12 +33,11 @@ def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path
         assert ('isw' in cfg.default_hooks) == ('isw_' in path)
         assert [k for k, v in cfg.train_dataloader.dataset.sources.items() if v] == ['cityscapes']
         assert len(cfg.val_dataloader.dataset.sources) == 4
-        assert cfg.val_evaluator.type == 'PerClassUDS'
+        assert cfg.val_evaluator.type == 'UDSMetric'
 
 
 def test_metric_of_a_run_has_classes_and_sources(compare):
-    per_class_metric()
-    metric = METRICS.build(dict(type='PerClassUDS', iou_metrics=['mIoU']))
+    metric = METRICS.build(dict(type='UDSMetric', iou_metrics=['mIoU']))
     metric.dataset_meta = dict(classes=('a', 'b'))
     for source, right in (('cityscapes', True), ('idd', False)):
         (sample,) = segmentation_samples(1, 4, 4, 2)
@@ -53,7 +52,7 @@ def test_metric_of_a_run_has_classes_and_sources(compare):
     assert values['mIoU/cityscapes'] == 100
     assert values['mIoU/idd'] == 0
     # 8 of 16 pixels of each class are right, 24 are in the union.
-    assert values['per_class'] == {'a': 33.33, 'b': 33.33}
+    assert metric.per_class['IoU'] == {'a': 33.33, 'b': 33.33}
 
 
 def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
@@ -62,6 +61,8 @@ def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
             name=name,
             seed=seed,
             mIoU=50.0,
+            bIoU=40.0,
+            per_class_bIoU={'sky': 1.0},
             parameters=1,
             final_loss=1.0,
             milliseconds_per_iteration=1.0,

@@ -2,17 +2,27 @@
 
 import importlib.util
 import json
+import math
+import os
 import os.path as osp
 import subprocess
 import sys
+import time
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 from helpers import ROOT
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
 from PIL import Image
 
-from sfnet_mm.comparison import prepare, table
+from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, table, train
+from sfnet_mm.comparison.jobs import check_budget, progress
+from sfnet_mm.comparison.report import T_QUANTILES, half_interval
 from sfnet_mm.comparison.settings import walk
+from sfnet_mm.comparison.training import iterations_done, last_checkpoint
 
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [
@@ -73,13 +83,16 @@ def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path):
         1,
         '--baseline',
         'fpn_ppm_stdc1_camvid360',
+        '--jobs',
+        2,
     ]
     first = call(*options)
     assert first.returncode == 0, first.stdout + first.stderr
     results = json.loads((work_dir / 'results.json').read_text())
     assert set(results) == {'fpn_ppm_stdc1_camvid360', 'sfnet_stdc1_camvid360'}
     base, sfnet = (results[k][0] for k in sorted(results))
-    assert 0 <= base['mIoU'] <= 100 and set(base['per_class']) >= {'sky', 'road'}
+    for metric, values in (('mIoU', 'per_class'), ('bIoU', 'per_class_bIoU')):
+        assert 0 <= base[metric] <= 100 and set(base[values]) >= {'sky', 'road'}
     # Three FAMs of 64 channels: two 1x1 convolutions to 32 and one 3x3 to 2.
     assert sfnet['parameters'] - base['parameters'] == 3 * (2 * 64 * 32 + 64 * 2 * 9)
     assert base['flow_px'] == {} and len(sfnet['flow_px']) == 3
@@ -96,8 +109,87 @@ def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path):
     for name, (run,) in json.loads((work_dir / 'results.json').read_text()).items():
         assert run['milliseconds_per_iteration'] == times[name]
     # Another budget is another comparison.
-    other = call(*options, '--lr', 0.02, '--minutes', 0.0001, '--report-only')
+    other = call(*options, '--lr', 0.02, '--report-only')
     assert other.returncode and 'no run is finished' in other.stderr
+    other = call(*options, '--lr', 0.02)
+    assert other.returncode and 'other settings (lr): choose another --work-dir' in other.stderr
+
+
+BUDGET = Budget(iters=20, batch_size=2, crop=(32, 32), lr=0.02)
+
+
+def scores(folder):
+    """What a run learnt, without its times."""
+    result = finished(str(folder), BUDGET)
+    return {
+        k: v
+        for k, v in result.items()
+        if k not in ('milliseconds_per_iteration', 'milliseconds_waiting_for_data')
+    }
+
+
+@pytest.mark.slow
+def test_killed_and_failing_runs(camvid, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    resources = Resources(str(camvid), workers=0, checkpoint_interval=3)
+    config = CONFIGS[1]
+    killed = Job(config, 1, str(tmp_path / 'killed'))
+    process = killed.start(BUDGET, resources, None)
+    while process.poll() is None and not last_checkpoint(killed.work_dir):
+        time.sleep(0.01)
+    process.kill()
+    assert process.wait() < 0 and not finished(killed.work_dir, BUDGET)
+    assert 0 < iterations_done(killed.work_dir) < BUDGET.iters
+    # A checkpoint that was being written.
+    (tmp_path / 'killed' / 'iter_19.pth').write_bytes(b'PK\x03\x04 cut off')
+    (tmp_path / 'broken.py').write_text(
+        f'_base_ = {str(osp.join(ROOT, config))!r}\nmodel = dict(decode_head=dict(channels=-1))\n'
+    )
+    broken = Job(str(tmp_path / 'broken.py'), 1, str(tmp_path / 'broken'))
+    whole = Job(config, 1, str(tmp_path / 'whole'))
+    failures = run_jobs([broken, killed, whole], BUDGET, resources, at_once=3)
+    (failure,) = failures
+    assert failure.startswith('broken, seed 1: ') and 'Error' in failure
+    # The run that was killed learnt what the other one did.
+    assert scores(tmp_path / 'killed') == scores(tmp_path / 'whole')
+    assert 'Advance dataloader' in (tmp_path / 'killed' / 'output.txt').read_text()
+    with pytest.raises(ValueError, match=r'killed has a run with other settings \(iters\)'):
+        check_budget([killed], Budget(**{**asdict(BUDGET), 'iters': 21}))
+
+
+@pytest.mark.slow
+def test_a_run_whose_time_is_over_goes_on_later(camvid, tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    resources = Resources(str(camvid), workers=0)
+    run = CONFIGS[0], BUDGET, resources, 0, str(tmp_path)
+    train(*run, deadline=time.time())
+    assert iterations_done(str(tmp_path)) == 1 and not finished(str(tmp_path), BUDGET)
+    # So does one whose parent has ended.
+    train(*run, parent=os.getppid() + 1)
+    assert osp.basename(last_checkpoint(str(tmp_path))) == 'iter_2.pth'
+    train(*run)
+    result = (tmp_path / 'result.json').read_text()
+    # Where only the score is missing nothing is trained.
+    (tmp_path / 'result.json').unlink()
+    monkeypatch.setattr('mmengine.runner.IterBasedTrainLoop.run', None)
+    train(*run)
+    assert (tmp_path / 'result.json').read_text() == result
+
+
+def test_no_run_is_started_after_the_end(tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(Job, 'start', lambda *a: started.append(a))
+    job = Job(CONFIGS[0], 0, str(tmp_path))
+    assert run_jobs([job], BUDGET, Resources(), at_once=1, minutes=1e-9) == []
+    assert not started
+
+
+def test_progress_and_time_left():
+    # 300 of 900 in 10 minutes: the other 600 take 20.
+    assert progress(900, 600, 4, 600) == (
+        '300 of 900 iterations, 4 running, 10 min, about 20 min left'
+    )
+    assert progress(900, 900, 4, 5).endswith('starting')
 
 
 def test_settings_are_the_same_for_all(compare, tmp_path, monkeypatch):
@@ -131,11 +223,41 @@ def test_settings_are_the_same_for_all(compare, tmp_path, monkeypatch):
         assert kept <= {int(0.048 * 4 * 64 * 96)}
 
 
+def test_optimizers(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+    init_default_scope('mmseg')
+
+    def prepared(path=CONFIGS[0], **kwargs):
+        return prepare(path, Budget(iters=100, **kwargs), Resources(), 0, str(tmp_path))
+
+    cfg = prepared(optimizer='adamw', backbone_lr_mult=0.5)
+    model = MODELS.build(cfg.model)
+    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
+    rates = {id(p): group['lr'] for group in groups for p in group['params']}
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert {rates[id(p)] for p in model.backbone.parameters()} == {0.0005}
+    assert {rates[id(p)] for p in model.decode_head.parameters()} == {0.001}
+    assert prepared().optim_wrapper.optimizer.lr == 0.01
+    assert prepared(lr=0.3).optim_wrapper.optimizer.lr == 0.3
+    # The config's own: 160k iterations with 1500 of warm-up become 100 with 1.
+    cfg = prepared('configs/sfnet_lite_segformer_b0_ade20k.py', optimizer='config')
+    assert cfg.optim_wrapper.optimizer.type == 'AdamW' and cfg.optim_wrapper.paramwise_cfg
+    assert [(s.type, s.begin, s.end) for s in cfg.param_scheduler] == [
+        ('LinearLR', 0, 1),
+        ('PolyLR', 1, 100),
+    ]
+    with pytest.raises(ValueError, match='schedule in epochs'):
+        prepared('configs/ablation/sfnet_lite_r18_release_1000e_cityscapes.py', optimizer='config')
+
+
 def result(name, seed, miou):
     return dict(
         name=name,
         seed=seed,
         mIoU=miou,
+        bIoU=miou / 2,
+        per_class_bIoU={'sky': 2.0, 'car': 3.0},
         parameters=2_000_000,
         final_loss=1.0,
         milliseconds_per_iteration=10.0,
@@ -154,11 +276,23 @@ def test_table_has_mean_spread_and_paired_difference(compare, monkeypatch):
         'b': [result('b', 0, 53.0), result('b', 1, 55.0), result('b', 2, 60.0)],
     }
     text = table(rows, compare.settings(args)[0], 'a')
-    # b: mean of 53, 55, 60; against a by seed: 3 and 1.
-    assert '| b | 3 | 56.00 ± 3.61 | 2.00 ± 1.41 | 2.00 |' in text
-    assert '| a | 2 | 52.00 ± 2.83 |' in text
+    # b: mean of 53, 55, 60; against a by seed: 3 and 1, so 2 with a standard error of 1.
+    assert '| b | 3 | 56.00 ± 3.61 | 28.00 ± 1.80 | +2.00 ± 12.71 | +1.00 ± 6.35 | 2.00 |' in text
+    assert '| a | 2 | 52.00 ± 2.83 | 26.00 ± 1.41 |  |  |' in text
     assert text.index('| b |') < text.index('| a |')
-    assert '| a | 52.0 | 1.0 |' in text
+    assert '| a | 52.0 | 1.0 |' in text and '| a | 2.0 | 3.0 |' in text
+
+
+def test_quantiles_are_those_of_the_t_distribution():
+    for degrees, quantile in enumerate(T_QUANTILES, 1):
+        # The density's integral from 0, by the midpoint rule, with t = tan(x).
+        x = (np.arange(200_000) + 0.5) / 200_000 * np.arctan(quantile)
+        density = (1 + np.tan(x) ** 2 / degrees) ** (-(degrees + 1) / 2) / np.cos(x) ** 2
+        factor = math.gamma((degrees + 1) / 2) / math.gamma(degrees / 2)
+        share = factor / math.sqrt(degrees * math.pi) * density.mean() * np.arctan(quantile)
+        assert share == pytest.approx(0.475, abs=5e-5)
+    with pytest.raises(ValueError, match='1 values have no confidence interval'):
+        half_interval([1.0])
 
 
 @pytest.mark.parametrize(
@@ -169,6 +303,7 @@ def test_table_has_mean_spread_and_paired_difference(compare, monkeypatch):
         (['configs/absent.py'], 'does not exist'),
         ([*CONFIGS, '--baseline', 'x'], '--baseline x is none of'),
         ([*CONFIGS, '--iters', '3'], '--iters must be 20 or more'),
+        ([*CONFIGS, '--jobs', '0'], '--jobs 0 must be positive'),
     ],
 )
 def test_errors(compare, monkeypatch, capsys, arguments, message):

@@ -1,35 +1,35 @@
 """Trains several configs under one budget and writes one table and one plot of their results.
 
-    compare.py CONFIG CONFIG ... --iters 400 --batch-size 8 --seeds 0 1 2
+    compare.py CONFIG CONFIG ... --iters 400 --batch-size 8 --seeds 0 1 2 --jobs 2
 
-Iterations, batch, learning rate schedule, crop and seeds are the same for all; network and losses
-are those of each config. Runs are done seed by seed, each in a process and a folder of its own, so
-an interrupted comparison goes on where it was and ``--minutes`` may end it early: the table says
-how many seeds each row has.
+Iterations, batch, optimizer, crop and seeds are the same for all; network and losses are those of
+each config. Runs are started seed by seed, each as a process with a folder of its own, ``--jobs``
+at a time; on a GPU they share it. The same command goes on where an earlier one was killed, each
+run from its last checkpoint. ``--minutes`` ends early: runs in progress then write a checkpoint.
+The table says how many seeds each row has.
 """
 
 import argparse
 import json
-import os
 import os.path as osp
-import subprocess
-import sys
-import time
-from dataclasses import asdict
 
 import torch
 from mmengine.config import Config, DictAction
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.comparison import (
+    OPTIMIZERS,
     Budget,
+    Job,
     Resources,
+    check_budget,
     finished,
     name_of,
     plot,
+    prepare,
+    run_jobs,
     table,
     time_steps,
-    train,
 )
 from sfnet_mm.utils.tooling import write_text
 
@@ -44,7 +44,22 @@ def parse_args():
     parser.add_argument('--iters', type=int, default=400, help='iterations of every run')
     parser.add_argument('--batch-size', type=int, default=8)
     parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: configs'")
-    parser.add_argument('--lr', type=float, default=0.01, help='initial learning rate of SGD')
+    parser.add_argument(
+        '--optimizer',
+        choices=[*OPTIMIZERS, 'config'],
+        default='sgd',
+        help="'config' keeps each config's own optimizer, its schedule scaled to --iters",
+    )
+    parser.add_argument(
+        '--lr',
+        type=float,
+        help="initial learning rate; default: SGD 0.01, AdamW 0.001, or config's",
+    )
+    parser.add_argument(
+        '--backbone-lr-mult', type=float, default=1.0, help="factor of the backbone's learning rate"
+    )
+    parser.add_argument('--amp', action='store_true', help='train in float16 (CUDA only)')
+    parser.add_argument('--channels-last', action='store_true', help='memory layout of layers')
     parser.add_argument('--warmup', type=int, help='iterations of warm-up; default: a twentieth')
     parser.add_argument(
         '--min-kept',
@@ -53,9 +68,17 @@ def parse_args():
         help='least share of pixels that hard-pixel losses keep',
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
-    parser.add_argument('--minutes', type=float, help='start no run after this many minutes')
+    parser.add_argument(
+        '--minutes', type=float, help='stop after this many minutes, to go on later'
+    )
+    parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
     parser.add_argument('--workers', type=int, default=1, help='loading processes of every run')
-    parser.add_argument('--threads', type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        '--threads', type=int, help="torch's threads of every run; default: cores / --jobs"
+    )
+    parser.add_argument(
+        '--checkpoint-interval', type=int, help='iterations; default: a tenth of --iters'
+    )
     parser.add_argument('--baseline', help='name of the config that others are compared with')
     parser.add_argument('--report-only', action='store_true', help='only write table and plot')
     parser.add_argument(
@@ -69,6 +92,13 @@ def parse_args():
     args = parser.parse_args()
     if args.iters < 20 or args.batch_size < 1:
         parser.error('--iters must be 20 or more and --batch-size positive')
+    for name in ('jobs', 'threads', 'checkpoint_interval', 'lr', 'backbone_lr_mult', 'minutes'):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            parser.error(f'--{name.replace("_", "-")} {value} must be positive')
+    if args.workers < 0:
+        parser.error(f'--workers {args.workers} must be 0 or more')
+    args.threads = args.threads or max(1, torch.get_num_threads() // args.jobs)
     if args.time is not None and args.time < 1:
         parser.error(f'--time {args.time} must be 1 or more')
     return args
@@ -77,25 +107,35 @@ def parse_args():
 def settings(args):
     """Budget and resources of all runs."""
     budget = Budget(
-        args.iters,
-        args.batch_size,
-        args.crop,
-        args.lr,
-        args.warmup,
-        args.min_kept,
-        args.cfg_options,
+        iters=args.iters,
+        batch_size=args.batch_size,
+        crop=args.crop,
+        optimizer=args.optimizer,
+        lr=args.lr,
+        backbone_lr_mult=args.backbone_lr_mult,
+        warmup=args.warmup,
+        min_kept=args.min_kept,
+        amp=args.amp,
+        options=args.cfg_options,
     )
-    return budget, Resources(args.data_root, args.workers, args.threads)
+    resources = Resources(
+        args.data_root, args.workers, args.threads, args.channels_last, args.checkpoint_interval
+    )
+    return budget, resources
 
 
-def report(args, budget, folders):
+def report(args, budget, jobs):
+    """Write table, results and plot of the finished runs."""
     rows = {}
-    for (config, _), folder in folders.items():
-        result = finished(folder, budget)
+    for job in jobs:
+        result = finished(job.work_dir, budget)
         if result:
-            rows.setdefault(name_of(config), []).append(result)
+            rows.setdefault(name_of(job.config), []).append(result)
     if not rows:
-        raise SystemExit('error: no run is finished')
+        if args.report_only:
+            raise SystemExit('error: no run is finished')
+        print('no run is finished: there is no table yet')
+        return
     if args.time:
         with open(osp.join(args.work_dir, 'times.json'), encoding='utf-8') as file:
             times = json.load(file)
@@ -131,58 +171,36 @@ def check(args):
 
 
 def main():
-    if sys.argv[1:2] == ['--run']:
-        with open(sys.argv[2], encoding='utf-8') as file:
-            job = json.load(file)
-        job.update(budget=Budget(**job['budget']), resources=Resources(**job['resources']))
-        train(**job)
-        return
     args = parse_args()
     check(args)
     budget, resources = settings(args)
-    folders = {
-        (config, seed): osp.join(args.work_dir, name_of(config), f'seed{seed}')
+    jobs = [
+        Job(config, seed, osp.join(args.work_dir, name_of(config), f'seed{seed}'))
         for seed in args.seeds
         for config in args.configs
-    }
-    begin = time.time()
-    for number, ((config, seed), folder) in enumerate(folders.items(), 1):
-        if args.report_only:
-            break
-        label = f'[{number}/{len(folders)}] {name_of(config)}, seed {seed}'
-        if finished(folder, budget):
-            print(f'{label}: done before')
-            continue
-        if args.minutes and time.time() - begin > 60 * args.minutes:
-            print(f'{args.minutes} minutes are over: the remaining runs are left out')
-            break
-        print(f'{label}: running', flush=True)
-        os.makedirs(folder, exist_ok=True)
-        start = time.time()
-        job = dict(
-            config=config,
-            budget=asdict(budget),
-            resources=asdict(resources),
-            seed=seed,
-            work_dir=folder,
-        )
-        write_text(osp.join(folder, 'job.json'), json.dumps(job, indent=1))
-        command = [sys.executable, osp.abspath(__file__), '--run', osp.join(folder, 'job.json')]
-        with open(osp.join(folder, 'output.txt'), 'w', encoding='utf-8') as output:
-            code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT).returncode
-        if code:
-            raise SystemExit(f'error: {label} failed; see {folder}/output.txt')
-        result = finished(folder, budget)
-        print(
-            f'{label}: mIoU {result["mIoU"]:.2f} in {(time.time() - start) / 60:.1f} min',
-            flush=True,
-        )
-    if args.time:
-        try:
+    ]
+    failures = []
+    try:
+        if not args.report_only:
+            check_budget(jobs, budget)
+            # A config that does not fit the budget is named before any run is started.
+            for job in jobs[: len(args.configs)]:
+                prepare(job.config, budget, resources, job.seed, job.work_dir)
+            failures = run_jobs(jobs, budget, resources, args.jobs, args.minutes)
+        if args.time:
             time_steps(args.configs, budget, resources, args.time, args.work_dir)
-        except (OSError, ValueError) as e:
-            raise SystemExit(f'error: {e}') from None
-    report(args, budget, folders)
+    except (OSError, ValueError) as e:
+        raise SystemExit(f'error: {e}') from None
+    except KeyboardInterrupt:
+        raise SystemExit('interrupted: the same command goes on from the checkpoints') from None
+    report(args, budget, jobs)
+    if failures:
+        raise SystemExit(
+            '\n'.join([f'error: {len(failures)} of {len(jobs)} runs failed:', *failures])
+        )
+    open_runs = sum(not finished(job.work_dir, budget) for job in jobs)
+    if open_runs:
+        print(f'{open_runs} of {len(jobs)} runs are not finished: the same command goes on')
 
 
 if __name__ == '__main__':

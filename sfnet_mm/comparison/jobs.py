@@ -1,0 +1,157 @@
+"""Runs of a comparison as processes, several at a time."""
+
+import json
+import os
+import os.path as osp
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from typing import Any, Dict, List, Optional, Sequence
+
+from sfnet_mm.utils.tooling import write_text
+
+from .settings import Budget, Resources, name_of
+from .training import finished, iterations_done
+
+JOB, OUTPUT = 'job.json', 'output.txt'
+
+
+@dataclass
+class Job:
+    """One run.
+
+    Args:
+        config: Path of its config.
+        seed: Of its run.
+        work_dir: Folder of its own.
+    """
+
+    config: str
+    seed: int
+    work_dir: str
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        return f'{name_of(self.config)}, seed {self.seed}'
+
+    def start(
+        self, budget: Budget, resources: Resources, deadline: Optional[float]
+    ) -> subprocess.Popen:
+        """Start the run in a process that goes on when Ctrl-C hits this one, to stop by itself."""
+        job = dict(
+            config=self.config,
+            budget=asdict(budget),
+            resources=asdict(resources),
+            seed=self.seed,
+            work_dir=self.work_dir,
+            deadline=deadline,
+            parent=os.getpid(),
+        )
+        path = osp.join(self.work_dir, JOB)
+        write_text(path, json.dumps(job, indent=1) + '\n')
+        with open(osp.join(self.work_dir, OUTPUT), 'a', encoding='utf-8') as output:
+            return subprocess.Popen(
+                [sys.executable, '-m', 'sfnet_mm.comparison', path],
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def failure(self, code: int) -> str:
+        """Why the run failed: its last line, and where the others are."""
+        path = osp.join(self.work_dir, OUTPUT)
+        if code < 0:
+            return f'{self.label}: ended by signal {-code} (see {path})'
+        with open(path, encoding='utf-8', errors='replace') as file:
+            lines = [line.strip() for line in file if line.strip()]
+        return f'{self.label}: {lines[-1] if lines else "no output"} (see {path})'
+
+
+def check_budget(jobs: Sequence[Job], budget: Budget) -> None:
+    """Raise a ValueError if a folder has a run of another budget, from which none can go on."""
+    wanted = json.loads(json.dumps(asdict(budget)))
+    for job in jobs:
+        path = osp.join(job.work_dir, JOB)
+        if osp.isfile(path):
+            with open(path, encoding='utf-8') as file:
+                found = json.load(file)['budget']
+            if found != wanted:
+                keys = [k for k in {**wanted, **found} if wanted.get(k) != found.get(k)]
+                raise ValueError(
+                    f'{job.work_dir} has a run with other settings ({", ".join(keys)}): '
+                    'choose another --work-dir'
+                )
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    budget: Budget,
+    resources: Resources,
+    at_once: int,
+    minutes: Optional[float] = None,
+    report_every: float = 30,
+) -> List[str]:
+    """Run all jobs that have no result yet.
+
+    Args:
+        jobs: In the order in which they are started.
+        budget: Of all.
+        resources: Of each.
+        at_once: How many run at the same time.
+        minutes: Stop after so many; runs that are being trained then write a checkpoint.
+        report_every: Seconds between two lines of progress.
+
+    Returns:
+        What failed, one line for each run. A failing run does not end the others.
+    """
+    waiting = [job for job in jobs if not finished(job.work_dir, budget)]
+    for job in jobs:
+        if job not in waiting:
+            print(f'{job.label}: done before')
+    begin = last_report = time.time()
+    deadline = begin + 60 * minutes if minutes else None
+    left_before = sum(budget.iters - iterations_done(job.work_dir) for job in waiting)
+    running: Dict[int, Any] = {}
+    failures: List[str] = []
+    open_jobs = list(waiting)
+    while running or waiting:
+        while waiting and len(running) < at_once:
+            if deadline and time.time() > deadline:
+                waiting.clear()
+                break
+            job = waiting.pop(0)
+            process = job.start(budget, resources, deadline)
+            running[process.pid] = job, process
+            print(f'{job.label}: running', flush=True)
+        time.sleep(0.1)
+        for pid, (job, process) in list(running.items()):
+            if process.poll() is None:
+                continue
+            del running[pid]
+            result = finished(job.work_dir, budget)
+            if process.returncode:
+                failures.append(job.failure(process.returncode))
+                print(f'{job.label}: failed', flush=True)
+                open_jobs.remove(job)
+            elif result:
+                scores = f'mIoU {result["mIoU"]:.2f}, bIoU {result["bIoU"]:.2f}'
+                print(f'{job.label}: {scores}', flush=True)
+            else:
+                print(
+                    f'{job.label}: stopped after {iterations_done(job.work_dir)} iterations',
+                    flush=True,
+                )
+        if time.time() - last_report > report_every:
+            last_report = time.time()
+            left = sum(budget.iters - iterations_done(job.work_dir) for job in open_jobs)
+            print(progress(left_before, left, len(running), last_report - begin), flush=True)
+    return failures
+
+
+def progress(left_before: int, left: int, running: int, seconds: float) -> str:
+    """A line: iterations left when the call began and now, runs in progress, time left."""
+    done = left_before - left
+    rest = f'about {seconds * left / done / 60:.0f} min left' if done > 0 else 'starting'
+    return f'{done} of {left_before} iterations, {running} running, {seconds / 60:.0f} min, {rest}'

@@ -1,0 +1,45 @@
+"""Times training steps of several configs side by side."""
+
+import json
+import os.path as osp
+import statistics
+import time
+from typing import Dict, List, Sequence
+
+import torch
+from mmengine.runner import Runner
+from mmengine.utils import track_iter_progress
+
+from sfnet_mm.utils.tooling import write_text
+
+from .settings import Budget, Resources, name_of, prepare
+
+TIMES = 'times.json'
+
+
+def time_steps(
+    configs: Sequence[str], budget: Budget, resources: Resources, rounds: int, work_dir: str
+) -> None:
+    """Write the median milliseconds of a training step of each config; they take turns."""
+    torch.set_num_threads(resources.threads)
+    steps = {}
+    for config in configs:
+        folder = osp.join(work_dir, name_of(config), 'time')
+        runner = Runner.from_cfg(prepare(config, budget, resources, 0, folder))
+        runner.model.init_weights()
+        runner.model.train()
+        batch = next(iter(runner.train_dataloader))
+        wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+        steps[name_of(config)] = (runner.model, batch, wrapper)
+    times: Dict[str, List[float]] = {name: [] for name in steps}
+    for turn in track_iter_progress(list(range(rounds + 1))):
+        for name, (model, batch, wrapper) in steps.items():
+            start = time.perf_counter()
+            model.train_step(batch, optim_wrapper=wrapper)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            if turn:  # the first one warms up
+                times[name].append(1000 * (time.perf_counter() - start))
+    print()
+    found = {name: round(statistics.median(values), 1) for name, values in times.items()}
+    write_text(osp.join(work_dir, TIMES), json.dumps(found, indent=1) + '\n')
