@@ -31,6 +31,9 @@ def trained(module):
         if hasattr(m, 'flow_make'):
             # flows of some pixels, not of hundredths
             m.flow_make.weight.data *= 20
+        elif hasattr(m, 'fuses'):
+            for parameter in m.parameters():
+                nn.init.normal_(parameter, std=0.1)
     return module.eval()
 
 
@@ -52,6 +55,10 @@ MODELS = [
         'sfnet_lite_stdc1_cityscapes',
         dict(align=dict(type='GatedDualFlowAlignmentModule', gate='conv')),
     ),
+    ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='DySampleAlignment', scale_factor=8))),
+    ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='CARAFEAlignment', scale_factor=8))),
+    ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='SAPAAlignment'))),
+    ('sfnet_stdc1_cityscapes', dict(align=dict(type='DySampleAlignment'), align_fusion=True)),
     ('sfnet_stdc1_cityscapes', {}),
     ('sfnet_stdc1_cityscapes', dict(align_fusion=True, deep_supervision=True)),
     ('sfnet_stdc1_cityscapes', dict(context=dict(type='PyramidContext', mode='sppm'))),

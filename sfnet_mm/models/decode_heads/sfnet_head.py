@@ -14,6 +14,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import build_alignment
 from ..necks.aligned_fpn import AlignedFPN, upsample_to
 
 
@@ -84,7 +85,7 @@ class SFNetHead(BaseDecodeHead):
         coarser = len(in_channels) - 1
         if align_fusion and align is not None:
             self.fusion_align = nn.ModuleList(
-                MODELS.build(dict(channels=channels, **align)) for _ in range(coarser)
+                build_alignment(type(self).__name__, align, channels) for _ in range(coarser)
             )
         self.conv_last = ConvModule(
             len(in_channels) * channels,

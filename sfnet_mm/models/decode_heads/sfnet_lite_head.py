@@ -13,6 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import build_alignment
 from ..necks.aligned_fpn import check_channels, upsample_to
 
 
@@ -75,7 +76,7 @@ class SFNetLiteHead(BaseDecodeHead):
             ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1]
         )
         if align is not None:
-            self.flow_align_module = MODELS.build(dict(channels=channels, **align))
+            self.flow_align_module = build_alignment(type(self).__name__, align, channels)
         self.conv_last = ConvModule(2 * channels, channels, 3, padding=1, **conv_cfg)
 
     def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:

@@ -1,14 +1,22 @@
+from .build import build_alignment
+from .carafe_alignment import CARAFEAlignment
 from .context_modules import ASPPContext, DenseASPPContext, NonLocalContext
 from .deformable_alignment import DeformableAlignmentModule
+from .dysample_alignment import DySampleAlignment
 from .flow_alignment import FlowAlignmentModule, GatedDualFlowAlignmentModule
 from .pyramid_context import PyramidContext
+from .sapa_alignment import SAPAAlignment
 
 __all__ = [
     'ASPPContext',
+    'CARAFEAlignment',
     'DeformableAlignmentModule',
     'DenseASPPContext',
+    'DySampleAlignment',
     'FlowAlignmentModule',
     'GatedDualFlowAlignmentModule',
     'NonLocalContext',
     'PyramidContext',
+    'SAPAAlignment',
+    'build_alignment',
 ]

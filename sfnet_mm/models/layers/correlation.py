@@ -5,8 +5,9 @@ section 3, Eq. 1, with patches of one pixel.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from .local_windows import shifted_views
 
 
 def local_correlation(x: Tensor, y: Tensor, max_displacement: int) -> Tensor:
@@ -21,9 +22,5 @@ def local_correlation(x: Tensor, y: Tensor, max_displacement: int) -> Tensor:
         Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products; displacements of y
         row by row, each from -D to D.
     """
-    height, width = x.shape[2:]
-    d = max_displacement
-    y = F.pad(y, (d, d, d, d))
-    return torch.stack(
-        [(x * y[:, :, i:i + height, j:j + width]).mean(1)
-         for i in range(2 * d + 1) for j in range(2 * d + 1)], dim=1)  # yapf: disable
+    views = shifted_views(y, 2 * max_displacement + 1)
+    return torch.stack([(x * view).mean(1) for view in views], dim=1)

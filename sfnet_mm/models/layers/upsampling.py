@@ -1,5 +1,7 @@
 """The upsampling inside of FAM, and what the paper compares it with (Table 9a)."""
 
+from typing import Sequence
+
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -42,3 +44,15 @@ class UpsampleTo(nn.Module):
                     f"must become {tuple(size)}: take 'bilinear' or 'nearest'"
                 )
         return self.deconv(x)[..., : size[0], : size[1]]
+
+
+def resize_grid(x: Tensor, size: Sequence[int]) -> Tensor:
+    """``x`` (N, C, h, w) as (N, C, H, W), bilinearly between pixels as areas (corners not aligned).
+
+    For what belongs to the pixels of a grid, as offsets and kernels do. Nothing is done where the
+    size is that already; sizes left open in an export are not compared.
+    """
+    known = all(isinstance(side, int) for side in (*x.shape[2:], *size))
+    if known and tuple(x.shape[2:]) == tuple(size):
+        return x
+    return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=False)

@@ -13,6 +13,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import build_alignment
+
 
 def upsample_to(x: Tensor, reference: Tensor) -> Tensor:
     """Bilinear upsampling of ``x`` to the size of ``reference``, as everywhere in the release."""
@@ -102,7 +104,7 @@ class AlignedFPN(BaseModule):
         )
         self.fpn_out_align = nn.ModuleDict(
             {
-                str(i): MODELS.build(dict(channels=out_channels, **align))
+                str(i): build_alignment(type(self).__name__, align, out_channels)
                 for i in align_levels
                 if align is not None
             }

@@ -1,0 +1,84 @@
+"""Upsampling by predicted kernels, in the place of FAM.
+
+CARAFE: Content-Aware ReAssembly of FEatures, https://arxiv.org/abs/1905.02188, section 3 (authors'
+``CARAFEPack``, in mmcv with compiled operators; here it is plain torch).
+"""
+
+from typing import Dict, Optional
+
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModule, normal_init, xavier_init
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from sfnet_mm.ops.native import like, working_dtype
+
+from .local_windows import by_coarse_pixel, to_fine_grid, weighted_windows
+from .upsampling import resize_grid
+
+
+@MODELS.register_module()
+class CARAFEAlignment(BaseModule):
+    """Each fine pixel is a weighted mean of the coarse pixels around it; a convolution says how.
+
+    The weights of a window are a softmax of what ``content_encoder`` predicts from the coarse map
+    alone, for ``scale_factor`` times its size. For any other size, these logits are resized
+    bilinearly before the softmax. The window is centered at the coarse pixel that the center of the
+    fine pixel lies in; outside of the map it reads zeros, as published. Layers carry the authors'
+    names. The softmax and the sums are computed in float32 (float64 for a float64 map).
+
+    Args:
+        channels: Channels of both maps.
+        scale_factor: For which ratio of sizes kernels are predicted: 2 in SFNet, 8 in SFNet-Lite.
+        kernel_size: Side of the window.
+        encoder_kernel: Kernel of the convolution that predicts.
+        compressed_channels: Channels that it reads.
+        init_cfg: As in ``BaseModule``.
+
+    Raises:
+        ValueError: An even kernel, or ``scale_factor`` or ``compressed_channels`` under 1.
+    """
+
+    fuses = False
+
+    def __init__(
+        self,
+        channels: int,
+        scale_factor: int = 2,
+        kernel_size: int = 5,
+        encoder_kernel: int = 3,
+        compressed_channels: int = 64,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        for name, size in (('kernel_size', kernel_size), ('encoder_kernel', encoder_kernel)):
+            if size < 1 or size % 2 == 0:
+                raise ValueError(f'CARAFEAlignment: {name}={size} must be odd')
+        if scale_factor < 1 or compressed_channels < 1:
+            raise ValueError(
+                f'CARAFEAlignment: scale_factor={scale_factor} and '
+                f'compressed_channels={compressed_channels} must be 1 or more'
+            )
+        self.scale_factor = scale_factor
+        self.channel_compressor = nn.Conv2d(channels, compressed_channels, 1)
+        self.content_encoder = nn.Conv2d(
+            compressed_channels,
+            (kernel_size * scale_factor) ** 2,
+            encoder_kernel,
+            padding=encoder_kernel // 2,
+        )
+        xavier_init(self.channel_compressor, distribution='uniform')
+        normal_init(self.content_encoder, std=0.001)
+
+    def predict_kernels(self, low: Tensor, high: Tensor) -> Tensor:
+        """Weights (N, k * k, H, W) of the window of each fine pixel, row by row, of sum 1."""
+        logits = self.content_encoder(self.channel_compressor(high))
+        logits = F.pixel_shuffle(logits, self.scale_factor).to(working_dtype(high))
+        return resize_grid(logits, low.shape[2:]).softmax(1)
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""
+        kernels = self.predict_kernels(low, high)
+        cells = weighted_windows(high.to(kernels.dtype), by_coarse_pixel(kernels, high.shape[2:]))
+        return like(to_fine_grid(cells, low.shape[2:]), high)

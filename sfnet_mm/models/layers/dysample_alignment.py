@@ -1,0 +1,105 @@
+"""Upsampling by sampling at learned positions, in the place of FAM.
+
+Learning to Upsample by Learning to Sample, https://arxiv.org/abs/2308.15085, section 3 (authors'
+``DySample``, style ``'lp'``: a linear layer, then a pixel shuffle).
+"""
+
+from typing import Any, Dict, Optional
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model import BaseModule, constant_init, normal_init
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from sfnet_mm.ops import flow_warp
+from sfnet_mm.ops.native import working_dtype
+
+from .upsampling import resize_grid
+
+
+@MODELS.register_module()
+class DySampleAlignment(BaseModule):
+    """Samples the coarse map bilinearly at offsets that a 1x1 convolution predicts from it alone.
+
+    Each group of channels has offsets of its own. They are predicted for ``scale_factor`` times the
+    size of the coarse map, and resized bilinearly for any other size. Without offsets this is
+    bilinear upsampling of ``align_corners=False``. Positions outside of the map are moved to its
+    border. The samples are those of ``grid_sample``; they are taken by
+    :func:`sfnet_mm.ops.flow_warp`, one fused kernel on CUDA, for a flow from its pixel centers to
+    these positions.
+
+    The style ``'pl'`` of the paper, which shuffles pixels first, is not here: at a ratio of 8 it
+    would predict from a 64th of the channels.
+
+    Args:
+        channels: Channels of both maps.
+        scale_factor: For which ratio of sizes offsets are predicted: 2 in SFNet, 8 in SFNet-Lite.
+        groups: Groups of channels; must divide ``channels``.
+        dynamic_scope: Also predict how far offsets reach (``DySample+``), instead of a quarter.
+        init_cfg: As in ``BaseModule``.
+
+    Raises:
+        ValueError: ``groups`` that do not divide ``channels``, or ``scale_factor`` under 1.
+    """
+
+    fuses = False
+
+    def __init__(
+        self,
+        channels: int,
+        scale_factor: int = 2,
+        groups: int = 4,
+        dynamic_scope: bool = False,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if groups < 1 or channels % groups:
+            raise ValueError(f'DySampleAlignment: groups={groups} must divide channels={channels}')
+        if scale_factor < 1:
+            raise ValueError(f'DySampleAlignment: scale_factor={scale_factor} must be 1 or more')
+        self.scale_factor, self.groups = scale_factor, groups
+        width = 2 * groups * scale_factor**2
+        self.offset = nn.Conv2d(channels, width, 1)
+        normal_init(self.offset, std=0.001)
+        self.scope = nn.Conv2d(channels, width, 1) if dynamic_scope else None
+        if self.scope is not None:
+            constant_init(self.scope, 0)
+
+    def predict_offsets(self, low: Tensor, high: Tensor) -> Tensor:
+        """Offsets (N, 2, groups, H, W), x then y, in pixels of ``high``."""
+        offset = self.offset(high).to(working_dtype(high))
+        if self.scope is None:
+            offset = offset * 0.25
+        else:
+            offset = offset * self.scope(high).to(offset.dtype).sigmoid() * 0.5
+        offset = resize_grid(F.pixel_shuffle(offset, self.scale_factor), low.shape[2:])
+        return offset.unflatten(1, (2, self.groups))
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""
+        n, c, height, width = high.shape
+        size = low.shape[2:]
+        offset = self.predict_offsets(low, high)
+        flow_x = _flow_to(offset[:, 0], width, size[1])
+        flow_y = _flow_to(offset[:, 1].transpose(2, 3), height, size[0]).transpose(2, 3)
+        flow = torch.stack([flow_x, flow_y], 2).flatten(0, 1)
+        grouped = high.reshape(n * self.groups, c // self.groups, height, width)
+        return flow_warp(grouped, flow).reshape(n, c, *size)
+
+
+def _flow_to(offset: Tensor, coarse: int, fine: int) -> Tensor:
+    """The flow of :func:`flow_warp` along the last side, for offsets from bilinear upsampling.
+
+    Args:
+        offset: (..., fine), in coarse pixels.
+        coarse: Length of the side of the sampled map.
+        fine: Length of the side of the result.
+    """
+    options: Dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
+    half = coarse / (2 * fine)
+    upsampling = torch.linspace(half - 0.5, coarse - half - 0.5, fine, **options)
+    centers = torch.linspace(0, coarse - 1, fine, **options)
+    position = (upsampling + offset).clamp(0, coarse - 1)
+    return (position - centers) * (2 * fine / max(coarse - 1, 1))

@@ -1,0 +1,114 @@
+"""The window of coarse pixels around each pixel of a finer grid, without a copy per pixel.
+
+CARAFE and SAPA give each fine pixel a weighted sum of the coarse pixels around its place. All fine
+pixels of a coarse pixel share its window. So the fine grid is arranged by coarse pixels, and one
+window position at a time is a shifted view of the coarse map, which multiplies all of them: no
+neighbor is copied, and training keeps the two maps alone.
+"""
+
+from typing import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shifted_views(x: Tensor, kernel_size: int) -> Iterator[Tensor]:
+    """The neighbors of every pixel, one position of the window after the other, row by row.
+
+    Args:
+        x: (N, C, h, w); zero outside.
+        kernel_size: Side of the window, odd.
+
+    Yields:
+        Tensor: (N, C, h, w), a view of the padded map.
+    """
+    height, width = x.shape[2:]
+    x = F.pad(x, (kernel_size // 2,) * 4)
+    for i in range(kernel_size):
+        for j in range(kernel_size):
+            yield x[:, :, i : i + height, j : j + width]
+
+
+def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Arrange a fine map by the pixels of a coarse one.
+
+    A fine pixel belongs to the coarse pixel that its center lies in. Where the sizes are no
+    multiples, coarse pixels have unlike numbers of fine ones; the places that are left over repeat
+    a pixel, and :func:`to_fine_grid` drops them.
+
+    Args:
+        x: (N, C, H, W).
+        size: (h, w) of the coarse map.
+
+    Returns:
+        Tensor: (N, C, a * b, h, w), for a = ceil(H / h) and b = ceil(W / w): the a x b fine pixels
+        of each coarse pixel, row by row.
+    """
+    steps = []
+    for dim, coarse in zip((2, 3), size):
+        fine = x.shape[dim]
+        step = _step(fine, coarse)
+        if not _divides(fine, coarse):
+            first = _first(torch.arange(coarse, device=x.device), fine, coarse)
+            index = first[:, None] + torch.arange(step, device=x.device)
+            x = x.index_select(dim, index.flatten().clamp(max=fine - 1))
+        steps.append(step)
+    n, c = x.shape[:2]
+    x = x.reshape(n, c, size[0], steps[0], size[1], steps[1]).permute(0, 1, 3, 5, 2, 4)
+    return x.reshape(n, c, steps[0] * steps[1], *size)
+
+
+def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
+    """The inverse of :func:`by_coarse_pixel`.
+
+    Args:
+        x: (N, C, a * b, h, w).
+        size: (H, W) of the fine map.
+
+    Returns:
+        Tensor: (N, C, H, W).
+    """
+    n, c, _, height, width = x.shape
+    a, b = _step(size[0], height), _step(size[1], width)
+    x = x.reshape(n, c, a, b, height, width).permute(0, 1, 4, 2, 5, 3)
+    x = x.reshape(n, c, height * a, width * b)
+    for dim, fine, coarse, step in ((2, size[0], height, a), (3, size[1], width, b)):
+        if not _divides(fine, coarse):
+            place = torch.arange(fine, device=x.device)
+            pixel = (2 * place + 1) * coarse // (2 * fine)
+            x = x.index_select(dim, pixel * step + place - _first(pixel, fine, coarse))
+    return x
+
+
+def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
+    """Sums over the windows of ``x``, with weights of their own for every fine pixel.
+
+    Args:
+        x: (N, C, h, w); zero outside.
+        weights: (N, k * k, a * b, h, w): for the window positions row by row, arranged by
+            :func:`by_coarse_pixel`.
+
+    Returns:
+        Tensor: (N, C, a * b, h, w).
+    """
+    kernel_size = int(weights.shape[1] ** 0.5)
+    out = x.new_zeros(())
+    for k, view in enumerate(shifted_views(x, kernel_size)):
+        out = out + view[:, :, None] * weights[:, k, None]
+    return out
+
+
+def _step(fine: int, coarse: int) -> int:
+    """The most fine pixels that a coarse one has along a side."""
+    return (fine + coarse - 1) // coarse
+
+
+def _divides(fine: int, coarse: int) -> bool:
+    """Whether it is known that every coarse pixel has as many; an open size is not asked."""
+    return isinstance(fine, int) and isinstance(coarse, int) and fine % coarse == 0
+
+
+def _first(pixel: Tensor, fine: int, coarse: int) -> Tensor:
+    """The first fine pixel whose center, (i + 1/2) * coarse / fine, lies in a coarse pixel."""
+    return (2 * fine * pixel + coarse - 1) // (2 * coarse)

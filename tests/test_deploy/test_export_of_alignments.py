@@ -1,0 +1,42 @@
+"""DySample, CARAFE and SAPA as ONNX graphs: standard operators that compute the same."""
+
+import pytest
+import torch
+from helpers import build_segmentor, load_config
+
+from sfnet_mm.deploy import export_onnx
+from sfnet_mm.deploy.onnx_graph import count_nodes
+
+for package in ('onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+
+
+def segmentor(align):
+    cfg = load_config('configs/sfnet_lite_stdc1_cityscapes.py')
+    cfg.model.decode_head.update(align=align, channels=16)
+    model = build_segmentor(cfg).eval()
+    for parameter in model.decode_head.flow_align_module.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    return model
+
+
+@pytest.mark.parametrize('dynamic', [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    'align, samplers',
+    [
+        (dict(type='DySampleAlignment', scale_factor=8), 1),
+        (dict(type='CARAFEAlignment', scale_factor=8), 0),
+        (dict(type='SAPAAlignment'), 0),
+    ],
+)
+def test_exports_at_sizes_that_are_no_multiples(align, samplers, dynamic, tmp_path):
+    """``export_onnx`` compares with torch, at two sizes if they are open, and raises if not."""
+    import onnx
+
+    path = str(tmp_path / 'model.onnx')
+    parities = export_onnx(segmentor(align), path, (100, 164), output='logits', dynamic=dynamic)
+    assert len(parities) == 1 + dynamic
+    assert count_nodes(path) == samplers
+    model = onnx.load(path)
+    assert {o.domain: o.version for o in model.opset_import}[''] == 18
+    assert {n.domain for n in model.graph.node} == {''} and not model.functions
