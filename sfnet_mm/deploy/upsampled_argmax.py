@@ -32,6 +32,9 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
     """
     if size is not None and is_exporting('openvino'):
         return _argmax_by_reductions(resize(logits, size, align_corners))
+    if logits.is_cuda:
+        # Planes are upsampled and searched faster there than channels-last maps.
+        logits = logits.contiguous()
     if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else resize(logits, size, align_corners)
         return full.argmax(dim=1)

@@ -32,5 +32,6 @@ def is_exporting(runtime: Optional[str] = None) -> bool:
         return _runtime is not None and runtime in (None, _runtime)
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return True
-    # torch 2.7 and later; before, an export is told apart by tracing or by exporting_for alone.
-    return hasattr(torch.compiler, 'is_exporting') and torch.compiler.is_exporting()
+    # The flag behind torch.compiler.is_exporting(), which torch.compile takes for true up to torch
+    # 2.11. Before 2.7 an export is told apart by tracing or by exporting_for alone.
+    return getattr(torch.compiler, '_is_exporting_flag', False)

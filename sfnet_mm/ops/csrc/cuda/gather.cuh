@@ -7,6 +7,8 @@
 //
 // Both maps of GD-FAM are sorted together: the cells of the second map are numbered after those of
 // the first, and one more cell behind those of each map holds the samples that read nothing.
+// Samples, cells and pixels are numbered in 32 bits (the launches check that they fit), because
+// divisions of 64 bits would take longer than the sums.
 #pragma once
 
 #include "kernels.cuh"
@@ -29,17 +31,16 @@ SFNET_HD int32_t cells_of(const Problem<T, F>& p, int m) {
 
 // The sample of map m at output pixel k, and its cell among those of all maps.
 template <typename T, typename F>
-SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int64_t k, Entry<acc_t<T>>* entry) {
+SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int32_t k, Entry<acc_t<T>>* entry) {
   using A = acc_t<T>;
-  const int64_t pixels = int64_t(p.h) * p.w;
-  const int n = int(k / pixels), pixel = int(k % pixels);
-  const int i = pixel / p.w, j = pixel % p.w;
+  const int32_t row = k / p.w, j = k - row * p.w;
+  const int32_t n = row / p.h, i = row - n * p.h;
   const F* const at =
       p.flow + n * p.flow_at.n + 2 * m * p.flow_at.c + i * p.flow_at.h + j * p.flow_at.w;
   int32_t x, y;
   const bool in_x = locate<A>(p.ax[m], j, A(to_acc(at[0])), &x, &entry->fx);
   const bool in_y = locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y, &entry->fy);
-  entry->pixel = int32_t(k);
+  entry->pixel = k;
   entry->share = share_of(p, m, n, i, j);
   const int32_t first = m == 0 ? 0 : cells_of(p, 0);
   if (!in_x || !in_y) return first + cells_of(p, m) - 1;
@@ -51,12 +52,11 @@ SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int64_t k, Entry<acc_t<T
 template <typename T, typename F>
 __global__ void __launch_bounds__(kThreads)
     find_cells(const Problem<T, F> p, int32_t* cell_of, int32_t* counts, int32_t* rank) {
-  const int64_t total = int64_t(p.n) * p.h * p.w;
+  const int32_t total = p.n * p.h * p.w, m = blockIdx.y;
   const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (k >= total) return;
-  const int m = blockIdx.y;
   Entry<acc_t<T>> entry;
-  const int32_t cell = cell_at(p, m, k, &entry);
+  const int32_t cell = cell_at(p, m, int32_t(k), &entry);
   cell_of[m * total + k] = cell;
   if (counts != nullptr) rank[m * total + k] = atomicAdd(counts + cell, 1);
 }
@@ -67,17 +67,18 @@ template <typename T, typename F>
 __global__ void __launch_bounds__(kThreads)
     fill_cells(const Problem<T, F> p, const int32_t* cell_of, const int32_t* rank,
                const int32_t* start, const int64_t* order, Entry<acc_t<T>>* entries) {
-  const int64_t total = int64_t(p.n) * p.h * p.w;
+  const int32_t total = p.n * p.h * p.w;
   const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (k >= total) return;
-  int64_t to = blockIdx.y * total + k, from = to;
+  int32_t from = blockIdx.y * total + int32_t(k), to = from;
   if (order != nullptr) {
-    from = order[to];
+    from = int32_t(order[to]);
   } else {
-    to = start[cell_of[to]] + rank[to];
+    to = start[cell_of[from]] + rank[from];
   }
+  const int32_t m = from >= total;
   Entry<acc_t<T>> entry;
-  cell_at(p, int(from / total), from % total, &entry);
+  cell_at(p, m, from - m * total, &entry);
   entries[to] = entry;
 }
 
@@ -127,7 +128,8 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t k =
       int64_t(blockIdx.x) * (kThreads / lanes / groups) + threadIdx.x / lanes / groups;
   const bool inside = k < int64_t(p.n) * map_h * map_w;
-  const int x = int(k % map_w), y = int(k / map_w % map_h), n = int(k / map_w / map_h);
+  const int32_t row = int32_t(k) / map_w, x = int32_t(k) - row * map_w;
+  const int32_t n = row / map_h, y = row - n * map_h;
   Runs runs{};
   if (inside) runs = runs_of(p, start, m, n, y, x);
   const int32_t count = runs.count[0] + runs.count[1];
@@ -181,7 +183,8 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t k = int64_t(blockIdx.x) * (kThreads / kWidth) + threadIdx.x / kWidth;
   const int lane = threadIdx.x % kWidth, base = blockIdx.y * kChunk;
   if (k >= int64_t(p.n) * map_h * map_w) return;
-  const int x = int(k % map_w), y = int(k / map_w % map_h), n = int(k / map_w / map_h);
+  const int32_t row = int32_t(k) / map_w, x = int32_t(k) - row * map_w;
+  const int32_t n = row / map_h, y = row - n * map_h;
   const Runs runs = runs_of(p, start, m, n, y, x);
   const int32_t count = runs.count[0] + runs.count[1];
   // Channel `base` of image n, less the pixels of the images before: entries count these in.

@@ -143,17 +143,17 @@ SFNET_HD void finish_flow(const Problem<T, F>& p, int m, int n, int i, int j,
   value[2] = s.valid ? top * s.wy0 + bottom * s.wy1 : A(0);
 }
 
+// Writes the gradients of flow and gate; by_map holds those of finish_flow.
 template <typename T, typename F, int MAPS>
-SFNET_HD void write_flow(const Problem<T, F>& p, int n, int i, int j,
-                         const acc_t<T> (*value)[3]) {
+SFNET_HD void write_flow(const Problem<T, F>& p, int n, int i, int j, const acc_t<T> (*by_map)[3]) {
   const int64_t plane = int64_t(p.h) * p.w, pixel = int64_t(i) * p.w + j;
   for (int m = 0; m < MAPS; ++m) {
     F* const to = p.grad_flow + (int64_t(n) * MAPS + m) * 2 * plane + pixel;
-    from_acc(value[m][0], to);
-    from_acc(value[m][1], to + plane);
+    from_acc(by_map[m][0], to);
+    from_acc(by_map[m][1], to + plane);
   }
   if (p.grad_gate != nullptr) {
-    from_acc(value[0][2] - value[MAPS - 1][2], p.grad_gate + n * plane + pixel);
+    from_acc(by_map[0][2] - by_map[MAPS - 1][2], p.grad_gate + n * plane + pixel);
   }
 }
 
@@ -166,36 +166,52 @@ __global__ void __launch_bounds__(kThreads) backward_flow_cl(const Problem<T, F>
     // Every thread takes part in the exchange below; those past the border add nothing.
     const bool inside = i < p.h && j < p.w;
     const T* const grad = p.grad + ((int64_t(n) * p.h + i) * p.w + j) * p.c;
-    A value[MAPS][3];
+    Sample<A> s[MAPS];
+    A dot[MAPS][4] = {};
+    if (inside) {
 #pragma unroll
-    for (int m = 0; m < MAPS; ++m) {
-      A dot[4] = {};
-      Sample<A> s{};
-      if (inside) s = sample_of(p, m, n, i, j);
-      if (s.valid) {
-        const T* const map = p.map[m] + int64_t(n) * p.map_h[m] * p.map_w[m] * p.c;
-        const int32_t at[4] = {s.y0 * p.map_w[m] + s.x0, s.y0 * p.map_w[m] + s.x1,
-                               s.y1 * p.map_w[m] + s.x0, s.y1 * p.map_w[m] + s.x1};
-        for (int c = lane * V; c < p.c; c += lanes * V) {
-          const auto g = *reinterpret_cast<const Pack<T, V>*>(grad + c);
+      for (int m = 0; m < MAPS; ++m) s[m] = sample_of(p, m, n, i, j);
+      for (int c = lane * V; c < p.c; c += lanes * V) {
+        const auto g = *reinterpret_cast<const Pack<T, V>*>(grad + c);
+        // A sample that is not valid has the corners of a valid one, so that all reads of both maps
+        // can be under way at once; finish_flow leaves it out.
+        Pack<T, V> v[MAPS][4];
+#pragma unroll
+        for (int m = 0; m < MAPS; ++m) {
+          const T* const map = p.map[m] + int64_t(n) * p.map_h[m] * p.map_w[m] * p.c + c;
+          const int32_t at[4] = {s[m].y0 * p.map_w[m] + s[m].x0, s[m].y0 * p.map_w[m] + s[m].x1,
+                                 s[m].y1 * p.map_w[m] + s[m].x0, s[m].y1 * p.map_w[m] + s[m].x1};
 #pragma unroll
           for (int k = 0; k < 4; ++k) {
-            const auto v =
-                *reinterpret_cast<const Pack<T, V>*>(map + int64_t(at[k]) * p.c + c);
+            v[m][k] = *reinterpret_cast<const Pack<T, V>*>(map + int64_t(at[k]) * p.c);
+          }
+        }
 #pragma unroll
-            for (int e = 0; e < V; ++e) dot[k] += to_acc(g.item[e]) * to_acc(v.item[e]);
+        for (int m = 0; m < MAPS; ++m) {
+#pragma unroll
+          for (int k = 0; k < 4; ++k) {
+#pragma unroll
+            for (int e = 0; e < V; ++e) dot[m][k] += to_acc(g.item[e]) * to_acc(v[m][k].item[e]);
           }
         }
       }
+    }
+    // The gradients are linear in the sums over channels: each lane's part, then their sum.
+    A by_map[MAPS][3] = {};
+    if (inside) {
 #pragma unroll
-      for (int k = 0; k < 4; ++k) {
-        for (int step = lanes / 2; step > 0; step /= 2) {
-          dot[k] += __shfl_xor_sync(kFullWarp, dot[k], step);
+      for (int m = 0; m < MAPS; ++m) finish_flow(p, m, n, i, j, s[m], dot[m], by_map[m]);
+    }
+    for (int step = lanes / 2; step > 0; step /= 2) {
+#pragma unroll
+      for (int m = 0; m < MAPS; ++m) {
+#pragma unroll
+        for (int k = 0; k < 3; ++k) {
+          by_map[m][k] += __shfl_xor_sync(kFullWarp, by_map[m][k], step);
         }
       }
-      if (inside) finish_flow(p, m, n, i, j, s, dot, value[m]);
     }
-    if (inside && lane == 0) write_flow<T, F, MAPS>(p, n, i, j, value);
+    if (inside && lane == 0) write_flow<T, F, MAPS>(p, n, i, j, by_map);
   }
 }
 
