@@ -57,3 +57,32 @@ def test_pages_of_the_repository_are_up_to_date(tool, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr('sys.argv', ['make_benchmarks.py', '--check'])
     tool.main()
+
+
+def test_alignment_is_compared_with_fpn_ppm(tool, tmp_path, monkeypatch):
+    monkeypatch.setattr(tool, 'ALIGNMENT', str(tmp_path / 'camvid_alignment.json'))
+    page = '# Page\n<!-- alignment: begin -->\nold\n<!-- alignment: end -->\nend\n'
+    assert '\nNot measured.\n' in tool.with_alignment(page)
+
+    def run(name, seed, miou):
+        return dict(
+            run_of(name, seed, {}),
+            budget=dict(iters=100, batch_size=4, optimizer='adamw', amp=True, backbone_lr_mult=0.5),
+            mIoU=miou,
+            bIoU=miou - 20,
+            per_class_bIoU={'road': 2.0},
+            parameters=3_000_000,
+            final_loss=1.0,
+            milliseconds_per_iteration=9.0,
+        )
+
+    rows = {
+        'fpn_ppm_efflite0_camvid360': [run('fpn', 0, 60.0), run('fpn', 1, 61.0)],
+        'sfnet_efflite0_camvid360': [run('sfnet', 0, 62.0), run('sfnet', 1, 64.0)],
+    }
+    (tmp_path / 'camvid_alignment.json').write_text(json.dumps(rows))
+    text = tool.with_alignment(page)
+    # Differences of 2 and 3: 2.5 with a standard error of 0.5, times 12.706.
+    assert '| sfnet_efflite0_camvid360 | 2 | 63.00 ± 1.41 | 43.00 ± 1.41 | +2.50 ± 6.35 |' in text
+    assert '100 iterations of batch 4, AdamW with lr 0.001, the backbone with 0.5 times' in text
+    assert 'old' not in text and text.endswith('end\n')

@@ -1,10 +1,11 @@
-"""Write docs/benchmarks.md and the table of docs/robustnet.md from the files in docs/benchmarks/.
+"""Write docs/benchmarks.md and tables of other pages from the files in docs/benchmarks/.
 
     python tools/analysis_tools/make_benchmarks.py [--check] [--collect WORK_DIR]
 
 ``speed_*.json`` come from benchmark.py, ``parity.json`` from tools/deployment/check_parity.py, and
 ``generalisation.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
-``--collect`` reads those.
+``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
+``results.json`` of a run of compare.py.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import os.path as osp
 import statistics
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.comparison import Budget, table
 from sfnet_mm.deploy.benchmark_report import markdown
 from sfnet_mm.utils.tooling import mean_and_spread, replace_between, write_text
 
@@ -144,6 +146,25 @@ def with_generalisation(text: str) -> str:
     return replace_between(text, BEGIN, END, '\n' + generalisation(), 'docs/robustnet.md')
 
 
+ALIGNMENT = osp.join(DOCS, 'benchmarks', 'camvid_alignment.json')
+ALIGNMENT_BASE = 'fpn_ppm_efflite0_camvid360'
+ALIGNMENT_MARKERS = '<!-- alignment: begin -->', '<!-- alignment: end -->'
+
+
+def alignment() -> str:
+    """The table of the comparison on CamVid."""
+    if not osp.isfile(ALIGNMENT):
+        return 'Not measured.\n'
+    with open(ALIGNMENT, encoding='utf-8') as f:
+        rows = json.load(f)
+    budget = Budget(**next(iter(rows.values()))[0]['budget'])
+    return table(rows, budget, ALIGNMENT_BASE)
+
+
+def with_alignment(text: str) -> str:
+    return replace_between(text, *ALIGNMENT_MARKERS, f'\n\n{alignment()}\n', 'docs/experiments.md')
+
+
 def read(path: str) -> str:
     if not osp.isfile(path):
         return ''
@@ -159,9 +180,11 @@ def main() -> None:
     if args.collect:
         collect(args.collect)
     robustnet = osp.join(DOCS, 'robustnet.md')
+    experiments = osp.join(DOCS, 'experiments.md')
     pages = {
         osp.join(DOCS, 'benchmarks.md'): page(),
         robustnet: with_generalisation(read(robustnet)),
+        experiments: with_alignment(read(experiments)),
     }
     for path, text in pages.items():
         if args.check and read(path) != text:
