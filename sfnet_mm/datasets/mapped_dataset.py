@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, ClassVar, Sequence
+from typing import Callable, ClassVar, Iterable, Sequence
 
+from mmengine.dataset import Compose
 from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from .label_maps import DRIVING_CLASSES, DRIVING_PALETTE
+from .pipelines import load_as_stored, walk
 from .source_layouts import SourceLayout
 
 
@@ -18,6 +20,7 @@ class MappedSegDataset(BaseSegDataset):
     Every sample carries ``source``, the name of its data set, and ``label_table``, the name of the
     table by which :class:`~sfnet_mm.datasets.transforms.LoadMappedAnnotations` translates the ids
     of its mask. Put ``'source'`` into ``PackSegInputs(meta_keys=...)`` to keep it for the metric.
+    Images are loaded as stored, whatever orientation their EXIF tag asks for, as masks are.
 
     Args:
         data_root: Folder of the data set.
@@ -27,7 +30,8 @@ class MappedSegDataset(BaseSegDataset):
             ``test_mode``, ``lazy_init``, ``serialize_data``, ``max_refetch``.
 
     Raises:
-        ValueError: An unknown split, or ``LoadAnnotations`` in the pipeline.
+        ValueError: An unknown split, ``LoadAnnotations`` in the pipeline, or ``reduce_zero_label``
+            of the data set or of the transform that loads labels.
         FileNotFoundError: A folder that is missing or empty, or an image without its mask.
     """
 
@@ -43,14 +47,27 @@ class MappedSegDataset(BaseSegDataset):
     ) -> None:
         if data_root is None:
             raise ValueError(f'{type(self).__name__}: data_root is not set')
-        if _uses_plain_loading(pipeline):
-            # It would pass the ids of the mask on as if they were classes.
-            raise ValueError(
-                f'{type(self).__name__}: labels are mapped while they are loaded; put '
-                'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
-            )
+        steps = Compose(pipeline).transforms
+        self._check_labels(steps, kwargs.get('reduce_zero_label'))
+        load_as_stored(steps)
         self.split = split
-        super().__init__(data_root=os.fspath(data_root), pipeline=list(pipeline), **kwargs)
+        super().__init__(data_root=os.fspath(data_root), pipeline=steps, **kwargs)
+
+    def _check_labels(self, steps: Iterable[Callable], reduce_zero_label: bool | None) -> None:
+        """Raise a ValueError where the labels would not be the classes of this data set."""
+        for step in walk(steps):
+            if type(step).__name__ == 'LoadAnnotations':
+                # It would pass the ids of the mask on as if they were classes.
+                raise ValueError(
+                    f'{type(self).__name__}: labels are mapped while they are loaded; put '
+                    'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
+                )
+            reduce_zero_label = reduce_zero_label or getattr(step, 'reduce_zero_label', None)
+        if reduce_zero_label:
+            raise ValueError(
+                f'{type(self).__name__}: reduce_zero_label=True is for masks in which 0 is no '
+                'class; here a table maps the ids to classes from 0 on: leave it out'
+            )
 
     def roots(self) -> list[tuple[SourceLayout, str]]:
         """The layouts to read and the folder of each."""
@@ -80,13 +97,3 @@ class MappedSegDataset(BaseSegDataset):
             'current',
         )
         return data_list
-
-
-def _uses_plain_loading(steps: object) -> bool:
-    """Whether a pipeline, or one nested in it (test-time augmentation), has ``LoadAnnotations``."""
-    if isinstance(steps, dict):
-        name = str(steps.get('type')).rsplit('.', 1)[-1]
-        return name == 'LoadAnnotations' or any(map(_uses_plain_loading, steps.values()))
-    if isinstance(steps, (list, tuple)):
-        return any(map(_uses_plain_loading, steps))
-    return False

@@ -109,6 +109,19 @@ def test_size_of_mask_and_image(tmp_path, ids):
     refuse(call, str(path), '12x17', 'x.png', '17x12')
 
 
+def test_reduce_zero_label_is_refused_where_a_table_maps_the_ids(tmp_path, ids):
+    path = tmp_path / 'mask.png'
+    Image.fromarray(ids).save(path)
+    words = 'reduce_zero_label=True', "'cityscapes'", 'leave it out'
+    refuse(lambda: load(path, reduce_zero_label=True), *words)
+    info = dict(seg_map_path=str(path), label_table='cityscapes', seg_fields=[])
+    refuse(lambda: LoadMappedAnnotations(reduce_zero_label=True)(info), *words)
+    # Masks of the host's data sets are shifted as the host does it.
+    plain = dict(info, label_table=None, reduce_zero_label=True)
+    shifted = LoadMappedAnnotations(reduce_zero_label=True)(plain)['gt_seg_map']
+    np.testing.assert_array_equal(shifted, ids - np.uint8(1))
+
+
 def test_truncated_mask(tmp_path, ids):
     path = tmp_path / 'mask.png'
     Image.fromarray(ids).save(path)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from mmengine.registry import DefaultScope
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
 from sfnet_mm.datasets import CamVidDataset, IDDDataset, MapillaryDrivingDataset, UDSDataset
@@ -131,8 +131,25 @@ def test_unknown_names(root):
 def test_plain_loading_of_labels_is_refused(root):
     steps = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations'}]
     nested = [{'type': 'TestTimeAug', 'transforms': [[steps[0]], [steps[1]]]}]
-    for pipeline in (steps, nested):
+    built = [TRANSFORMS.build(step) for step in steps]
+    for pipeline in (steps, nested, built):
         refuse(ValueError, ['LoadMappedAnnotations'], data_root=root, pipeline=pipeline)
+
+
+def test_reduce_zero_label_is_refused_wherever_it_is_set(root):
+    steps = [
+        {'type': 'LoadImageWhole'},
+        {'type': 'LoadMappedAnnotations', 'reduce_zero_label': True},
+    ]
+    nested = [{'type': 'TestTimeAug', 'transforms': [[step] for step in steps]}]
+    refuse(ValueError, ['reduce_zero_label=True'], data_root=root, reduce_zero_label=True)
+    for pipeline in (steps, nested):
+        refuse(ValueError, ['reduce_zero_label=True'], data_root=root, pipeline=pipeline)
+    wrong = {'type': 'MiniUDSDataset', 'reduce_zero_label': True}
+    for wrapper in ('ClassUniformDataset', 'RepeatDataset'):
+        times = {'times': 2} if wrapper == 'RepeatDataset' else {}
+        with pytest.raises(ValueError, match='reduce_zero_label=True'):
+            DATASETS.build({'type': wrapper, 'dataset': wrong, **times})
 
 
 def test_missing_folders(root):

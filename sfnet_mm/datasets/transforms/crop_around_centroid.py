@@ -11,6 +11,8 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import TRANSFORMS
 
+from ..pipelines import exif_remark
+
 
 @TRANSFORMS.register_module()
 class CropAroundCentroid(RandomCrop):
@@ -68,7 +70,7 @@ class CropAroundCentroid(RandomCrop):
             raise ValueError(
                 f'CropAroundCentroid: centroid {results["centroid"]} is outside of '
                 f'the image of {loaded[1]}x{loaded[0]} pixels: do image and mask of '
-                f'{results.get("img_path")} differ in size?'
+                f'{results.get("img_path")} differ in size?{exif_remark(results.get("img_path"))}'
             )
         top, left = (
             self._start(int((c + 0.5) * s / old), s, crop)

@@ -15,6 +15,7 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
 from ..label_maps import LABEL_TABLES
+from ..pipelines import exif_remark, stored_color_type
 
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 PNG_START, PNG_END = b'\x89PNG', b'IEND'
@@ -40,6 +41,9 @@ def check_whole(data: bytes, path: str) -> None:
 class LoadImageWhole(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` that refuses a truncated image.
 
+    The image of a sample with a mask is loaded as stored, without the turn that its EXIF tag asks
+    for: the mask has the pixels of the file. An image alone is turned, as in the host.
+
     Raises:
         FileNotFoundError: No such file.
         ValueError: A file that is empty, cut off or no image.
@@ -50,7 +54,9 @@ class LoadImageWhole(LoadImageFromFile):
         path = results['img_path']
         data = fileio.get(path, backend_args=self.backend_args)
         check_whole(data, path)
-        image = mmcv.imfrombytes(data, flag=self.color_type, backend=self.imdecode_backend)
+        has_mask = results.get('seg_map_path') is not None
+        flag = stored_color_type(self) if has_mask else self.color_type
+        image = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         if image is None:
             raise ValueError(f'{path} cannot be decoded; is it an image?')
         if self.to_float32:
@@ -89,7 +95,7 @@ class LoadMappedAnnotations(LoadAnnotations):
 
     Raises:
         ValueError: A mask that is truncated, has several channels, holds ids outside its table, or
-            differs in size from its image.
+            differs in size from its image; ``reduce_zero_label`` of a mask that is mapped.
     """
 
     def transform(self, results: dict) -> dict:
@@ -105,15 +111,16 @@ class LoadMappedAnnotations(LoadAnnotations):
         name = results.get('label_table')
         if name is None:
             super()._load_seg_map(results)
+            self._check_size(results['gt_seg_map'], results)
             return
+        if self.reduce_zero_label or results.get('reduce_zero_label'):
+            raise ValueError(
+                f'LoadMappedAnnotations: reduce_zero_label=True does not go with the label table '
+                f'{name!r}, which maps the ids to classes from 0 on: leave it out'
+            )
         path = results['seg_map_path']
         mask = self._read_ids(path)
-        image_size = results.get('ori_shape')
-        if image_size is not None and tuple(image_size[:2]) != mask.shape:
-            raise ValueError(
-                f'{path} has {mask.shape[0]}x{mask.shape[1]} pixels (height x width), but its '
-                f'image {results.get("img_path")} has {image_size[0]}x{image_size[1]}'
-            )
+        self._check_size(mask, results)
         table = LABEL_TABLES[name]
         label_map = results.get('label_map')
         lut = _lut(name, tuple(label_map.items()) if label_map else None)
@@ -126,6 +133,16 @@ class LoadMappedAnnotations(LoadAnnotations):
             self._refuse(path, mask, table)
         results['gt_seg_map'] = mapped
         results['seg_fields'].append('gt_seg_map')
+
+    def _check_size(self, mask: np.ndarray, results: dict) -> None:
+        """Raise a ValueError unless the mask has the size of the image as loaded."""
+        size, image = results.get('ori_shape'), results.get('img_path')
+        if size is not None and tuple(size[:2]) != mask.shape[:2]:
+            raise ValueError(
+                f'{results["seg_map_path"]} has {mask.shape[0]}x{mask.shape[1]} pixels (height x '
+                f'width), but its image {image} has {size[0]}x{size[1]}'
+                f'{exif_remark(image, self.backend_args)}'
+            )
 
     def _read_ids(self, path: str) -> np.ndarray:
         data = fileio.get(path, backend_args=self.backend_args)

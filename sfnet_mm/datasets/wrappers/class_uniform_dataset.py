@@ -18,6 +18,7 @@ from mmengine.dist import sync_random_seed
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
+from ..pipelines import load_as_stored
 from ..transforms.crop_around_centroid import CropAroundCentroid
 from .centroid_index import CentroidIndex
 
@@ -96,6 +97,9 @@ class ClassUniformDataset:
         self.dataset.full_init()
         leaves = list(_leaves(self.dataset))
         self.leaves = [leaf for leaf, _ in leaves]
+        for leaf in self.leaves:
+            # Centroids are in the pixels of the masks.
+            load_as_stored(leaf.pipeline.transforms)
         boost = []
         if self.coarse is not None:
             self.coarse.full_init()

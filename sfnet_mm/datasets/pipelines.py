@@ -1,0 +1,63 @@
+"""What the pipeline of a data set holds, and how its images are loaded."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Callable, Iterable, Iterator
+
+import mmengine.fileio as fileio
+from mmcv.transforms import LoadImageFromFile
+from PIL import Image, UnidentifiedImageError
+
+AS_STORED = {
+    'color': 'color_ignore_orientation',
+    'grayscale': 'grayscale_ignore_orientation',
+}
+EXIF_ORIENTATION = 0x0112
+
+
+def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
+    """Built transforms in the order in which they run, and those inside of others.
+
+    ``Compose``, ``RandomApply`` and ``RandomChoice`` hold others, so do ``TestTimeAug`` and the
+    pipelines of albumentations.
+    """
+    for transform in transforms:
+        yield transform
+        for name in ('transforms', 'subroutines', 'aug'):
+            inner = getattr(transform, name, ())
+            yield from walk(inner if isinstance(inner, (list, tuple)) else [inner])
+
+
+def stored_color_type(loader: LoadImageFromFile) -> str:
+    """The ``color_type`` with which a loader leaves pixels where the file has them."""
+    if loader.imdecode_backend == 'turbojpeg':
+        # It never turns an image and knows no other flags.
+        return loader.color_type
+    return AS_STORED.get(loader.color_type, loader.color_type)
+
+
+def load_as_stored(transforms: Iterable[Callable]) -> None:
+    """Let the image loaders of a pipeline ignore the orientation in EXIF.
+
+    Masks are made for the pixels of the file. Decoders turn an image by its EXIF tag, but no mask.
+    """
+    for transform in walk(transforms):
+        if isinstance(transform, LoadImageFromFile):
+            transform.color_type = stored_color_type(transform)
+
+
+def exif_remark(path: str | None, backend_args: dict | None = None) -> str:
+    """What to say of an image whose EXIF tag turns it by a quarter, or nothing."""
+    orientation: Any = 1
+    try:
+        with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
+            orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    except (OSError, TypeError, ValueError, SyntaxError, UnidentifiedImageError):
+        pass
+    if orientation not in (5, 6, 7, 8):
+        return ''
+    return (
+        f'; its EXIF orientation {orientation} turns the image by a quarter, but no mask: make '
+        "both as the file stores its pixels, and load with color_type='color_ignore_orientation'"
+    )
