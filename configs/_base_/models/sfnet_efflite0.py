@@ -2,7 +2,8 @@
 _base_ = ['./sfnet.py']
 
 model = dict(
-    # What the published weights were trained with; the statistics of the stem tell.
+    # The input that the weights were trained with: the usual std makes the variances after the stem
+    # six times those that its normalization holds.
     data_preprocessor=dict(mean=[127.0] * 3, std=[128.0] * 3),
     backbone=dict(
         _delete_=True,

@@ -85,7 +85,7 @@ def reference_maps(weights, x):
 
 def test_features_are_those_of_the_published_network():
     model = randomized(EfficientNetLite()).double().eval()
-    x = torch.randn(2, 3, 64, 96, dtype=torch.float64)
+    x = torch.randn(1, 3, 32, 64, dtype=torch.float64)
     weights = published_weights(model)
     with torch.no_grad():
         outs, wanted = model(x), reference_maps(weights, x)
@@ -157,7 +157,7 @@ def test_channels_last_and_bfloat16():
 def test_onnx_graph_of_dynamic_size(tmp_path):
     ort = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
-    model = randomized(EfficientNetLite()).eval()
+    model = randomized(EfficientNetLite(out_indices=[0, 1])).eval()
     path = str(tmp_path / 'backbone.onnx')
     dims = {2: torch.export.Dim('height', min=33), 3: torch.export.Dim('width', min=33)}
     torch.onnx.export(
