@@ -4,6 +4,7 @@ The graph holds standard operators only, ``GridSample`` for the warp among them:
 two for SFNet-Lite, none for a model without flow.
 """
 
+import copy
 import json
 import warnings
 from typing import Any, Dict, List, Optional, Tuple
@@ -75,7 +76,7 @@ def export_onnx(
     The file appears only if the comparison holds.
 
     Args:
-        model: In evaluation mode.
+        model: In evaluation mode, on any device; it stays there.
         path: Of the file to write, ending in ``.onnx``.
         size: (height, width) of the image; with ``dynamic`` only of the example.
         output: ``'argmax'`` (int32 classes (N, h, w)) or ``'logits'`` (float32 (N, K, h, w)).
@@ -104,7 +105,7 @@ def export_onnx(
     require('onnxruntime', INSTALL)
     if next(model.parameters()).is_cuda:
         # On CUDA the sampler is cuDNN's, which the exporter does not know.
-        raise ValueError('the model is on a CUDA device: export it from the CPU')
+        model = copy.deepcopy(model).cpu()
     wrapped = wrap(model, output, output_size, normalize)
     sample = wrapped.sample(2 if dynamic else 1, size)
     with exporting_for(runtime):

@@ -271,12 +271,23 @@ def test_weights_of_another_kind_of_model(head_cfg, levels, scene, foreign):
 
 
 @pytest.mark.gpu
-def test_losses_on_cuda(head_cfg, levels, scene):
-    if not torch.cuda.is_available():
-        pytest.skip('needs a CUDA device')
+def test_losses_on_the_device_are_those_of_the_cpu(head_cfg, levels, scene, gpu_device):
     head = build(head_cfg)
     with torch.no_grad():
         expected = head.loss(levels, scene)
-        losses = head.cuda().loss([x.cuda() for x in levels], [s.cuda() for s in scene])
+        losses = head.to(gpu_device).loss(
+            [x.to(gpu_device) for x in levels], [s.to(gpu_device) for s in scene]
+        )
+    assert set(losses) == LOSSES
     for key, value in expected.items():
+        assert losses[key].device.type == gpu_device.type, key
         assert losses[key].item() == pytest.approx(value.item(), rel=1e-2, abs=1e-3), key
+
+
+@pytest.mark.gpu
+def test_trains_on_the_device(head_cfg, levels, scene, gpu_device):
+    head = build(head_cfg).to(gpu_device).train()
+    losses = head.loss([x.to(gpu_device) for x in levels], [s.to(gpu_device) for s in scene])
+    sum(losses.values()).backward()
+    for name, parameter in head.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all(), name

@@ -210,3 +210,24 @@ def test_covariance_function_is_the_collected_one():
         model.backbone(batch()[0])
     handle.remove()
     torch.testing.assert_close(found['stem'], instance_covariance(maps[0]))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize('kind', ['IW', 'IRW', 'ISW'])
+def test_whitening_on_the_device_is_that_of_float64(kind, gpu_device):
+    model = build(kind=kind)
+    model.set_whitening_masks(some_masks(model))
+    exact = copy.deepcopy(model).double()
+    model = model.to(gpu_device)
+    inputs, samples = batch()
+    expected = exact.loss(inputs.double(), samples)[f'loss_{kind.lower()}']
+    loss = model.loss(inputs.to(gpu_device), [s.to(gpu_device) for s in samples])
+    loss = loss[f'loss_{kind.lower()}']
+    assert loss.device.type == gpu_device.type
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-3)
+    expected.backward()
+    loss.backward()
+    ours, value = (m.backbone.stem[0].weight.grad for m in (model, exact))
+    torch.testing.assert_close(
+        ours.cpu().double(), value, rtol=1e-2, atol=1e-3 * value.abs().max().item()
+    )

@@ -1,3 +1,4 @@
+import copy
 import runpy
 import sys
 
@@ -174,3 +175,32 @@ def test_draw_flow_names_what_is_wrong_in_one_line(data, monkeypatch, args, mess
     with pytest.raises(SystemExit, match=message) as caught:
         draw_flow(monkeypatch, CONFIG, *[named.get(a, a) for a in args])
     assert '\n' not in str(caught.value)
+
+
+@pytest.mark.gpu
+@torch.no_grad()
+@pytest.mark.parametrize('module', [FlowAlignmentModule(8), GatedDualFlowAlignmentModule(8)])
+def test_recorder_on_the_device_has_the_flow_of_float64(module, gpu_device):
+    low, high = torch.randn(2, 8, 12, 16), torch.randn(2, 8, 3, 4)
+    moved = copy.deepcopy(module).to(gpu_device)
+    exact = copy.deepcopy(module).double()
+    with AlignmentRecorder(moved) as recorder, AlignmentRecorder(exact) as expected:
+        moved(low.to(gpu_device), high.to(gpu_device))
+        exact(low.double(), high.double())
+    ours, value = recorder.records[0], expected.records[0]
+    for name in ('flow', 'gate', 'coarse', 'fine'):
+        if getattr(value, name) is not None:
+            assert getattr(ours, name).device.type == 'cpu'
+            torch.testing.assert_close(
+                getattr(ours, name), getattr(value, name), rtol=1e-3, atol=1e-4
+            )
+
+
+@pytest.mark.gpu
+def test_hook_draws_what_a_model_on_the_device_does(data, gpu_device):
+    run = runner(data, dict(type='GatedDualFlowAlignmentModule'), num_images=1)
+    if gpu_device.type == 'cuda':
+        assert next(run.model.parameters()).is_cuda
+    run.test()
+    sheet = cv2.imread(str(data / 'work/flow/000_street_0.png'))
+    assert sheet.shape[1] > 4 * 96 and sheet.std() > 10
