@@ -25,6 +25,7 @@ from sfnet_mm.datasets.wrappers import (
 )
 from sfnet_mm.datasets.wrappers.build_lock import BuildLock
 from sfnet_mm.datasets.wrappers.centroid_index import index_key
+from sfnet_mm.datasets.wrappers.leaves import leaves_of
 
 CLASSES = tuple('abcdef')
 init_default_scope('mmseg')
@@ -297,13 +298,13 @@ def test_coarse_labels_add_centroids_of_rare_classes_only(streets, tmp_path):
 
 def count_loads(monkeypatch):
     loads = []
-    call = class_uniform_dataset._MaskLoader.__call__
+    call = class_uniform_dataset.MaskLoader.__call__
 
     def counted(self, info):
         loads.append(info['seg_map_path'])
         return call(self, info)
 
-    monkeypatch.setattr(class_uniform_dataset._MaskLoader, '__call__', counted)
+    monkeypatch.setattr(class_uniform_dataset.MaskLoader, '__call__', counted)
     return loads
 
 
@@ -443,7 +444,7 @@ def test_errors_name_the_way_out(streets, tmp_path):
     with pytest.raises(ValueError, match='has no mask-loading transform'):
         uniform(dataset(streets, PIPELINE[:1]))
     with pytest.raises(TypeError, match='list cannot be sampled'):
-        list(class_uniform_dataset._leaves([]))
+        list(leaves_of([]))
     with pytest.raises(ValueError, match='mapped to train ids'):
         uniform(dataset(write(tmp_path / 'x', [np.full((20, 20), 200, np.uint8)])))
     few = write(tmp_path / 'few', [blobs(0, (40, 40), 6)] * 2)
@@ -461,6 +462,67 @@ def test_a_class_that_never_occurs_is_named(streets, monkeypatch):
     monkeypatch.setattr(class_uniform_dataset, 'print_log', lambda text, *_: said.append(text))
     uniform(dataset(streets))
     assert len(said) == 1 and ' f never occur' in said[0]
+
+
+@pytest.mark.parametrize('count', [3, 50])
+def test_the_classes_are_those_of_the_data_set(tmp_path, count):
+    masks = [np.full((20, 20), i % count, np.uint8) for i in range(2 * count)]
+    data = dataset(write(tmp_path, masks))
+    data._metainfo['classes'] = tuple(map(str, range(count)))
+    assert uniform(data, num_classes=None, fraction=1).present.tolist() == list(range(count))
+    data._metainfo['classes'] = None
+    with pytest.raises(ValueError, match='BaseSegDataset names no classes: set num_classes'):
+        uniform(data, num_classes=None)
+
+
+@pytest.mark.parametrize('excluded', [['a', 'd'], [0, 3], ('a', 3)])
+def test_classes_left_out_get_no_crops(streets, monkeypatch, excluded):
+    said = []
+    monkeypatch.setattr(class_uniform_dataset, 'print_log', lambda text, *_: said.append(text))
+    data = uniform(dataset(streets), exclude_classes=excluded)
+    assert np.bincount(centres(data, 0)[0]).tolist() == [0, 10, 10, 0, 10]
+    assert len(said) == 1 and ': f never occur' in said[0]
+
+
+@pytest.mark.parametrize('wrong', ['z', 6, -1, 1.5])
+def test_a_class_to_leave_out_that_does_not_exist_is_named(streets, wrong):
+    with pytest.raises(ValueError, match=f'exclude_classes names {wrong!r}, .* a, b, c, d, e, f'):
+        uniform(dataset(streets), exclude_classes=[wrong])
+
+
+MOVERS = [
+    dict(type='RandomRotate', prob=1.0, degree=20),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomRotFlip'),
+    dict(type='RandomCrop', crop_size=(32, 32)),
+    dict(type='CenterCrop', crop_size=(32, 32)),
+    dict(type='Pad', size=(80, 80)),
+    dict(type='ResetOriginalShape'),
+]
+
+
+@pytest.mark.parametrize('mover', MOVERS, ids=lambda mover: mover['type'])
+@pytest.mark.parametrize('wrapper', [None, 'RandomApply', 'RandomChoice'])
+def test_what_moves_pixels_before_the_crop_is_refused(streets, mover, wrapper):
+    if wrapper:
+        nested = dict(RandomApply=[mover], RandomChoice=[[mover]])[wrapper]
+        step = dict(type=wrapper, transforms=nested)
+    else:
+        step = mover
+    with pytest.raises(ValueError, match=f'{mover["type"]} moves pixels.*after the crop'):
+        uniform(dataset(streets, [*PIPELINE[:2], step, *PIPELINE[2:]]))
+    uniform(dataset(streets, [*PIPELINE[:3], step, *PIPELINE[3:]]))
+
+
+def test_resizing_and_colors_before_the_crop_are_allowed(streets):
+    resizes = [
+        dict(type='Resize', scale_factor=1.5, keep_ratio=True),
+        dict(type='RandomResize', scale=(64, 40), ratio_range=(0.9, 2.0)),
+        dict(type='RandomApply', transforms=[dict(type='PhotoMetricDistortion')]),
+        dict(type='RandomGaussianBlur'),
+    ]
+    data = uniform(dataset(streets, [*PIPELINE[:2], *resizes, *PIPELINE[2:]]))
+    assert all(data[0, i] is not None for i in range(10))
 
 
 def results(shape, centroid, loaded=None):
@@ -514,3 +576,5 @@ def test_crop_errors():
         CropAroundCentroid(8)(results((40, 60), (60, 3)))
     with pytest.raises(ValueError, match='RandomFlip after the crop'):
         CropAroundCentroid(8)(dict(results((40, 60), (5, 3)), flip=True))
+    with pytest.raises(ValueError, match='40x60 pixels .* has 30x60 without a resize'):
+        CropAroundCentroid(8)(results((30, 60), (5, 3), (40, 60)))

@@ -4,14 +4,58 @@ Improving Semantic Segmentation via Video Propagation and Label Relaxation,
 https://arxiv.org/abs/1812.01593, section 3.3 (authors' ``RandomCrop`` with ``centroid``).
 """
 
-from typing import Dict, Tuple
+from typing import Callable, Dict, Iterable, Tuple
 
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import TRANSFORMS
 
-from ..pipelines import exif_remark
+from ..pipelines import exif_remark, walk
+
+# Transforms, and bases of transforms, of mmcv, mmseg, mmdet and albumentations that put pixels
+# elsewhere in the image. Resizing is not among them: it is accounted for.
+MOVING = {
+    'BioMedical3DRandomCrop',
+    'BioMedical3DRandomFlip',
+    'CenterCrop',
+    'CopyPaste',
+    'DualTransform',
+    'Expand',
+    'GeomTransform',
+    'MinIoURandomCrop',
+    'MixUp',
+    'Mosaic',
+    'CachedMixUp',
+    'CachedMosaic',
+    'Pad',
+    'RandomAffine',
+    'RandomCenterCropPad',
+    'RandomCrop',
+    'RandomFlip',
+    'RandomMosaic',
+    'RandomRotFlip',
+    'RandomRotate',
+    'RandomShift',
+    'ResetOriginalShape',
+}
+
+
+def check_before_crop(transforms: Iterable[Callable]) -> None:
+    """Check what a pipeline does before its :class:`CropAroundCentroid`.
+
+    Raises:
+        ValueError: A transform before it moves pixels, also inside of ``RandomApply`` and the
+            like: the centroid would be of another place.
+    """
+    for transform in walk(transforms):
+        if isinstance(transform, CropAroundCentroid):
+            return
+        if MOVING & {base.__name__ for base in type(transform).__mro__}:
+            raise ValueError(
+                f'CropAroundCentroid: {type(transform).__name__} moves pixels, but centroids are '
+                'of the image as loaded: put it after the crop'
+            )
 
 
 @TRANSFORMS.register_module()
@@ -38,7 +82,7 @@ class CropAroundCentroid(RandomCrop):
 
     Raises:
         ValueError: ``jitter`` outside 0..1; in ``transform``, a centroid outside of the image, or
-            an image that was flipped before.
+            an image that was flipped, or cropped or padded to another size, before.
     """
 
     def __init__(
@@ -64,7 +108,15 @@ class CropAroundCentroid(RandomCrop):
             raise ValueError(
                 'CropAroundCentroid: the image is flipped already: put RandomFlip after the crop'
             )
-        size, loaded = results['img'].shape[:2], results['ori_shape'][:2]
+        size, loaded = results['img'].shape[:2], tuple(results['ori_shape'][:2])
+        # Two pixels more or less are the rounding of a resize.
+        stretch = abs(size[0] * loaded[1] / loaded[0] - size[1])
+        if 'scale_factor' not in results and stretch > 2:
+            raise ValueError(
+                f'CropAroundCentroid: the image had {loaded[0]}x{loaded[1]} pixels (height x '
+                f'width) when it was loaded, and has {size[0]}x{size[1]} without a resize: put '
+                'what crops or pads it after this crop'
+            )
         centroid = results['centroid'][::-1]
         if not all(0 <= c < s for c, s in zip(centroid, loaded)):
             raise ValueError(

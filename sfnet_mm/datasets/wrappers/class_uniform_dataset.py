@@ -9,18 +9,19 @@ from __future__ import annotations
 
 import copy
 import logging
-from typing import Any, Iterator, Mapping, Sequence
+from typing import Any, Mapping, Sequence
 
 import numpy as np
 from mmcv.transforms import LoadAnnotations
-from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.dataset import BaseDataset
 from mmengine.dist import sync_random_seed
 from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from ..pipelines import load_as_stored
-from ..transforms.crop_around_centroid import CropAroundCentroid
+from ..transforms.crop_around_centroid import CropAroundCentroid, check_before_crop
 from .centroid_index import CentroidIndex
+from .leaves import MaskLoader, find_transform, label_space, leaves_of
 
 
 @DATASETS.register_module()
@@ -33,14 +34,18 @@ class ClassUniformDataset:
     such indices. A plain index ``i`` (any other sampler, ``browse_dataset.py``) has the same class,
     but its centroid is drawn anew by the worker at each access.
 
-    The pipeline of the data set must hold a :class:`CropAroundCentroid`, before any flip.
+    The pipeline of the data set must hold a :class:`CropAroundCentroid`. Between loading and this
+    crop images may be resized, but not flipped, turned or cropped.
 
     Args:
         dataset: A ``BaseSegDataset``, a ``ConcatDataset`` or ``RepeatDataset`` of some, or the
             config of one.
         fraction: Share of crops around centroids, 0 to 1.
         tile: Side in pixels of the tiles in which centroids are taken.
-        num_classes: Number of classes; higher labels are ignored.
+        num_classes: Number of classes; higher labels are ignored. None takes the classes that the
+            metainfo of the data set names.
+        exclude_classes: Names or indices of classes, such as a background, that get no crops of
+            their own.
         coarse: Data set (Cityscapes coarse) that adds centroids of ``coarse_classes``, and nothing
             else (the release's "coarse boost").
         coarse_classes: Rare classes, by default the release's: truck, bus, train, wall, rider,
@@ -52,7 +57,9 @@ class ClassUniformDataset:
 
     Raises:
         ValueError: ``fraction`` outside 0..1, a pipeline without the two transforms that are
-            needed, no centroid at all, or fewer images than classes.
+            needed or with one before the crop that moves pixels, a data set that names no classes,
+            an excluded class that it does not have, no centroid at all, or fewer images than
+            classes.
         TypeError: A data set that is none of those above.
     """
 
@@ -61,7 +68,8 @@ class ClassUniformDataset:
         dataset: Mapping | BaseDataset,
         fraction: float = 0.5,
         tile: int = 1024,
-        num_classes: int = 19,
+        num_classes: int | None = None,
+        exclude_classes: Sequence[int | str] = (),
         coarse: Mapping | BaseDataset | None = None,
         coarse_classes: Sequence[int] = (14, 15, 16, 3, 12, 17, 4),
         seed: int | None = None,
@@ -75,7 +83,8 @@ class ClassUniformDataset:
         self.coarse = DATASETS.build(coarse) if isinstance(coarse, Mapping) else coarse
         self.fraction = fraction
         self.tile = tile
-        self.num_classes = num_classes
+        self.num_classes = self._count_classes() if num_classes is None else num_classes
+        self.exclude_classes = self._indices_of(exclude_classes)
         self.coarse_classes = tuple(coarse_classes)
         self.seed = sync_random_seed() if seed is None else seed
         self.index_dir = index_dir
@@ -90,12 +99,35 @@ class ClassUniformDataset:
         """Metainfo of the data set."""
         return copy.deepcopy(self.dataset.metainfo)
 
+    def _count_classes(self) -> int:
+        names = self.metainfo.get('classes')
+        if not names:
+            raise ValueError(
+                f'ClassUniformDataset: the metainfo of {type(self.dataset).__name__} names no '
+                'classes: set num_classes'
+            )
+        return len(names)
+
+    def _indices_of(self, classes: Sequence[int | str]) -> list[int]:
+        """Indices of classes that are given by name or index."""
+        names = list(self.metainfo.get('classes') or ())
+        if isinstance(classes, (int, str)):
+            classes = (classes,)
+        indices = [names.index(c) if c in names else c for c in classes]
+        for index in indices:
+            if not isinstance(index, int) or not 0 <= index < self.num_classes:
+                raise ValueError(
+                    f'ClassUniformDataset: exclude_classes names {index!r}, which is neither in '
+                    f'0..{self.num_classes - 1} nor one of {", ".join(names) or "no names"}'
+                )
+        return indices
+
     def full_init(self) -> None:
         """Read the data set and its centroid index."""
         if self._fully_initialized:
             return
         self.dataset.full_init()
-        leaves = list(_leaves(self.dataset))
+        leaves = list(leaves_of(self.dataset))
         self.leaves = [leaf for leaf, _ in leaves]
         for leaf in self.leaves:
             # Centroids are in the pixels of the masks.
@@ -103,7 +135,7 @@ class ClassUniformDataset:
         boost = []
         if self.coarse is not None:
             self.coarse.full_init()
-            boost = [leaf for leaf, _ in _leaves(self.coarse)]
+            boost = [leaf for leaf, _ in leaves_of(self.coarse)]
         # Plain images: position of the leaf and position in it.
         self.items = np.concatenate(
             [
@@ -118,6 +150,7 @@ class ClassUniformDataset:
             crops.append(rows[np.isin(rows[:, 2], self.coarse_classes)])
         self.leaves += boost
         crops = np.concatenate(crops)
+        crops = crops[~np.isin(crops[:, 2], self.exclude_classes)]
         self.crops = crops[np.argsort(crops[:, 2], kind='stable')]
         self._count_crops()
         self._fully_initialized = True
@@ -126,15 +159,16 @@ class ClassUniformDataset:
         """Rows (leaf, image, class, x, y) of a data set; none if nothing is drawn from it."""
         if self.fraction == 0:
             return np.empty((0, 5), dtype=np.int64)
-        loader = _find(leaf, LoadAnnotations, 'mask-loading transform')
-        _find(leaf, CropAroundCentroid, 'CropAroundCentroid')
+        loader = find_transform(leaf, LoadAnnotations, 'mask-loading transform')
+        find_transform(leaf, CropAroundCentroid, 'CropAroundCentroid')
+        check_before_crop(leaf.pipeline.transforms)
         infos = [leaf.get_data_info(i) for i in range(len(leaf))]
         index = CentroidIndex.of(
             infos,
-            _MaskLoader(loader),
+            MaskLoader(loader),
             self.tile,
             self.num_classes,
-            label_space=repr([repr(loader), *sorted({_label_space(info) for info in infos})]),
+            label_space=repr([repr(loader), *sorted({label_space(info) for info in infos})]),
             folder=self.index_dir,
             workers=self.workers,
         )
@@ -151,9 +185,11 @@ class ClassUniformDataset:
         if not len(self.present):
             raise ValueError(
                 'ClassUniformDataset: no mask holds any of the classes '
-                f'0..{self.num_classes - 1}: are the labels mapped to train ids?'
+                f'0..{self.num_classes - 1} that are not in exclude_classes='
+                f'{self.exclude_classes}: are the labels mapped to train ids?'
             )
-        absent = sorted(set(range(self.num_classes)) - set(self.present.tolist()))
+        expected = set(range(self.num_classes)) - set(self.exclude_classes)
+        absent = sorted(expected - set(self.present.tolist()))
         if absent:
             names = self.metainfo.get('classes') or ()
             named = [names[i] if i < len(names) else str(i) for i in absent]
@@ -239,44 +275,5 @@ class ClassUniformDataset:
         return leaf.pipeline(info)
 
 
-class _MaskLoader:
-    """Train ids of a data info, read by the transform with which the data set itself reads them."""
-
-    def __init__(self, transform: LoadAnnotations) -> None:
-        self.transform = transform
-
-    def __call__(self, info: Mapping[str, Any]) -> np.ndarray:
-        return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
-
-
-def _leaves(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
-    """The data sets inside of wrappers, and how often each is repeated."""
-    if isinstance(dataset, ConcatDataset):
-        for child in dataset.datasets:
-            yield from _leaves(child, times)
-    elif isinstance(dataset, RepeatDataset):
-        yield from _leaves(dataset.dataset, times * dataset.times)
-    elif isinstance(dataset, BaseDataset):
-        yield dataset, times
-    else:
-        raise TypeError(
-            f'ClassUniformDataset: a {type(dataset).__name__} cannot be sampled; give '
-            'a BaseSegDataset, or a ConcatDataset or RepeatDataset of some'
-        )
-
-
-def _find(leaf: BaseDataset, kind: type, name: str) -> Any:
-    for transform in leaf.pipeline.transforms:
-        if isinstance(transform, kind):
-            return transform
-    raise ValueError(f'ClassUniformDataset: the pipeline of {type(leaf).__name__} has no {name}')
-
-
 def _positions(leaf: int, length: int) -> np.ndarray:
     return np.stack([np.full(length, leaf), np.arange(length)], axis=1)
-
-
-def _label_space(info: Mapping[str, Any]) -> str:
-    """What a data info says about its labels, as text: all but the paths and the position."""
-    own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
-    return repr(sorted((k, v) for k, v in info.items() if k not in own))

@@ -1,0 +1,51 @@
+"""The data sets inside of wrappers, and what :class:`ClassUniformDataset` reads of each."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Iterator, Mapping
+
+import numpy as np
+from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+
+
+class MaskLoader:
+    """Train ids of a data info, read by the transform with which the data set itself reads them."""
+
+    def __init__(self, transform: LoadAnnotations) -> None:
+        self.transform = transform
+
+    def __call__(self, info: Mapping[str, Any]) -> np.ndarray:
+        """Train ids (H, W), uint8."""
+        return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
+
+
+def leaves_of(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
+    """The data sets inside of wrappers, and how often each is repeated."""
+    if isinstance(dataset, ConcatDataset):
+        for child in dataset.datasets:
+            yield from leaves_of(child, times)
+    elif isinstance(dataset, RepeatDataset):
+        yield from leaves_of(dataset.dataset, times * dataset.times)
+    elif isinstance(dataset, BaseDataset):
+        yield dataset, times
+    else:
+        raise TypeError(
+            f'ClassUniformDataset: a {type(dataset).__name__} cannot be sampled; give '
+            'a BaseSegDataset, or a ConcatDataset or RepeatDataset of some'
+        )
+
+
+def find_transform(leaf: BaseDataset, kind: type, name: str) -> Any:
+    """The first transform of a kind in the pipeline of a data set; a ValueError if it has none."""
+    for transform in leaf.pipeline.transforms:
+        if isinstance(transform, kind):
+            return transform
+    raise ValueError(f'ClassUniformDataset: the pipeline of {type(leaf).__name__} has no {name}')
+
+
+def label_space(info: Mapping[str, Any]) -> str:
+    """What a data info says about its labels, as text: all but the paths and the position."""
+    own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
+    return repr(sorted((k, v) for k, v in info.items() if k not in own))
