@@ -23,13 +23,17 @@ def image_size(text: str) -> Tuple[int, int]:
 
 
 @contextlib.contextmanager
-def whole_file(path: str) -> Iterator[str]:
+def whole_file(path: str, suffix: str = '') -> Iterator[str]:
     """The name to write a file under: it gets its own in the end, and is gone after an error.
 
     Its folder is made.
+
+    Args:
+        path: Of the file.
+        suffix: Of the temporary name, where the writer chooses the format by it.
     """
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    temporary = f'{path}.{os.getpid()}.tmp'
+    temporary = f'{path}.{os.getpid()}.tmp{suffix}'
     try:
         yield temporary
         os.replace(temporary, path)

@@ -3,6 +3,7 @@
 from typing import Dict, Sequence
 
 import numpy as np
+from mmseg.structures import SegDataSample
 
 from .sheet import colour_labels
 
@@ -33,3 +34,8 @@ def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def class_map(sample: SegDataSample, name: str) -> np.ndarray:
+    """A map of class indices (H, W) of a sample, such as its ``'pred_sem_seg'``."""
+    return getattr(sample, name).data.squeeze(0).long().cpu().numpy()

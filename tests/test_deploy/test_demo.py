@@ -11,8 +11,11 @@ import cv2
 import mmcv
 import numpy as np
 import pytest
+import torch
 from deploy_helpers import CONFIG, SIZE
 from helpers import ROOT
+
+from sfnet_mm.utils.media import video_format
 
 
 def load_app():
@@ -46,13 +49,20 @@ def media(tmp_path):
     return tmp_path
 
 
-def test_folder_and_video_are_segmented_and_not_done_twice(media, checkpoint, monkeypatch, capsys):
+def files_below(folder):
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in folder.rglob('[!.]*')}
+
+
+def test_folder_and_video_are_segmented_and_not_done_twice(media, checkpoint, monkeypatch, capfd):
     out = media / 'out'
     args = [CONFIG, checkpoint, media / 'images', media / 'drive.avi', '--out-dir', out]
     predict(monkeypatch, *args)
-    names = sorted(p.name for p in out.iterdir())
-    assert names == [
-        'drive_overlay.webm',
+    shown = capfd.readouterr()
+    assert '3 written, 0 kept' in shown.out and 'tag 0x' not in shown.err + shown.out
+    suffix = video_format()[0]
+    before = files_below(out)
+    assert sorted(before) == [
+        f'drive_overlay{suffix}',
         'street_0_mask.png',
         'street_0_overlay.png',
         'street_1_mask.png',
@@ -60,11 +70,67 @@ def test_folder_and_video_are_segmented_and_not_done_twice(media, checkpoint, mo
     ]
     mask = cv2.imread(str(out / 'street_0_mask.png'), cv2.IMREAD_UNCHANGED)
     assert mask.shape == SIZE and mask.max() < 19
-    drawn = mmcv.VideoReader(str(out / 'drive_overlay.webm'))
+    drawn = mmcv.VideoReader(str(out / f'drive_overlay{suffix}'))
     assert (drawn.height, drawn.width) == SIZE and drawn.read() is not None
-    before = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
     predict(monkeypatch, *args)
-    assert before == {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
+    assert before == files_below(out) and '0 written, 3 kept' in capfd.readouterr().out
+
+
+def test_other_weights_options_or_image_are_not_kept(media, checkpoint, monkeypatch, capsys):
+    out = media / 'out'
+    state = torch.load(checkpoint, weights_only=True)
+    weight = state['state_dict']['decode_head.conv_seg.weight']
+    state['state_dict']['decode_head.conv_seg.weight'] = -weight
+    torch.save(state, media / 'other.pth')
+
+    def result(weights, *options):
+        predict(monkeypatch, CONFIG, weights, media / 'images', '--out-dir', out, *options)
+        line = capsys.readouterr().out.strip().splitlines()[-1]
+        return line.split(':')[0], (out / 'street_0_mask.png').read_bytes()
+
+    line, first = result(checkpoint)
+    line, other = result(media / 'other.pth')
+    assert line == '2 written, 0 kept' and first != other
+    assert result(media / 'other.pth', '--opacity', '0.9') == ('2 written, 0 kept', other)
+    shutil.copy(media / 'images/street_1.png', media / 'images/street_0.png')
+    line, changed = result(media / 'other.pth', '--opacity', '0.9')
+    assert line == '1 written, 1 kept' and changed != other
+    (out / 'street_1_overlay.png').unlink()
+    assert result(media / 'other.pth', '--opacity', '0.9')[0] == '1 written, 1 kept'
+
+
+def test_folders_inside_folders_keep_their_frames_apart(media, checkpoint, monkeypatch):
+    for i in range(2):
+        os.makedirs(media / f'drives/{i}')
+        shutil.copy(media / f'images/street_{i}.png', media / f'drives/{i}/frame1.png')
+    predict(monkeypatch, CONFIG, checkpoint, media / 'drives', '--out-dir', media / 'out')
+    masks = [(media / f'out/{i}/frame1_mask.png').read_bytes() for i in range(2)]
+    assert masks[0] != masks[1]
+    with pytest.raises(SystemExit, match='would both be written as frame1'):
+        files = [media / f'drives/{i}/frame1.png' for i in range(2)]
+        predict(monkeypatch, CONFIG, checkpoint, *files, '--out-dir', media / 'other')
+    assert not (media / 'other').exists()
+
+
+def test_a_bad_image_is_named_and_the_others_go_on(media, checkpoint, monkeypatch, capsys):
+    whole = (media / 'images/street_0.png').read_bytes()
+    jpeg = cv2.imencode('.jpg', np.full((*SIZE, 3), 90, np.uint8))[1]
+    (media / 'images/a_cut.jpg').write_bytes(jpeg.tobytes()[: len(jpeg) // 2])
+    (media / 'images/cut.png').write_bytes(whole[:999])
+    mmcv.imwrite(np.zeros((20, 30, 3), np.uint8), str(media / 'images/small.bmp'))
+    (media / 'images/text.png').write_text('no image')
+    with pytest.raises(SystemExit, match='4 of 6 files failed') as caught:
+        predict(monkeypatch, CONFIG, checkpoint, media / 'images', '--out-dir', media / 'out')
+    assert '\n' not in str(caught.value)
+    assert sorted(p.name for p in media.glob('out/*_mask.png')) == [
+        'street_0_mask.png',
+        'street_1_mask.png',
+    ]
+    shown = capsys.readouterr()
+    for name in ('a_cut.jpg', 'cut.png', 'small.bmp', 'text.png'):
+        lines = [line for line in shown.err.splitlines() if name in line]
+        assert len(lines) == 1 and lines[0].startswith('failed: '), shown
+    assert '2 written, 0 kept' in shown.out
 
 
 @pytest.mark.parametrize(
@@ -72,7 +138,7 @@ def test_folder_and_video_are_segmented_and_not_done_twice(media, checkpoint, mo
     [
         ('missing.png', 'does not exist'),
         ('empty', 'holds no image'),
-        ('broken.png', 'cannot be decoded'),
+        ('broken.png', 'is truncated'),
         ('broken.avi', 'cannot be decoded'),
         ('missing.mp4', 'does not exist'),
     ],
@@ -81,7 +147,7 @@ def test_bad_input_is_named_in_one_line(media, checkpoint, monkeypatch, name, me
     with pytest.raises(SystemExit, match=message) as caught:
         predict(monkeypatch, CONFIG, checkpoint, media / name, '--out-dir', media / 'out')
     assert name in str(caught.value) and '\n' not in str(caught.value)
-    assert not list(media.glob('out/*'))
+    assert not (media / 'out').exists()
 
 
 def test_page_functions_give_classes_flow_shares_and_time(media, checkpoint):

@@ -149,10 +149,39 @@ def draw_flow(monkeypatch, *args):
 CONFIG = f'{ROOT}/configs/sfnet_lite_stdc1_cityscapes.py'
 
 
-def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch):
-    draw_flow(monkeypatch, CONFIG, 'none', data / 'img', '--out-dir', data / 'out')
-    names = sorted(p.name for p in (data / 'out').iterdir())
-    assert names == ['street_0.png', 'street_1.png', 'street_2.png']
+def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsys):
+    (data / 'img' / 'drive').mkdir()
+    (data / 'img' / 'street_1.png').rename(data / 'img' / 'drive' / 'street_0.png')
+    (data / 'img' / 'street_2.png').write_bytes(b'not a picture')
+    whole = (data / 'img' / 'street_0.png').read_bytes()
+    (data / 'img' / 'whole.png').write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(SystemExit, match='2 of 4 files failed'):
+        draw_flow(monkeypatch, CONFIG, 'none', data / 'img', '--out-dir', data / 'out')
+    names = sorted(p.relative_to(data / 'out').as_posix() for p in data.glob('out/**/*.png'))
+    assert names == ['drive/street_0.png', 'street_0.png']
+    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith('failed: ')]
+    assert len(failed) == 2 and 'street_2.png' in failed[0] and 'whole.png is truncated' in failed[1]
+
+
+def test_draw_flow_never_replaces_its_input(data, monkeypatch):
+    before = (data / 'img/street_0.png').read_bytes()
+    with pytest.raises(SystemExit, match='choose another'):
+        draw_flow(monkeypatch, CONFIG, 'none', data / 'img/street_0.png', '--out-dir', data / 'img')
+    assert (data / 'img/street_0.png').read_bytes() == before
+
+
+def test_draw_flow_maps_the_label_ids_of_the_data_set(data, monkeypatch):
+    path, image = data / 'x_gtFine_labelIds.png', data / 'img/street_0.png'
+    mmcv.imwrite(np.full(SIZE, 26, np.uint8), str(path))
+    shown = []
+    monkeypatch.setattr(
+        'sfnet_mm.visualization.image_row', lambda i, label, *_: shown.append(label) or [('', i)]
+    )
+    args = [CONFIG, 'none', image, '--labels', path, '--out-dir', data / 'out']
+    draw_flow(monkeypatch, *args)
+    assert (shown[0] == 13).all()  # a car
+    with pytest.raises(SystemExit, match='holds 26, but the classes are 0 to 18'):
+        draw_flow(monkeypatch, *args, '--label-table', 'none')
 
 
 @pytest.mark.parametrize(

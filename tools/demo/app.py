@@ -26,7 +26,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from sfnet_mm.datasets.mini_uds.domains import DOMAINS
 from sfnet_mm.datasets.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
-from sfnet_mm.deploy.media import open_video, read_frames, read_image, video_writer
+from sfnet_mm.utils.media import open_video, read_frames, read_image, video_format, write_video
 from sfnet_mm.utils.tooling import require
 from sfnet_mm.visualization import (
     AlignmentRecorder,
@@ -129,18 +129,18 @@ def segment_video(path: str, config: str, checkpoint: str, runtime: str) -> tupl
     _, run = load(config, checkpoint.strip(), runtime)
     video = open_video(path)
     check_pixels(video.width, video.height)
-    out = osp.join(tempfile.mkdtemp(dir=private_folder()), 'classes.webm')
-    writer = video_writer(out, video)
+    folder = tempfile.mkdtemp(dir=private_folder())
+    out = osp.join(folder, f'classes{video_format(browser=True)[0]}')
     palette = [colour[::-1] for colour in run.palette]
     times = []
-    for frame in read_frames(video):
-        begin = time.perf_counter()
-        mask = run.predict(frame)
-        times.append(time.perf_counter() - begin)
-        writer.write(overlay(frame, mask, palette))
-        if len(times) == MAX_FRAMES:
-            break
-    writer.release()
+    with write_video(out, video, browser=True) as writer:
+        for frame in read_frames(video):
+            begin = time.perf_counter()
+            mask = run.predict(frame)
+            times.append(time.perf_counter() - begin)
+            writer.write(overlay(frame, mask, palette))
+            if len(times) == MAX_FRAMES:
+                break
     return out, f'{1000 * np.median(times):.0f} ms per frame, {len(times)} frames ({run.name})'
 
 

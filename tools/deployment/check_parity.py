@@ -27,7 +27,6 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.export import export_onnx, wrap
-from sfnet_mm.deploy.media import read_image
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import (
@@ -41,6 +40,7 @@ from sfnet_mm.deploy.panoptic_export import (
 from sfnet_mm.deploy.parity import exact, parity
 from sfnet_mm.deploy.runtime_base import Runtime
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
+from sfnet_mm.utils.media import read_image
 from sfnet_mm.utils.tooling import image_size, write_text
 
 

@@ -14,27 +14,10 @@ from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 
+from sfnet_mm.utils.media import check_whole
+
 from ..label_maps import LABEL_TABLES
 from ..pipelines import exif_remark, stored_color_type
-
-JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
-PNG_START, PNG_END = b'\x89PNG', b'IEND'
-# Cameras append a few bytes to their JPEGs.
-TAIL = 4096
-
-
-def check_whole(data: bytes, path: str) -> None:
-    """Raise a ValueError when an encoded JPEG or PNG is empty or cut off.
-
-    Decoders fill the missing part of a truncated JPEG with grey and go on.
-    """
-    for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
-        if data.startswith(start) and end not in data[-TAIL:]:
-            raise ValueError(
-                f'{path} is truncated: {len(data):,} bytes without an end; copy it again'
-            )
-    if not data:
-        raise ValueError(f'{path} is empty; copy it again')
 
 
 @TRANSFORMS.register_module()
@@ -78,6 +61,29 @@ def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarra
     return lut
 
 
+def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
+    """Ids (H, W) of a mask as they are stored: 8-bit grey, palette or 16-bit PNG.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A mask that is truncated, no image, or has several channels.
+    """
+    data = fileio.get(path, backend_args=backend_args)
+    check_whole(data, path)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            # Palette images give their indices, not their colours.
+            mask = np.asarray(image)
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f'{path} cannot be decoded: {error}') from None
+    if mask.ndim != 2:
+        raise ValueError(
+            f'{path} has {mask.shape[-1]} channels; expected a mask of ids with one channel, '
+            'not a coloured one'
+        )
+    return mask
+
+
 @TRANSFORMS.register_module()
 class LoadMappedAnnotations(LoadAnnotations):
     """Load a mask and translate its ids into train ids by the sample's label table.
@@ -119,7 +125,7 @@ class LoadMappedAnnotations(LoadAnnotations):
                 f'{name!r}, which maps the ids to classes from 0 on: leave it out'
             )
         path = results['seg_map_path']
-        mask = self._read_ids(path)
+        mask = read_ids(path, self.backend_args)
         self._check_size(mask, results)
         table = LABEL_TABLES[name]
         label_map = results.get('label_map')
@@ -143,22 +149,6 @@ class LoadMappedAnnotations(LoadAnnotations):
                 f'width), but its image {image} has {size[0]}x{size[1]}'
                 f'{exif_remark(image, self.backend_args)}'
             )
-
-    def _read_ids(self, path: str) -> np.ndarray:
-        data = fileio.get(path, backend_args=self.backend_args)
-        check_whole(data, path)
-        try:
-            with Image.open(io.BytesIO(data)) as image:
-                # Palette images give their indices, not their colours.
-                mask = np.asarray(image)
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-            raise ValueError(f'{path} cannot be decoded: {error}') from None
-        if mask.ndim != 2:
-            raise ValueError(
-                f'{path} has {mask.shape[-1]} channels; expected a mask of ids with one channel, '
-                'not a coloured one'
-            )
-        return mask
 
     @staticmethod
     def _refuse(path: str, mask: np.ndarray, table) -> None:

@@ -1,0 +1,48 @@
+"""Work on many files: one that cannot be used is named and the others go on."""
+
+import sys
+from typing import Callable, List, Mapping
+
+import cv2
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .tooling import first_line
+
+
+def for_each_file(
+    files: Mapping[str, str], work: Callable[[str, str, Progress], None]
+) -> List[str]:
+    """Call ``work(name, path, progress)`` for each file, and show a bar of progress.
+
+    A file that is damaged, too small or gone is named on stderr; what else goes wrong, such as a
+    full disk, ends the run. Messages that are printed meanwhile stand above the bar.
+
+    Args:
+        files: Path of each file by its name.
+        work: What to do; raises ValueError, RuntimeError, cv2.error or FileNotFoundError for a
+            file that it cannot use. It may add a task of its own to the ``progress``.
+
+    Returns:
+        list[str]: One line for each file that could not be used.
+    """
+    failures: List[str] = []
+    what = TextColumn('{task.description}')
+    with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), what) as progress:
+        task = progress.add_task('', total=len(files))
+        for name, path in files.items():
+            progress.update(task, description=name)
+            try:
+                work(name, path, progress)
+            except (ValueError, RuntimeError, cv2.error, FileNotFoundError) as e:
+                reason = first_line(e)
+                failures.append(reason if path in reason else f'{path}: {reason}')
+                print(f'failed: {failures[-1]}', file=sys.stderr)
+            progress.advance(task)
+        progress.update(task, description='')
+    return failures
+
+
+def check_failures(failures: List[str], total: int) -> None:
+    """Raise a ValueError that counts the files that failed and names the first, if there is any."""
+    if failures:
+        raise ValueError(f'{len(failures)} of {total} files failed: {failures[0]}')

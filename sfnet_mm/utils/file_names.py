@@ -1,0 +1,126 @@
+"""Names of what a tool writes for its images: paths below a folder, so that none is lost."""
+
+import os
+import os.path as osp
+from typing import Dict, Iterable, List, Sequence, Tuple
+
+IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
+
+
+class NameCollision(ValueError):
+    """Two files whose results would have the same name."""
+
+
+def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
+    """Path of each file by its name without suffix.
+
+    Args:
+        named: (name with suffix, path) of each file; a file that comes twice counts once.
+
+    Raises:
+        NameCollision: Two files have the same name, such as ``1.jpg`` and ``1.png``.
+    """
+    found: Dict[str, str] = {}
+    for name, path in named:
+        stem = osp.splitext(osp.normpath(name))[0]
+        other = found.setdefault(stem, path)
+        if osp.abspath(other) != osp.abspath(path):
+            raise NameCollision(
+                f'{other} and {path} would both be written as {stem}: give the folder above them, '
+                'rename one, or write each to a folder of its own'
+            )
+    return found
+
+
+def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
+    """Images that a user gave, by the name of what is written for each.
+
+    A folder stands for all images in it and in the folders inside it, sorted by path; their names
+    are paths below that folder. With several folders, each name begins with that of its folder.
+    Hidden files are left out, and so is ``out_dir``.
+
+    Args:
+        inputs: Paths of images and folders.
+        out_dir: Where the results go.
+
+    Raises:
+        FileNotFoundError: There is no such file or folder.
+        ValueError: A folder without images, no path at all, or ``out_dir`` is one of the folders.
+        NameCollision: See :func:`distinct_names`.
+    """
+    if not inputs:
+        raise ValueError('no image was given')
+    folders = {osp.abspath(path) for path in inputs if osp.isdir(path)}
+    named: List[Tuple[str, str]] = []
+    for path in inputs:
+        if osp.isdir(path):
+            if out_dir and osp.realpath(path) == osp.realpath(out_dir):
+                raise ValueError(f'--out-dir {out_dir} is a folder of images: choose another one')
+            inside = _images_below(path, osp.realpath(out_dir) if out_dir else '')
+            if not inside:
+                raise ValueError(f'folder {path} holds no image ({", ".join(IMAGE_SUFFIXES)})')
+            front = osp.basename(osp.abspath(path)) if len(folders) > 1 else ''
+            named += [(osp.join(front, osp.relpath(p, path)), p) for p in inside]
+        elif osp.isfile(path):
+            named.append((osp.basename(path), path))
+        else:
+            raise FileNotFoundError(f'image {path} does not exist')
+    return distinct_names(named)
+
+
+def _images_below(folder: str, without: str) -> List[str]:
+    """Paths of the images in a folder and below; links are followed, each folder is read once."""
+    paths, seen = [], {without}
+    for directory, inner, names in os.walk(folder, followlinks=True):
+        seen.add(osp.realpath(directory))
+        inner[:] = sorted(
+            n
+            for n in inner
+            if not n.startswith('.') and osp.realpath(osp.join(directory, n)) not in seen
+        )
+        paths += [
+            osp.join(directory, n)
+            for n in sorted(names)
+            if n.lower().endswith(IMAGE_SUFFIXES) and not n.startswith('.')
+        ]
+    return paths
+
+
+def refuse_overwriting(outputs: Iterable[str], inputs: Iterable[str]) -> None:
+    """Raise a ValueError when a file to write is one of those to read."""
+    both = {osp.realpath(p) for p in inputs} & {osp.realpath(p) for p in outputs}
+    if both:
+        raise ValueError(f'{min(both)} is an input and would be replaced: choose another --out-dir')
+
+
+def dataset_names(dataset) -> Dict[str, str]:
+    """Name of each image of a data set, by its path: the path below the folder of the images.
+
+    That folder is ``data_prefix['img_path']`` of mmseg's data sets, else ``data_root``. With
+    several of them, in UDS or in a ``ConcatDataset``, it is the deepest folder that holds them all.
+
+    Args:
+        dataset: Of mmengine, mmseg or this package, or a wrapper with ``get_data_info``.
+
+    Raises:
+        NameCollision: See :func:`distinct_names`.
+    """
+    paths = [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+    folders = [osp.abspath(folder) for folder in _image_folders(dataset)]
+    base = osp.commonpath(folders) if folders else ''
+    if not base or any(not osp.abspath(p).startswith(osp.join(base, '')) for p in paths):
+        base = osp.commonpath([osp.dirname(osp.abspath(p)) for p in paths])
+    named = distinct_names((osp.relpath(p, base), p) for p in paths)
+    return {path: name for name, path in named.items()}
+
+
+def _image_folders(dataset) -> List[str]:
+    """Folders of the images of a data set, through all wrappers."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner[0] is not None:
+        return [folder for part in inner for folder in _image_folders(part)]
+    if hasattr(dataset, 'roots'):
+        return [root for _, root in dataset.roots()]
+    prefix = (getattr(dataset, 'data_prefix', None) or {}).get('img_path')
+    folder = prefix or getattr(dataset, 'data_root', None)
+    return [folder] if folder else []
