@@ -7,6 +7,7 @@ from mmengine.config import DictAction
 from mmengine.runner import Runner
 
 from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
+from sfnet_mm.utils.file_names import NameCollision
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,7 +43,10 @@ def main() -> None:
         raise SystemExit(f'error: {e}') from None
     if args.out:
         keep_predictions(cfg, args.out)
-    Runner.from_cfg(cfg).test()
+    try:
+        Runner.from_cfg(cfg).test()
+    except NameCollision as e:
+        raise SystemExit(f'error: {e}') from None
 
 
 if __name__ == '__main__':

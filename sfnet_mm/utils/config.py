@@ -120,26 +120,44 @@ def enable_tta(cfg: Config) -> None:
 def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: float) -> None:
     """Draw predictions while testing, into ``show_dir`` or a window.
 
-    Raises:
-        ValueError: The config has no visualization hook.
+    ``PredictionHook`` takes the place of mmseg's ``SegVisualizationHook``; another visualization
+    hook, such as mmdet's, is switched on.
     """
-    hook = cfg.get('default_hooks', {}).get('visualization')
-    if hook is None:
-        raise ValueError('--show and --show-dir need default_hooks.visualization in the config')
-    hook.update(draw=True, interval=1)
-    if show:
-        hook.update(show=True, wait_time=wait_time)
-    if not show_dir:
-        return
-    cfg.visualizer.save_dir = show_dir
-    for hook in cfg.get('custom_hooks', []):
-        if hook.type == 'FlowVisualizationHook':
+    default_hooks = cfg.setdefault('default_hooks', {})
+    hook = default_hooks.get('visualization')
+    if hook is None or type_name(hook) == 'SegVisualizationHook':
+        default_hooks.pop('visualization', None)
+        add_hook(cfg, picture_dir=show_dir, show=show, wait_time=wait_time)
+    else:
+        hook.update(draw=True, interval=1)
+        if show:
+            hook.update(show=True, wait_time=wait_time)
+        if show_dir:
+            cfg.visualizer.save_dir = show_dir
+    for hook in cfg.get('custom_hooks') or []:
+        if show_dir and type_name(hook) == 'FlowVisualizationHook':
             hook.update(draw=True, out_dir=osp.join(show_dir, 'flow'))
 
 
 def keep_predictions(cfg: Config, folder: str) -> None:
     """Write what a test predicts into ``folder``: masks, or panoptic results with their maps."""
-    if 'Panoptic' in cfg.test_evaluator.type:
-        cfg.test_evaluator.outfile_prefix = osp.join(folder, 'results')
-    else:
-        cfg.test_evaluator.update(output_dir=folder, keep_results=True)
+    evaluators = (
+        cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+    )
+    coco = [e for e in evaluators if 'Coco' in type_name(e) or 'Panoptic' in type_name(e)]
+    for evaluator in coco:
+        evaluator.outfile_prefix = osp.join(folder, 'results')
+    if not coco:
+        add_hook(cfg, mask_dir=folder)
+
+
+def add_hook(cfg: Config, **options: Any) -> None:
+    """Add a ``PredictionHook`` with these options to a config."""
+    hook = dict(type='mmseg.PredictionHook', **options)
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
+
+
+def type_name(part: Dict) -> str:
+    """Name of the class of a part of a config, which may be the class, without its scope."""
+    name = part.get('type', '')
+    return name.rsplit('.', 1)[-1] if isinstance(name, str) else name.__name__

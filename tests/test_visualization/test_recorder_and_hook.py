@@ -159,8 +159,9 @@ def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsy
         draw_flow(monkeypatch, CONFIG, 'none', data / 'img', '--out-dir', data / 'out')
     names = sorted(p.relative_to(data / 'out').as_posix() for p in data.glob('out/**/*.png'))
     assert names == ['drive/street_0.png', 'street_0.png']
-    failed = [line for line in capsys.readouterr().err.splitlines() if line.startswith('failed: ')]
-    assert len(failed) == 2 and 'street_2.png' in failed[0] and 'whole.png is truncated' in failed[1]
+    failed = [s for s in capsys.readouterr().err.splitlines() if s.startswith('failed: ')]
+    assert len(failed) == 2
+    assert 'street_2.png' in failed[0] and 'whole.png is truncated' in failed[1]
 
 
 def test_draw_flow_never_replaces_its_input(data, monkeypatch):

@@ -68,7 +68,7 @@ def main():
     pictures = osp.join(args.work_dir, 'pictures')
     for path in sorted(glob.glob(osp.join(pictures, 'flow', '*.png'))):
         print(f'  {path}')
-    print(f'label and prediction over every image: {osp.join(pictures, "vis_data", "vis_image")}')
+    print(f'label and prediction over every image: {pictures}')
     print(f'demo took {time.time() - begin:.0f} s')
 
 

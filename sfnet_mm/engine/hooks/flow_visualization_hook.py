@@ -16,6 +16,7 @@ from mmseg.structures import SegDataSample
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
+    class_map,
     draw_sheet,
     image_row,
     save_png,
@@ -129,16 +130,13 @@ class FlowVisualizationHook(Hook):
         content = fileio.get(sample.img_path, backend_args=self.backend_args)
         image = mmcv.imfrombytes(content, channel_order='rgb')
         palette = meta.get('palette') or ()
-        row = image_row(image, _map(sample, 'gt_sem_seg'), _map(sample, 'pred_sem_seg'), palette)
+        maps = [
+            class_map(sample, name) if name in sample else None
+            for name in ('gt_sem_seg', 'pred_sem_seg')
+        ]
+        row = image_row(image, *maps, palette)
         size = sample.metainfo.get('img_shape', image.shape)[:2]
         rows = alignment_rows(recorder.first_pass(), index, self.tile_width, size)
         return draw_sheet(
             title, [row, *rows], meta.get('classes') or (), palette, tile_width=self.tile_width
         )
-
-
-def _map(sample: SegDataSample, name: str) -> Optional[np.ndarray]:
-    """A label map (H, W) of the sample, or None if it has none."""
-    if name not in sample:
-        return None
-    return getattr(sample, name).data.squeeze(0).cpu().numpy()

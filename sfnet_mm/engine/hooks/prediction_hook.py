@@ -1,0 +1,120 @@
+"""Writes what a test predicts, under names that tell the images apart."""
+
+import os.path as osp
+from typing import Any, Dict, Optional, Sequence
+
+import cv2
+import mmcv
+import mmengine.fileio as fileio
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+
+from sfnet_mm.utils.file_names import dataset_names
+from sfnet_mm.visualization import class_map, draw_sheet, overlay, save_png
+
+
+@HOOKS.register_module()
+class PredictionHook(Hook):
+    """Masks and pictures of all images of a test.
+
+    mmseg's ``IoUMetric(output_dir=...)`` and ``SegVisualizationHook`` name files by the base name
+    of the image, so that frames of several drives replace each other, and the names of classes are
+    as small as the image. Here a file has the image's path below the folder of the images, see
+    :func:`sfnet_mm.utils.file_names.dataset_names`, and classes are named in a key below the
+    picture, which is enlarged if it is small.
+
+    Args:
+        mask_dir: Where to write masks of class indices as PNG; None writes none.
+        picture_dir: Where to write label and prediction over the image; None writes none.
+        show: Show these pictures in a window.
+        wait_time: Seconds for which the window stays.
+        opacity: Of the classes over the image, 0 to 1.
+        backend_args: How to read the images, see ``mmengine.fileio.get``.
+
+    Raises:
+        NameCollision: Before the test begins, when two images differ in their suffix only.
+    """
+
+    # The least width of one picture, in pixels.
+    WIDTH = 512
+
+    def __init__(
+        self,
+        mask_dir: Optional[str] = None,
+        picture_dir: Optional[str] = None,
+        show: bool = False,
+        wait_time: float = 0.0,
+        opacity: float = 0.5,
+        backend_args: Optional[Dict] = None,
+    ) -> None:
+        self.mask_dir = mask_dir
+        self.picture_dir = picture_dir
+        self.show = show
+        self.wait_time = wait_time
+        self.opacity = opacity
+        self.backend_args = backend_args
+        self.names: Dict[str, str] = {}
+        self.meta: Dict[str, Any] = {}
+
+    def before_test(self, runner: Runner) -> None:
+        """Name all images."""
+        dataset = runner.test_loop.dataloader.dataset
+        self.names = dataset_names(dataset)
+        self.meta = getattr(dataset, 'metainfo', {})
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Sequence[SegDataSample]] = None,
+    ) -> None:
+        """Write the results of a batch."""
+        for sample in outputs or ():
+            name = self.names[sample.img_path]
+            if self.mask_dir:
+                # Where label 0 was made 255 and 1 was made 0, files keep the data set's own ids.
+                shift = int(bool(sample.get('reduce_zero_label', False)))
+                mask = class_map(sample, 'pred_sem_seg') + shift
+                save_png(osp.join(self.mask_dir, f'{name}.png'), mask.astype(np.uint8))
+            if self.picture_dir or self.show:
+                self._draw(runner, name, sample)
+
+    def after_test(self, runner: Runner) -> None:
+        """Say where the files are."""
+        for what, folder in (('masks', self.mask_dir), ('pictures', self.picture_dir)):
+            if folder:
+                runner.logger.info(f'{what} of {len(self.names)} images: {folder}')
+
+    def _draw(self, runner: Runner, name: str, sample: SegDataSample) -> None:
+        try:
+            picture = self._picture(name, sample)
+        except (ValueError, cv2.error) as e:
+            runner.logger.warning(f'PredictionHook draws no picture of {sample.img_path}: {e}')
+            return
+        if self.picture_dir:
+            save_png(osp.join(self.picture_dir, f'{name}.png'), picture)
+        if self.show:
+            runner.visualizer.show(picture, win_name=name, wait_time=self.wait_time)
+
+    def _picture(self, name: str, sample: SegDataSample) -> np.ndarray:
+        content = fileio.get(sample.img_path, backend_args=self.backend_args)
+        image = mmcv.imfrombytes(content, channel_order='rgb')
+        if image is None:
+            raise ValueError('OpenCV cannot decode it')
+        palette = self.meta.get('palette') or ()
+        row = [
+            (title, overlay(image, class_map(sample, key), palette, self.opacity))
+            for title, key in (('label', 'gt_sem_seg'), ('prediction', 'pred_sem_seg'))
+            if key in sample
+        ]
+        return draw_sheet(
+            name,
+            [row],
+            self.meta.get('classes') or (),
+            palette,
+            tile_width=max(self.WIDTH, image.shape[1]),
+        )

@@ -1,0 +1,111 @@
+import cv2
+import mmcv
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.registry import MODELS
+
+from sfnet_mm.utils import enable_drawing, keep_predictions
+from sfnet_mm.utils.file_names import NameCollision
+
+SIZE = (40, 60)
+
+
+@MODELS.register_module()
+class BrightPixels(BaseModel):
+    """Class 1 where an image is bright, class 0 elsewhere."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        for image, sample in zip(inputs, data_samples):
+            sample.pred_sem_seg = PixelData(data=(image[:1] > 127).long())
+        return data_samples
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Two drives whose frames have the same names."""
+    for i in range(2):
+        image = np.zeros((*SIZE, 3), np.uint8)
+        image[:, : 10 + 20 * i] = 255
+        mmcv.imwrite(image, f'{tmp_path}/img/val/drive_{i}/frame.png')
+        mmcv.imwrite(np.zeros(SIZE, np.uint8), f'{tmp_path}/ann/val/drive_{i}/frame.png')
+    return tmp_path
+
+
+def config(data, **dataset):
+    steps = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
+    dataset = dict(
+        dict(
+            type='BaseSegDataset',
+            data_root=str(data),
+            data_prefix=dict(img_path='img/val', seg_map_path='ann/val'),
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            metainfo=dict(classes=('road', 'car'), palette=[(128, 64, 128), (0, 0, 142)]),
+            pipeline=[dict(type=step) for step in steps],
+        ),
+        **dataset,
+    )
+    return Config(
+        dict(
+            default_scope='mmseg',
+            work_dir=str(data / 'work'),
+            experiment_name=str(data),
+            visualizer=dict(type='SegLocalVisualizer', name=f'visualizer of {data}'),
+            model=dict(type='BrightPixels', data_preprocessor=dict(type='SegDataPreProcessor')),
+            test_dataloader=dict(
+                batch_size=2,
+                num_workers=0,
+                sampler=dict(type='DefaultSampler', shuffle=False),
+                dataset=dataset,
+            ),
+            test_cfg=dict(type='TestLoop'),
+            test_evaluator=[
+                dict(type='IoUMetric'),
+                dict(type='IoUMetric', iou_metrics=['mFscore'], prefix='f'),
+            ],
+            default_hooks=dict(visualization=dict(type='SegVisualizationHook')),
+            log_level='WARNING',
+        )
+    )
+
+
+def test_masks_and_pictures_of_equal_names_are_all_written(data):
+    cfg = config(data)
+    keep_predictions(cfg, str(data / 'masks'))
+    enable_drawing(cfg, str(data / 'pictures'), show=False, wait_time=0)
+    Runner.from_cfg(cfg).test()
+    for i in range(2):
+        mask = cv2.imread(f'{data}/masks/drive_{i}/frame.png', cv2.IMREAD_UNCHANGED)
+        expected = np.zeros(SIZE, np.uint8)
+        expected[:, : 10 + 20 * i] = 1
+        np.testing.assert_array_equal(mask, expected)
+        picture = cv2.imread(f'{data}/pictures/drive_{i}/frame.png')
+        # label and prediction side by side, large enough to be seen, with the key below
+        assert picture.shape[1] > 1024 and picture.shape[0] > 512 * SIZE[0] // SIZE[1] + 50
+    assert len(list(data.glob('masks/**/*.png'))) == len(list(data.glob('pictures/**/*.png'))) == 2
+
+
+def test_masks_keep_the_ids_of_a_data_set_whose_label_0_is_reduced(data):
+    cfg = config(data, reduce_zero_label=True)
+    keep_predictions(cfg, str(data / 'masks'))
+    Runner.from_cfg(cfg).test()
+    mask = cv2.imread(f'{data}/masks/drive_0/frame.png', cv2.IMREAD_UNCHANGED)
+    assert np.unique(mask).tolist() == [1, 2]
+
+
+def test_names_that_collide_end_the_test_before_it_begins(data):
+    other = dict(config(data).test_dataloader.dataset, img_suffix='.jpg')
+    image = cv2.imread(f'{data}/img/val/drive_0/frame.png')
+    mmcv.imwrite(image, f'{data}/img/val/drive_0/frame.jpg')
+    cfg = config(data)
+    cfg.test_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[other, cfg.test_dataloader.dataset]
+    )
+    keep_predictions(cfg, str(data / 'masks'))
+    with pytest.raises(NameCollision, match=r'frame\.jpg and .*frame\.png'):
+        Runner.from_cfg(cfg).test()
+    assert not (data / 'masks').exists()
