@@ -4,7 +4,7 @@ import contextlib
 import copy
 import hashlib
 import os.path as osp
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Tuple
 
 import torch
@@ -20,7 +20,18 @@ from .panoptic_form import panoptic_form
 from .release_form import to_release_form
 from .runtimes import OnnxRuntime, OpenVINORuntime
 
-BACKENDS = ('release', 'torch', 'ext', 'optimize', 'compile', 'graph', 'onnxruntime', 'openvino')
+BACKENDS = (
+    'release',
+    'torch',
+    'ext',
+    'optimize',
+    'compile',
+    'graph',
+    'compile-graph',
+    'onnxruntime',
+    'openvino',
+)
+_HALF = '@float16'
 
 
 @dataclass
@@ -50,6 +61,19 @@ class Settings:
     cache: str = osp.join('work_dirs', 'benchmark')
 
 
+def check_backend(backend: str, settings: 'Settings') -> None:
+    """Refuse what cannot run.
+
+    Raises:
+        ValueError: An unknown backend, or float16 without a CUDA device.
+    """
+    name = backend[: -len(_HALF)] if backend.endswith(_HALF) else backend
+    if name not in BACKENDS:
+        raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
+    if name != backend and not settings.device.startswith('cuda'):
+        raise ValueError(f'backend {backend!r} needs a CUDA device: float16 is slow on a CPU')
+
+
 def make_call(
     name: str, backend: str, model: nn.Module, sample: Tensor, settings: Settings
 ) -> Callable[[], Any]:
@@ -57,11 +81,13 @@ def make_call(
 
     Args:
         name: Of the model, for the file that a graph runtime reads.
-        backend: One of ``BACKENDS``.
+        backend: One of ``BACKENDS``, in float16 with ``@float16`` behind it.
         model: A segmentor in evaluation mode.
         sample: Normalised image (1, 3, H, W) on the CPU.
         settings: How to run.
     """
+    if backend.endswith(_HALF):
+        backend, settings = backend[: -len(_HALF)], replace(settings, half=True)
     if backend in ('onnxruntime', 'openvino') and isinstance(model, EncoderDecoder):
         return _file_call(name, backend, model, sample, settings)
     return _torch_call(backend, model, sample, settings)
@@ -77,7 +103,7 @@ def _torch_call(
         form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
         form.memory_format = torch.contiguous_format
     else:
-        rearrange = None if backend in ('optimize', 'compile') else False
+        rearrange = None if backend in ('optimize', 'compile', 'compile-graph') else False
         form = optimize(model, rearrange, settings.output, verbose=False)
         form.requires_grad_(False)
     sample = sample.to(settings.device)
@@ -85,6 +111,10 @@ def _torch_call(
         form, sample = form.half(), sample.half()
     if backend == 'compile':
         form = torch.compile(form, dynamic=False)
+    elif backend == 'compile-graph':
+        if not sample.is_cuda:
+            raise ValueError('CUDA graphs need a CUDA device')
+        form = torch.compile(form, dynamic=False, mode='reduce-overhead')
     elif backend == 'graph':
         return _graph_call(form, sample)
     warp = EXT.switched_off if backend == 'torch' else contextlib.nullcontext

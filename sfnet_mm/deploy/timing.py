@@ -14,7 +14,7 @@ from torch import nn
 from sfnet_mm.ops import has_ext
 from sfnet_mm.utils.tooling import first_line
 
-from .benchmark_backends import BACKENDS, Settings, make_call
+from .benchmark_backends import Settings, check_backend, make_call
 from .export import check_size
 from .measuring import complexity, peak_memory
 from .memory import reuse_memory, settle
@@ -90,9 +90,8 @@ def run_benchmark(
     """
     check_size(settings.size)
     for backend in backends:
-        if backend not in BACKENDS:
-            raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
-    if 'ext' in backends and not has_ext():
+        check_backend(backend, settings)
+    if any(b.startswith('ext') for b in backends) and not has_ext():
         raise RuntimeError("backend 'ext' needs the compiled warp: make install-ops")
     if settings.threads:
         torch.set_num_threads(settings.threads)

@@ -1,0 +1,219 @@
+"""The steps of the GPU report: what a device must show, in order of worth."""
+
+import json
+import os
+import os.path as osp
+import sys
+import xml.etree.ElementTree as ElementTree
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any, Callable, Dict, List, Optional
+
+from .steps import Step
+
+LITE, LITE_R18 = 'configs/sfnet_lite_stdc1_cityscapes.py', 'configs/sfnet_lite_r18_cityscapes.py'
+SFNET = 'configs/sfnet_stdc1_cityscapes.py'
+CAMVID = (
+    'configs/ablation/fpn_ppm_efflite0_camvid360.py',
+    'configs/sfnet_efflite0_camvid360.py',
+    'configs/sfnet_lite_efflite0_camvid360.py',
+)
+MINI_UDS = ('configs/sfnet_lite_stdc1_miniuds.py',)
+
+
+@dataclass
+class Plan:
+    """Where and how much the report measures.
+
+    Args:
+        device: ``'cuda'``, or ``'cpu'`` for a rehearsal: the same steps at toy size.
+        folder: Of the report.
+        camvid: Folder of CamVid; without it, training is on drawn scenes.
+        iters: Iterations of each training run.
+        seeds: Runs of each config.
+        jobs: Training runs at the same time.
+    """
+
+    device: str
+    folder: str
+    camvid: Optional[str] = None
+    iters: int = 400
+    seeds: int = 3
+    jobs: int = 3
+
+    @property
+    def site(self) -> str:
+        """Folder that the package with its compiled warp is built into."""
+        return osp.join(self.folder, 'site')
+
+
+def make_steps(plan: Plan) -> List[Step]:
+    """All steps of a report; those after the build import the package that it made."""
+    steps = [_describe(plan), _build(plan), _tests(plan), *_sanitizer(plan), _ops(plan)]
+    steps += [*_networks(plan), _kernel(plan), _two_processes(plan), _training(plan)]
+    steps.append(_tensorrt(plan))
+    path = osp.abspath(plan.site)
+    for step in steps[2:]:
+        step.env.setdefault('PYTHONPATH', _join(path))
+    return steps
+
+
+def _join(path: str) -> str:
+    # The build goes before a source tree that the caller may have named.
+    return os.pathsep.join(p for p in (path, os.environ.get('PYTHONPATH', '')) if p)
+
+
+def _python(*arguments: str) -> List[str]:
+    return [sys.executable, *arguments]
+
+
+def _tool(name: str, *arguments: str) -> List[str]:
+    return _python(f'tools/analysis_tools/{name}.py', *arguments)
+
+
+def _json(name: str) -> Callable[[str], Any]:
+    def read(folder: str) -> Any:
+        with open(osp.join(folder, name), encoding='utf-8') as file:
+            return json.load(file)
+
+    return read
+
+
+def _describe(plan: Plan) -> Step:
+    out = osp.join(plan.folder, 'machine.json')
+    command = _python('-m', 'sfnet_mm.benchmark.machine', '--device', plan.device, '--out', out)
+    return Step('device', 'device and versions', command, 120, read=_json('machine.json'))
+
+
+def _build(plan: Plan) -> Step:
+    base = osp.join(plan.folder, 'build')
+    command = _python('setup.py', '-q', 'build', '--build-base', base, '--build-lib', plan.site)
+    env = dict(SFNET_MM_WITH_OPS='1')
+    return Step('build', 'build of the compiled warp', command, 420, env)
+
+
+def _tests(plan: Plan) -> Step:
+    report = osp.join(plan.folder, 'junit.xml')
+    # Not `-m pytest`, which would put the source tree before the package that was built.
+    start = 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main(sys.argv[1:]))'
+    command = _python('-c', start, '-q', '-m', 'gpu', '--gpu-device', plan.device)
+    command += ['-p', 'no:cacheprovider', f'--junitxml={report}', 'tests']
+    if plan.device == 'cuda':
+        command += ['-n', '12']
+    return Step('tests', 'tests on the device', command, 300, read=_junit)
+
+
+def _junit(folder: str) -> Dict[str, int]:
+    suites = ElementTree.parse(osp.join(folder, 'junit.xml')).getroot().iter('testsuite')
+    counts = dict(tests=0, failures=0, errors=0, skipped=0)
+    for suite in suites:
+        for key in counts:
+            counts[key] += int(suite.get(key, 0))
+    return counts
+
+
+def _sanitizer(plan: Plan) -> List[Step]:
+    program = _python('-m', 'sfnet_mm.benchmark.warp_program', '--device', plan.device)
+    if plan.device == 'cpu':
+        return [Step('memcheck', 'reads and writes out of bounds', program, 60)]
+    env = dict(PYTORCH_NO_CUDA_MEMORY_CACHING='1')
+    tool = 'compute-sanitizer'
+    checks = dict(memcheck='reads and writes out of bounds', racecheck='races in shared memory')
+    return [
+        Step(
+            name,
+            title,
+            [tool, '--tool', name, '--error-exitcode', '9', *program],
+            150,
+            dict(env),
+            needs=tool,
+        )
+        for name, title in checks.items()
+    ]
+
+
+def _ops(plan: Plan) -> Step:
+    out = osp.join(plan.folder, f'ops_{plan.device}.json')
+    command = _tool('benchmark_ops', '--device', plan.device, '--out', out)
+    if plan.device == 'cpu':
+        command += ['--rounds', '1', '--sizes', '512x1024', '--dtypes', 'float32']
+        command += ['--ways', 'authors', 'native', 'ext']
+    else:
+        command += ['--rounds', '15']
+    return Step('ops', 'speed of the warp', command, 240, read=_json(osp.basename(out)))
+
+
+def _networks(plan: Plan) -> List[Step]:
+    """Whole networks beside their twins, then beside peers."""
+
+    def step(name: str, title: str, limit: int, *arguments: str) -> Step:
+        out = osp.join(plan.folder, f'speed_{plan.device}_{name}.json')
+        command = _tool('benchmark', *arguments, '--device', plan.device, '--out', out)
+        command += ['--cache', osp.join(plan.folder, 'exported')]
+        if plan.device == 'cpu':
+            command += ['--size', '128x256', '--rounds', '1', '--warmup', '0']
+        else:
+            command += ['--rounds', '15', '--repeats', '5']
+        return Step(name, title, command, limit, read=_json(osp.basename(out)))
+
+    if plan.device == 'cpu':
+        backends, fast, peers = 'release,torch,ext,optimize', 'optimize', 'BiSeNetV2'
+        configs: List[str] = [LITE]
+    else:
+        half = 'ext@float16,compile@float16,graph@float16,compile-graph@float16'
+        backends = f'release,torch,ext,compile,graph,{half}'
+        fast, peers = 'ext@float16,graph@float16', 'all'
+        configs = [LITE, LITE_R18, SFNET]
+    return [
+        step('networks', 'networks and twins', 240, *configs, '--twins', '--backend', backends),
+        step('peers', 'networks and peers', 200, *configs, '--peers', peers, '--backend', fast),
+    ]
+
+
+def _kernel(plan: Plan) -> Step:
+    program = _python('-m', 'sfnet_mm.benchmark.warp_program', '--device', plan.device, '--large')
+    title = 'kernels of GD-FAM under the profiler'
+    if plan.device == 'cpu':
+        return Step('kernels', title, program, 60)
+    # The card's clocks are left as they are.
+    command = ['ncu', '--clock-control', 'none', '--set', 'basic', '--csv', '--kernel-name']
+    command += ['regex:forward_cl|backward_flow|gather|cells', '--log-file']
+    command += [osp.join(plan.folder, 'ncu.csv'), *program]
+    return Step('kernels', title, command, 120, needs='ncu', read=_read_ncu)
+
+
+def _read_ncu(folder: str) -> List[str]:
+    with open(osp.join(folder, 'ncu.csv'), encoding='utf-8') as file:
+        return [line.strip() for line in file if line.startswith('"')]
+
+
+def _two_processes(plan: Plan) -> Step:
+    command = _python('-m', 'sfnet_mm.benchmark.two_processes', '--device', plan.device)
+    return Step('two_processes', 'two processes on one device', command, 120)
+
+
+def _training(plan: Plan) -> Step:
+    work_dir = osp.join(plan.folder, 'training')
+    configs = CAMVID if plan.camvid else MINI_UDS
+    command = _tool('compare', *configs, '--work-dir', work_dir, '--iters', str(plan.iters))
+    command += ['--seeds', *map(str, range(plan.seeds)), '--jobs', str(plan.jobs)]
+    if plan.camvid:
+        command += ['--data-root', plan.camvid, '--optimizer', 'config']
+    if plan.device == 'cuda':
+        command += ['--batch-size', '8', '--amp', '--workers', '3']
+    else:
+        command += ['--batch-size', '2', '--crop', '64', '64', '--workers', '0']
+    results = osp.join('training', 'results.json')
+    limit = 480 if plan.device == 'cuda' else 120
+    return Step('training', 'training with mixed precision', command, limit, read=_json(results))
+
+
+def _tensorrt(plan: Plan) -> Step:
+    onnx = osp.join(plan.folder, 'lite.onnx')
+    export = f'tools/deployment/export_onnx.py {LITE} {onnx}'
+    build = f'tools/deployment/build_trt.py {onnx} {osp.join(plan.folder, "lite.engine")} --fp16'
+    command = ['sh', '-c', f'{sys.executable} {export} && {sys.executable} {build}']
+    missing = '' if plan.device == 'cuda' else 'TensorRT needs a CUDA device'
+    if not missing and find_spec('tensorrt') is None:
+        missing = 'TensorRT is not installed'
+    return Step('tensorrt', 'TensorRT engine', command, 240, missing=missing)

@@ -1,0 +1,39 @@
+"""The page of a GPU report: its steps, and the figures that matter."""
+
+from typing import Any, Dict, List
+
+from sfnet_mm.comparison import Budget, table
+from sfnet_mm.deploy.benchmark_report import markdown
+from sfnet_mm.deploy.warp_report import warp_tables
+
+Record = Dict[str, Any]
+
+
+def summary(records: List[Record]) -> str:
+    """Markdown of the records of :func:`sfnet_mm.benchmark.steps.run_steps`."""
+    found = {r['name']: r['result'] for r in records if r['result'] is not None}
+    machine = found.get('device', {})
+    lines = ['# What this device shows', '', machine.get('device', 'The device is not known.'), '']
+    lines += ['| step | shows | status | seconds | limit |', '| --- | --- | --- | --: | --: |']
+    for r in records:
+        status = r['status'] + (f': {r["reason"]}' if r['reason'] else '')
+        lines.append(f'| {r["name"]} | {r["title"]} | {status} | {r["seconds"]} | {r["limit"]} |')
+    if 'tests' in found:
+        counts = ', '.join(f'{key} {value}' for key, value in found['tests'].items())
+        lines += ['', f'Tests: {counts}.']
+    if 'ops' in found:
+        lines += ['', '## The warp', '', warp_tables([found['ops']])]
+    for name in ('networks', 'peers'):
+        if name in found:
+            lines += [
+                '',
+                f'## {name.capitalize()}',
+                '',
+                markdown(found[name], found[name]['entries']),
+            ]
+    if 'kernels' in found:
+        lines += ['', '## Kernels, by ncu', '', '```', *found['kernels'], '```']
+    if 'training' in found:
+        budget = Budget(**next(iter(found['training'].values()))[0]['budget'])
+        lines += ['', '## Training', '', table(found['training'], budget)]
+    return '\n'.join(lines).rstrip() + '\n'

@@ -1,0 +1,139 @@
+"""Commands run one after another, each with a time limit and a result that is kept."""
+
+import json
+import os
+import os.path as osp
+import shutil
+import signal
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, List, Optional, Sequence
+
+from sfnet_mm.utils.tooling import write_text
+
+# A step with one of these is not repeated.
+FINISHED = ('passed', 'not available')
+_TAIL = 30
+
+
+@dataclass
+class Step:
+    """One command.
+
+    Args:
+        name: Also the name of its files.
+        title: What it shows, for the summary.
+        command: Program and arguments.
+        limit: Seconds after which it is stopped.
+        env: Variables that it gets on top of the present ones.
+        needs: A program without which the step is not available, such as ``'ncu'``.
+        missing: Why the step is not available here; empty if it is.
+        read: Makes its result from the folder of the report, after the command ended well.
+    """
+
+    name: str
+    title: str
+    command: Sequence[str]
+    limit: int
+    env: Dict[str, str] = field(default_factory=dict)
+    needs: str = ''
+    missing: str = ''
+    read: Optional[Callable[[str], Any]] = None
+
+
+def load_record(folder: str, name: str) -> Optional[Dict[str, Any]]:
+    """What is known of a step in a folder; None if it never ended."""
+    try:
+        with open(osp.join(folder, f'{name}.json'), encoding='utf-8') as file:
+            return json.load(file)
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def run_steps(steps: List[Step], folder: str, key: str) -> List[Dict[str, Any]]:
+    """Run the steps that have not ended well before; a failing one does not stop the others.
+
+    Args:
+        steps: In order of worth.
+        folder: Where ``{name}.json`` and ``{name}.log`` are written, the former when a step ended.
+        key: What results hold for, such as the device and the sources; others are made again.
+
+    Returns:
+        list[dict]: A record of each step: name, title, status (``'passed'``, ``'failed'``,
+        ``'timed out'`` or ``'not available'``), seconds, limit, command, reason, result, key.
+    """
+    os.makedirs(folder, exist_ok=True)
+    records = []
+    for number, step in enumerate(steps, 1):
+        record = load_record(folder, step.name)
+        label = f'[{number}/{len(steps)}] {step.name}'
+        if record and record['key'] == key and record['status'] in FINISHED:
+            print(f'{label}: {record["status"]} before', flush=True)
+        else:
+            print(f'{label}: running, at most {step.limit} s', flush=True)
+            record = dict(_run(step, folder), key=key)
+            write_text(osp.join(folder, f'{step.name}.json'), json.dumps(record, indent=1) + '\n')
+            reason = f' ({record["reason"]})' if record['reason'] else ''
+            print(f'{label}: {record["status"]} in {record["seconds"]} s{reason}', flush=True)
+        records.append(record)
+    return records
+
+
+def _run(step: Step, folder: str) -> Dict[str, Any]:
+    missing = step.missing
+    if step.needs and not shutil.which(step.needs):
+        missing = f'{step.needs} is not installed'
+    record = dict(
+        name=step.name,
+        title=step.title,
+        command=' '.join(step.command),
+        limit=step.limit,
+        seconds=0.0,
+        status='not available' if missing else 'passed',
+        reason=missing,
+        result=None,
+    )
+    if missing:
+        return record
+    begin = time.monotonic()
+    log = osp.join(folder, f'{step.name}.log')
+    code = _call(step, log)
+    record['seconds'] = round(time.monotonic() - begin, 1)
+    if code is None:
+        record.update(status='timed out', reason=f'stopped after {step.limit} s, see {log}')
+    elif code:
+        record.update(status='failed', reason=f'exit status {code}, see {log}', tail=_tail(log))
+    elif step.read:
+        try:
+            record['result'] = step.read(folder)
+        except (OSError, ValueError, LookupError) as error:
+            record.update(status='failed', reason=f'no result: {error}')
+    return record
+
+
+def _call(step: Step, log: str) -> Optional[int]:
+    """The exit status of the command, or None if it was stopped at its limit."""
+    with open(log, 'w', encoding='utf-8') as output:
+        process = subprocess.Popen(
+            step.command,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, **step.env},
+            start_new_session=True,
+        )
+        try:
+            return process.wait(step.limit)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            # What the command started goes with it.
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def _tail(path: str) -> List[str]:
+    with open(path, encoding='utf-8', errors='replace') as file:
+        lines = file.read().replace('\r', '\n').split('\n')
+    return [line for line in lines if line.strip()][-_TAIL:]

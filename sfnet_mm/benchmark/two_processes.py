@@ -1,0 +1,82 @@
+"""Two processes train SFNet-Lite together on one device, each on half of a batch.
+
+    python -m sfnet_mm.benchmark.two_processes --device cuda
+
+Their weights after a step are compared with those of one process that sees the whole batch, with
+normalization frozen, so that both compute the same function. NCCL refuses two ranks on one device;
+gloo, which averages on the host, does not.
+"""
+
+import argparse
+import socket
+from typing import List, Optional
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+import sfnet_mm.models  # noqa: F401  registers the head
+
+CHANNELS = [8, 12, 16]
+SIZES = [(32, 64), (8, 16), (4, 8)]
+
+
+def make_head(device: str) -> nn.Module:
+    """A small SFNet-Lite head, the same in every process."""
+    torch.manual_seed(0)
+    cfg = dict(
+        type='SFNetLiteHead', in_channels=CHANNELS, in_index=[0, 1, 2], channels=16, num_classes=5
+    )
+    # Frozen statistics: a batch and its halves are then normalised alike.
+    return MODELS.build(cfg).to(device).eval()
+
+
+def batch(device: str) -> List[Tensor]:
+    """Maps of three strides and labels of four images."""
+    generator = torch.Generator().manual_seed(1)
+    maps = [torch.randn(4, c, *s, generator=generator) for c, s in zip(CHANNELS, SIZES)]
+    label = torch.randint(5, (4, *SIZES[0]), generator=generator)
+    return [t.to(device) for t in (*maps, label)]
+
+
+def step(head: nn.Module, images: List[Tensor]) -> None:
+    """One step of SGD."""
+    *maps, label = images
+    optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
+    F.cross_entropy(head(maps), label).backward()
+    optimizer.step()
+
+
+def work(rank: int, port: int, device: str, expected: List[Tensor]) -> None:
+    """One process."""
+    address = f'tcp://127.0.0.1:{port}'
+    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
+    head = make_head(device)
+    wrapped = DistributedDataParallel(head)
+    step(wrapped, [t[2 * rank : 2 * rank + 2] for t in batch(device)])
+    for parameter, value in zip(head.parameters(), expected):
+        torch.testing.assert_close(parameter.detach().cpu(), value, rtol=1e-4, atol=1e-5)
+    dist.destroy_process_group()
+
+
+def main(argv: Optional[List[str]] = None) -> None:
+    """Compare two processes with one."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--device', default='cuda')
+    args = parser.parse_args(argv)
+    head = make_head(args.device)
+    step(head, batch(args.device))
+    expected = [p.detach().cpu() for p in head.parameters()]
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = free.getsockname()[1]
+    mp.spawn(work, (port, args.device, expected), nprocs=2)
+    print('two processes and one end with the same weights')
+
+
+if __name__ == '__main__':
+    main()

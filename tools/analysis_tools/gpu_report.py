@@ -1,0 +1,112 @@
+"""Show in one command what a GPU must show: build, tests, sanitizer, speed, training.
+
+    python tools/analysis_tools/gpu_report.py --camvid data/camvid
+    python tools/analysis_tools/gpu_report.py --device cpu     # a rehearsal at toy size
+
+Needs no network. Steps run in order of worth, each with a time limit; a failing one does not stop
+the others. The same command goes on where an earlier one was stopped. ``report.json`` holds all
+figures and ``report.md`` shows them; ``--publish report.json`` puts those of a CUDA device into
+docs/benchmarks, from where ``make docs`` writes the tables of the pages.
+"""
+
+import argparse
+import hashlib
+import json
+import os.path as osp
+from pathlib import Path
+
+import torch
+
+from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
+from sfnet_mm.benchmark.gpu_summary import summary
+from sfnet_mm.benchmark.steps import run_steps
+from sfnet_mm.deploy.measuring import device_name
+from sfnet_mm.utils.tooling import write_text
+
+ROOT = Path(__file__).resolve().parents[2]
+PUBLISHED = ROOT / 'docs' / 'benchmarks'
+# Steps whose results are files of docs/benchmarks.
+FILES = dict(ops='ops_cuda', networks='speed_cuda_networks', peers='speed_cuda_peers')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda')
+    parser.add_argument('--out', help='folder; default: work_dirs/gpu_{device}')
+    parser.add_argument('--camvid', help='folder of CamVid; without it, drawn scenes are trained')
+    parser.add_argument('--iters', type=int, help='iterations of a training run')
+    parser.add_argument('--jobs', type=int, default=3, help='training runs at the same time')
+    parser.add_argument('--steps', nargs='+', metavar='NAME', help='only these')
+    parser.add_argument('--publish', metavar='REPORT', help='put a report.json into the docs')
+    return parser.parse_args()
+
+
+def sources() -> str:
+    """A digest of the code that results hold for."""
+    digest = hashlib.sha256()
+    for folder in ('sfnet_mm', 'configs', 'tools', 'tests'):
+        for path in sorted((ROOT / folder).rglob('*')):
+            if path.suffix in ('.py', '.cpp', '.h', '.cu', '.cuh'):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def publish(path: str) -> None:
+    """Put the results of a report on a CUDA device into docs/benchmarks."""
+    try:
+        records = json.loads(Path(path).read_text(encoding='utf-8'))
+        found = {r['name']: r['result'] for r in records if r['result'] is not None}
+        if found['ops']['kind'] != 'cuda':
+            raise ValueError('it is a rehearsal on a CPU')
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SystemExit(f'error: {path} is not a report of a CUDA device: {error}') from None
+    for step, name in FILES.items():
+        if step in found:
+            write_text(PUBLISHED / f'{name}.json', json.dumps(found[step], indent=1) + '\n')
+    steps = [
+        {k: v for k, v in r.items() if k != 'result' or r['name'] not in FILES} for r in records
+    ]
+    write_text(PUBLISHED / 'gpu_report.json', json.dumps(steps, indent=1) + '\n')
+    print(f'written to {PUBLISHED}: now `make docs`')
+
+
+def main() -> None:
+    args = parse_args()
+    if args.publish:
+        publish(args.publish)
+        return
+    if args.device == 'cuda' and not torch.cuda.is_available():
+        raise SystemExit('error: there is no CUDA device: rehearse with --device cpu')
+    if args.camvid and not osp.isdir(osp.join(args.camvid, 'images', 'train')):
+        raise SystemExit(f'error: --camvid {args.camvid} has no images/train')
+    rehearsal = args.device == 'cpu'
+    plan = Plan(
+        args.device,
+        args.out or osp.join('work_dirs', f'gpu_{args.device}'),
+        args.camvid,
+        args.iters or (20 if rehearsal else 400),
+        1 if rehearsal else 3,
+        args.jobs,
+    )
+    steps = make_steps(plan)
+    unknown = set(args.steps or ()) - {s.name for s in steps}
+    if unknown:
+        names = ', '.join(s.name for s in steps)
+        raise SystemExit(f'error: --steps {sorted(unknown)[0]} is not one of {names}')
+    if args.steps:
+        steps = [s for s in steps if s.name in args.steps]
+    records = run_steps(steps, plan.folder, f'{device_name(args.device)}, sources {sources()}')
+    write_text(osp.join(plan.folder, 'report.json'), json.dumps(records, indent=1) + '\n')
+    text = summary(records)
+    write_text(osp.join(plan.folder, 'report.md'), text)
+    print(text)
+    print(f'report.json and report.md are in {plan.folder}')
+    failed = [r['name'] for r in records if r['status'] in ('failed', 'timed out')]
+    if failed:
+        raise SystemExit(f'error: {", ".join(failed)} did not end well')
+
+
+if __name__ == '__main__':
+    main()
