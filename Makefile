@@ -1,4 +1,4 @@
-# make install | install-full | install-ops | demo | test | lint | docs     (STACK=onedl: other hosts)
+# make install | install-full | install-ops | demo | gpu | test | lint | docs     (STACK=onedl: other hosts)
 # Everything lives in $(VENV); a torch that $(PYTHON) already has is used, otherwise $(TORCH).
 STACK ?= openmmlab
 PYTHON ?= python3
@@ -15,7 +15,7 @@ HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
 PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py
 HOSTS_onedl := -r requirements/onedl.txt
 
-.PHONY: install install-full install-ops install-panoptic demo demo-panoptic test lint format docs clean
+.PHONY: install install-full install-ops install-panoptic demo demo-panoptic gpu test lint format docs clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.package
@@ -74,6 +74,12 @@ demo-panoptic: install-panoptic
 	@$(BIN)/mim test sfnet_mm $(PANOPTIC) --work-dir work_dirs/panoptic/test --gpus 0 \
 		--checkpoint $$(cat work_dirs/panoptic/train/last_checkpoint) \
 		--show-dir work_dirs/panoptic/pictures
+
+# What a GPU must show, in one command that can be repeated; DEVICE=cpu rehearses it at toy size.
+DEVICE ?= cuda
+gpu: install
+	@$(BIN)/python tools/analysis_tools/gpu_report.py --device $(DEVICE) \
+		$(if $(CAMVID),--camvid $(CAMVID))
 
 test: install
 	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)
