@@ -17,7 +17,7 @@ CHANGES = {
     r'sfnet_r18_align_fusion_': 'model.decode_head.align_fusion',
     r'sfnet_r18_dsn_': 'model.decode_head.deep_supervision',
     r'fpn_ppm_(\w+)_(cityscapes|camvid360)': 'model.decode_head.align',
-    r'sfnet_lite_efflite0_bilinear_': 'model.decode_head.align',
+    r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|dcn)_': 'model.decode_head.align',
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
     r'fpn_(nonlocal|aspp|denseaspp)_r18_': (
