@@ -1,7 +1,7 @@
 """Builds a model from a config and a checkpoint, and says in one line what is wrong with either."""
 
 import os.path as osp
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
 import torch
 from mmengine.config import Config
@@ -9,6 +9,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.apis import init_model
 from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
+from torch import nn
 
 from sfnet_mm.compat import load_checkpoint_file
 
@@ -63,6 +64,39 @@ def dataset_meta(cfg: Config) -> Dict[str, Any]:
     meta = dict(getattr(DATASETS.get(dataset.get('type', '')), 'METAINFO', {}))
     meta.update(dataset.get('metainfo') or {})
     return meta
+
+
+def input_channels(model: nn.Module) -> int:
+    """Channels of the images that a model takes: those of the first convolution of its backbone."""
+    for module in model.backbone.modules():
+        if isinstance(module, nn.Conv2d):
+            return module.in_channels
+    return 3
+
+
+def normalization(model: nn.Module) -> Tuple[List[float], List[float], bool]:
+    """What the data preprocessor does to the values of an image.
+
+    Returns:
+        tuple: Mean and standard deviation of every channel, zero and one where it does not
+        normalize, and whether it reverses the order of three channels.
+    """
+    channels, pre = input_channels(model), model.data_preprocessor
+    mean, std = (
+        torch.as_tensor(getattr(pre, name, default)).float().flatten().expand(channels).tolist()
+        for name, default in (('mean', 0.0), ('std', 1.0))
+    )
+    # mmseg's preprocessor, then mmengine's and mmdet's.
+    swap = getattr(pre, 'channel_conversion', getattr(pre, '_channel_conversion', False))
+    return mean, std, bool(swap) and channels == 3
+
+
+def sliding_windows(model: BaseSegmentor) -> Optional[Dict[str, List[int]]]:
+    """``crop_size`` and ``stride`` of a model that is tested in sliding windows, else None."""
+    test_cfg = model.test_cfg or {}
+    if test_cfg.get('mode', 'whole') != 'slide':
+        return None
+    return {key: [int(side) for side in test_cfg[key]] for key in ('crop_size', 'stride')}
 
 
 def context_size(model: BaseSegmentor) -> int:

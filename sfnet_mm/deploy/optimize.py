@@ -14,6 +14,7 @@ from sfnet_mm.models.layers import PyramidContext
 from .folding import fold_batchnorm
 from .inference_heads import rearranged
 from .inference_layers import InferenceContext
+from .model import input_channels
 from .upsampled_argmax import resize, upsampled_argmax
 
 OUTPUTS = ('logits', 'argmax')
@@ -38,12 +39,12 @@ def optimize(
         model: Any ``EncoderDecoder`` in evaluation mode.
         rearrange: Whether decoders are rearranged; None does it on the CPU, where multiplications
             cost more than memory traffic.
-        output: ``'logits'`` or ``'argmax'``.
+        output: ``'logits'`` or ``'argmax'``: classes, of a single logit by the head's threshold.
         output_size: ``'full'`` (the image) or ``'stride'`` (the finest map, usually a quarter).
         verbose: Log what was done.
 
     Returns:
-        InferenceModel: Called with normalised images (N, 3, H, W); ``report`` says what was done.
+        InferenceModel: Called with normalised images (N, C, H, W); ``report`` says what was done.
 
     Raises:
         ValueError: The model is in training mode or not an ``EncoderDecoder``.
@@ -54,7 +55,7 @@ def optimize(
     report = form.report
     device = next(form.parameters()).device
     form.requires_grad_(False)
-    sample = torch.rand(1, 3, 128, 128, device=device)
+    sample = torch.rand(1, input_channels(model), 128, 128, device=device)
     folding = fold_batchnorm(form, sample)
     report.append(f'{len(folding.folded)} batch normalizations folded into convolutions')
     report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
@@ -104,6 +105,7 @@ class InferenceModel(nn.Module):
             if hasattr(self.head, name):
                 delattr(self.head, name)
         self.align_corners = model.align_corners
+        self.threshold = class_threshold(model)
         self.output, self.output_size = output, output_size
         self.memory_format = torch.channels_last
         self.report: List[str] = []
@@ -112,7 +114,7 @@ class InferenceModel(nn.Module):
         """Segment normalised images.
 
         Args:
-            image: (N, 3, H, W), in the channel order of the training (RGB).
+            image: (N, C, H, W), in the channel order of the training (RGB).
 
         Returns:
             Tensor: Logits (N, K, h, w), or class indices (N, h, w) as int64.
@@ -122,8 +124,13 @@ class InferenceModel(nn.Module):
         logits = self.head(self.neck(self.backbone(image)))
         size = tuple(image.shape[2:]) if self.output_size == 'full' else None
         if self.output == 'argmax':
-            return upsampled_argmax(logits, size, self.align_corners)
+            return upsampled_argmax(logits, size, self.align_corners, self.threshold)
         return logits if size is None else resize(logits, size, self.align_corners)
+
+
+def class_threshold(model: BaseSegmentor) -> Optional[float]:
+    """Least probability of class 1 where a head has a single logit, else None."""
+    return float(model.decode_head.threshold) if model.decode_head.out_channels == 1 else None
 
 
 def _replace_contexts(model: nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 from sfnet_mm.utils.tooling import require
 
 from .onnx_graph import INSTALL
+from .upsampled_argmax import classes_of
 
 if TYPE_CHECKING:
     from .export import ExportModel
@@ -52,18 +53,26 @@ class Parity:
 def compare_with_torch(
     wrapped: 'ExportModel', path: str, size: Tuple[int, int], precision: str = 'float32'
 ) -> Parity:
-    """Run a file in ONNX Runtime and its module in torch on one random image."""
+    """Run a file in ONNX Runtime and what it must agree with in torch on one random image.
+
+    Args:
+        wrapped: See :func:`sfnet_mm.deploy.export.reference`.
+        path: Of the file.
+        size: (height, width) of the image.
+        precision: ``'float32'`` or ``'float16'``.
+    """
     ort = require('onnxruntime', INSTALL)
     session = ort.InferenceSession(path, providers=['CPUExecutionProvider'])
     sample = wrapped.sample(1, size, seed=1)
     with torch.no_grad():
         expected = wrapped(sample).numpy()
     got = session.run(None, {session.get_inputs()[0].name: sample.numpy()})[0]
-    found = parity(expected, got, size)
+    threshold = wrapped.form.threshold
+    found = parity(expected, got, size, threshold)
     if found.within(precision) or precision != 'float32' or not sample.is_floating_point():
         return found
     # In deep networks, torch's own rounding can be the larger part of the difference.
-    return parity(exact(wrapped, sample), got, size)
+    return parity(exact(wrapped, sample), got, size, threshold)
 
 
 @torch.no_grad()
@@ -72,8 +81,19 @@ def exact(wrapped: 'ExportModel', sample: Tensor) -> np.ndarray:
     return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
 
 
-def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Parity:
+def parity(
+    expected: np.ndarray,
+    got: np.ndarray,
+    size: Tuple[int, int],
+    threshold: Optional[float] = None,
+) -> Parity:
     """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
+
+    Args:
+        expected: Of torch.
+        got: Of the runtime.
+        size: (height, width) of the image.
+        threshold: See :func:`sfnet_mm.deploy.upsampled_argmax.classes_of`.
 
     Raises:
         RuntimeError: They differ in shape.
@@ -82,7 +102,8 @@ def parity(expected: np.ndarray, got: np.ndarray, size: Tuple[int, int]) -> Pari
         raise RuntimeError(f'the output is {got.shape}, torch gives {expected.shape}')
     if expected.ndim == 3:
         return Parity(None, float((expected == got).mean()), size)
-    same = float((expected.argmax(1) == got.argmax(1)).mean())
+    classes = [classes_of(torch.from_numpy(x), threshold) for x in (expected, got)]
+    same = float((classes[0] == classes[1]).float().mean())
     return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 

@@ -2,18 +2,22 @@
 
 import json
 import os.path as osp
-from typing import Any, Dict, List
+import warnings
+from typing import Any, Dict, List, Tuple
 
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from .export import check_size
-from .upsampled_argmax import upsampled_argmax
+from .image_pipeline import Frame, ImagePipeline, check_portable
+from .sliding import slide
+from .upsampled_argmax import nearest, resize, upsampled_argmax
 
 
 class Runtime:
-    """A model that is ready to run.
+    """A model that is ready to run as mmseg tests it.
 
     Args:
         meta: See :func:`sfnet_mm.deploy.export.metadata`.
@@ -21,6 +25,8 @@ class Runtime:
     Attributes:
         classes: Names of the classes; None for a panoptic graph.
         palette: One RGB triple per class; None for a panoptic graph.
+        channels: Of an image.
+        pipeline: What happens to an image before it is normalized.
     """
 
     name = ''
@@ -28,72 +34,168 @@ class Runtime:
     def __init__(self, meta: Dict[str, Any]) -> None:
         self.meta = meta
         self.classes, self.palette = meta.get('classes'), meta.get('palette')
+        self.channels = meta.get('channels', 3)
+        loading = meta.get('loading') or {}
+        self.pipeline = ImagePipeline(meta.get('pipeline') or (), loading.get('to_float32', False))
+        classes = meta.get('num_classes') or len(self.classes or ())
+        self._dtype = np.uint8 if classes <= 255 else np.uint16
+        self._warned = False
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Class of every pixel.
+        """Class of every pixel, as mmseg's ``inference_model`` gives it.
 
-        An image of another size than that of a fixed-size graph is resized, and the mask back.
+        The image passes the test pipeline of the config, and the mask has the size of the image; if
+        the pipeline crops and resets the original shape, of what :meth:`shown` gives. Where that
+        makes no image of the size of a fixed-size graph, the image is resized to it, with a
+        warning.
 
         Args:
-            image: (H, W, 3) uint8, BGR, as ``mmcv.imread`` gives it.
+            image: (H, W, C), of three channels BGR and uint8, as ``mmcv.imread`` gives it; of
+                another number of channels also uint16 or float32. Of one channel also (H, W).
 
         Returns:
-            (H, W) uint8.
+            (H, W) uint8, or uint16 for more than 255 classes.
 
         Raises:
             ValueError: Not such an image, or one that is too small.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-            raise ValueError(
-                f'image is {image.dtype} of shape {image.shape}: expected (H, W, 3) uint8, BGR'
-            )
+        image = self._checked(image)
         if self.meta['output'] == 'panoptic':
             raise ValueError(
                 'the graph ends in masks of a panoptic model, not in classes of pixels: '
                 'use infer_all() and merge them with KNetFusionHead'
             )
-        size = image.shape[:2]
-        run_size = tuple(self.meta['size'] or size)
-        check_size(run_size)
-        if run_size != size:
-            image = cv2.resize(image, run_size[::-1], interpolation=cv2.INTER_LINEAR)
-        out = self.infer(self.prepare(image))
-        if out.ndim == 4:
-            out = upsampled_argmax(
-                torch.from_numpy(out).float(), run_size, self.meta['align_corners']
-            ).numpy()
-        mask = out[0].astype(np.uint8)
-        if mask.shape == size:
-            return mask
-        return cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST)
+        frame = self.pipeline(image)
+        data = self._padded(self.prepare(frame.image))
+        inner = frame.image.shape[:2]
+        fixed, sliding = self.meta['size'], self.meta.get('slide')
+        if fixed and not sliding and self._size_of(data) != tuple(fixed):
+            data = self._resized(image, frame, tuple(fixed))
+            inner = tuple(fixed)
+        return self._mask(data, inner, frame.size).astype(self._dtype)
+
+    def shown(self, image: np.ndarray) -> np.ndarray:
+        """The part of an image (H, W, C) that its mask covers, at the size of the mask."""
+        return self.pipeline.shown(image)[0]
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The input of the graph made of an image (H, W, 3) uint8, BGR."""
+        """The input of the graph made of an image (H, W, C), BGR if it has three channels."""
         if self.meta['input'] == 'raw':
-            return image[None]
+            return np.ascontiguousarray(image[None])
         if self.meta['bgr_to_rgb']:
             image = image[..., ::-1]
         mean, std = np.float32(self.meta['mean']), np.float32(self.meta['std'])
-        return np.ascontiguousarray(((image - mean) / std).transpose(2, 0, 1)[None])
+        data = (image.astype(np.float32) - mean) / std
+        return np.ascontiguousarray(data.transpose(2, 0, 1)[None])
 
     def infer(self, data: np.ndarray) -> np.ndarray:
         """Run the graph on its input; its first output."""
         return self.infer_all(data)[0]
 
+    def infer_logits(self, data: np.ndarray) -> np.ndarray:
+        """As :meth:`infer`, with logits (N, K, h, w) wherever the runtime can give them."""
+        return self.infer(data)
+
     def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
         """Run the graph on its input; all outputs."""
         raise NotImplementedError
+
+    def _checked(self, image: np.ndarray) -> np.ndarray:
+        """The image with a last axis of channels; refuses what the model cannot take."""
+        if image.ndim == 2 and self.channels == 1:
+            image = image[..., None]
+        raw = self.meta['input'] == 'raw' or self.channels == 3
+        dtypes = ('uint8',) if raw else ('uint8', 'uint16', 'float32')
+        fits = image.ndim == 3 and image.shape[2] == self.channels
+        if not fits or image.dtype.name not in dtypes:
+            order = ', BGR' if self.channels == 3 else ''
+            raise ValueError(
+                f'image is {image.dtype} of shape {image.shape}: expected (H, W, {self.channels}) '
+                f'{" or ".join(dtypes)}{order}'
+            )
+        return image
+
+    def _size_of(self, data: np.ndarray) -> Tuple[int, int]:
+        rows = 1 if self.meta['input'] == 'raw' else 2
+        return tuple(data.shape[rows : rows + 2])
+
+    def _padded(self, data: np.ndarray) -> np.ndarray:
+        """Input padded at the bottom and on the right, as the data preprocessor pads tests."""
+        padding = self.meta.get('padding')
+        if not padding:
+            return data
+        size = self._size_of(data)
+        if padding['size']:
+            wanted = [max(a, b) for a, b in zip(size, padding['size'])]
+        else:
+            wanted = [
+                -(-side // padding['size_divisor']) * padding['size_divisor'] for side in size
+            ]
+        margins = [(0, 0), (0, 0), *((0, b - a) for a, b in zip(size, wanted))]
+        return np.pad(data, margins, constant_values=padding['value'])
+
+    def _resized(self, image: np.ndarray, frame: Frame, size: Tuple[int, int]) -> np.ndarray:
+        """Input of a fixed-size graph made of an image that the pipeline brings to another size."""
+        tested = frame.image.shape[:2]
+        if not self._warned and image.shape[:2] != size:
+            self._warned = True
+            warnings.warn(
+                f'an image of {tested[0]}x{tested[1]} runs at {size[0]}x{size[1]}, the size of the '
+                'graph: its mask differs from that of the test; export with --dynamic for any size',
+                stacklevel=3,
+            )
+        source = image if frame.size == image.shape[:2] else frame.image
+        source = cv2.resize(source, size[::-1], interpolation=cv2.INTER_LINEAR)
+        return self.prepare(source.reshape(*size, self.channels))
+
+    def _mask(self, data: np.ndarray, inner: Tuple[int, int], size: Tuple[int, int]) -> np.ndarray:
+        """Classes (H, W) at a size, of an input of which the part ``inner`` is no padding."""
+        run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
+        threshold = self.meta.get('threshold')
+        if self.meta.get('slide'):
+            out = self._slide(data)
+        else:
+            check_size(run)
+            plain = run == inner == size
+            out = torch.from_numpy(self.infer(data) if plain else self.infer_logits(data))
+            if out.ndim == 3:
+                return nearest(out[0].numpy(), run, inner, size, align_corners)
+            if plain:
+                return upsampled_argmax(out.float(), size, align_corners, threshold)[0].numpy()
+        # The steps of mmseg: to the size of the input, without its padding, to that of the mask.
+        full = resize(out.float(), run, align_corners)[:, :, : inner[0], : inner[1]]
+        return upsampled_argmax(full, size, align_corners, threshold)[0].numpy()
+
+    def _slide(self, data: np.ndarray) -> Tensor:
+        crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))
+        size, fixed = self._size_of(data), self.meta['size']
+        if fixed and any(side < length for side, length in zip(size, crop)):
+            raise ValueError(
+                f'image of {size[0]}x{size[1]} is smaller than the windows of {crop[0]}x{crop[1]} '
+                'of a graph of that size: export with --dynamic'
+            )
+        check_size(tuple(min(pair) for pair in zip(size, crop)))
+
+        def logits_of(rows: slice, columns: slice) -> Tensor:
+            raw = self.meta['input'] == 'raw'
+            part = data[:, rows, columns] if raw else data[:, :, rows, columns]
+            logits = torch.from_numpy(self.infer_logits(np.ascontiguousarray(part))).float()
+            return resize(logits, self._size_of(part), self.meta['align_corners'])
+
+        return slide(logits_of, size, crop, stride)
 
 
 def read_meta(props: Dict[str, str], path: str) -> Dict[str, Any]:
     """Metadata that ``export_onnx.py`` wrote into a graph.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is none, or it names transforms that a file may not name.
     """
     if 'sfnet_mm' not in props:
         raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
-    return {key: json.loads(value) for key, value in props.items()}
+    meta = {key: json.loads(value) for key, value in props.items()}
+    check_portable(meta.get('pipeline') or (), path)
+    return meta
 
 
 def check_file(path: str, suffix: str) -> None:

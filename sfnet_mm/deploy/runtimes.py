@@ -5,6 +5,7 @@ Torch runs a config and a checkpoint; ONNX Runtime and OpenVINO run a file of
 is optional: what is not installed is only missed by the one who asks for it.
 """
 
+import copy
 import json
 from typing import Any, Callable, Dict, List, Optional
 
@@ -14,7 +15,8 @@ from torch import Tensor
 
 from sfnet_mm.utils.tooling import first_line, require
 
-from .export import metadata, wrap
+from .export import metadata
+from .image_pipeline import check_portable
 from .memory import reuse_memory
 from .model import load_model
 from .openvino_warp import warp_by_rows
@@ -41,19 +43,30 @@ class TorchRuntime(Runtime):
         self, config: str, checkpoint: Optional[str], device: str = 'cpu', compiled: bool = False
     ) -> None:
         model = load_model(config, checkpoint, device)
-        super().__init__(metadata(model, wrap(model), None))
-        self.model: Callable[[Tensor], Tensor] = optimize(model, output='argmax', verbose=False)
+        form = optimize(model, output='argmax', verbose=False)
+        super().__init__(metadata(model, form))
+        # The same layers, before the classes are chosen.
+        logits_form = copy.copy(form)
+        logits_form.output = 'logits'
+        self.model: Callable[[Tensor], Tensor] = form
+        self.logits_model: Callable[[Tensor], Tensor] = logits_form
         self.device = torch.device(device)
         if self.device.type == 'cpu':
             reuse_memory()
         if compiled:
             mode = 'reduce-overhead' if self.device.type == 'cuda' else 'default'
             self.model = torch.compile(self.model, mode=mode, dynamic=False)
+            self.logits_model = torch.compile(self.logits_model, mode=mode, dynamic=False)
 
     @torch.inference_mode()
     def infer(self, data: np.ndarray) -> np.ndarray:
         """See :meth:`Runtime.infer`."""
         return self.model(torch.from_numpy(data).to(self.device)).cpu().numpy()
+
+    @torch.inference_mode()
+    def infer_logits(self, data: np.ndarray) -> np.ndarray:
+        """See :meth:`Runtime.infer_logits`."""
+        return self.logits_model(torch.from_numpy(data).to(self.device)).cpu().numpy()
 
 
 class OnnxRuntime(Runtime):
@@ -140,7 +153,9 @@ class TensorRTRuntime(Runtime):
         trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
         check_file(path, '.engine')
         with open(f'{path}.json', encoding='utf-8') as f:
-            super().__init__(json.load(f))
+            meta = json.load(f)
+        check_portable(meta.get('pipeline') or (), path)
+        super().__init__(meta)
         with open(path, 'rb') as f:
             engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(f.read())
         if engine is None:

@@ -1,7 +1,8 @@
 """The class of each pixel of an image, from logits at the size of a feature map."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -16,20 +17,47 @@ _STRIP = 32
 
 def resize(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:
     """Logits (N, K, h, w) upsampled bilinearly to a size (H, W)."""
+    if tuple(logits.shape[2:]) == tuple(size) and not is_exporting():
+        return logits
     return F.interpolate(logits, size=size, mode='bilinear', align_corners=align_corners)
 
 
-def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool = True) -> Tensor:
-    """Class of the largest logit after bilinear upsampling, without holding the upsampled logits.
+def classes_of(logits: Tensor, threshold: Optional[float] = None) -> Tensor:
+    """Class of every pixel as mmseg's ``BaseSegmentor.postprocess_result`` decides it.
+
+    Args:
+        logits: (N, K, h, w).
+        threshold: Of the probability of class 1 where K is 1 (``decode_head.threshold``).
+
+    Returns:
+        (N, h, w) int64; of equal logits, the first class.
+    """
+    if logits.shape[1] == 1:
+        return (logits[:, 0].sigmoid() > threshold).long()
+    return logits.argmax(dim=1)
+
+
+def upsampled_argmax(
+    logits: Tensor,
+    size: Optional[tuple],
+    align_corners: bool = True,
+    threshold: Optional[float] = None,
+) -> Tensor:
+    """:func:`classes_of` logits upsampled bilinearly, without holding the upsampled logits.
 
     Args:
         logits: (N, K, h, w).
         size: (H, W), or None for (h, w).
         align_corners: Of the upsampling. The strip-wise form needs True; False upsamples at once.
+        threshold: See :func:`classes_of`.
 
     Returns:
         (N, H, W) int64; of equal logits, the first class.
     """
+    if logits.shape[1] == 1:
+        return classes_of(
+            logits if size is None else resize(logits, size, align_corners), threshold
+        )
     if size is not None and is_exporting('openvino'):
         return _argmax_by_reductions(resize(logits, size, align_corners))
     if logits.is_cuda:
@@ -37,7 +65,7 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
         logits = logits.contiguous()
     if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else resize(logits, size, align_corners)
-        return full.argmax(dim=1)
+        return classes_of(full)
     logits = logits.contiguous()
     batch, classes, height, _ = logits.shape
     out = torch.empty(batch, *size, dtype=torch.long)
@@ -56,6 +84,40 @@ def upsampled_argmax(logits: Tensor, size: Optional[tuple], align_corners: bool 
             index.masked_fill_(larger, c)
             torch.maximum(best, strip[:, c], out=best)
     return out
+
+
+def nearest(
+    mask: np.ndarray,
+    run: Tuple[int, int],
+    inner: Tuple[int, int],
+    size: Tuple[int, int],
+    align_corners: bool,
+) -> np.ndarray:
+    """Classes at another size, each from where bilinear resizing of logits would have its centre.
+
+    Args:
+        mask: (h, w), of an input of the size ``run``.
+        run: (height, width) of the input.
+        inner: (height, width) of its upper left part that is no padding.
+        size: (H, W) of the result, which covers ``inner``.
+        align_corners: Of the resizing of logits.
+
+    Returns:
+        (H, W).
+    """
+    axes = []
+    for length, whole, part, wanted in zip(mask.shape, run, inner, size):
+        at = _positions(np.arange(wanted), part, wanted, align_corners)
+        at = _positions(at, length, whole, align_corners)
+        axes.append(np.rint(at).astype(np.int64).clip(0, length - 1))
+    return mask[np.ix_(*axes)]
+
+
+def _positions(at: np.ndarray, source: int, target: int, align_corners: bool) -> np.ndarray:
+    """Where pixels of a side of ``target`` pixels lie on one of ``source`` pixels."""
+    if align_corners:
+        return at * ((source - 1) / max(target - 1, 1))
+    return (at + 0.5) * (source / target) - 0.5
 
 
 def _argmax_by_reductions(logits: Tensor) -> Tensor:

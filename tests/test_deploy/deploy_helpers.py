@@ -1,9 +1,91 @@
 import os.path as osp
 
+import cv2
+import numpy as np
+import torch
 from helpers import ROOT
+from mmengine.config import Config
+from mmseg.apis import inference_model
+
+from sfnet_mm.deploy import load_model
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
 SIZE = (96, 160)
 META = dict(
     classes=tuple(f'class {i}' for i in range(19)), palette=[[i, 2 * i, 90] for i in range(19)]
 )
+LITE = dict(type='SFNetLiteHead', in_channels=[8, 24, 32], in_index=[0, 2, 3])
+FULL = dict(type='SFNetHead', in_channels=[8, 16, 24, 32])
+
+
+def small_config(
+    num_classes=3, in_channels=3, norm_cfg=dict(type='BN'), head=None, pipeline=(), **model
+):
+    """A config of a small SFNet-Lite, or of another decoder given by ``head``.
+
+    Args:
+        pipeline: What the test pipeline does between loading and packing.
+        **model: Entries of the segmentor that differ.
+    """
+    steps = [dict(type='LoadImageFromFile'), *pipeline, dict(type='PackSegInputs')]
+    model = {
+        'type': 'EncoderDecoder',
+        'data_preprocessor': dict(
+            type='SegDataPreProcessor',
+            mean=[120.0 + i for i in range(in_channels)],
+            std=[60.0 - i for i in range(in_channels)],
+            bgr_to_rgb=in_channels == 3,
+        ),
+        'backbone': dict(
+            type='STDCPyramid',
+            in_channels=in_channels,
+            channels=(8, 8, 16, 24, 32),
+            norm_cfg=norm_cfg,
+        ),
+        'decode_head': dict(
+            LITE, channels=8, num_classes=num_classes, norm_cfg=norm_cfg, **(head or {})
+        ),
+        'test_cfg': dict(mode='whole'),
+        **model,
+    }
+    classes = [f'class {i}' for i in range(num_classes)]
+    palette = [[i % 256, i // 256, 90] for i in range(num_classes)]
+    dataset = dict(
+        type='BaseSegDataset', metainfo=dict(classes=classes, palette=palette), pipeline=steps
+    )
+    return Config(dict(model=model, test_pipeline=steps, test_dataloader=dict(dataset=dataset)))
+
+
+def small_model(folder, in_channels=3, **config):
+    """A small model with batch statistics and logits that vary.
+
+    Returns:
+        tuple: Path of its config, path of its checkpoint, and the model.
+    """
+    paths = osp.join(folder, 'config.py'), osp.join(folder, 'model.pth')
+    small_config(in_channels=in_channels, **config).dump(paths[0])
+    model = load_model(paths[0])
+    for module in model.modules():
+        if getattr(module, 'running_mean', None) is not None:
+            torch.nn.init.normal_(module.running_mean, 0, 0.1)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    classifier = model.decode_head.conv_seg
+    torch.nn.init.normal_(classifier.weight)
+    image = torch.from_numpy(smooth_image(channels=in_channels)).permute(2, 0, 1)[None] / 64 - 2
+    with torch.no_grad():
+        # No class is everywhere.
+        classifier.bias -= model(image).mean((0, 2, 3))
+    torch.save(dict(state_dict=model.state_dict()), paths[1])
+    return *paths, model
+
+
+def smooth_image(size=SIZE, channels=3):
+    """A random image (H, W, channels) uint8 whose neighbouring pixels are alike."""
+    cells = np.random.default_rng(0).integers(0, 256, (9, 15, channels), dtype=np.uint8)
+    image = cv2.resize(cells, size[::-1], interpolation=cv2.INTER_CUBIC)
+    return image.reshape(*size, channels)
+
+
+def predicted_by_mmseg(config, checkpoint, image):
+    """The mask (H, W) of mmseg's own ``inference_model``."""
+    return inference_model(load_model(config, checkpoint), image).pred_sem_seg.data[0].numpy()

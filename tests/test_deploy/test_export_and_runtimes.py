@@ -10,7 +10,7 @@ from deploy_helpers import CONFIG, META, SIZE
 from helpers import ROOT
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime, parity
-from sfnet_mm.deploy.export import wrap
+from sfnet_mm.deploy.export import reference
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.runtimes import RUNTIMES
 
@@ -150,13 +150,13 @@ def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path)
     class Rounding(torch.nn.Module):
         def __init__(self, wrapped):
             super().__init__()
-            self.wrapped, self.sample = wrapped, wrapped.sample
+            self.wrapped, self.sample, self.form = wrapped, wrapped.sample, wrapped.form
 
         def forward(self, image):
             out = self.wrapped(image)
             return out + 0.5 * (out.dtype == torch.float32)
 
-    found = parity.compare_with_torch(Rounding(wrap(model, 'logits')), path, SIZE)
+    found = parity.compare_with_torch(Rounding(reference(model, 'logits')), path, SIZE)
     assert found.difference < 1e-4 and found.within('float32')
 
 

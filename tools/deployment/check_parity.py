@@ -26,7 +26,7 @@ from torch import nn
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import export_onnx, wrap
+from sfnet_mm.deploy.export import export_onnx, reference
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import (
@@ -144,7 +144,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     model = load_model(config, checkpoint)
     if checkpoint is None:
         fill(model, size)
-    wrapped = wrap(model, 'logits', rearrange=False)
+    wrapped = reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []
         for kind in (OnnxRuntime, OpenVINORuntime):
@@ -162,7 +162,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
         }
         for runtime in runtimes:
             logits = np.asarray(runtime.infer(sample.numpy()))
-            p = parity(expected, logits, size)
+            p = parity(expected, logits, size, wrapped.form.threshold)
             found[runtime.name] = {
                 'difference': p.difference,
                 'to_float64': float(np.abs(logits - float64).max()),

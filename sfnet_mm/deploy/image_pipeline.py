@@ -1,0 +1,159 @@
+"""What the test pipeline of a config does to an image between loading and packing."""
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import TRANSFORMS
+
+# What a file may name: transforms of the hosts and of this package that draw no random numbers.
+PORTABLE = (
+    'AdjustGamma',
+    'CenterCrop',
+    'CLAHE',
+    'Pad',
+    'Rerange',
+    'ResetOriginalShape',
+    'Resize',
+    'ResizeShortestEdge',
+    'ResizeToMultiple',
+    'RGB2Gray',
+    'ShrinkToFit',
+)
+
+
+class Frame(NamedTuple):
+    """An image as the network gets it, before normalization.
+
+    Attributes:
+        image: (h, w, C).
+        size: (height, width) of the mask that is made of it, mmseg's ``ori_shape``.
+        label: (h', w') class indices, if there was a label.
+    """
+
+    image: np.ndarray
+    size: Tuple[int, int]
+    label: Optional[np.ndarray] = None
+
+
+class ImagePipeline:
+    """The transforms of a test pipeline but for those that load and pack.
+
+    Args:
+        steps: Configs of the transforms, in order.
+        to_float32: Whether images become float32 first (an option of mmcv's loading).
+    """
+
+    def __init__(self, steps: Sequence[Dict[str, Any]] = (), to_float32: bool = False) -> None:
+        self.to_float32 = to_float32
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            self.transforms = [
+                TRANSFORMS.build(_with_tuples(step) if _name(step) in PORTABLE else dict(step))
+                for step in steps
+            ]
+
+    def __call__(self, image: np.ndarray, label: Optional[np.ndarray] = None) -> Frame:
+        """Transform an image (H, W, C), and its label (H, W) as one that was loaded first.
+
+        Raises:
+            ValueError: A transform makes something other than one upright image.
+        """
+        if self.to_float32:
+            image = image.astype(np.float32)
+        size = image.shape[:2]
+        results: Any = dict(img=image, img_path=None, img_shape=size, ori_shape=size, seg_fields=[])
+        if label is not None:
+            results.update(gt_seg_map=label, seg_fields=['gt_seg_map'])
+        for transform in self.transforms:
+            results = transform(results)
+            if not isinstance(results, dict) or results.get('flip'):
+                raise ValueError(
+                    f'{type(transform).__name__} of the test pipeline does not make one upright '
+                    'image: take it out of test_pipeline'
+                )
+        image = results['img']
+        # OpenCV drops a single channel.
+        image = image[..., None] if image.ndim == 2 else image
+        return Frame(image, tuple(results['ori_shape'][:2]), results.get('gt_seg_map'))
+
+    def shown(
+        self, image: np.ndarray, label: Optional[np.ndarray] = None
+    ) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+        """The part of an image (H, W, C), and of its label, that the mask covers, at its size.
+
+        It is all of both, unless a pipeline crops and resets the original shape.
+        """
+        frame = self(image, label)
+        if frame.size == image.shape[:2]:
+            return image, label
+        image, label = frame.image, frame.label
+        if image.shape[:2] != frame.size:
+            image = cv2.resize(image, frame.size[::-1], interpolation=cv2.INTER_LINEAR)
+        if label is not None and label.shape != frame.size:
+            label = cv2.resize(label, frame.size[::-1], interpolation=cv2.INTER_NEAREST)
+        return image, label
+
+
+def pipeline_steps(cfg: Optional[Config]) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
+    """The test pipeline of a config, that of mmseg's ``inference_model``.
+
+    Args:
+        cfg: With ``test_pipeline``; without, or None, there are no steps.
+
+    Returns:
+        tuple: Options of the loading (``color_type``, ``imdecode_backend``, ``to_float32``), and
+        the configs of the transforms between loading and packing.
+    """
+    loading: Dict[str, Any] = {}
+    steps = []
+    for step in (cfg or {}).get('test_pipeline') or ():
+        name = _name(step)
+        if name.startswith('LoadImage'):
+            options = ('color_type', 'imdecode_backend', 'to_float32')
+            loading = {key: step[key] for key in options if key in step}
+        elif not name.startswith(('Load', 'Pack')):
+            steps.append(step.to_dict() if hasattr(step, 'to_dict') else dict(step))
+    return loading, steps
+
+
+def check_portable(steps: Sequence[Dict[str, Any]], where: str) -> None:
+    """Refuse transforms that a file cannot carry, or may not name.
+
+    Args:
+        steps: See :class:`ImagePipeline`.
+        where: What holds them, for the message.
+
+    Raises:
+        ValueError: Naming the transform.
+    """
+    for step in steps:
+        if _name(step) not in PORTABLE or _builds(_arguments(step)):
+            raise ValueError(
+                f'{where} has {_name(step)} in its test pipeline, which a file cannot carry out '
+                f'(it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use the '
+                "runtime 'torch'"
+            )
+
+
+def _name(step: Dict[str, Any]) -> str:
+    """The name of a transform, without its scope; configs in Python name the class itself."""
+    kind = step['type']
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+
+
+def _arguments(step: Dict[str, Any]) -> List[Any]:
+    return [value for key, value in step.items() if key != 'type']
+
+
+def _with_tuples(step: Dict[str, Any]) -> Dict[str, Any]:
+    """Sizes as tuples, which JSON keeps as lists and mmcv then refuses."""
+    return {key: tuple(x) if isinstance(x, list) else x for key, x in step.items()}
+
+
+def _builds(values: Any) -> bool:
+    """Whether something in nested arguments would be built from its type."""
+    if isinstance(values, dict):
+        return 'type' in values or _builds(list(values.values()))
+    return isinstance(values, (list, tuple)) and any(map(_builds, values))

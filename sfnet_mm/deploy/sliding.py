@@ -1,0 +1,56 @@
+"""Sliding windows, as mmseg's ``EncoderDecoder.slide_inference`` lays them over an image."""
+
+from typing import Callable, Iterator, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+Size = Tuple[int, int]
+
+
+def windows(
+    size: Size, crop: Sequence[int], stride: Sequence[int]
+) -> Iterator[Tuple[slice, slice]]:
+    """Rows and columns of every window; the last ones end with the image.
+
+    Args:
+        size: (height, width) of the image; a side below that of a window is taken whole.
+        crop: (height, width) of a window.
+        stride: Steps in y and x.
+    """
+    starts = [
+        range(0, max(side - length + step - 1, 0) + 1, step)
+        for side, length, step in zip(size, crop, stride)
+    ]
+    for y in starts[0]:
+        for x in starts[1]:
+            ends = [min(at + length, side) for at, length, side in zip((y, x), crop, size)]
+            rows, columns = (slice(max(end - length, 0), end) for end, length in zip(ends, crop))
+            yield rows, columns
+
+
+def slide(
+    logits_of: Callable[[slice, slice], Tensor],
+    size: Size,
+    crop: Sequence[int],
+    stride: Sequence[int],
+) -> Tensor:
+    """The mean of the logits of all windows over each pixel.
+
+    Args:
+        logits_of: Rows and columns of a window to its logits (1, K, h, w), at its size.
+        size: (height, width) of the image.
+        crop: (height, width) of a window.
+        stride: Steps in y and x.
+
+    Returns:
+        (1, K, H, W).
+    """
+    total, count = torch.zeros(()), torch.zeros(size)
+    for rows, columns in windows(size, crop, stride):
+        logits = logits_of(rows, columns)
+        if total.ndim == 0:
+            total = logits.new_zeros(1, logits.shape[1], *size)
+        total[:, :, rows, columns] += logits
+        count[rows, columns] += 1
+    return total / count
