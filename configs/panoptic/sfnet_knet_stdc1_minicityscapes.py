@@ -6,7 +6,11 @@ _base_ = [
 model = dict(
     backbone=dict(init_cfg=None),
     neck=dict(
-        _delete_=True, type='mmseg.AlignedFPN', in_channels=[64, 256, 512, 1024], out_channels=64
+        _delete_=True,
+        type='mmseg.AlignedFPN',
+        in_channels=[64, 256, 512, 1024],
+        out_channels=64,
+        num_outs=4,
     ),
     panoptic_head=_base_.small,
     panoptic_fusion_head=_base_.classes,

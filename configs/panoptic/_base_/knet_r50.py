@@ -39,5 +39,6 @@ aligned_fpn = dict(
     type='mmseg.AlignedFPN',
     in_channels=[256, 512, 1024, 2048],
     out_channels=256,
+    num_outs=4,
     norm_cfg=norm_cfg,
 )

@@ -17,7 +17,7 @@ from torch import Tensor
 from sfnet_mm.ops import flow_warp
 
 from ..layers.flow_alignment import FlowAlignmentModule
-from ..necks.aligned_fpn import check_channels, upsample_to
+from ..necks.aligned_fpn import check_maps, upsample_to
 
 
 def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
@@ -72,7 +72,8 @@ class BiAlignHead(BaseDecodeHead):
         **kwargs: As ``mmseg.BaseDecodeHead``.
 
     Raises:
-        ValueError: In ``forward``, maps of other channels than ``in_channels``.
+        ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to
+            fine.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class BiAlignHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, 8 H, 8 W) for a spatial map of (H, W)."""
         inputs = self._transform_inputs(inputs)
-        check_channels(type(self).__name__, inputs, self.in_channels)
+        check_maps(type(self).__name__, inputs, self.in_channels)
         spatial, context = inputs[0], self.ppm(inputs[1])
         aligned = [
             self.align_context(spatial, context),

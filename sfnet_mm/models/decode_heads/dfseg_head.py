@@ -13,7 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..necks.aligned_fpn import check_channels, upsample_to
+from ..necks.aligned_fpn import check_maps, upsample_to
 
 
 class FusionNode(nn.Module):
@@ -49,7 +49,8 @@ class DFSegHead(BaseDecodeHead):
         **kwargs: As ``mmseg.BaseDecodeHead``.
 
     Raises:
-        ValueError: In ``forward``, maps of other channels than ``in_channels``.
+        ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to
+            fine.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class DFSegHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the size of the first map."""
         inputs = self._transform_inputs(inputs)
-        check_channels(type(self).__name__, inputs, self.in_channels)
+        check_maps(type(self).__name__, inputs, self.in_channels)
         fine, middle, last = inputs
         x = self.fn4(self.cc5(self.ppm(last)), self.cc4(middle))
         x = self.fn3(x, self.cc3(fine))

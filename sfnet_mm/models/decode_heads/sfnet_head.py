@@ -39,7 +39,8 @@ class SFNetHead(BaseDecodeHead):
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: ``in_channels`` that is no list, or maps of other channels in ``forward``.
+        ValueError: ``in_channels`` that is no list, or maps of other channels, or from coarse to
+            fine, in ``forward``.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class SFNetHead(BaseDecodeHead):
         self.fpn = AlignedFPN(
             in_channels,
             channels,
+            num_outs=len(in_channels),
             align=align,
             align_levels=align_levels,
             context=context,

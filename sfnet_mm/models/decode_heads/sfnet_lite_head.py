@@ -14,7 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import build_alignment
-from ..necks.aligned_fpn import check_channels, upsample_to
+from ..necks.aligned_fpn import check_maps, upsample_to
 
 
 @MODELS.register_module()
@@ -36,7 +36,8 @@ class SFNetLiteHead(BaseDecodeHead):
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: Not three ``in_channels``, or maps of other channels in ``forward``.
+        ValueError: Not three ``in_channels``, or maps of other channels, or from coarse to
+            fine, in ``forward``.
     """
 
     def __init__(
@@ -88,7 +89,7 @@ class SFNetLiteHead(BaseDecodeHead):
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the size of the finest map."""
         inputs = self._transform_inputs(inputs)
-        check_channels(type(self).__name__, inputs, self.in_channels)
+        check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
         fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
         middle = upsample_to(self.fpn_in[1](middle), fused)

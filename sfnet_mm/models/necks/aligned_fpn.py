@@ -6,10 +6,12 @@ section 3.3 and Figure 5 (inside the authors' ``UperNetAlignHead``).
 
 from typing import Dict, List, Optional, Sequence, Tuple
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
+from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -21,13 +23,27 @@ def upsample_to(x: Tensor, reference: Tensor) -> Tensor:
     return F.interpolate(x, size=reference.shape[2:], mode='bilinear', align_corners=True)
 
 
-def check_channels(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) -> None:
-    """Raise a ValueError where the maps of the backbone are not those a decoder was built for."""
+def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) -> None:
+    """Check the maps that a backbone or neck gives a decoder.
+
+    Raises:
+        ValueError: Other channels than the decoder was built for, or a map that is larger than the
+            one before it: the order is fine to coarse.
+    """
     got = [x.shape[1] for x in inputs]
     if got != list(in_channels):
         raise ValueError(
             f'{name}: built for in_channels={list(in_channels)}, but the backbone '
             f'gives maps of {got} channels: set in_channels (and in_index) to them'
+        )
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        # Sizes are symbols there, and a comparison would fix them.
+        return
+    sizes = [tuple(x.shape[2:]) for x in inputs]
+    if any(h < h_next or w < w_next for (h, w), (h_next, w_next) in zip(sizes, sizes[1:])):
+        raise ValueError(
+            f'{name}: the maps have the sizes {", ".join(f"{h}x{w}" for h, w in sizes)} (height x '
+            'width), but must go from fine to coarse: reverse in_channels and in_index'
         )
 
 
@@ -43,6 +59,9 @@ class AlignedFPN(BaseModule):
     Args:
         in_channels: Channels of the stages, fine to coarse.
         out_channels: Channels of the pyramid.
+        num_outs: Number of maps, at least one for each stage; further ones are pooled, each from
+            the one before, as in the host's ``FPN``. None gives one for each stage; mmdet's heads
+            expect a fixed number, so there it must be set.
         align: Alignment module, called as ``align(fine, coarse)``; None upsamples bilinearly (an
             FPN with PPM, the baseline of the paper).
         align_levels: Indices, from fine to coarse, of the top-down steps that align; the others
@@ -54,14 +73,16 @@ class AlignedFPN(BaseModule):
         init_cfg: As in ``BaseModule``.
 
     Raises:
-        ValueError: Fewer than two stages, or a level that does not exist; in ``forward``, maps of
-            other channels than ``in_channels``.
+        ValueError: Fewer than two stages, a level that does not exist, a ``num_outs`` below the
+            number of stages or, in mmdet, none; in ``forward``, maps of other channels than
+            ``in_channels`` or not from fine to coarse.
     """
 
     def __init__(
         self,
         in_channels: Sequence[int],
         out_channels: int,
+        num_outs: Optional[int] = None,
         align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
         align_levels: Optional[Sequence[int]] = None,
         context: Dict = dict(type='mmseg.PyramidContext'),
@@ -74,6 +95,18 @@ class AlignedFPN(BaseModule):
             raise ValueError(
                 f'AlignedFPN: in_channels={list(in_channels)} names '
                 f'{len(in_channels)} stage, a pyramid needs two or more'
+            )
+        if num_outs is None and _in_mmdet():
+            raise ValueError(
+                f'AlignedFPN: num_outs is not set, and the heads of mmdet expect a fixed number of '
+                f'maps: num_outs={len(in_channels)} gives one for each of in_channels, a larger '
+                'one adds maps by pooling'
+            )
+        self.num_outs = len(in_channels) if num_outs is None else num_outs
+        if self.num_outs < len(in_channels):
+            raise ValueError(
+                f'AlignedFPN: num_outs={num_outs} is below {len(in_channels)}, the number of '
+                'in_channels: leave the coarsest out of these'
             )
         steps = range(len(in_channels) - 1)
         align_levels = tuple(steps) if align_levels is None else tuple(align_levels)
@@ -122,7 +155,7 @@ class AlignedFPN(BaseModule):
         Args:
             inputs: Stages (N, in_channels[i], H_i, W_i), fine to coarse.
         """
-        check_channels(type(self).__name__, inputs, self.in_channels)
+        check_maps(type(self).__name__, inputs, self.in_channels)
         feature = self.ppm(inputs[-1])
         features: List[Tensor] = [feature]
         for i in reversed(range(len(self.fpn_in))):
@@ -137,5 +170,14 @@ class AlignedFPN(BaseModule):
         return (*fused, features[-1])
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
-        """As many maps as stages, (N, out_channels, H_i, W_i), fine to coarse."""
-        return self.outputs(self.top_down(inputs))
+        """``num_outs`` maps (N, out_channels, H_i, W_i), fine to coarse."""
+        outs = self.outputs(self.top_down(inputs))
+        while len(outs) < self.num_outs:
+            outs = (*outs, F.max_pool2d(outs[-1], 1, stride=2))
+        return outs
+
+
+def _in_mmdet() -> bool:
+    """Whether the model is built in the scope of mmdet."""
+    scope = DefaultScope.get_current_instance()
+    return scope is not None and scope.scope_name == 'mmdet'

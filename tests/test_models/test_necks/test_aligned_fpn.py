@@ -3,8 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.registry import DefaultScope
 
-from sfnet_mm.models import AlignedFPN
+from sfnet_mm.models import AlignedFPN, DFSegHead, SFNetHead, SFNetLiteHead
 
 CHANNELS = [4, 6, 8, 10]
 SIZES = [(17, 25), (9, 13), (5, 7), (3, 4)]  # odd: no map is an exact half
@@ -73,6 +74,7 @@ def test_as_many_stages_as_given():
     [
         (dict(in_channels=[4]), r'in_channels=\[4\]'),
         (dict(in_channels=CHANNELS, align_levels=(3,)), r'align_levels=\(3,\)'),
+        (dict(in_channels=CHANNELS, num_outs=3), r'num_outs=3 is below 4'),
     ],
 )
 def test_bad_arguments_are_named(kwargs, named):
@@ -86,3 +88,48 @@ def test_maps_of_another_backbone_are_refused_in_one_line():
         fpn(maps())
     message = str(error.value)
     assert '[4, 6, 8, 12]' in message and '[4, 6, 8, 10]' in message and '\n' not in message
+
+
+def test_further_maps_are_every_second_pixel_of_the_last():
+    plain, fpn = AlignedFPN(CHANNELS, 8).eval(), AlignedFPN(CHANNELS, 8, num_outs=6).eval()
+    fpn.load_state_dict(plain.state_dict())
+    inputs = maps()
+    four, six = plain(inputs), fpn(inputs)
+    assert len(four) == 4 and len(six) == 6
+    for ours, theirs in zip(six, (*four, four[-1][..., ::2, ::2], four[-1][..., ::4, ::4])):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_in_mmdet_the_number_of_maps_must_be_said():
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        with pytest.raises(ValueError, match='num_outs is not set.*num_outs=4 gives one[^\n]*$'):
+            AlignedFPN(CHANNELS, 8)
+        assert AlignedFPN(CHANNELS, 8, num_outs=5).num_outs == 5
+        # The head of SFNet says it itself.
+        SFNetHead(
+            CHANNELS,
+            8,
+            num_classes=2,
+            context=dict(type='mmseg.PyramidContext'),
+            align=dict(type='mmseg.FlowAlignmentModule'),
+            loss_decode=dict(type='mmseg.CrossEntropyLoss'),
+        )
+
+
+HEADS = [
+    ('AlignedFPN', lambda: AlignedFPN([8, 8, 8], 8)),
+    ('AlignedFPN', lambda: SFNetHead([8, 8, 8], 8, num_classes=2)),
+    ('SFNetLiteHead', lambda: SFNetLiteHead([8, 8, 8], 8, in_index=(0, 1, 2), num_classes=2)),
+    ('DFSegHead', lambda: DFSegHead([8, 8, 8], channels=8, num_classes=2)),
+]
+
+
+@pytest.mark.parametrize('name, build', HEADS)
+def test_maps_from_coarse_to_fine_are_refused(name, build):
+    decoder = build().eval()
+    fine_first = [torch.randn(1, 8, s, 2 * s) for s in (16, 8, 4)]
+    decoder(fine_first)
+    decoder([fine_first[0], fine_first[1], fine_first[1]])  # a dilated last stage
+    for wrong in (fine_first[::-1], [fine_first[i] for i in (0, 2, 1)]):
+        with pytest.raises(ValueError, match=f'^{name}: .*x.*fine to coarse[^\n]*$'):
+            decoder(wrong)
