@@ -2,7 +2,7 @@
 
 from .alignment_recorder import Alignment, AlignmentRecorder
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
-from .overlay import class_map, class_shares, overlay
+from .overlay import class_map, class_shares, overlay, read_sample_image
 from .sheet import alignment_rows, draw_sheet, image_row, save_png
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     'flow_to_rgb',
     'image_row',
     'overlay',
+    'read_sample_image',
     'save_png',
 ]

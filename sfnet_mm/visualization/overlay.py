@@ -1,7 +1,9 @@
 """Masks drawn over images, and what share of an image each class has."""
 
-from typing import Dict, Sequence
+from typing import Dict, Optional, Sequence
 
+import mmcv
+import mmengine.fileio as fileio
 import numpy as np
 from mmseg.structures import SegDataSample
 
@@ -34,6 +36,23 @@ def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def read_sample_image(sample: SegDataSample, backend_args: Optional[Dict] = None) -> np.ndarray:
+    """The image of a sample as (H, W, 3) uint8, RGB.
+
+    With a label, its pixels are those of the file, as the data set loaded them; an image alone is
+    turned as EXIF asks for.
+
+    Raises:
+        ValueError: OpenCV cannot decode it as a picture.
+    """
+    content = fileio.get(sample.img_path, backend_args=backend_args)
+    flag = 'color_ignore_orientation' if 'gt_sem_seg' in sample else 'color'
+    image = mmcv.imfrombytes(content, flag=flag, channel_order='rgb')
+    if image is None:
+        raise ValueError(f'OpenCV cannot decode {sample.img_path}')
+    return image
 
 
 def class_map(sample: SegDataSample, name: str) -> np.ndarray:

@@ -1,13 +1,19 @@
+from unittest.mock import Mock
+
 import cv2
 import mmcv
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from PIL import Image
 
+from sfnet_mm.engine import PredictionHook
 from sfnet_mm.utils import enable_drawing, keep_predictions
 from sfnet_mm.utils.file_names import NameCollision
 
@@ -109,3 +115,31 @@ def test_names_that_collide_end_the_test_before_it_begins(data):
     with pytest.raises(NameCollision, match=r'frame\.jpg and .*frame\.png'):
         Runner.from_cfg(cfg).test()
     assert not (data / 'masks').exists()
+
+
+def test_an_image_with_exif_is_drawn_as_its_mask_lies(data):
+    path = data / 'img/val/drive_0/frame.png'
+    image = Image.open(path)
+    exif = image.getexif()
+    exif[0x0112] = 3  # half a turn: sizes stay, so that only the pixels tell
+    image.save(path, exif=exif)
+    cfg = config(data)
+    enable_drawing(cfg, str(data / 'pictures'), show=False, wait_time=0)
+    Runner.from_cfg(cfg).test()
+    picture = cv2.imread(f'{data}/pictures/drive_0/frame.png').astype(int)
+    # the bright part of the image is on the left, in the tile of the label
+    tile = picture[60 : 60 + 300, 20 : 20 + 512].sum(-1).mean(0)
+    assert tile[:60].mean() > tile[-60:].mean() + 200
+
+
+def test_an_image_that_is_no_picture_has_a_mask_and_a_warning(data, monkeypatch):
+    monkeypatch.setattr(mmcv, 'imfrombytes', lambda *args, **kwargs: None)
+    hook = PredictionHook(picture_dir=str(data / 'pictures'), mask_dir=str(data / 'masks'))
+    path = str(data / 'img/val/drive_0/frame.png')
+    hook.names = {path: 'frame'}
+    sample = SegDataSample(metainfo=dict(img_path=path))
+    sample.pred_sem_seg = PixelData(data=torch.zeros(1, *SIZE))
+    logger = Mock()
+    hook.after_test_iter(Mock(logger=logger), 0, None, [sample])
+    assert 'frame' in logger.warning.call_args[0][0]
+    assert (data / 'masks/frame.png').is_file() and not (data / 'pictures').exists()

@@ -3,8 +3,6 @@
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
 
-import mmcv
-import mmengine.fileio as fileio
 import numpy as np
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -19,6 +17,7 @@ from sfnet_mm.visualization import (
     class_map,
     draw_sheet,
     image_row,
+    read_sample_image,
     save_png,
 )
 
@@ -127,8 +126,7 @@ class FlowVisualizationHook(Hook):
         index: int,
         meta: Dict,
     ) -> np.ndarray:
-        content = fileio.get(sample.img_path, backend_args=self.backend_args)
-        image = mmcv.imfrombytes(content, channel_order='rgb')
+        image = read_sample_image(sample, self.backend_args)
         palette = meta.get('palette') or ()
         maps = [
             class_map(sample, name) if name in sample else None

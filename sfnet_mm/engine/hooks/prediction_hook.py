@@ -4,8 +4,6 @@ import os.path as osp
 from typing import Any, Dict, Optional, Sequence
 
 import cv2
-import mmcv
-import mmengine.fileio as fileio
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -13,7 +11,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from sfnet_mm.utils.file_names import dataset_names
-from sfnet_mm.visualization import class_map, draw_sheet, overlay, save_png
+from sfnet_mm.visualization import class_map, draw_sheet, overlay, read_sample_image, save_png
 
 
 @HOOKS.register_module()
@@ -93,7 +91,7 @@ class PredictionHook(Hook):
         try:
             picture = self._picture(name, sample)
         except (ValueError, cv2.error) as e:
-            runner.logger.warning(f'PredictionHook draws no picture of {sample.img_path}: {e}')
+            runner.logger.warning(f'PredictionHook draws no picture of {name}: {e}')
             return
         if self.picture_dir:
             save_png(osp.join(self.picture_dir, f'{name}.png'), picture)
@@ -101,10 +99,7 @@ class PredictionHook(Hook):
             runner.visualizer.show(picture, win_name=name, wait_time=self.wait_time)
 
     def _picture(self, name: str, sample: SegDataSample) -> np.ndarray:
-        content = fileio.get(sample.img_path, backend_args=self.backend_args)
-        image = mmcv.imfrombytes(content, channel_order='rgb')
-        if image is None:
-            raise ValueError('OpenCV cannot decode it')
+        image = read_sample_image(sample, self.backend_args)
         palette = self.meta.get('palette') or ()
         row = [
             (title, overlay(image, class_map(sample, key), palette, self.opacity))
