@@ -143,3 +143,12 @@ def test_an_image_that_is_no_picture_has_a_mask_and_a_warning(data, monkeypatch)
     hook.after_test_iter(Mock(logger=logger), 0, None, [sample])
     assert 'frame' in logger.warning.call_args[0][0]
     assert (data / 'masks/frame.png').is_file() and not (data / 'pictures').exists()
+
+
+def test_masks_of_more_classes_than_a_byte_holds_have_16_bits(data):
+    hook = PredictionHook(mask_dir=str(data / 'masks'))
+    hook.names, hook.meta = {'x.png': 'x'}, {'classes': [str(i) for i in range(300)]}
+    sample = SegDataSample(metainfo=dict(img_path='x.png'))
+    sample.pred_sem_seg = PixelData(data=torch.full((1, *SIZE), 299))
+    hook.after_test_iter(Mock(), 0, None, [sample])
+    assert (cv2.imread(f'{data}/masks/x.png', cv2.IMREAD_UNCHANGED) == 299).all()

@@ -25,7 +25,8 @@ class PredictionHook(Hook):
     picture, which is enlarged if it is small.
 
     Args:
-        mask_dir: Where to write masks of class indices as PNG; None writes none.
+        mask_dir: Where to write masks of class indices as PNG, of 16 bits for more than 256
+            classes; None writes none.
         picture_dir: Where to write label and prediction over the image; None writes none.
         show: Show these pictures in a window.
         wait_time: Seconds for which the window stays.
@@ -77,7 +78,9 @@ class PredictionHook(Hook):
                 # Where label 0 was made 255 and 1 was made 0, files keep the data set's own ids.
                 shift = int(bool(sample.get('reduce_zero_label', False)))
                 mask = class_map(sample, 'pred_sem_seg') + shift
-                save_png(osp.join(self.mask_dir, f'{name}.png'), mask.astype(np.uint8))
+                many = len(self.meta.get('classes') or ()) + shift > 256
+                mask = mask.astype(np.uint16 if many else np.uint8)
+                save_png(osp.join(self.mask_dir, f'{name}.png'), mask)
             if self.picture_dir or self.show:
                 self._draw(runner, name, sample)
 
