@@ -71,6 +71,12 @@ def _tool(name: str, *arguments: str) -> List[str]:
     return _python(f'tools/analysis_tools/{name}.py', *arguments)
 
 
+def _program(name: str, *arguments: str) -> List[str]:
+    """A program of this package, from where it was built and not from the source tree."""
+    start = f'import sys; sys.path.pop(0); from sfnet_mm.benchmark.{name} import main; main()'
+    return _python('-c', start, *arguments)
+
+
 def _json(name: str) -> Callable[[str], Any]:
     def read(folder: str) -> Any:
         with open(osp.join(folder, name), encoding='utf-8') as file:
@@ -113,9 +119,9 @@ def _junit(folder: str) -> Dict[str, int]:
 
 
 def _sanitizer(plan: Plan) -> List[Step]:
-    program = _python('-m', 'sfnet_mm.benchmark.warp_program', '--device', plan.device)
+    program = _program('warp_program', '--device', plan.device)
     if plan.device == 'cpu':
-        return [Step('memcheck', 'reads and writes out of bounds', program, 60)]
+        return [Step('memcheck', 'reads and writes out of bounds', program, 120)]
     env = dict(PYTORCH_NO_CUDA_MEMORY_CACHING='1')
     tool = 'compute-sanitizer'
     checks = dict(memcheck='reads and writes out of bounds', racecheck='races in shared memory')
@@ -171,10 +177,10 @@ def _networks(plan: Plan) -> List[Step]:
 
 
 def _kernel(plan: Plan) -> Step:
-    program = _python('-m', 'sfnet_mm.benchmark.warp_program', '--device', plan.device, '--large')
+    program = _program('warp_program', '--device', plan.device, '--large')
     title = 'kernels of GD-FAM under the profiler'
     if plan.device == 'cpu':
-        return Step('kernels', title, program, 60)
+        return Step('kernels', title, program, 120)
     # The card's clocks are left as they are.
     command = ['ncu', '--clock-control', 'none', '--set', 'basic', '--csv', '--kernel-name']
     command += ['regex:forward_cl|backward_flow|gather|cells', '--log-file']
@@ -188,8 +194,8 @@ def _read_ncu(folder: str) -> List[str]:
 
 
 def _two_processes(plan: Plan) -> Step:
-    command = _python('-m', 'sfnet_mm.benchmark.two_processes', '--device', plan.device)
-    return Step('two_processes', 'two processes on one device', command, 120)
+    command = _program('two_processes', '--device', plan.device)
+    return Step('two_processes', 'two processes on one device', command, 200)
 
 
 def _training(plan: Plan) -> Step:
