@@ -135,6 +135,29 @@ def test_model_without_flow_still_gets_its_first_row(data):
     assert sheet.shape[0] < 200
 
 
+@pytest.mark.parametrize('fault', ['no picture', 'no file', 'no folder'])
+def test_what_cannot_be_drawn_is_named_and_the_rest_goes_on(data, monkeypatch, fault):
+    run = runner(data, None, batch_size=1, num_images=3)
+    warnings = []
+    monkeypatch.setattr(run.logger, 'warning', lambda text: warnings.append(text))
+    dataset = run.test_dataloader.dataset
+    broken = data / 'img/street_1.png'
+    if fault == 'no folder':
+        (data / 'work').mkdir(exist_ok=True)
+        (data / 'work/flow').write_text('a file')
+    else:
+        # The pipeline of the data set reads another file than the hook.
+        samples = [dataset[i] for i in range(3)]
+        monkeypatch.setattr(type(dataset), '__getitem__', lambda self, i: samples[i])
+        broken.write_bytes(b'no picture') if fault == 'no picture' else broken.unlink()
+    assert 'mIoU' in run.test()
+    drawn = sorted(p.name for p in data.glob('work/flow/*'))
+    assert drawn == ([] if fault == 'no folder' else ['000_street_0.png', '002_street_2.png'])
+    named = [w for w in warnings if 'is not drawn' in w]
+    assert len(named) == (3 if fault == 'no folder' else 1)
+    assert str(broken) in ''.join(named) and '\n' not in named[0]
+
+
 def test_hook_is_found_by_name_and_checks_its_arguments():
     assert HOOKS.get('FlowVisualizationHook') is FlowVisualizationHook
     with pytest.raises(ValueError, match='num_images=0'):

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
+from sfnet_mm.utils.tooling import first_line
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -29,6 +30,9 @@ class FlowVisualizationHook(Hook):
     FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the warp
     (SFNet, Figures 3 and 6 to 8). A model without alignment modules gets the first row only. With
     sliding windows or test-time augmentation, the flow is that of the first pass.
+
+    What cannot be drawn (an image that is no picture, a folder that cannot be written) is named in a
+    warning and left out: it ends neither a training nor a test.
 
     Files are named after the images. Those of a validation during training go to a folder of their
     own, ``iter_N``.
@@ -111,12 +115,33 @@ class FlowVisualizationHook(Hook):
         for index, sample in enumerate(outputs or ()):
             if self._count >= self.num_images:
                 break
-            stem = osp.splitext(osp.basename(sample.img_path))[0]
-            path = osp.join(folder, f'{self._count:03d}_{stem}.png')
-            save_png(path, self._sheet(stem, sample, recorder, index, meta))
+            # What fails counts, too: one warning for each, not for every batch.
+            number, self._count = self._count, self._count + 1
+            try:
+                path = self._write(folder, number, sample, recorder, index, meta)
+            except Exception as error:
+                runner.logger.warning(
+                    f'FlowVisualizationHook: {sample.get("img_path", "an image")} is not drawn: '
+                    f'{type(error).__name__}: {first_line(error)}'
+                )
+                continue
             runner.logger.info(f'flow sheet: {path}')
             self.written.append(path)
-            self._count += 1
+
+    def _write(
+        self,
+        folder: str,
+        number: int,
+        sample: SegDataSample,
+        recorder: AlignmentRecorder,
+        index: int,
+        meta: Dict,
+    ) -> str:
+        """Write the sheet of one image; its path."""
+        stem = osp.splitext(osp.basename(sample.img_path))[0]
+        path = osp.join(folder, f'{number:03d}_{stem}.png')
+        save_png(path, self._sheet(stem, sample, recorder, index, meta))
+        return path
 
     def _sheet(
         self,
