@@ -3,7 +3,7 @@
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
 """
 
-from typing import NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -61,7 +61,8 @@ def read_segments(
         device: Where they are wanted.
 
     Raises:
-        ValueError: Stuff classes without a semantic map, or a label that is no thing.
+        ValueError: Stuff classes without a semantic map, a label that is no thing, or masks or a
+            semantic map that are not padded to the size of the batch.
     """
     things = sample.gt_instances
     if (
@@ -72,6 +73,7 @@ def read_segments(
             f'KNetPanopticHead: {sample.get("img_path", "an image")} has instances of class '
             f'{int(things.labels.max())}, but num_things_classes={num_things_classes}'
         )
+    _check_padded(sample, things.masks, 'instance masks', 'pad_mask')
     thing_masks = things.masks.to_tensor(dtype=torch.float32, device=device)
     thing_segments = Segments(things.labels.to(device), _shrink(thing_masks, size))
     if num_stuff_classes == 0:
@@ -84,11 +86,27 @@ def read_segments(
             'with_seg=True), or set num_stuff_classes=0'
         )
     seg_map = sample.gt_sem_seg.sem_seg.to(device).squeeze(0)
+    _check_padded(sample, seg_map, 'semantic map', 'pad_seg')
     labels = torch.unique(seg_map).long()
     first, last = num_things_classes, num_things_classes + num_stuff_classes
     labels = labels[(labels >= first) & (labels < last)]
     stuff_masks = (seg_map == labels[:, None, None]).float()
     return thing_segments, Segments(labels, _shrink(stuff_masks, size))
+
+
+def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> None:
+    """Raise a ValueError unless masks have the size of the batch; they would be stretched onto it.
+
+    ``batch_input_shape`` is written by mmdet's preprocessor; without it there was none.
+    """
+    size = tuple(sample.get('batch_input_shape', ()))
+    got = (masks.height, masks.width) if hasattr(masks, 'height') else tuple(masks.shape)
+    if size and got != size:
+        raise ValueError(
+            f'KNetPanopticHead: the {name} of {sample.get("img_path", "an image")} has {got[0]}x'
+            f'{got[1]} pixels (height x width), but the batch is padded to {size[0]}x{size[1]}: '
+            f'set {option}=True in the data_preprocessor'
+        )
 
 
 def match_things(

@@ -15,6 +15,8 @@ from panoptic_helpers import (
     make_sample,
 )
 
+from sfnet_mm.panoptic.knet_targets import read_segments
+
 LOSSES = {f'loss_rpn_{name}' for name in ('mask', 'dice', 'rank', 'seg')}
 LOSSES |= {f's{s}_loss_{name}' for s in range(3) for name in ('mask', 'dice', 'rank', 'cls')}
 
@@ -291,3 +293,17 @@ def test_trains_on_the_device(head_cfg, levels, scene, gpu_device):
     sum(losses.values()).backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize('option', ['pad_mask', 'pad_seg'])
+def test_masks_that_are_not_padded_to_the_batch_are_refused(option):
+    seg_map = np.full((HEIGHT, WIDTH), NUM_THINGS)
+    sample = make_sample([(0, (0, 8, 0, 8))], seg_map, img_path='x.jpg')
+    size = (HEIGHT // 4, WIDTH // 4)
+    read_segments(sample, NUM_THINGS, NUM_STUFF, size, torch.device('cpu'))
+    sample.set_metainfo(dict(batch_input_shape=(HEIGHT + 32, WIDTH)))
+    if option == 'pad_seg':
+        sample.gt_instances.masks = sample.gt_instances.masks.pad((HEIGHT + 32, WIDTH))
+    line = f'x.jpg has {HEIGHT}x{WIDTH} .*{HEIGHT + 32}x{WIDTH}: set {option}=True[^\n]*$'
+    with pytest.raises(ValueError, match=line):
+        read_segments(sample, NUM_THINGS, NUM_STUFF, size, torch.device('cpu'))

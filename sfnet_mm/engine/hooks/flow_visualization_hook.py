@@ -31,8 +31,8 @@ class FlowVisualizationHook(Hook):
     (SFNet, Figures 3 and 6 to 8). A model without alignment modules gets the first row only. With
     sliding windows or test-time augmentation, the flow is that of the first pass.
 
-    What cannot be drawn (an image that is no picture, a folder that cannot be written) is named in a
-    warning and left out: it ends neither a training nor a test.
+    What cannot be drawn (an image that is no picture, a folder that cannot be written) is named in
+    a warning and left out: it ends neither a training nor a test.
 
     Files are named after the images. Those of a validation during training go to a folder of their
     own, ``iter_N``.
