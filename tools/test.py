@@ -3,17 +3,16 @@
 import argparse
 import os
 
-from mmengine.config import DictAction
-from mmengine.runner import Runner
-
-from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
-from sfnet_mm.utils.file_names import NameCollision
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test a model')
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint')
+    parser.add_argument('checkpoint', help='path or address of the checkpoint')
+    parser.add_argument(
+        '--no-strict',
+        action='store_true',
+        help='test although the checkpoint lacks tensors of the model, or has others',
+    )
     parser.add_argument('--work-dir', help='where the metrics are written')
     parser.add_argument('--out', help='folder for the predicted masks')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
@@ -21,7 +20,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds per shown picture')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...'
+        '--cfg-options', nargs='+', action='extend', help='override settings: key=value ...'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -32,21 +31,39 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    # Imported when they are needed: mim asks for the help page first, which shall not take seconds.
+    from sfnet_mm.deploy.model import read_fitting_checkpoint
+    from sfnet_mm.engine.runner import DataFirstRunner
+    from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
+    from sfnet_mm.utils.file_names import NameCollision
+    from sfnet_mm.utils.tooling import one_error_line
+
+    with one_error_line():
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         cfg.load_from = args.checkpoint
+        if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):
+            raise ValueError(
+                f'config {args.config} has no test_dataloader or no test_evaluator: '
+                'there is nothing to test'
+            )
         if args.show or args.show_dir:
             enable_drawing(cfg, args.show_dir, args.show, args.wait_time)
         if args.tta:
             enable_tta(cfg)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'error: {e}') from None
-    if args.out:
-        keep_predictions(cfg, args.out)
-    try:
-        Runner.from_cfg(cfg).test()
-    except NameCollision as e:
-        raise SystemExit(f'error: {e}') from None
+        if args.out:
+            keep_predictions(cfg, args.out)
+        DataFirstRunner.splits = ('test',)
+        runner = DataFirstRunner.from_cfg(cfg)
+        if not args.no_strict:
+            try:
+                read_fitting_checkpoint(runner.model, args.checkpoint, args.config)
+            except ValueError as e:
+                raise ValueError(f'{e}; --no-strict tests it all the same') from None
+    with one_error_line(trace=True):
+        try:
+            runner.test()
+        except NameCollision as e:
+            raise SystemExit(f'error: {e}') from None
 
 
 if __name__ == '__main__':

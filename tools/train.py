@@ -3,11 +3,6 @@
 import argparse
 import os
 
-from mmengine.config import DictAction
-from mmengine.runner import Runner
-
-from sfnet_mm.utils import enable_amp, load_config
-
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
@@ -24,7 +19,7 @@ def parse_args() -> argparse.Namespace:
         '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch'
     )
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, help='override settings: key=value ...'
+        '--cfg-options', nargs='+', action='extend', help='override settings: key=value ...'
     )
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
@@ -35,19 +30,29 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    try:
+    # Imported when they are needed: mim asks for the help page first, which shall not take seconds.
+    from sfnet_mm.engine.runner import DataFirstRunner
+    from sfnet_mm.utils import enable_amp, enable_auto_scale_lr, load_config
+    from sfnet_mm.utils.tooling import one_error_line
+
+    with one_error_line():
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
+        if not cfg.get('train_dataloader') or not cfg.get('train_cfg'):
+            raise ValueError(
+                f'config {args.config} has no train_dataloader or no train_cfg: '
+                'there is nothing to train'
+            )
         if args.amp:
             enable_amp(cfg)
         if args.auto_scale_lr:
-            cfg.auto_scale_lr.enable = True
+            enable_auto_scale_lr(cfg)
         if args.resume is not None:
             cfg.resume = True
             if args.resume != 'auto':
                 cfg.load_from = args.resume
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'error: {e}') from None
-    Runner.from_cfg(cfg).train()
+        runner = DataFirstRunner.from_cfg(cfg)
+    with one_error_line(trace=True):
+        runner.train()
 
 
 if __name__ == '__main__':

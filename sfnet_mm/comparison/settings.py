@@ -2,12 +2,13 @@
 
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import torch
 from mmengine.config import Config
 
 from sfnet_mm.utils import enable_amp, load_config
+from sfnet_mm.utils.config_parts import metrics, type_name, walk
 
 OPTIMIZERS = {
     'sgd': dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005),
@@ -80,21 +81,12 @@ def name_of(config: str) -> str:
     return osp.splitext(osp.basename(config))[0]
 
 
-def walk(node: Any) -> Iterator[dict]:
-    """All dicts of a nested config."""
-    if isinstance(node, dict):
-        yield node
-    if isinstance(node, (dict, list, tuple)):
-        for value in node.values() if isinstance(node, dict) else node:
-            yield from walk(value)
-
-
 def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_dir: str) -> Config:
     """The config of one run: network and losses are its own, the rest is the same for all."""
     cfg = load_config(config, budget.options, work_dir, 'none')
     crop = tuple(budget.crop or cfg.crop_size)
     for node in walk([cfg.train_dataloader, cfg.model]):
-        kind = node.get('type')
+        kind = type_name(node)
         if kind in ('RandomCrop', 'CropAroundCentroid'):
             node.crop_size = crop
         elif kind in ('HardPixelCrossEntropy', 'OhemCrossEntropy'):
@@ -112,7 +104,7 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     )
     cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.val_dataloader.persistent_workers = False
-    by_source = isinstance(cfg.val_evaluator, dict) and cfg.val_evaluator.type == 'UDSMetric'
+    by_source = 'UDSMetric' in map(type_name, metrics(cfg.val_evaluator))
     cfg.val_evaluator = dict(
         type='UDSMetric' if by_source else 'BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU']
     )

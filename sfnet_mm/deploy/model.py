@@ -1,17 +1,20 @@
 """Builds a model from a config and a checkpoint, and says in one line what is wrong with either."""
 
-import os.path as osp
-from typing import Any, Dict, List, Optional, Tuple, Union
+import re
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
+import torch.nn as nn
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
+from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.apis import init_model
+from mmseg.datasets import BaseSegDataset
 from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
-from torch import nn
 
-from sfnet_mm.compat import load_checkpoint_file
+from sfnet_mm.utils.config import read_config
+from sfnet_mm.utils.config_parts import data_sets, registered
 
 # Layers that run in training only: a checkpoint may have them where the model has not.
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
@@ -26,7 +29,8 @@ def load_model(
 
     Args:
         config: Path of the config, or the config.
-        checkpoint: Path of the checkpoint; None leaves the weights random (to measure speed).
+        checkpoint: Path or address of the checkpoint; None leaves the weights random (to measure
+            speed).
         device: Where the model goes.
 
     Returns:
@@ -38,7 +42,7 @@ def load_model(
             device does not exist.
     """
     name = config if isinstance(config, str) else config.filename or 'the config'
-    cfg = _read_config(config)
+    cfg = read_config(config)
     try:
         device = torch.device(device)
     except RuntimeError:
@@ -48,22 +52,45 @@ def load_model(
     model = revert_sync_batchnorm(init_model(cfg.copy(), None, 'cpu'))
     meta: Dict[str, Any] = {}
     if checkpoint is not None:
-        loaded = load_checkpoint_file(checkpoint)
-        meta = loaded.get('meta') or {}
-        _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, name)
+        meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
     model.cfg = cfg
-    model.dataset_meta = meta.get('dataset_meta') or dataset_meta(cfg)
+    classes = model.decode_head.num_classes if hasattr(model, 'decode_head') else 0
+    if meta.get('classes'):
+        model.dataset_meta = complete_meta(meta, {})
+    else:
+        model.dataset_meta = dataset_meta(cfg, classes)
     return model.to(device).eval()
 
 
-def dataset_meta(cfg: Config) -> Dict[str, Any]:
-    """Classes and palette of the test data of a config, without reading the data."""
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    while 'dataset' in dataset:
-        dataset = dataset['dataset']
-    meta = dict(getattr(DATASETS.get(dataset.get('type', '')), 'METAINFO', {}))
-    meta.update(dataset.get('metainfo') or {})
-    return meta
+def dataset_meta(cfg: Config, num_classes: int = 0) -> Dict[str, Any]:
+    """Classes and palette of the data of a config, without reading the data.
+
+    They are those of the first of test, validation and training data that the config has. Without a
+    palette, the colours are those that mmseg draws for such a data set.
+
+    Args:
+        cfg: The config.
+        num_classes: How many classes the model has; they are called by their numbers where the
+            config has no data.
+    """
+    meta: Dict[str, Any] = {}
+    for split in ('test', 'val', 'train'):
+        for dataset in data_sets(cfg.get(f'{split}_dataloader'))[:1]:
+            meta = dict(getattr(registered(DATASETS, dataset), 'METAINFO', {}))
+            return complete_meta(meta, dataset.get('metainfo') or {}, num_classes)
+    return complete_meta(meta, {}, num_classes)
+
+
+def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> Dict[str, Any]:
+    """What mmseg makes of the ``METAINFO`` of a data set and the ``metainfo`` of its config.
+
+    A class that is chosen of several keeps its color, and a palette that is missing is drawn.
+    """
+    meta, changes = ({k: v for k, v in m.items() if v is not None} for m in (meta, changes))
+    if not (changes.get('classes') or meta.get('classes')):
+        changes['classes'] = [str(i) for i in range(num_classes)]
+    drawn = type('DataSet', (BaseSegDataset,), {'METAINFO': meta})
+    return drawn(metainfo=changes, lazy_init=True).metainfo
 
 
 def input_channels(model: nn.Module) -> int:
@@ -111,28 +138,43 @@ def context_size(model: BaseSegmentor) -> int:
     return 32 * max(scales)
 
 
-def _read_config(config: Union[str, Config]) -> Config:
-    if isinstance(config, Config):
-        cfg, config = config, config.filename or 'that was given'
-    elif not osp.isfile(config):
-        raise FileNotFoundError(f'config {config} does not exist')
-    elif not config.endswith(('.py', '.json', '.yaml', '.yml')):
-        raise ValueError(f'config {config} is no config: its name must end in .py, .json or .yaml')
-    else:
-        cfg = Config.fromfile(config)
-    if 'model' not in cfg:
-        raise ValueError(f'config {config} has no model: it may be a base that others build on')
-    return cfg
+def load_strictly(model: nn.Module, checkpoint: str, config: str) -> Dict[str, Any]:
+    """Load a checkpoint that has every tensor of the model, and no others; its ``meta``.
+
+    See :func:`read_fitting_checkpoint`.
+    """
+    loaded = read_fitting_checkpoint(model, checkpoint, config)
+    model.load_state_dict(loaded['state_dict'], strict=False)
+    return loaded['meta']
 
 
-def _load_strictly(
-    model: BaseSegmentor, state: Dict[str, torch.Tensor], checkpoint: str, config: str
-) -> None:
+def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> Dict[str, Any]:
+    """Read a checkpoint that has every tensor which the model runs with, and no others.
+
+    Args:
+        model: The model, or a wrapper around it (of processes, of test-time augmentation).
+        checkpoint: Path or address of the checkpoint.
+        config: Name of the config, for errors.
+
+    Returns:
+        dict: ``state_dict`` with the tensors of the model, and ``meta``.
+
+    Raises:
+        FileNotFoundError: There is no such checkpoint.
+        ValueError: The file is no checkpoint, or it does not belong to the config.
+    """
+    while isinstance(getattr(model, 'module', None), nn.Module):
+        model = model.module
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    if not isinstance(loaded, dict):
+        raise ValueError(f'checkpoint {checkpoint} holds a {type(loaded).__name__}, no state_dict')
+    state = loaded.get('state_dict', loaded)
+    state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}
     problems: List[str] = []
     for what, keys in (
-        ('missing', target.keys() - state.keys()),
+        ('missing', {k for k in target.keys() - state.keys() if not k.startswith(_TRAINING_ONLY)}),
         ('unknown', state.keys() - target.keys()),
         ('of another shape', {k for k in target if k in state and _differs(target[k], state[k])}),
     ):
@@ -144,7 +186,7 @@ def _load_strictly(
         raise ValueError(
             f'checkpoint {checkpoint} does not belong to {config}: {"; ".join(problems)}'
         )
-    model.load_state_dict(state, strict=False)
+    return dict(state_dict=state, meta=loaded.get('meta') or {})
 
 
 def _differs(a: torch.Tensor, b: Any) -> bool:

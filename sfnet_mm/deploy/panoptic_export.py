@@ -18,18 +18,19 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from sfnet_mm.ops.exporting import exporting_for
+from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
 
 from .export import check_size
-from .model import _load_strictly, _read_config, load_checkpoint_file
+from .model import load_strictly
 from .onnx_graph import INSTALL, OPSET
 from .parity import AGREEMENT, TOLERANCE, Parity
 
 
 def is_panoptic(config: Union[str, Config]) -> bool:
     """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``."""
-    return 'panoptic_head' in _read_config(config).model
+    return 'panoptic_head' in read_config(config).model
 
 
 def load_panoptic(
@@ -42,7 +43,7 @@ def load_panoptic(
         FileNotFoundError: No such config or checkpoint.
         ValueError: The two do not belong together.
     """
-    cfg = copy.deepcopy(_read_config(config))
+    cfg = copy.deepcopy(read_config(config))
     try:
         from mmdet.registry import MODELS
 
@@ -56,9 +57,8 @@ def load_panoptic(
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
     if checkpoint is not None:
-        loaded = load_checkpoint_file(checkpoint)
         name = config if isinstance(config, str) else config.filename or 'the config'
-        _load_strictly(model, loaded.get('state_dict', loaded), checkpoint, name)
+        load_strictly(model, checkpoint, name)
     return model.to(device).eval()
 
 

@@ -1,36 +1,43 @@
 """What ``tools/train.py`` and ``tools/test.py`` do to a config before the runner is built."""
 
+import argparse
 import os
 import os.path as osp
 import tempfile
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence, Union
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
+from mmengine.registry import init_default_scope
+
+from .config_parts import data_sets, data_wrappers, metrics, parts, type_name, walk
 
 
 def load_config(
-    path: str, options: Optional[Dict], work_dir: Optional[str], launcher: str
+    path: str,
+    options: Union[Dict, Sequence[str], None],
+    work_dir: Optional[str],
+    launcher: str,
 ) -> Config:
     """Read a config, apply the options of the command line and fit it to this machine.
 
     Args:
         path: Path of the config.
-        options: ``--cfg-options``.
+        options: ``--cfg-options``: a dict, or strings ``key=value``.
         work_dir: ``--work-dir``; None takes the config's, or ``work_dirs/`` and its name.
         launcher: ``--launcher``.
 
     Raises:
         FileNotFoundError: There is no such config.
+        ValueError: The file is no config, or one that only others build on.
         PermissionError: The work dir cannot be written.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'config {path} does not exist')
-    cfg = Config.fromfile(path)
+    cfg = read_config(path)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
     cfg.launcher = launcher
-    cfg.merge_from_dict(options or {})
+    cfg.merge_from_dict(options if isinstance(options, dict) else parse_options(options or ()))
     cfg.work_dir = (
         work_dir
         or cfg.get('work_dir')
@@ -42,6 +49,44 @@ def load_config(
         if launcher == 'pytorch':
             join_cpu_processes(cfg)
     return cfg
+
+
+def read_config(config: Union[str, Config]) -> Config:
+    """Read a config that a model can be built from; a config that was read before is checked only.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+        ValueError: The file is no config, or a base that others build on.
+    """
+    if isinstance(config, str):
+        path = config
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'config {path} does not exist')
+        if not path.endswith(('.py', '.json', '.yaml', '.yml')):
+            raise ValueError(
+                f'config {path} is no config: its name must end in .py, .json or .yaml'
+            )
+        if '_base_' in osp.abspath(path).split(osp.sep):
+            raise ValueError(f'config {path} is a base: name a config that builds on it')
+        config = Config.fromfile(path)
+    if not (config.get('model') or {}).get('type'):
+        name = config.filename or 'that was given'
+        raise ValueError(f'config {name} has no model: it may be a base that others build on')
+    return config
+
+
+def parse_options(pairs: Sequence[str]) -> Dict[str, Any]:
+    """The dict of some ``key=value``, in which mmengine reads numbers, lists and tuples.
+
+    Raises:
+        ValueError: A string without ``=``.
+    """
+    for pair in pairs:
+        if '=' not in pair:
+            raise ValueError(f'--cfg-options takes key=value, not {pair!r}')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    return parser.parse_args(['--options', *pairs]).options
 
 
 def check_writable(work_dir: str) -> None:
@@ -80,14 +125,10 @@ def join_cpu_processes(cfg: Config) -> None:
 
 def _replace_norm(node: Any, norm: str) -> int:
     """Replace SyncBN by ``norm`` in a nested config; the number of places where it stood."""
-    if isinstance(node, (list, tuple)):
-        return sum(_replace_norm(value, norm) for value in node)
-    if not isinstance(node, dict):
-        return 0
-    found = node.get('type') in ('SyncBN', 'MMSyncBN')
-    if found:
-        node['type'] = norm
-    return found + sum(_replace_norm(value, norm) for value in node.values())
+    found = [d for d in walk(node) if type_name(d) in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')]
+    for layer in found:
+        layer['type'] = norm
+    return len(found)
 
 
 def enable_amp(cfg: Config) -> None:
@@ -98,21 +139,47 @@ def enable_amp(cfg: Config) -> None:
     """
     if not torch.cuda.is_available():
         raise ValueError('--amp needs a CUDA device and there is none: leave it out')
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(f'--amp replaces OptimWrapper, but the config has {wrapper.type}')
+    wrapper = cfg.get('optim_wrapper') or {}
+    name = type_name(wrapper) or 'OptimWrapper'
+    if not wrapper or name not in ('OptimWrapper', 'AmpOptimWrapper'):
+        there = f'the config has {name}' if wrapper else 'the config has no optim_wrapper'
+        raise ValueError(f'--amp replaces OptimWrapper, but {there}')
     wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+
+
+def enable_auto_scale_lr(cfg: Config) -> None:
+    """Scale the learning rate by the ratio of the batch size to the one that the config is for.
+
+    Raises:
+        ValueError: The config does not say for which batch size it is.
+    """
+    scale = cfg.get('auto_scale_lr')
+    if not scale or not scale.get('base_batch_size'):
+        raise ValueError(
+            '--auto-scale-lr needs the batch size that the learning rate is for: '
+            'set auto_scale_lr=dict(base_batch_size=16), or another number, in the config'
+        )
+    scale['enable'] = True
 
 
 def enable_tta(cfg: Config) -> None:
     """Wrap the model of ``cfg`` in its ``tta_model`` and test with its ``tta_pipeline``.
 
     Raises:
-        ValueError: The config defines no test-time augmentation.
+        ValueError: The config defines no test-time augmentation, or its test data set is wrapped
+            in one that has a pipeline of its own.
     """
-    if 'tta_model' not in cfg or 'tta_pipeline' not in cfg:
+    if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
         raise ValueError('--tta needs tta_model and tta_pipeline in the config')
-    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    inner = data_sets(cfg.get('test_dataloader'))
+    for dataset in data_wrappers(cfg.get('test_dataloader')):
+        if dataset not in inner and dataset.get('pipeline'):
+            raise ValueError(
+                f'--tta replaces the pipeline of the test data, but {type_name(dataset)} in '
+                'test_dataloader has one of its own: test the data set that it wraps'
+            )
+    for dataset in inner:
+        dataset['pipeline'] = cfg.tta_pipeline
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
 
@@ -122,31 +189,35 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
 
     ``PredictionHook`` takes the place of mmseg's ``SegVisualizationHook``; another visualization
     hook, such as mmdet's, is switched on.
+
+    Raises:
+        ValueError: Such another hook is there, and no visualizer that it can use.
     """
-    default_hooks = cfg.setdefault('default_hooks', {})
+    default_hooks = cfg.get('default_hooks') or {}
+    cfg.default_hooks = default_hooks
     hook = default_hooks.get('visualization')
-    if hook is None or type_name(hook) == 'SegVisualizationHook':
+    if not hook or type_name(hook) == 'SegVisualizationHook':
         default_hooks.pop('visualization', None)
         add_hook(cfg, picture_dir=show_dir, show=show, wait_time=wait_time)
     else:
+        if not cfg.get('visualizer'):
+            raise ValueError(f'--show and --show-dir: {type_name(hook)} needs a visualizer')
         hook.update(draw=True, interval=1)
         if show:
             hook.update(show=True, wait_time=wait_time)
         if show_dir:
             cfg.visualizer.save_dir = show_dir
-    for hook in cfg.get('custom_hooks') or []:
+    for hook in parts(cfg.get('custom_hooks')):
         if show_dir and type_name(hook) == 'FlowVisualizationHook':
             hook.update(draw=True, out_dir=osp.join(show_dir, 'flow'))
 
 
 def keep_predictions(cfg: Config, folder: str) -> None:
-    """Write what a test predicts into ``folder``: masks, or panoptic results with their maps."""
-    evaluators = (
-        cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
-    )
-    coco = [e for e in evaluators if 'Coco' in type_name(e) or 'Panoptic' in type_name(e)]
-    for evaluator in coco:
-        evaluator.outfile_prefix = osp.join(folder, 'results')
+    """Write what a test predicts into ``folder``: masks, or results in COCO's form."""
+    found = metrics(cfg.get('test_evaluator'))
+    coco = [m for m in found if 'Coco' in type_name(m) or 'Panoptic' in type_name(m)]
+    for metric in coco:
+        metric['outfile_prefix'] = osp.join(folder, 'results')
     if not coco:
         add_hook(cfg, mask_dir=folder)
 
@@ -154,10 +225,4 @@ def keep_predictions(cfg: Config, folder: str) -> None:
 def add_hook(cfg: Config, **options: Any) -> None:
     """Add a ``PredictionHook`` with these options to a config."""
     hook = dict(type='mmseg.PredictionHook', **options)
-    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), hook]
-
-
-def type_name(part: Dict) -> str:
-    """Name of the class of a part of a config, which may be the class, without its scope."""
-    name = part.get('type', '')
-    return name.rsplit('.', 1)[-1] if isinstance(name, str) else name.__name__
+    cfg.custom_hooks = [*parts(cfg.get('custom_hooks')), hook]

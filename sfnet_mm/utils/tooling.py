@@ -6,6 +6,8 @@ import os
 import os.path as osp
 import re
 import statistics
+import sys
+import traceback
 from importlib import import_module
 from typing import Any, Iterator, Sequence, Tuple
 
@@ -85,3 +87,24 @@ def require(name: str, remedy: str, title: str = '') -> Any:
 def first_line(error: Exception) -> str:
     """The first line of its message."""
     return str(error).strip().split('\n')[0]
+
+
+@contextlib.contextmanager
+def one_error_line(trace: bool = False) -> Iterator[None]:
+    """End the program after an error with ``error: ...`` as its last line.
+
+    Args:
+        trace: Show the traceback of any exception before the line. Otherwise only a bad file,
+            argument or setting (``OSError``, ``ValueError``, ``ImportError``) is caught.
+    """
+    expected = (Exception,) if trace else (OSError, ValueError, ImportError)
+    try:
+        yield
+    except expected as e:
+        text = str(e).strip()
+        # An error in a process that loads data holds its traceback; its last line is the error.
+        line = text.split('\n')[-1 if 'Original Traceback' in text else 0]
+        if trace:
+            traceback.print_exc()
+            sys.stdout.flush()
+        raise SystemExit(f'error: {line or type(e).__name__}') from None

@@ -31,6 +31,7 @@ from sfnet_mm.comparison import (
     table,
     time_steps,
 )
+from sfnet_mm.utils.config_parts import type_name
 from sfnet_mm.utils.tooling import write_text
 
 
@@ -160,7 +161,7 @@ def check(args):
         if not osp.isfile(config):
             raise SystemExit(f'error: config {config} does not exist')
         dataset = Config.fromfile(config).val_dataloader.dataset
-        kinds.setdefault((dataset.type, str(dataset.get('sources'))), []).append(config)
+        kinds.setdefault((type_name(dataset), str(dataset.get('sources'))), []).append(config)
     if len(kinds) > 1:
         raise SystemExit(
             'error: the configs are on different data sets: '

@@ -18,7 +18,6 @@ from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 import yaml
-from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -26,7 +25,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import sfnet_mm  # noqa: F401  registers the models
-from sfnet_mm.utils import fit_to_cpu
+from sfnet_mm.utils import fit_to_cpu, read_config
 from sfnet_mm.utils.tooling import image_size
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -58,9 +57,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def build(config: str) -> nn.Module:
     """The segmentor of a config, on torch's ``meta`` device."""
-    if not osp.isfile(config):
-        raise FileNotFoundError(f'config {config} does not exist')
-    cfg = Config.fromfile(config)
+    cfg = read_config(config)
     fit_to_cpu(cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model).eval().to('meta')

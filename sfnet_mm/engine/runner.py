@@ -1,0 +1,112 @@
+"""The runner of ``tools/train.py`` and ``tools/test.py``."""
+
+import copy
+import logging
+import os.path as osp
+from typing import Any, Dict, Tuple, Union
+
+import torch.nn as nn
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from sfnet_mm.utils.config_parts import data_sets, type_name
+from sfnet_mm.utils.tooling import first_line
+
+# What numpy says when mmengine joins the entries of a data set that has none.
+_NOTHING_TO_JOIN = 'need at least one array to concatenate'
+
+
+class DataFirstRunner(Runner):
+    """mmengine's ``Runner``, which reads the data sets before it builds the model.
+
+    Data that is missing is the commonest fault of a run, so it is found first and named in one
+    line. Environment, config and hooks are written to the log file only.
+
+    Attributes:
+        splits: Which data sets are read: ``('train', 'val')`` or ``('test',)``.
+
+    Raises:
+        ValueError: A data set cannot be read, or is empty.
+    """
+
+    splits: Tuple[str, ...] = ('train', 'val')
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._data_sets: Dict[int, Any] = {}
+        self._levels: Dict[logging.Handler, int] = {}
+        super().__init__(*args, **kwargs)
+        self._talk(True)
+        log = osp.join(self._log_dir, f'{self.timestamp}.log')
+        self.logger.info(f'environment, config and hooks: {log}')
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger, which keeps its remarks off the screen until the model is there."""
+        logger = super().build_logger(*args, **kwargs)
+        self._levels = {
+            handler: handler.level
+            for handler in logger.handlers
+            if not isinstance(handler, logging.FileHandler)
+        }
+        self._talk(False)
+        return logger
+
+    def _talk(self, wanted: bool) -> None:
+        """Let remarks through to the screen, or warnings only."""
+        for handler, level in self._levels.items():
+            handler.setLevel(level if wanted else max(level, logging.WARNING))
+
+    def build_model(self, model: Union[nn.Module, Dict]) -> nn.Module:
+        """Read the data sets, then build the model."""
+        self._talk(True)
+        for split in self.splits:
+            loader = getattr(self, f'_{split}_dataloader')
+            if isinstance(loader, dict) and isinstance(loader.get('dataset'), dict):
+                self._data_sets[id(loader)] = read_data_set(loader['dataset'], split)
+        model = super().build_model(model)
+        self._talk(False)
+        return model
+
+    def build_dataloader(
+        self, dataloader: Union[DataLoader, Dict], *args: Any, **kwargs: Any
+    ) -> DataLoader:
+        """Build a data loader with the data set that was read for it."""
+        if id(dataloader) in self._data_sets:
+            dataset = self._data_sets.pop(id(dataloader))
+            dataloader = copy.copy(dataloader)
+            # The host copies the config: a function is not copied, and neither is what it returns.
+            dataloader['dataset'] = dict(type=lambda: dataset)
+        return super().build_dataloader(dataloader, *args, **kwargs)
+
+
+def read_data_set(config: Dict, split: str) -> Any:
+    """Build a data set and read the list of its files.
+
+    Raises:
+        ValueError: That fails, or there is no file. The message is one line.
+    """
+    try:
+        dataset = DATASETS.build(copy.deepcopy(config))
+        if hasattr(dataset, 'full_init'):
+            dataset.full_init()
+        count = len(dataset)
+    except (OSError, ValueError, KeyError, TypeError, AssertionError, ImportError) as e:
+        reason = e.args[0] if isinstance(e, KeyError) and e.args else e
+        line = first_line(reason) or type(e).__name__
+        if line == _NOTHING_TO_JOIN:
+            line = _no_image(config)
+        raise ValueError(f'{split}_dataloader: {line}') from e
+    if not count:
+        raise ValueError(f'{split}_dataloader: {_no_image(config)}')
+    return dataset
+
+
+def _no_image(config: Dict) -> str:
+    """Which data sets of a config these are, and where they look."""
+    places = []
+    for dataset in data_sets(dict(dataset=config)):
+        root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or {}
+        folder = osp.join(root, prefix.get('img_path') or prefix.get('img') or '')
+        places.append(f'{type_name(dataset)} finds no image in {folder or "its folders"}')
+    return '; '.join(places)

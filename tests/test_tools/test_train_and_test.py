@@ -1,0 +1,166 @@
+"""What ``tools/train.py`` and ``tools/test.py`` say when something is wrong."""
+
+import logging
+import os
+import os.path as osp
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+from helpers import ROOT
+from mmengine.config import Config
+
+import sfnet_mm.engine.runner as runner_file
+from sfnet_mm.utils.tooling import one_error_line
+
+CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
+
+
+def tool(name, monkeypatch, *args):
+    monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
+    runpy.run_path(osp.join(ROOT, 'tools', name), run_name='__main__')
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Fail where a model is built."""
+
+    def build(*args, **kwargs):
+        pytest.fail('the model was built')
+
+    monkeypatch.setattr(runner_file.Runner, 'build_model', build)
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    monkeypatch.setattr(runner_file.DataFirstRunner, '_log_env', lambda *args: None)
+
+
+@pytest.mark.parametrize('name', ['train.py', 'test.py'])
+def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, tmp_path, no_model):
+    config = osp.join(ROOT, 'configs', 'sfnet_r18_cityscapes.py')
+    split = name.split('.')[0]
+    where = f'{split}_dataloader.dataset.data_root={tmp_path}/none'
+    checkpoint = ['x.pth'] if split == 'test' else []
+    args = [config, *checkpoint, '--work-dir', tmp_path / 'work', '--cfg-options', where]
+    with pytest.raises(SystemExit) as e:
+        tool(name, monkeypatch, *args)
+    assert str(e.value).startswith(f'error: {split}_dataloader: ')
+    assert f'{tmp_path}/none' in str(e.value) and '\n' not in str(e.value)
+
+
+@pytest.mark.parametrize('wrapper', ['', 'ConcatDataset'])
+def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_model):
+    (tmp_path / 'img').mkdir()
+    dataset = dict(
+        type='BaseSegDataset',
+        data_prefix=dict(img_path=f'{tmp_path}/img', seg_map_path=f'{tmp_path}/img'),
+        metainfo=dict(classes=('a', 'b')),
+        pipeline=[],
+    )
+    if wrapper:
+        dataset = dict(type=wrapper, datasets=[dataset])
+    line = f'^val_dataloader: BaseSegDataset finds no image in {tmp_path}/img$'
+    with pytest.raises(ValueError, match=line):
+        runner_file.read_data_set(Config(dict(a=dataset)).a, 'val')
+
+
+def test_file_that_a_worker_misses_is_the_last_line(capsys):
+    # What torch raises for an error in a process that loads data.
+    text = (
+        'Caught FileNotFoundError in DataLoader worker process 0.\n'
+        'Original Traceback (most recent call last):\n  File ...\n'
+        "FileNotFoundError: [Errno 2] No such file or directory: 'mask.png'"
+    )
+    with pytest.raises(SystemExit) as e, one_error_line(trace=True):
+        raise RuntimeError(text)
+    assert str(e.value) == (
+        "error: FileNotFoundError: [Errno 2] No such file or directory: 'mask.png'"
+    )
+    assert 'Traceback' in capsys.readouterr().err
+    with pytest.raises(KeyError), one_error_line():
+        raise KeyError('a fault of the program keeps its traceback')
+
+
+class Toy(torch.nn.Module):
+    pass
+
+
+def run_of(tmp_path, dataset, **settings):
+    """A runner of the tools with a model of nothing and a data set."""
+    loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=dict(type='DefaultSampler'))
+    return runner_file.DataFirstRunner(
+        model=Toy(),
+        work_dir=str(tmp_path),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        cfg=Config(dict(secret_of_the_config=1)),
+        experiment_name=settings.pop('name'),
+        **settings,
+    )
+
+
+class Numbers(torch.utils.data.Dataset):
+    built = 0
+
+    def __init__(self):
+        type(self).built += 1
+        self.lock = open(os.devnull)  # noqa: SIM115  cannot be copied
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return index
+
+
+def test_data_is_read_once_and_the_screen_stays_free(tmp_path, capsys):
+    runner = run_of(tmp_path, dict(type=Numbers), name='numbers')
+    loader = runner.build_dataloader(runner._train_dataloader)
+    assert isinstance(loader.dataset, Numbers) and Numbers.built == 1
+    runner.logger.info('training goes on')
+    screen = capsys.readouterr().err + capsys.readouterr().out
+    assert 'Hooks will be executed' not in screen
+    (log,) = tmp_path.rglob('*.log')
+    text = log.read_text()
+    assert 'Hooks will be executed' in text and 'training goes on' in text
+    levels = [h.level for h in runner.logger.handlers if not isinstance(h, logging.FileHandler)]
+    assert levels == [logging.INFO]
+
+
+def test_help_page_does_not_import_torch():
+    """``mim train`` asks for the help page before it starts a training."""
+    for name in ('train.py', 'test.py'):
+        code = (
+            f"import runpy, sys; sys.argv = ['{name}', '-h']\n"
+            f"try: runpy.run_path({osp.join(ROOT, 'tools', name)!r}, run_name='__main__')\n"
+            "except SystemExit: print('torch' in sys.modules)"
+        )
+        out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+        assert out.stdout.strip().endswith('False'), out.stderr
+
+
+def test_foreign_checkpoint_is_refused_unless_asked_for(tmp_path, monkeypatch):
+    torch.save(dict(state_dict={'backbone.fc': torch.ones(1)}), tmp_path / 'foreign.pth')
+    options = [f'test_dataloader.dataset.{k}={v}' for k, v in dict(train=1, val=1).items()]
+    options += [f'test_dataloader.dataset.data_root={tmp_path}/data']
+    args = [CONFIG, tmp_path / 'foreign.pth', '--work-dir', tmp_path / 'work']
+    tested = []
+    monkeypatch.setattr(runner_file.DataFirstRunner, 'test', lambda self: tested.append(1))
+    with pytest.raises(SystemExit, match=r'foreign\.pth does not belong to .*--no-strict tests it'):
+        tool('test.py', monkeypatch, *args, '--cfg-options', *options)
+    assert not tested
+    tool('test.py', monkeypatch, *args, '--no-strict', '--cfg-options', *options)
+    assert tested
+
+
+@pytest.mark.parametrize('name, part', [('train.py', 'train'), ('test.py', 'test')])
+def test_config_without_data_is_one_line(name, part, monkeypatch, tmp_path):
+    path = tmp_path / 'c.py'
+    path.write_text(f"_base_ = ['{CONFIG}']\n{part}_dataloader = {part}_cfg = None\n")
+    args = [path, *(['x.pth'] if part == 'test' else []), '--work-dir', tmp_path / 'work']
+    with pytest.raises(SystemExit, match=rf'error: config .*c\.py has no {part}_dataloader'):
+        tool(name, monkeypatch, *args)
