@@ -9,7 +9,14 @@ from torch import Tensor
 from sfnet_mm.models.decode_heads import SFNetHead, SFNetLiteHead
 from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
 
-from .inference_layers import InferenceContext, InferenceFAM, InferenceFusion, InferenceGDFAM
+from .inference_layers import (
+    InferenceContext,
+    InferenceFAM,
+    InferenceFusion,
+    InferenceGDFAM,
+    activation,
+    is_plain,
+)
 from .rearranged_convs import upsample
 
 
@@ -24,7 +31,7 @@ class InferenceSFNetHead(nn.Module):
     def __init__(self, head: SFNetHead, report: List[str]) -> None:
         super().__init__()
         fpn = head.fpn
-        self.in_index = head.in_index
+        self.in_index, self.align_corners = head.in_index, head.align_corners
         self.ppm = _rearranged_layer(fpn.ppm, report)
         self.fpn_in, self.fpn_out = fpn.fpn_in, fpn.fpn_out
         self.fpn_out_align = nn.ModuleDict(
@@ -34,7 +41,9 @@ class InferenceSFNetHead(nn.Module):
         conv = head.conv_last.conv
         if self.fusion_align is None:
             levels = len(fpn.fpn_in) + 1
-            self.conv_last = InferenceFusion(conv, levels, head.conv_last.activate)
+            self.conv_last = InferenceFusion(
+                conv, levels, activation(head.conv_last), head.align_corners
+            )
         else:
             self.conv_last = head.conv_last
         self.conv_seg = head.conv_seg
@@ -49,7 +58,7 @@ class InferenceSFNetHead(nn.Module):
             if str(i) in self.fpn_out_align:
                 feature = lateral + self.fpn_out_align[str(i)](lateral, feature)
             else:
-                feature = lateral + upsample(feature, lateral.shape[2:])
+                feature = lateral + upsample(feature, lateral.shape[2:], self.align_corners)
             outs.insert(0, self.fpn_out[i](feature))
         if self.fusion_align is None:
             return self.conv_seg(self.conv_last(*outs))
@@ -68,13 +77,15 @@ class InferenceSFNetLiteHead(nn.Module):
 
     def __init__(self, head: SFNetLiteHead, report: List[str]) -> None:
         super().__init__()
-        self.in_index = head.in_index
+        self.in_index, self.align_corners = head.in_index, head.align_corners
         self.ppm = _rearranged_layer(head.ppm, report)
         self.fpn_in = head.fpn_in
         align = getattr(head, 'flow_align_module', None)
         self.fuses = getattr(align, 'fuses', True)
         self.align = None if align is None else _rearranged_layer(align, report)
-        self.conv_last = InferenceFusion(head.conv_last.conv, 2, head.conv_last.activate)
+        self.conv_last = InferenceFusion(
+            head.conv_last.conv, 2, activation(head.conv_last), head.align_corners
+        )
         self.conv_seg = head.conv_seg
 
     def forward(self, inputs: List[Tensor]) -> Tensor:
@@ -82,7 +93,7 @@ class InferenceSFNetLiteHead(nn.Module):
         finest, middle, last = (inputs[i] for i in self.in_index)
         fine, coarse = self.fpn_in[0](finest), self.ppm(last)
         if self.align is None:
-            fused = fine + upsample(coarse, fine.shape[2:])
+            fused = fine + upsample(coarse, fine.shape[2:], self.align_corners)
         else:
             fused = self.align(fine, coarse)
             fused = fused if self.fuses else fine + fused
@@ -92,7 +103,7 @@ class InferenceSFNetLiteHead(nn.Module):
 def rearranged(head: nn.Module, report: List[str]) -> nn.Module:
     """A head of rearranged layers, or the head itself if it is not one of this package."""
     for kind, form in ((SFNetHead, InferenceSFNetHead), (SFNetLiteHead, InferenceSFNetLiteHead)):
-        if type(head) is kind and isinstance(head.conv_last.bn, nn.Identity):
+        if type(head) is kind and is_plain(head.conv_last):
             report.append(f'{kind.__name__} rearranged')
             return form(head, report)
     report.append(f'left: {type(head).__name__} is not rearranged')

@@ -7,7 +7,7 @@ import math
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from sfnet_mm.models.layers import (
@@ -15,35 +15,31 @@ from sfnet_mm.models.layers import (
     GatedDualFlowAlignmentModule,
     PyramidContext,
 )
+from sfnet_mm.models.layers.pyramid_context import pool_to_cells
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
 from sfnet_mm.ops.exporting import is_exporting
 
 from .rearranged_convs import RowConv2d, TapConv2d, compose, make_conv, padded_kernel, upsample
 
 
-def pool_to_cells(x: Tensor, scale: int) -> Tensor:
-    """``adaptive_avg_pool2d`` to (N, C, scale, scale), which exporters cannot write for any size.
-
-    During export, the mean over the cells is written as a product with two matrices.
-    """
-    if not is_exporting():
-        # Of channels-last maps, CUDA's pooling to few cells is slower than the whole backbone.
-        return F.adaptive_avg_pool2d(x.contiguous() if x.is_cuda else x, scale)
-    rows, columns = _cell_means(x, scale, 2), _cell_means(x, scale, 3)
-    return rows @ x @ columns.transpose(0, 1)
+def is_plain(module: ConvModule) -> bool:
+    """Whether a convolution runs without normalization: it was folded, or there was none."""
+    return module.norm is None or isinstance(module.norm, nn.Identity)
 
 
-def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
-    """(scale, length of ``dim``): row i has the mean over cell i of that dimension."""
-    length = x.shape[dim]
-    position = torch.arange(length, device=x.device)
-    cell = torch.arange(scale, device=x.device)[:, None]
-    # Cell i covers floor(i * length / scale) up to, not including, ceil((i + 1) * length / scale).
-    inside = (position >= cell * length // scale) & (
-        position < ((cell + 1) * length + scale - 1) // scale
+def activation(module: ConvModule) -> nn.Module:
+    """The activation of a ``ConvModule``; an identity where it has none."""
+    return module.activate if module.with_activation else nn.Identity()
+
+
+def bias_of(conv: nn.Conv2d) -> Tensor:
+    """The bias in float64, zeros where there is none."""
+    weight = conv.weight
+    return (
+        weight.new_zeros(len(weight), dtype=torch.float64)
+        if conv.bias is None
+        else conv.bias.double()
     )
-    inside = inside.to(x.dtype)
-    return inside / inside.sum(dim=1, keepdim=True)
 
 
 class InferenceContext(nn.Module):
@@ -63,7 +59,7 @@ class InferenceContext(nn.Module):
         if context.mode == 'sppm':
             parts = [weight] * len(stages)
             own = compose(weight, context.project.conv)
-            bias = weight[:, :, 0, 0] @ context.project.conv.bias.double()
+            bias = weight[:, :, 0, 0] @ bias_of(context.project.conv)
         else:
             own = weight[:, len(stages) * context.channels :]
             bias = torch.zeros_like(weight[:, 0, 0, 0])
@@ -71,16 +67,19 @@ class InferenceContext(nn.Module):
         for part, (_, stage) in zip(parts, stages):
             self.pooled.append(make_conv(compose(part, stage.conv), None, conv))
             # The weights of bilinear interpolation sum to one: a bias can be added afterwards.
-            bias = bias + part[:, :, 0, 0] @ stage.conv.bias.double()
-        self.own = make_conv(own, bias + conv.bias.double(), conv)
-        self.activate = context.bottleneck.activate
+            bias = bias + part[:, :, 0, 0] @ bias_of(stage.conv)
+        self.own = make_conv(own, bias + bias_of(conv), conv)
+        self.activate = activation(context.bottleneck)
+        self.align_corners = getattr(context.stages, 'align_corners', True) if stages else True
 
     def forward(self, x: Tensor) -> Tensor:
         """Context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
         out = self.own(x)
         for scale, conv in zip(self.scales, self.pooled):
             cells = conv(pool_to_cells(x, scale))
-            out = out + (cells if scale == 1 else upsample(cells, x.shape[2:]))
+            if scale > 1:
+                cells = upsample(cells, x.shape[2:], self.align_corners)
+            out = out + cells
         return self.activate(out)
 
 
@@ -94,7 +93,8 @@ class InferenceFAM(nn.Module):
     def __init__(self, fam: FlowAlignmentModule) -> None:
         super().__init__()
         from_high, from_low = fam.flow_make.weight.chunk(2, dim=1)
-        self.flow_high = TapConv2d(compose(from_high, fam.down_h), fam.flow_make)
+        align_corners = fam.upsample.align_corners
+        self.flow_high = TapConv2d(compose(from_high, fam.down_h), fam.flow_make, align_corners)
         self.flow_low = TapConv2d(compose(from_low, fam.down_l), fam.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
@@ -139,7 +139,8 @@ class InferenceGDFAM(nn.Module):
             low = torch.cat([padded_kernel(w, size) for w in (low, mean_low)])
             self.down_h = module.down_h
             self.gate_of_largest = make_conv(largest, None, module.flow_gate)
-        self.from_high = TapConv2d(high, module.flow_make)
+        self.align_corners = module.upsample.align_corners
+        self.from_high = TapConv2d(high, module.flow_make, self.align_corners)
         self.from_low = RowConv2d(low, module.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
@@ -149,7 +150,7 @@ class InferenceGDFAM(nn.Module):
         if not self.gated:
             return gated_dual_flow_warp(high, low, flow)
         flow, gate = flow.split([4, 1], dim=1)
-        largest_high = channel_max(upsample(self.down_h(high), size))
+        largest_high = channel_max(upsample(self.down_h(high), size, self.align_corners))
         largest = torch.cat([largest_high, channel_max(low)], dim=1)
         gate = (gate + self.gate_of_largest(largest)).sigmoid()
         return gated_dual_flow_warp(high, low, flow, gate)
@@ -162,13 +163,16 @@ class InferenceFusion(nn.Module):
         conv: Of the concatenated maps, each of ``conv.in_channels / levels`` channels.
         levels: How many maps.
         activate: Runs on the result.
+        align_corners: Of the upsampling.
     """
 
-    def __init__(self, conv: nn.Conv2d, levels: int, activate: nn.Module) -> None:
+    def __init__(
+        self, conv: nn.Conv2d, levels: int, activate: nn.Module, align_corners: bool = True
+    ) -> None:
         super().__init__()
         finest, *coarser = conv.weight.chunk(levels, dim=1)
         self.finest = make_conv(finest, conv.bias, conv)
-        self.coarser = nn.ModuleList(TapConv2d(weight, conv) for weight in coarser)
+        self.coarser = nn.ModuleList(TapConv2d(weight, conv, align_corners) for weight in coarser)
         self.activate = activate
 
     def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:

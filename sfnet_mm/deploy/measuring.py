@@ -11,6 +11,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from .model import input_channels
 from .optimize import InferenceModel
 from .panoptic_export import PanopticGraph
 
@@ -23,7 +24,7 @@ def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     # Nor without gradients, for which some convolutions pad their channels.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
         form = form.to_empty(device='cpu')
-        image = torch.empty(1, 3, *size)
+        image = torch.empty(1, input_channels(model), *size)
         with FlopCounterMode(display=False) as counter:
             form(image)
     return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2

@@ -5,6 +5,7 @@ from typing import List, Optional
 
 import torch
 import torch.nn as nn
+from mmcv.cnn import ConvModule
 from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor, EncoderDecoder
 from torch import Tensor
@@ -13,7 +14,7 @@ from sfnet_mm.models.layers import PyramidContext
 
 from .folding import fold_batchnorm
 from .inference_heads import rearranged
-from .inference_layers import InferenceContext
+from .inference_layers import InferenceContext, is_plain
 from .model import input_channels
 from .upsampled_argmax import resize, upsampled_argmax
 
@@ -134,10 +135,12 @@ def class_threshold(model: BaseSegmentor) -> Optional[float]:
 
 
 def _replace_contexts(model: nn.Module) -> None:
-    """Replace every ``PyramidContext`` whose normalization was folded by its inference form."""
+    """Replace every ``PyramidContext`` whose normalization was folded, or that had none."""
     for module in list(model.modules()):
         for name, child in module.named_children():
-            if type(child) is PyramidContext and isinstance(child.bottleneck.norm, nn.Identity):
+            if type(child) is PyramidContext and all(
+                is_plain(m) for m in child.modules() if isinstance(m, ConvModule)
+            ):
                 setattr(module, name, InferenceContext(child))
 
 

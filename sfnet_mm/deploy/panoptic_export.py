@@ -23,7 +23,7 @@ from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
 
 from .export import check_size
-from .model import load_strictly
+from .model import load_strictly, normalization
 from .onnx_graph import INSTALL, OPSET
 from .parity import AGREEMENT, TOLERANCE, Parity
 
@@ -80,7 +80,7 @@ class PanopticGraph(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Normalised images (N, 3, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
+        """Normalised images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
         Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32:
         it is padded at the bottom and on the right, as the data preprocessor does it.
@@ -127,7 +127,9 @@ def export_panoptic_onnx(
     require('onnxscript', INSTALL)
     graph = PanopticGraph(model).eval()
     generator = torch.Generator().manual_seed(0)
-    sample = torch.randn(1, 3, *size, generator=generator)
+    mean, std, swap = normalization(model)
+    shape = (1, len(mean), *size)
+    sample = torch.randn(shape, generator=generator)
     with torch.no_grad(), warnings.catch_warnings(), exporting_for(runtime):
         warnings.simplefilter('ignore')
         program = torch.onnx.export(
@@ -140,21 +142,21 @@ def export_panoptic_onnx(
             verbose=False,
         )
     proto = program.model_proto
-    pre = model.data_preprocessor
     meta: Any = {
         'sfnet_mm': __version__,
         'input': 'normalized',
         'size': size,
-        'mean': pre.mean.flatten().tolist(),
-        'std': pre.std.flatten().tolist(),
-        'bgr_to_rgb': bool(pre._channel_conversion),
+        'channels': len(mean),
+        'mean': mean,
+        'std': std,
+        'bgr_to_rgb': swap,
         'output': 'panoptic',
         'fastest_in': runtime,
     }
     onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
     with whole_file(path) as temporary:
         onnx.save(proto, temporary)
-        sample = torch.randn(1, 3, *size, generator=generator)
+        sample = torch.randn(shape, generator=generator)
         with torch.no_grad():
             scores, masks = (x.numpy() for x in graph(sample))
         session = ort.InferenceSession(temporary, providers=['CPUExecutionProvider'])

@@ -7,6 +7,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from .folding import fold_batchnorm
+from .model import input_channels
 from .panoptic_export import PanopticGraph, pad_to_stride
 from .release_form import to_release_form
 
@@ -53,7 +54,8 @@ def panoptic_form(model: nn.Module, backend: str) -> PanopticInferenceModel:
     if backend == 'release':
         to_release_form(form.model)
     elif backend in ('torch', 'ext'):
-        fold_batchnorm(form, torch.rand(1, 3, 128, 128, device=next(form.parameters()).device))
+        sample = torch.rand(1, input_channels(model), 128, 128)
+        fold_batchnorm(form, sample.to(next(form.parameters()).device))
         form.memory_format = torch.channels_last
         form.to(memory_format=torch.channels_last)
     else:

@@ -27,13 +27,9 @@ from sfnet_mm.ops.exporting import is_exporting
 Size = Tuple[int, int]
 
 
-def upsample(x: Tensor, size: Size) -> Tensor:
-    """Bilinear upsampling with ``align_corners=True``, as everywhere in the decoder."""
-    return F.interpolate(x, size=size, mode='bilinear', align_corners=True)
-
-
-def _upsampled(x: Tensor, size: Size) -> Tensor:
-    return x if x.shape[2:] == size else upsample(x, size)
+def upsample(x: Tensor, size: Size, align_corners: bool = True) -> Tensor:
+    """Bilinear upsampling."""
+    return F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners)
 
 
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
@@ -75,10 +71,12 @@ class TapConv2d(nn.Module):
     Args:
         weight: (O, C, k, k).
         like: The convolution that the weight comes from (dtype and device).
+        align_corners: Of the upsampling.
     """
 
-    def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
+    def __init__(self, weight: Tensor, like: nn.Conv2d, align_corners: bool = True) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.out_channels, in_channels, self.kernel, _ = weight.shape
         self.narrow = not fills_vectors(self.out_channels)
         # Column by column of the kernel, the taps of its rows: (columns, k, channels, C).
@@ -96,12 +94,15 @@ class TapConv2d(nn.Module):
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
         columns = [self._add_rows(x, taps, size[0]) for taps in self.columns]
         if self.narrow:
-            return add_parts(_upsampled(columns[0], size), self.out_channels, self.kernel, dim=3)
+            return add_parts(
+                self._upsampled(columns[0], size), self.out_channels, self.kernel, dim=3
+            )
         centre = self.kernel // 2
-        out = _upsampled(columns[centre], size)
+        out = self._upsampled(columns[centre], size)
         for i, column in enumerate(columns):
             if i != centre:
-                out = add_at_offset(out, _upsampled(column, size), i - centre, dim=3)
+                column = self._upsampled(column, size)
+                out = add_at_offset(out, column, i - centre, dim=3)
         return out
 
     def _add_rows(self, x: Tensor, taps: Iterable[nn.Conv2d], height: int) -> Tensor:
@@ -109,9 +110,12 @@ class TapConv2d(nn.Module):
         tall = (height, x.shape[3])
         if is_exporting():
             # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
-            return add_shifted([_upsampled(tap(x), tall) for tap in taps], dim=2)
+            return add_shifted([self._upsampled(tap(x), tall) for tap in taps], dim=2)
         together = F.conv2d(x, torch.cat([tap.weight for tap in taps]))
-        return add_shifted(_upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
+        return add_shifted(self._upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
+
+    def _upsampled(self, x: Tensor, size: Size) -> Tensor:
+        return x if x.shape[2:] == size else upsample(x, size, self.align_corners)
 
 
 class RowConv2d(nn.Module):

@@ -26,6 +26,7 @@ class Runtime:
         classes: Names of the classes; None for a panoptic graph.
         palette: One RGB triple per class; None for a panoptic graph.
         channels: Of an image.
+        loading: ``color_type`` and ``imdecode_backend`` by which the config loads images.
         pipeline: What happens to an image before it is normalized.
     """
 
@@ -35,8 +36,9 @@ class Runtime:
         self.meta = meta
         self.classes, self.palette = meta.get('classes'), meta.get('palette')
         self.channels = meta.get('channels', 3)
-        loading = meta.get('loading') or {}
-        self.pipeline = ImagePipeline(meta.get('pipeline') or (), loading.get('to_float32', False))
+        self.loading = dict(meta.get('loading') or {})
+        to_float32 = self.loading.pop('to_float32', False)
+        self.pipeline = ImagePipeline(meta.get('pipeline') or (), to_float32)
         classes = meta.get('num_classes') or len(self.classes or ())
         self._dtype = np.uint8 if classes <= 255 else np.uint16
         self._warned = False

@@ -18,7 +18,7 @@ from .benchmark_backends import Settings, check_backend, make_call
 from .export import check_size
 from .measuring import complexity, peak_memory
 from .memory import reuse_memory, settle
-from .model import load_model
+from .model import input_channels, load_model
 from .panoptic_export import is_panoptic, load_panoptic
 
 
@@ -130,7 +130,8 @@ def run_benchmark(
 
 def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
     """The call to be timed, warmed up; notes its peak memory."""
-    sample = torch.randn(1, 3, *settings.size, generator=torch.Generator().manual_seed(0))
+    shape = (1, input_channels(model), *settings.size)
+    sample = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     call = make_call(entry.name, entry.backend, model, sample, settings)
     gc.collect()
     call()

@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import tempfile
 from functools import cache
-from typing import Iterable, Iterator, Tuple
+from typing import Iterable, Iterator, Optional, Tuple
 
 import cv2
 import mmcv
@@ -37,8 +37,15 @@ def check_whole(data: bytes, path: str) -> None:
         raise ValueError(f'{path} is empty; copy it again')
 
 
-def read_image(path: str) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8, BGR.
+def read_image(
+    path: str, color_type: str = 'color', imdecode_backend: Optional[str] = None
+) -> np.ndarray:
+    """Read an image as (H, W, 3) uint8, BGR, or in another way of mmcv's ``LoadImageFromFile``.
+
+    Args:
+        path: Of the file.
+        color_type: Such as ``'unchanged'``, which keeps all channels and 16 bits.
+        imdecode_backend: Such as ``'tifffile'``; None takes mmcv's.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -53,11 +60,25 @@ def read_image(path: str) -> np.ndarray:
         raise ValueError(f'image {path} cannot be read: {e.strerror}') from None
     check_whole(data, f'image {path}')
     try:
-        image = mmcv.imfrombytes(data)
+        image = mmcv.imfrombytes(data, flag=color_type, backend=imdecode_backend)
     except (cv2.error, OSError, ValueError):
         image = None
     if image is None:
         raise ValueError(f'image {path} cannot be decoded: it is damaged or not an image')
+    return image
+
+
+def as_picture(image: np.ndarray) -> np.ndarray:
+    """An image (H, W) or (H, W, C) of any type as (H, W, 3) uint8, BGR, to be looked at.
+
+    Of more than three channels the first three are shown, and of fewer the first one, grey; other
+    types than uint8 are stretched from their smallest to their largest value.
+    """
+    image = image if image.ndim == 3 else image[..., None]
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
+    if image.dtype != np.uint8:
+        image = image.astype(np.float32) - np.min(image)
+        image = np.rint(image * (255 / max(float(image.max()), 1e-6))).astype(np.uint8)
     return image
 
 

@@ -37,14 +37,15 @@ def colour_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> 
     """Class indices (H, W) as colours (H, W, 3) uint8; indices outside the palette are grey.
 
     Args:
-        label: Integers; 255 or any index without a colour is drawn in the grey ``background``.
+        label: Integers; any index without a colour is drawn in the grey ``background``.
         palette: One RGB triple per class.
         background: Grey level.
     """
-    colours = np.full((256, 3), background, np.uint8)
-    colours[: len(palette)] = np.asarray(palette, np.uint8)[:256]
-    outside = (label < 0) | (label > 255)
-    return colours[np.where(outside, 255, label).astype(np.uint8)]
+    colours = np.full((len(palette) + 1, 3), background, np.uint8)
+    colours[:-1] = np.asarray(palette, np.uint8).reshape(-1, 3)
+    label = np.asarray(label).astype(np.int64)
+    outside = (label < 0) | (label >= len(palette))
+    return colours[np.where(outside, len(palette), label)]
 
 
 def error_map(

@@ -15,7 +15,7 @@ META = dict(
     classes=tuple(f'class {i}' for i in range(19)), palette=[[i, 2 * i, 90] for i in range(19)]
 )
 LITE = dict(type='SFNetLiteHead', in_channels=[8, 24, 32], in_index=[0, 2, 3])
-FULL = dict(type='SFNetHead', in_channels=[8, 16, 24, 32])
+FULL = dict(type='SFNetHead', in_channels=[8, 16, 24, 32], in_index=[0, 1, 2, 3])
 
 
 def small_config(

@@ -17,10 +17,11 @@ from mmseg.apis import inference_model
 
 from sfnet_mm.datasets.label_files import label_table, read_label
 from sfnet_mm.datasets.label_maps import LABEL_TABLES
+from sfnet_mm.deploy.image_pipeline import ImagePipeline, pipeline_steps
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import find_images, refuse_overwriting
-from sfnet_mm.utils.media import read_image
+from sfnet_mm.utils.media import as_picture, read_image
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -51,12 +52,15 @@ def parse_args() -> argparse.Namespace:
 
 def draw(model, path: str, label, title: str, tile_width: int):
     """The sheet of an image; ``label`` is None or its label map."""
-    image = read_image(path)
+    loading, steps = pipeline_steps(model.cfg)
+    pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
+    image = read_image(path, **loading)
     with AlignmentRecorder(model) as recorder:
         result = inference_model(model, image)
     prediction = class_map(result, 'pred_sem_seg')
     meta = model.dataset_meta
-    row = image_row(image[..., ::-1], label, prediction, meta.get('palette', ()))
+    image, label = pipeline.shown(image, label)
+    row = image_row(as_picture(image)[..., ::-1], label, prediction, meta.get('palette', ()))
     rows = alignment_rows(
         recorder.first_pass(), 0, tile_width, result.metainfo.get('img_shape', image.shape)
     )

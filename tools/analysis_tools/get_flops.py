@@ -25,6 +25,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import sfnet_mm  # noqa: F401  registers the models
+from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.utils import fit_to_cpu, read_config
 from sfnet_mm.utils.tooling import image_size
 
@@ -67,16 +68,16 @@ def build(config: str) -> nn.Module:
 
 
 def multiply_adds(model: nn.Module, size: Tuple[int, int]) -> int:
-    """Of one image (3, *size), up to the logits of the decode head."""
+    """Of one image of this size, up to the logits of the decode head."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, 3, *size, device='meta'), mode='tensor')
+        model(torch.empty(1, input_channels(model), *size, device='meta'), mode='tensor')
     return counter.get_total_flops() // 2
 
 
 def parameters_at_inference(model: nn.Module) -> int:
     """Parameters on which the logits depend."""
     parameters = [p for p in model.parameters() if p.requires_grad]
-    logits = model(torch.empty(1, 3, 128, 128, device='meta'), mode='tensor')
+    logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
     if isinstance(logits, tuple):  # DANet: the sum of both branches, and each
         logits = logits[0]
     gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)

@@ -19,10 +19,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from mmseg.apis import inference_model
+
 from sfnet_mm.datasets.mini_uds.domains import DOMAINS
 from sfnet_mm.datasets.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
@@ -109,9 +110,11 @@ def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str)
     begin = time.perf_counter()
     mask = run.predict(bgr)
     spent = 1000 * (time.perf_counter() - begin)
-    with AlignmentRecorder(model) as recorder, torch.inference_mode():
-        model(torch.from_numpy(run.prepare(bgr)))
-    rows = alignment_rows(recorder.first_pass(), 0, 420, image.shape[:2])
+    with AlignmentRecorder(model) as recorder:
+        result = inference_model(model, bgr)
+    image = run.shown(image)
+    size = result.metainfo.get('img_shape', image.shape)[:2]
+    rows = alignment_rows(recorder.first_pass(), 0, 420, size)
     sheet = draw_sheet('semantic flow', rows) if rows else None
     line = f'{spent:.0f} ms per image of {image.shape[1]}x{image.shape[0]} pixels ({run.name})'
     return overlay(image, mask, run.palette), sheet, class_shares(mask, run.classes), line

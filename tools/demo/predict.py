@@ -22,6 +22,7 @@ from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
 from sfnet_mm.utils.made_files import MadeFiles, file_digest, text_digest
 from sfnet_mm.utils.media import (
+    as_picture,
     is_video,
     open_video,
     read_frames,
@@ -87,9 +88,10 @@ class Predictor:
         self.written += 1
 
     def _image(self, path: str, mask_path: str, overlay_path: str) -> None:
-        image = read_image(path)
+        image = read_image(path, **self.runtime.loading)
         mask = self.runtime.predict(image)
-        drawn = overlay(image[..., ::-1], mask, self.runtime.palette, self.opacity)
+        shown = as_picture(self.runtime.shown(image))
+        drawn = overlay(shown[..., ::-1], mask, self.runtime.palette, self.opacity)
         save_png(overlay_path, drawn)
         save_png(mask_path, mask)
 
@@ -101,7 +103,13 @@ class Predictor:
         try:
             with write_video(out, video) as writer:
                 for frame in read_frames(video):
-                    writer.write(overlay(frame, self.runtime.predict(frame), palette, self.opacity))
+                    mask = self.runtime.predict(frame)
+                    if mask.shape != frame.shape[:2]:
+                        raise ValueError(
+                            f'video {path}: the test pipeline of the config crops its frames, '
+                            'take the cropping out of test_pipeline'
+                        )
+                    writer.write(overlay(frame, mask, palette, self.opacity))
                     count += 1
                     progress.advance(task)
         finally:

@@ -10,6 +10,7 @@ import os
 import numpy as np
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.deploy.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
 from sfnet_mm.utils.tooling import require
 
@@ -71,10 +72,11 @@ def main() -> None:
             f.write(build(trt, args.onnx, args.fp16, args.workspace))
         with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
             json.dump(reference.meta, f)
-        image = np.random.default_rng(0).integers(
-            0, 256, (*reference.meta['size'], 3), dtype=np.uint8
-        )
-        same = (TensorRTRuntime(temporary).predict(image) == reference.predict(image)).mean()
+        shape = (*reference.meta['size'], reference.channels)
+        image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+        data = reference.prepare(image)
+        expected, got = reference.infer(data), TensorRTRuntime(temporary).infer(data)
+        same = parity(expected, got, shape[:2], reference.meta.get('threshold')).agreement
         print(f'TensorRT against ONNX Runtime: classes agree on {same:.4%}')
         if same < AGREEMENT[args.fp16]:
             raise RuntimeError(f'the engine does not agree, see {temporary}')

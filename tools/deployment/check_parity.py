@@ -27,7 +27,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.export import export_onnx, reference
-from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import (
     PanopticGraph,
@@ -61,17 +61,17 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def scenery(count: int, size: tuple, seed: int) -> torch.Tensor:
-    """Random images (N, 3, H, W) with structure of all scales, mean 0 and variance about 1.
+def scenery(count: int, size: tuple, seed: int, channels: int) -> torch.Tensor:
+    """Random images (N, channels, H, W) with structure of all scales, mean 0 and variance about 1.
 
     In white noise every average is the same, so that layers which average divide by nearly nothing.
     """
     generator = torch.Generator().manual_seed(seed)
-    image = torch.zeros(count, 3, *size)
+    image = torch.zeros(count, channels, *size)
     scale = 1
     while scale < max(size):
         cells = [max(1, side // scale) for side in size]
-        octave = torch.randn(count, 3, *cells, generator=generator)
+        octave = torch.randn(count, channels, *cells, generator=generator)
         image += F.interpolate(octave, size=size, mode='bilinear', align_corners=True)
         scale *= 4
     return image / image.std()
@@ -93,7 +93,9 @@ def fill(model: nn.Module, size: tuple) -> nn.Module:
         if hasattr(m, 'flow_make'):
             m.flow_make.weight.data *= 2  # one to two pixels
     with torch.no_grad():
-        image = pad_to_stride(scenery(8, tuple(side // 4 for side in size), seed=1))
+        image = pad_to_stride(
+            scenery(8, tuple(side // 4 for side in size), 1, input_channels(model))
+        )
         features = model.extract_feat(image)
         if hasattr(model, 'panoptic_head'):
             model.panoptic_head.predict(features, [])
@@ -104,7 +106,7 @@ def fill(model: nn.Module, size: tuple) -> nn.Module:
 
 def make_sample(runtime: Runtime, size: tuple, image: Optional[str]) -> torch.Tensor:
     if image is None:
-        return scenery(1, size, seed=2)
+        return scenery(1, size, 2, runtime.channels)
     return torch.from_numpy(runtime.prepare(cv2.resize(read_image(image), size[::-1])))
 
 
@@ -144,6 +146,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     model = load_model(config, checkpoint)
     if checkpoint is None:
         fill(model, size)
+    model.test_cfg = dict(mode='whole')  # of the network itself, windows are not compared
     wrapped = reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []

@@ -15,6 +15,8 @@ from mmseg.models.utils import ResLayer
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import norm_or_identity
+
 
 @MODELS.register_module()
 class DFNet(BaseModule):
@@ -23,7 +25,7 @@ class DFNet(BaseModule):
     Args:
         arch: ``'DF1'`` or ``'DF2'``.
         in_channels: Channels of the image.
-        norm_cfg: Normalization layers.
+        norm_cfg: Normalization layers; None leaves them out.
         init_cfg: As in ``BaseModule``.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
@@ -47,14 +49,14 @@ class DFNet(BaseModule):
         self,
         arch: str = 'DF1',
         in_channels: int = 3,
-        norm_cfg: Optional[Dict] = None,
+        norm_cfg: Optional[Dict] = dict(type='BN'),
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
         if arch not in self.arch_settings:
             raise ValueError(f'DFNet: arch={arch!r} is not one of {", ".join(self.arch_settings)}')
         self.arch = arch
-        norm_cfg = norm_cfg or dict(type='BN')
+        norm_cfg = norm_or_identity(norm_cfg)
         runs, self.out_indices = self.arch_settings[arch]
         self.stem = nn.Sequential(
             ConvModule(in_channels, 32, 3, stride=2, padding=1, norm_cfg=norm_cfg),

@@ -105,7 +105,7 @@ class EfficientNetLite(BaseModule):
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
-        norm_cfg: Optional[Dict] = None,
+        norm_cfg: Optional[Dict] = dict(type='BN'),
         norm_eval: bool = False,
         init_cfg: Optional[Dict] = None,
     ) -> None:
@@ -125,8 +125,7 @@ class EfficientNetLite(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self._init_strictly = False
-        norm_cfg = dict(norm_cfg or dict(type='BN'))
-        if 'BN' in str(norm_cfg['type']):
+        if norm_cfg is not None and 'BN' in str(norm_cfg['type']):
             norm_cfg = {**dict(eps=1e-3, momentum=0.01), **norm_cfg}
         self.stem = ConvModule(
             in_channels, 32, 3, 2, bias=False, norm_cfg=norm_cfg, act_cfg=dict(type='ReLU6')

@@ -8,6 +8,8 @@ from typing import Any
 from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
 
+from ..layers.build import norm_or_identity
+
 
 @MODELS.register_module()
 class SFResNet(ResNetV1c):
@@ -21,7 +23,8 @@ class SFResNet(ResNetV1c):
         depth: 18, 34, 50, 101 or 152.
         stem_channels: Output channels of the stem (64 in its first two convolutions at 128).
         conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` is a plain ResNet.
-        **kwargs: As ``mmseg.ResNet``, except ``dilations`` and ``strides``.
+        **kwargs: As ``mmseg.ResNet``, except ``dilations`` and ``strides``; None as ``norm_cfg``
+            leaves normalization out.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 64, 128, 256, 512 channels
     (depths 18 and 34) or four times as many.
@@ -39,6 +42,8 @@ class SFResNet(ResNetV1c):
     ) -> None:
         if depth not in self.arch_settings:
             raise ValueError(f'SFResNet: depth={depth} is not one of {list(self.arch_settings)}')
+        if 'norm_cfg' in kwargs:
+            kwargs['norm_cfg'] = norm_or_identity(kwargs['norm_cfg'])
         super().__init__(depth=depth, stem_channels=stem_channels, **kwargs)
         if len(conv2_dilations) != len(self.res_layers):
             raise ValueError(

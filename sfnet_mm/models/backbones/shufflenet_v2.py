@@ -13,6 +13,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import norm_or_identity
+
 
 def channel_shuffle(x: Tensor, groups: int = 2) -> Tensor:
     """Interleave the channels of ``groups`` equal parts of (N, C, H, W)."""
@@ -20,8 +22,8 @@ def channel_shuffle(x: Tensor, groups: int = 2) -> Tensor:
     return x.reshape(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
-def _norm(channels: int, norm_cfg: Dict) -> nn.Module:
-    return build_norm_layer(norm_cfg, channels)[1]
+def _norm(channels: int, norm_cfg: Optional[Dict]) -> nn.Module:
+    return build_norm_layer(norm_or_identity(norm_cfg), channels)[1]
 
 
 def _pointwise(in_channels: int, out_channels: int, norm_cfg: Dict) -> 'list[nn.Module]':
@@ -102,7 +104,7 @@ class ShuffleNetV2(BaseModule):
         self,
         width: float = 1.0,
         in_channels: int = 3,
-        norm_cfg: Dict = dict(type='BN'),
+        norm_cfg: Optional[Dict] = dict(type='BN'),
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)

@@ -19,7 +19,7 @@ class STDCPyramid(STDCNet):
         in_channels: Channels of the image.
         channels: Output channels of the five stages.
         norm_cfg: Normalization layers. The release leaves most of the backbone without SyncBN;
-            here all of it follows ``norm_cfg``.
+            here all of it follows ``norm_cfg``; None leaves it out.
         act_cfg: Activation layers.
         init_cfg: As in ``BaseModule``.
 
@@ -35,8 +35,8 @@ class STDCPyramid(STDCNet):
         stdc_type: str = 'STDCNet1',
         in_channels: int = 3,
         channels: Sequence[int] = (32, 64, 256, 512, 1024),
-        norm_cfg: Optional[Dict] = None,
-        act_cfg: Optional[Dict] = None,
+        norm_cfg: Optional[Dict] = dict(type='BN'),
+        act_cfg: Optional[Dict] = dict(type='ReLU'),
         init_cfg: Optional[Dict] = None,
     ) -> None:
         if stdc_type not in self.arch_settings:
@@ -49,8 +49,8 @@ class STDCPyramid(STDCNet):
             in_channels,
             channels,
             bottleneck_type='cat',
-            norm_cfg=norm_cfg or dict(type='BN'),
-            act_cfg=act_cfg or dict(type='ReLU'),
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
             with_final_conv=False,
             init_cfg=init_cfg,
         )

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
 
+from ..layers.build import build_context
 from ..layers.flow_alignment import FlowAlignmentModule
 from ..necks.aligned_fpn import check_maps, upsample_to
 
@@ -44,16 +45,18 @@ class GatedFlowAlignment(FlowAlignmentModule):
 
     Args:
         channels: Channels of both maps.
+        align_corners: Of the bilinear upsampling of the coarse map and of the gate.
     """
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels)
+    def __init__(self, channels: int, align_corners: bool = True) -> None:
+        super().__init__(channels, align_corners=align_corners)
         self.gate = nn.Conv2d(channels, 2, 1)
 
     def forward(self, low: Tensor, high: Tensor, warp_low: bool = False) -> Tensor:
         """``high``, or with ``warp_low`` the fine map ``low``, on the grid of ``low``."""
         source = low if warp_low else high
-        flow = self.predict_flow(low, high) * upsample_to(self.gate(source).sigmoid(), low)
+        gate = upsample_to(self.gate(source).sigmoid(), low, self.upsample.align_corners)
+        flow = self.predict_flow(low, high) * gate
         return flow_warp(source, flow_of_pixel_edges(flow, *source.shape[2:]))
 
 
@@ -100,11 +103,15 @@ class BiAlignHead(BaseDecodeHead):
             **kwargs,
         )
         self.upsample_factor = upsample_factor
-        self.ppm = MODELS.build(
-            dict(in_channels=in_channels[-1], channels=width, norm_cfg=norm_cfg, **context)
+        self.ppm = build_context(
+            context,
+            in_channels=in_channels[-1],
+            channels=width,
+            norm_cfg=norm_cfg,
+            align_corners=align_corners,
         )
-        self.align_context = GatedFlowAlignment(width)
-        self.align_spatial = GatedFlowAlignment(width)
+        self.align_context = GatedFlowAlignment(width, align_corners)
+        self.align_spatial = GatedFlowAlignment(width, align_corners)
         self.conv_last = ConvModule(
             2 * width, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=self.act_cfg
         )

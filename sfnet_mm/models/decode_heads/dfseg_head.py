@@ -13,6 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.build import build_context
 from ..necks.aligned_fpn import check_maps, upsample_to
 
 
@@ -21,15 +22,17 @@ class FusionNode(nn.Module):
 
     Args:
         channels: Channels of both maps and of the output.
+        align_corners: Of the upsampling.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, align_corners: bool = True) -> None:
         super().__init__()
+        self.align_corners = align_corners
         self.fusion = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(N, C, h, w) and (N, C, H, W) to (N, C, H, W)."""
-        return self.fusion(torch.cat([upsample_to(coarse, fine), fine], dim=1))
+        return self.fusion(torch.cat([upsample_to(coarse, fine, self.align_corners), fine], dim=1))
 
 
 @MODELS.register_module()
@@ -75,14 +78,18 @@ class DFSegHead(BaseDecodeHead):
             align_corners=align_corners,
             **kwargs,
         )
-        self.ppm = MODELS.build(
-            dict(in_channels=in_channels[-1], channels=width, norm_cfg=norm_cfg, **context)
+        self.ppm = build_context(
+            context,
+            in_channels=in_channels[-1],
+            channels=width,
+            norm_cfg=norm_cfg,
+            align_corners=align_corners,
         )
         self.cc5 = nn.Conv2d(width, width, 1)
         self.cc4 = nn.Conv2d(in_channels[1], width, 1)
         self.cc3 = nn.Conv2d(in_channels[0], width, 1)
-        self.fn4 = FusionNode(width)
-        self.fn3 = FusionNode(width)
+        self.fn4 = FusionNode(width, align_corners)
+        self.fn3 = FusionNode(width, align_corners)
         # The release gives this convolution a bias although BN follows.
         self.conv_last = ConvModule(
             width, channels, 3, padding=1, bias=True, norm_cfg=norm_cfg, act_cfg=self.act_cfg

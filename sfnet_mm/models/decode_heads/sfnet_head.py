@@ -35,7 +35,8 @@ class SFNetHead(BaseDecodeHead):
             head at weight 1 (section 3.3; these layers do not run at test time).
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
-        align_corners: Of all bilinear upsampling; the released weights were trained with True.
+        align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
+            warp keeps its convention. The released weights were trained with True.
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
@@ -83,11 +84,13 @@ class SFNetHead(BaseDecodeHead):
             context=context,
             norm_cfg=norm_cfg,
             act_cfg=self.act_cfg,
+            align_corners=align_corners,
         )
         coarser = len(in_channels) - 1
         if align_fusion and align is not None:
             self.fusion_align = nn.ModuleList(
-                build_alignment(type(self).__name__, align, channels) for _ in range(coarser)
+                build_alignment(type(self).__name__, align, channels, align_corners)
+                for _ in range(coarser)
             )
         self.conv_last = ConvModule(
             len(in_channels) * channels,
@@ -121,7 +124,7 @@ class SFNetHead(BaseDecodeHead):
         if hasattr(self, 'fusion_align'):
             coarser = [align(finest, x) for align, x in zip(self.fusion_align, coarser)]
         else:
-            coarser = [upsample_to(x, finest) for x in coarser]
+            coarser = [upsample_to(x, finest, self.align_corners) for x in coarser]
         return torch.cat([finest, *coarser], dim=1)
 
     def _decode(self, features: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..layers.build import build_alignment
+from ..layers.build import build_alignment, build_context
 from ..necks.aligned_fpn import check_maps, upsample_to
 
 
@@ -32,7 +32,8 @@ class SFNetLiteHead(BaseDecodeHead):
         context: Module on the last map.
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
-        align_corners: Of all bilinear upsampling; the released weights were trained with True.
+        align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
+            warp keeps its convention. The released weights were trained with True.
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
@@ -69,20 +70,26 @@ class SFNetLiteHead(BaseDecodeHead):
             **kwargs,
         )
         conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=self.act_cfg)
-        self.ppm = MODELS.build(
-            dict(in_channels=in_channels[-1], channels=channels, **conv_cfg, **context)
+        self.ppm = build_context(
+            context,
+            in_channels=in_channels[-1],
+            channels=channels,
+            align_corners=align_corners,
+            **conv_cfg,
         )
         # The release gives the laterals a bias although BN follows; its weights have it.
         self.fpn_in = nn.ModuleList(
             ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1]
         )
         if align is not None:
-            self.flow_align_module = build_alignment(type(self).__name__, align, channels)
+            self.flow_align_module = build_alignment(
+                type(self).__name__, align, channels, align_corners
+            )
         self.conv_last = ConvModule(2 * channels, channels, 3, padding=1, **conv_cfg)
 
     def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:
         if not hasattr(self, 'flow_align_module'):
-            return fine + upsample_to(coarse, fine)
+            return fine + upsample_to(coarse, fine, self.align_corners)
         aligned = self.flow_align_module(fine, coarse)
         return aligned if self.flow_align_module.fuses else fine + aligned
 
@@ -92,5 +99,5 @@ class SFNetLiteHead(BaseDecodeHead):
         check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
         fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
-        middle = upsample_to(self.fpn_in[1](middle), fused)
+        middle = upsample_to(self.fpn_in[1](middle), fused, self.align_corners)
         return self.cls_seg(self.conv_last(torch.cat([fused, middle], dim=1)))

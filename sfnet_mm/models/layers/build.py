@@ -1,5 +1,6 @@
-"""Builds the alignment module that a decoder was configured with."""
+"""Builds the alignment and the context module that a decoder was configured with."""
 
+import inspect
 from typing import Any, Dict, List, Optional
 
 import torch.nn as nn
@@ -11,13 +12,16 @@ def alignment_modules() -> List[str]:
     return sorted(name for name, kind in MODELS.module_dict.items() if hasattr(kind, 'fuses'))
 
 
-def build_alignment(owner: str, align: Dict[str, Any], channels: int) -> nn.Module:
+def build_alignment(
+    owner: str, align: Dict[str, Any], channels: int, align_corners: bool = True
+) -> nn.Module:
     """Build an alignment module, called as ``align(fine, coarse)``.
 
     Args:
         owner: Name of the decoder, for the message of an error.
         align: ``dict(type=..., ...)``; the type is the name of a registered module or a class.
         channels: Channels of both maps.
+        align_corners: Of bilinear upsampling, for modules that have this argument.
 
     Raises:
         ValueError: ``align`` is no such dict, or its type is not an alignment module; the message
@@ -30,7 +34,34 @@ def build_alignment(owner: str, align: Dict[str, Any], channels: int) -> nn.Modu
             f'{owner}: align={kind!r} is not an alignment module: set align=None or '
             f'align=dict(type=...) with one of {", ".join(alignment_modules())}'
         )
-    return MODELS.build(dict(channels=channels, **{**align, 'type': found}))
+    options = _taken(found, channels=channels, align_corners=align_corners)
+    return MODELS.build({**options, **align, 'type': found})
+
+
+def build_context(context: Dict[str, Any], **options: Any) -> nn.Module:
+    """Build a context module.
+
+    Args:
+        context: ``dict(type=..., ...)``; what it sets comes before the options.
+        **options: ``in_channels``, ``channels``, ``norm_cfg``, ``act_cfg`` and ``align_corners`` of
+            the decoder, each for modules that have this argument.
+    """
+    found = _find(context['type'])
+    if found is None:
+        return MODELS.build(context)  # raises, naming the type
+    return MODELS.build({**_taken(found, **options), **context, 'type': found})
+
+
+def norm_or_identity(norm_cfg: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """A ``norm_cfg`` for blocks that cannot be built with None: an identity in its place."""
+    return dict(type=nn.Identity) if norm_cfg is None else norm_cfg
+
+
+def _taken(kind: type, **options: Any) -> Dict[str, Any]:
+    """Those of the options that a class has as arguments."""
+    arguments = inspect.signature(kind).parameters
+    open_ended = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
+    return {k: v for k, v in options.items() if open_ended or k in arguments}
 
 
 def _find(kind: Any) -> Optional[type]:

@@ -60,6 +60,7 @@ class DeformableAlignmentModule(_FlowPredictor):
         deform_kernel_size: Kernel of the deformable convolution.
         backend: ``'native'`` (plain torch), ``'mmcv'`` (its compiled operator) or ``'auto'``, which
             takes mmcv's if it is there.
+        align_corners: Of the bilinear upsampling of the coarse map.
         init_cfg: As in ``BaseModule``.
 
     Raises:
@@ -75,6 +76,7 @@ class DeformableAlignmentModule(_FlowPredictor):
         kernel_size: int = 3,
         deform_kernel_size: int = 3,
         backend: str = 'auto',
+        align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         if deform_kernel_size < 1 or deform_kernel_size % 2 == 0:
@@ -93,7 +95,7 @@ class DeformableAlignmentModule(_FlowPredictor):
                 'mmcv: make install-full'
             )
         self.flow_channels = 2 * deform_kernel_size**2
-        super().__init__(channels, kernel_size, init_cfg=init_cfg)
+        super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)
         self.use_mmcv = compiled and backend != 'native'
         self.weight = nn.Parameter(
             torch.empty(channels, channels, deform_kernel_size, deform_kernel_size)
@@ -109,7 +111,7 @@ class DeformableAlignmentModule(_FlowPredictor):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""
         offset = self._flow(*self._project(low, high))
-        high = F.interpolate(high, size=low.shape[2:], mode='bilinear', align_corners=True)
+        high = self.upsample(high, low)
         if self.use_mmcv:
             from mmcv.ops import deform_conv2d
 

@@ -35,6 +35,7 @@ class _FlowPredictor(BaseModule):
         channels: int,
         kernel_size: int = 3,
         upsample: str = 'bilinear',
+        align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -52,7 +53,7 @@ class _FlowPredictor(BaseModule):
         self.channels = channels
         self.down_h = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.down_l = nn.Conv2d(channels, channels // 2, 1, bias=False)
-        self.upsample = UpsampleTo(channels // 2, upsample)
+        self.upsample = UpsampleTo(channels // 2, upsample, align_corners)
         self.flow_make = ConcatConv2d(
             channels, self.flow_channels, kernel_size, padding=kernel_size // 2, bias=False
         )
@@ -79,6 +80,8 @@ class FlowAlignmentModule(_FlowPredictor):
             predicted (Table 9a): ``'bilinear'``, ``'nearest'`` or ``'deconv'``.
         max_displacement: If given, predict the flow from the correlation of the two maps up to this
             displacement, as FlowNet-C does (Table 9c), and not from their concatenation.
+        align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
+            the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
         init_cfg: As in ``BaseModule``.
 
     Raises:
@@ -95,9 +98,10 @@ class FlowAlignmentModule(_FlowPredictor):
         kernel_size: int = 3,
         upsample: str = 'bilinear',
         max_displacement: Optional[int] = None,
+        align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        super().__init__(channels, kernel_size, upsample, init_cfg)
+        super().__init__(channels, kernel_size, upsample, align_corners, init_cfg)
         self.max_displacement = max_displacement
         if max_displacement is not None:
             if max_displacement < 1:
@@ -149,6 +153,8 @@ class GatedDualFlowAlignmentModule(_FlowPredictor):
             warped maps are added).
         kernel_size: Kernel of the flow convolution.
         gate_kernel_size: Kernel of the gate convolution: 3 in the release, 1 in the paper (Eq. 5).
+        align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
+            the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
         init_cfg: As in ``BaseModule``.
 
     Raises:
@@ -165,9 +171,10 @@ class GatedDualFlowAlignmentModule(_FlowPredictor):
         gate: Optional[str] = 'attention',
         kernel_size: int = 3,
         gate_kernel_size: int = 3,
+        align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        super().__init__(channels, kernel_size, init_cfg=init_cfg)
+        super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)
         if gate not in self.gates:
             raise ValueError(
                 f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '

@@ -15,6 +15,9 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.psp_head import PPM
 from mmseg.registry import MODELS
 from torch import Tensor
+from torch.nn.modules.instancenorm import _InstanceNorm
+
+from sfnet_mm.ops.exporting import is_exporting
 
 
 def is_synced(module: nn.Module) -> bool:
@@ -22,11 +25,37 @@ def is_synced(module: nn.Module) -> bool:
     return 'SyncB' in type(module).__name__
 
 
-class _BatchOnePPM(PPM):
-    """mmseg's ``PPM`` that can train on a batch of one image.
+def pool_to_cells(x: Tensor, scale: int) -> Tensor:
+    """``adaptive_avg_pool2d`` to (N, C, scale, scale), which exporters cannot write for any size.
 
-    Pooled to 1x1, one image leaves one value per channel, which has no variance: batch
-    normalization then uses its running estimates instead of raising.
+    During export, the mean over the cells is written as a product with two matrices.
+    """
+    if not is_exporting():
+        # Of channels-last maps, CUDA's pooling to few cells is slower than the whole backbone.
+        return F.adaptive_avg_pool2d(x.contiguous() if x.is_cuda else x, scale)
+    rows, columns = _cell_means(x, scale, 2), _cell_means(x, scale, 3)
+    return rows @ x @ columns.transpose(0, 1)
+
+
+def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
+    """(scale, length of ``dim``): row i has the mean over cell i of that dimension."""
+    length = x.shape[dim]
+    position = torch.arange(length, device=x.device)
+    cell = torch.arange(scale, device=x.device)[:, None]
+    # Cell i covers floor(i * length / scale) up to, not including, ceil((i + 1) * length / scale).
+    inside = (position >= cell * length // scale) & (
+        position < ((cell + 1) * length + scale - 1) // scale
+    )
+    inside = inside.to(x.dtype)
+    return inside / inside.sum(dim=1, keepdim=True)
+
+
+class _BatchOnePPM(PPM):
+    """mmseg's ``PPM`` where its pooled maps are normalized over a single value.
+
+    Pooled to 1x1, one image leaves one value per channel, which has no variance. In training, batch
+    normalization then uses its running estimates instead of raising. Instance normalization over
+    one value gives its bias, or zero, where torch raises.
     """
 
     def forward(self, x: Tensor) -> 'list[Tensor]':
@@ -39,15 +68,23 @@ class _BatchOnePPM(PPM):
         ]
 
     def _pool(self, stage: nn.Module, scale: int, x: Tensor) -> Tensor:
+        pooled, conv = pool_to_cells(x, scale), stage[1]
+        norm = conv.norm
+        if scale == 1 and isinstance(norm, _InstanceNorm) and not norm.track_running_stats:
+            # The value is its own mean; multiplied by zero, weights keep their gradients.
+            normalized = 0 * conv.conv(pooled)
+            if norm.affine:
+                normalized = normalized * norm.weight[:, None, None] + norm.bias[:, None, None]
+            return conv.activate(normalized) if conv.with_activation else normalized
         # SyncBN sees the values of the other processes too.
         alone = get_world_size() == 1 or not any(map(is_synced, stage.modules()))
         if not (self.training and x.shape[0] == 1 and scale == 1 and alone):
-            return stage(x)
-        stage.eval()
+            return conv(pooled)
+        conv.eval()
         try:
-            return stage(x)
+            return conv(pooled)
         finally:
-            stage.train()
+            conv.train()
 
 
 @MODELS.register_module()
@@ -64,8 +101,8 @@ class PyramidContext(BaseModule):
         mode: ``'ppm'``, ``'sppm'`` or ``'none'``.
         pool_scales: Cells per side; None takes those of ``mode``.
         dropout_ratio: Of the channel dropout at the end.
-        norm_cfg: Normalization layers.
-        act_cfg: Activation after the last projection.
+        norm_cfg: Normalization layers; None leaves them out.
+        act_cfg: Activation after the last projection; None leaves it out.
         align_corners: Of the upsampling.
         init_cfg: As in ``BaseModule``.
 
@@ -82,8 +119,8 @@ class PyramidContext(BaseModule):
         mode: str = 'ppm',
         pool_scales: Optional[Sequence[int]] = None,
         dropout_ratio: float = 0.1,
-        norm_cfg: Optional[Dict] = None,
-        act_cfg: Optional[Dict] = None,
+        norm_cfg: Optional[Dict] = dict(type='BN'),
+        act_cfg: Optional[Dict] = dict(type='ReLU'),
         align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
@@ -94,8 +131,6 @@ class PyramidContext(BaseModule):
             )
         self.mode = mode
         self.channels = channels
-        norm_cfg = norm_cfg or dict(type='BN')
-        act_cfg = act_cfg or dict(type='ReLU')
         scales = self.default_scales[mode] if pool_scales is None else tuple(sorted(pool_scales))
         bottleneck_in = in_channels
         if mode != 'none':

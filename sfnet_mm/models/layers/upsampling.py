@@ -12,9 +12,10 @@ class UpsampleTo(nn.Module):
 
     Args:
         channels: Channels of the map.
-        mode: ``'bilinear'`` (corners aligned), ``'nearest'``, or ``'deconv'``, a 4x4 transposed
+        mode: ``'bilinear'``, ``'nearest'``, or ``'deconv'``, a 4x4 transposed
             convolution of stride 2, which is cut where the finer side is odd. Only ``'deconv'`` has
             parameters.
+        align_corners: Of the bilinear mode.
 
     Raises:
         ValueError: Unknown ``mode``; in ``forward``, ``'deconv'`` between sizes that are not 2:1.
@@ -22,11 +23,11 @@ class UpsampleTo(nn.Module):
 
     modes = ('bilinear', 'nearest', 'deconv')
 
-    def __init__(self, channels: int, mode: str = 'bilinear') -> None:
+    def __init__(self, channels: int, mode: str = 'bilinear', align_corners: bool = True) -> None:
         super().__init__()
         if mode not in self.modes:
             raise ValueError(f'upsample={mode!r} is not one of {", ".join(self.modes)}')
-        self.mode = mode
+        self.mode, self.align_corners = mode, align_corners
         if mode == 'deconv':
             self.deconv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False)
 
@@ -34,7 +35,7 @@ class UpsampleTo(nn.Module):
         """``x`` (N, C, h, w) at the size of ``reference`` (N, C', H, W)."""
         size = reference.shape[2:]
         if self.mode == 'bilinear':
-            return F.interpolate(x, size=size, mode='bilinear', align_corners=True)
+            return F.interpolate(x, size=size, mode='bilinear', align_corners=self.align_corners)
         if self.mode == 'nearest':
             return F.interpolate(x, size=size, mode='nearest')
         for fine, coarse in zip(size, x.shape[2:]):

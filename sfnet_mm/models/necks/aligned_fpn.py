@@ -15,12 +15,12 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ..layers.build import build_alignment
+from ..layers.build import build_alignment, build_context
 
 
-def upsample_to(x: Tensor, reference: Tensor) -> Tensor:
-    """Bilinear upsampling of ``x`` to the size of ``reference``, as everywhere in the release."""
-    return F.interpolate(x, size=reference.shape[2:], mode='bilinear', align_corners=True)
+def upsample_to(x: Tensor, reference: Tensor, align_corners: bool = True) -> Tensor:
+    """Bilinear upsampling of ``x`` to the size of ``reference``."""
+    return F.interpolate(x, size=reference.shape[2:], mode='bilinear', align_corners=align_corners)
 
 
 def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) -> None:
@@ -70,6 +70,8 @@ class AlignedFPN(BaseModule):
             plain 1x1 lateral.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
+        align_corners: Of bilinear upsampling, here and inside the context and the alignment modules
+            that have this argument.
         init_cfg: As in ``BaseModule``.
 
     Raises:
@@ -86,8 +88,9 @@ class AlignedFPN(BaseModule):
         align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
         align_levels: Optional[Sequence[int]] = None,
         context: Dict = dict(type='mmseg.PyramidContext'),
-        norm_cfg: Dict = dict(type='BN'),
-        act_cfg: Dict = dict(type='ReLU'),
+        norm_cfg: Optional[Dict] = dict(type='BN'),
+        act_cfg: Optional[Dict] = dict(type='ReLU'),
+        align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -117,14 +120,14 @@ class AlignedFPN(BaseModule):
             )
         self.in_channels = list(in_channels)
         self.out_channels = out_channels
-        self.ppm = MODELS.build(
-            dict(
-                in_channels=in_channels[-1],
-                channels=out_channels,
-                norm_cfg=norm_cfg,
-                act_cfg=act_cfg,
-                **context,
-            )
+        self.align_corners = align_corners
+        self.ppm = build_context(
+            context,
+            in_channels=in_channels[-1],
+            channels=out_channels,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
+            align_corners=align_corners,
         )
         # The release gives the laterals a bias although BN follows; its weights have it.
         self.fpn_in = nn.ModuleList(
@@ -137,7 +140,7 @@ class AlignedFPN(BaseModule):
         )
         self.fpn_out_align = nn.ModuleDict(
             {
-                str(i): build_alignment(type(self).__name__, align, out_channels)
+                str(i): build_alignment(type(self).__name__, align, out_channels, align_corners)
                 for i in align_levels
                 if align is not None
             }
@@ -147,7 +150,7 @@ class AlignedFPN(BaseModule):
         """``coarse`` on the grid of ``fine``: warped by flow, or upsampled, as built."""
         if str(level) in self.fpn_out_align:
             return self.fpn_out_align[str(level)](fine, coarse)
-        return upsample_to(coarse, fine)
+        return upsample_to(coarse, fine, self.align_corners)
 
     def top_down(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """The sums of the top-down path, fine to coarse; the last is the context map.

@@ -1,0 +1,136 @@
+"""Models with another normalization, other channels, no mean, or very many classes."""
+
+import os.path as osp
+import runpy
+import sys
+
+import numpy as np
+import pytest
+import torch
+from deploy_helpers import FULL, SIZE, predicted_by_mmseg, small_config, small_model, smooth_image
+from helpers import ROOT
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+
+from sfnet_mm.deploy import export_onnx, load_model, load_runtime, optimize
+from sfnet_mm.deploy.export import reference, wrap
+from sfnet_mm.visualization import overlay
+
+NORMS = {
+    'BN': dict(type='BN'),
+    'SyncBN': dict(type='SyncBN'),
+    'GN': dict(type='GN', num_groups=1),
+    'IN': dict(type='IN'),
+    'IN_affine': dict(type='IN', affine=True),
+    'none': None,
+}
+BARE = dict(type='SegDataPreProcessor', bgr_to_rgb=True)
+
+
+def decoder(kind):
+    return {} if kind == 'lite' else dict(FULL)
+
+
+def head_config(kind, **head):
+    """``small_config`` with one of the two decoders."""
+    config = small_config()
+    return {**config.model.decode_head, **decoder(kind), **head}
+
+
+@pytest.mark.parametrize('kind, context', [('lite', 'sppm'), ('full', 'ppm')])
+@pytest.mark.parametrize('norm', NORMS)
+def test_inference_form_of_any_normalization(norm, kind, context):
+    init_default_scope('mmseg')
+    norm = NORMS[norm]
+    head = head_config(kind, norm_cfg=norm, context=dict(type='PyramidContext', mode=context))
+    model = small_config(norm_cfg=norm).model
+    model.decode_head = head
+    model = MODELS.build(model)
+    if norm and norm['type'] == 'SyncBN':
+        model = revert_sync_batchnorm(model)
+    for module in model.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.normal_(module.running_mean, 0, 0.1)
+            torch.nn.init.normal_(module.bias, 0, 0.1)
+    model.eval()
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    image = torch.randn(1, 3, 101, 165)
+    with torch.no_grad():
+        expected = model.encode_decode(image, [dict(img_shape=image.shape[2:])])
+        form = optimize(model, True, verbose=False)
+        torch.testing.assert_close(
+            form(image), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max())
+        )
+    # Nothing stands in the way where nothing is left between the convolutions.
+    plain = norm is None or norm['type'] in ('BN', 'SyncBN')
+    assert ('rearranged' in form.report[-1] and 'not' not in form.report[-1]) == plain
+
+
+@pytest.mark.parametrize('norm', ['GN', 'IN', 'none'])
+def test_exported_graph_of_any_normalization(norm, tmp_path):
+    """Compared with mmseg by the export itself."""
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(package)
+    path = tmp_path / 'model.onnx'
+    *_, model = small_model(str(tmp_path), norm_cfg=NORMS[norm])
+    export_onnx(model, str(path), (96, 136))
+    assert path.is_file()
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_other_channels(channels, tmp_path):
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(package)
+    config, checkpoint, model = small_model(str(tmp_path), in_channels=channels)
+    image, path = smooth_image(channels=channels), str(tmp_path / 'model.onnx')
+    expected = predicted_by_mmseg(config, checkpoint, image)
+    export_onnx(model, path, SIZE, normalize=channels == 4)
+    runtimes = [load_runtime('torch', config, checkpoint), load_runtime('onnxruntime', path)]
+    for runtime in runtimes:
+        assert runtime.channels == channels
+        assert (runtime.predict(image) == expected).mean() > 0.999
+        with pytest.raises(ValueError, match=rf'expected \(H, W, {channels}\)'):
+            runtime.predict(smooth_image())
+    if channels == 1:
+        assert (runtimes[0].predict(image[..., 0]) == expected).mean() > 0.999
+    deep = image.astype(np.uint16)
+    assert (runtimes[0].predict(deep) == expected).mean() > 0.999
+
+
+def test_preprocessor_without_mean(tmp_path):
+    config, checkpoint, model = small_model(str(tmp_path), data_preprocessor=BARE)
+    image = smooth_image()
+    expected = predicted_by_mmseg(config, checkpoint, image)
+    assert (load_runtime('torch', config, checkpoint).predict(image) == expected).mean() > 0.999
+    graph, host = (form(model, normalize=True) for form in (wrap, reference))
+    with torch.no_grad():
+        for form in (graph, host):
+            got = form(torch.from_numpy(image[None]))[0].numpy()
+            assert (got == expected).mean() > 0.999
+
+
+def test_more_classes_than_a_byte_holds(tmp_path):
+    config, checkpoint, _ = small_model(str(tmp_path), num_classes=300)
+    image = smooth_image()
+    expected = predicted_by_mmseg(config, checkpoint, image)
+    runtime = load_runtime('torch', config, checkpoint)
+    mask = runtime.predict(image)
+    assert expected.max() > 255 and mask.dtype == np.uint16
+    assert (mask == expected).mean() > 0.999
+    drawn = overlay(image, mask, runtime.palette, 1.0)
+    assert (drawn == np.asarray(runtime.palette)[mask]).all()
+
+
+def test_get_flops_takes_other_channels(tmp_path, monkeypatch, capsys):
+    path = str(tmp_path / 'four_bands.py')
+    small_config(in_channels=4, norm_cfg=dict(type='IN')).dump(path)
+    monkeypatch.setattr(sys, 'argv', ['get_flops.py', path, '--size', '128x128'])
+    tool = osp.join(ROOT, 'tools', 'analysis_tools', 'get_flops.py')
+    runpy.run_path(tool, run_name='__main__')
+    assert 'four_bands' in capsys.readouterr().out
+
+
+def test_channels_of_a_checkpoint_are_those_of_the_backbone():
+    model = load_model(small_config(in_channels=5))
+    assert optimize(model, verbose=False)(torch.zeros(1, 5, 64, 64)).shape == (1, 3, 64, 64)
