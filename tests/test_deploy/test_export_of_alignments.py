@@ -13,7 +13,9 @@ for package in ('onnx', 'onnxscript', 'onnxruntime'):
 
 def segmentor(align):
     cfg = load_config('configs/sfnet_lite_stdc1_cityscapes.py')
-    cfg.model.decode_head.update(align=align, channels=16)
+    cfg.model.backbone = dict(type='ResNetV1c', depth=18, base_channels=8, stem_channels=8)
+    cfg.model.decode_head.update(align=align, channels=16, in_channels=[8, 32, 64])
+    cfg.model.auxiliary_head = None
     model = build_segmentor(cfg).eval()
     for parameter in model.decode_head.flow_align_module.parameters():
         torch.nn.init.normal_(parameter, std=0.3)

@@ -13,12 +13,23 @@ SIZE = (65, 97)  # no map is half of another
 HEADS = dict(
     sfnet=dict(type='SFNetHead', in_channels=[8, 16, 32, 64], deep_supervision=True),
     lite=dict(type='SFNetLiteHead', in_channels=[8, 32, 64]),
+    dysample=dict(
+        type='SFNetLiteHead',
+        in_channels=[8, 32, 64],
+        align=dict(type='DySampleAlignment', scale_factor=8),
+    ),
+    carafe=dict(
+        type='SFNetLiteHead',
+        in_channels=[8, 32, 64],
+        align=dict(type='CARAFEAlignment', scale_factor=8),
+    ),
+    sapa=dict(type='SFNetHead', in_channels=[8, 16, 32, 64], align=dict(type='SAPAAlignment')),
 )
 LOSS = dict(type='HardPixelCrossEntropy', min_kept=200)
 
 
 def build_segmentor(head, norm='BN'):
-    """A thin ResNet-18 with a decoder of the paper; 5 classes."""
+    """A thin ResNet-18 with a decoder; 5 classes."""
     init_default_scope('mmseg')
     norm_cfg = dict(type=norm)
     common = dict(
