@@ -32,7 +32,7 @@ class MappedSegDataset(BaseSegDataset):
     Raises:
         ValueError: An unknown split, ``LoadAnnotations`` in the pipeline, or ``reduce_zero_label``
             of the data set or of the transform that loads labels.
-        FileNotFoundError: A folder that is missing or empty, or an image without its mask.
+        FileNotFoundError: A folder that is missing or empty, or masks for none of the images.
     """
 
     METAINFO = {'classes': DRIVING_CLASSES, 'palette': [list(color) for color in DRIVING_PALETTE]}
@@ -77,13 +77,16 @@ class MappedSegDataset(BaseSegDataset):
         """One ``dict`` per image, source after source."""
         data_list = []
         counts = []
+        for layout, _ in self.roots():
+            layout.check_split(self.split)
         for layout, root in self.roots():
             pairs = layout.find_pairs(root, self.split)
             counts.append(f'{layout.name} {len(pairs):,}')
             data_list += [
                 {
                     'img_path': pair.image,
-                    'seg_map_path': pair.mask,
+                    # mmseg's transforms and ours take a sample without this key as an image alone.
+                    **({'seg_map_path': pair.mask} if pair.mask else {}),
                     'source': layout.name,
                     'label_table': layout.table,
                     'label_map': self.label_map,

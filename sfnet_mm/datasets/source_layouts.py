@@ -9,12 +9,15 @@ from typing import Mapping, NamedTuple
 
 from mmengine.logging import print_log
 
+# Images without a mask that a warning names; it counts the others.
+NAMED = 20
+
 
 class Pair(NamedTuple):
-    """An image and its mask."""
+    """An image and its mask, None in a split that has no labels."""
 
     image: str
-    mask: str
+    mask: str | None
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class SourceLayout:
         table: Name of its :class:`~sfnet_mm.datasets.label_maps.LabelTable`.
         variants: The layouts that it was distributed in, the usual one first.
         splits: Folder of each split.
+        unlabeled: Splits whose labels the owners keep; they are read without masks.
         hint: What to do when masks are missing.
     """
 
@@ -47,19 +51,20 @@ class SourceLayout:
     table: str
     variants: tuple[Folders, ...]
     splits: Mapping[str, str] = field(default_factory=lambda: {'train': 'train', 'val': 'val'})
+    unlabeled: tuple[str, ...] = ()
     hint: str = ''
 
     def find_pairs(self, root: str | os.PathLike, split: str) -> list[Pair]:
         """All images of a split with their masks, sorted by name.
 
+        Images without a mask are left out with a warning that counts and names them: archives of
+        BDD100K held some.
+
         Raises:
             ValueError: A split that this data set does not have.
-            FileNotFoundError: A folder that is missing or empty, or an image without its mask.
+            FileNotFoundError: A folder that is missing or empty, or no image that has a mask.
         """
-        if split not in self.splits:
-            raise ValueError(
-                f'{self.name}: unknown split {split!r}; choose one of {", ".join(self.splits)}'
-            )
+        self.check_split(split)
         root = Path(root)
         if not root.is_dir():
             raise FileNotFoundError(
@@ -68,15 +73,26 @@ class SourceLayout:
             )
         variant = self._choose_variant(root, split)
         images = self._index(root, split, variant.images, variant.image_suffixes)
+        if split in self.unlabeled:
+            return [Pair(images[key], None) for key in sorted(images)]
         masks = self._index(root, split, variant.masks, variant.mask_suffixes)
         lone = sorted(set(images) - set(masks))
         if lone:
-            raise FileNotFoundError(
-                f'{self.name}: {len(lone)} of {len(images)} images of {split!r} have no mask, for '
-                f'example {images[lone[0]]}, whose mask '
-                f'{self._folder(root, split, variant.masks)}/{lone[0]}{variant.mask_suffixes[0]} '
-                f'is missing{self.hint and "; " + self.hint.format(root=root)}'
+            text = (
+                f'{self.name}: {len(lone)} of {len(images)} images of {split!r} have no mask in '
+                f'{self._folder(root, split, variant.masks)}'
             )
+            hint = self.hint and '; ' + self.hint.format(root=root)
+            if len(lone) == len(images):
+                raise FileNotFoundError(
+                    f'{text}, for example {images[lone[0]]}, whose mask '
+                    f'{lone[0]}{variant.mask_suffixes[0]} is missing{hint}'
+                )
+            named = ', '.join(images[key] for key in lone[:NAMED])
+            more = f' and {len(lone) - NAMED} more' if len(lone) > NAMED else ''
+            print_log(f'{text} and are left out: {named}{more}{hint}', 'current', level=30)
+            for key in lone:
+                del images[key]
         unused = len(masks) - len(images)
         if unused:
             print_log(
@@ -86,6 +102,13 @@ class SourceLayout:
                 level=30,
             )
         return [Pair(images[key], masks[key]) for key in sorted(images)]
+
+    def check_split(self, split: str) -> None:
+        """Raise a ValueError for a split that this data set does not have."""
+        if split not in self.splits:
+            raise ValueError(
+                f'{self.name}: unknown split {split!r}; choose one of {", ".join(self.splits)}'
+            )
 
     def _folder(self, root: Path, split: str, pattern: str) -> Path:
         return root / pattern.format(split=self.splits[split])
@@ -154,6 +177,8 @@ CITYSCAPES = SourceLayout(
             ('_gtFine_labelIds.png',),
         ),
     ),
+    splits={'train': 'train', 'val': 'val', 'test': 'test'},
+    unlabeled=('test',),
 )
 
 IDD = SourceLayout(

@@ -31,7 +31,7 @@ class UDSDataset(MappedSegDataset):
 
     Args:
         data_root: Folder that the sources' folders are relative to.
-        split: ``'train'`` or ``'val'``.
+        split: ``'train'`` or ``'val'``; of Cityscapes alone also ``'test'``, without labels.
         sources: Folder of each source to use; one that is absent or None is not used. By default
             all four, in folders of their names.
         pipeline: Transforms; labels are loaded by ``LoadMappedAnnotations``.
@@ -39,7 +39,7 @@ class UDSDataset(MappedSegDataset):
 
     Raises:
         ValueError: An unknown source or split, or no source at all.
-        FileNotFoundError: A folder that is missing or empty, or an image without its mask.
+        FileNotFoundError: A folder that is missing or empty, or masks for none of the images.
     """
 
     def __init__(

@@ -6,6 +6,7 @@ https://arxiv.org/abs/2103.16562, section 4.
 
 from __future__ import annotations
 
+import os.path as osp
 from typing import Sequence
 
 import cv2
@@ -15,6 +16,10 @@ from mmengine.logging import MMLogger, print_log
 from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
+
+from sfnet_mm.visualization import save_png
+
+from .label_ids import label_ids
 
 
 def boundary_pixels(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
@@ -55,13 +60,17 @@ class BoundaryIoUMetric(IoUMetric):
     After an evaluation, ``per_class`` has the values of each metric by class, in percent, on the
     main process: ``{'IoU': {'road': 97.1, ...}, 'bIoU': {...}}``.
 
+    With ``format_only`` and ``output_dir`` it writes PNGs for a server: of samples whose ``source``
+    labels each class by one id, in these ids (Cityscapes: ``labelIds``), else class indices.
+
     Args:
         iou_metrics: Of ``'mIoU'``, ``'mDice'``, ``'mFscore'`` and ``'bIoU'``.
         boundary_width: The width of the boundary, as a share of the image's diagonal.
         **kwargs: See mmseg's ``IoUMetric``.
 
     Raises:
-        ValueError: The width is not between 0 and 1.
+        ValueError: The width is not between 0 and 1, or ``format_only`` without ``output_dir``;
+            while testing, an image without a label and no ``format_only``.
     """
 
     def __init__(
@@ -74,16 +83,26 @@ class BoundaryIoUMetric(IoUMetric):
         super().__init__(iou_metrics=[name for name in names if name != 'bIoU'], **kwargs)
         if not 0 < boundary_width < 1:
             raise ValueError(f'boundary_width {boundary_width} must be between 0 and 1')
+        if self.format_only and not self.output_dir:
+            raise ValueError(f'{type(self).__name__}: format_only=True needs output_dir, a folder')
         self.boundary = 'bIoU' in names
         self.boundary_width = boundary_width
         self.per_class: dict[str, dict[str, float]] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Add the areas of each image of a batch: mmseg's four, then two of the boundaries."""
+        if self.format_only:
+            for sample in data_samples:
+                self.write_for_server(sample)
+            return
+        for sample in data_samples:
+            if 'gt_sem_seg' not in sample:
+                raise ValueError(
+                    f'{sample["img_path"]} has no label to compare with: set '
+                    'test_evaluator.format_only=True and test_evaluator.output_dir=FOLDER'
+                )
         before = len(self.results)
         super().process(data_batch, data_samples)
-        if self.format_only:
-            return
         for i, sample in enumerate(data_samples, start=before):
             areas = list(self.results[i])
             if self.boundary:
@@ -92,6 +111,17 @@ class BoundaryIoUMetric(IoUMetric):
                 areas += self.boundary_areas(pred, label)
             # Float32, in which mmseg counts, is exact in one image but not in a sum of many.
             self.results[i] = tuple(area.double() for area in areas)
+
+    def write_for_server(self, sample: dict) -> None:
+        """Write the prediction of an image, named after it."""
+        pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+        ids = label_ids(sample.get('source'), self.dataset_meta['classes'])
+        if ids is not None:
+            pred = ids[pred]
+        elif sample.get('reduce_zero_label'):
+            pred = pred + np.uint8(1)
+        stem = osp.splitext(osp.basename(sample['img_path']))[0]
+        save_png(osp.join(self.output_dir, f'{stem}.png'), pred)
 
     def boundary_areas(self, pred: np.ndarray, label: np.ndarray) -> list[torch.Tensor]:
         """Intersection and union of the boundaries of two maps (H, W), in pixels by class."""
@@ -121,7 +151,8 @@ class BoundaryIoUMetric(IoUMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Metrics of mmseg, and ``'bIoU'``: the mean over the classes that occur."""
         if self.format_only:
-            return super().compute_metrics(results)
+            print_log(f'results for the server: {self.output_dir}', MMLogger.get_current_instance())
+            return {}
         metrics = super().compute_metrics([areas[:4] for areas in results])
         values = self.class_values(results)
         values.pop('aAcc')

@@ -6,7 +6,13 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from sfnet_mm.datasets import CamVidDataset, IDDDataset, MapillaryDrivingDataset, UDSDataset
+from sfnet_mm.datasets import (
+    CamVidDataset,
+    IDDDataset,
+    MapillaryDrivingDataset,
+    UDSDataset,
+    source_layouts,
+)
 
 META = ('img_path', 'source')
 PIPELINE = [
@@ -183,13 +189,38 @@ def test_empty_folder(root):
     )
 
 
-def test_image_without_mask(root):
-    save(root / 'cityscapes/leftImg8bit/train/ulm/b_leftImg8bit.png', np.zeros((6, 8), np.uint8))
+def test_images_without_a_mask_are_left_out_with_one_warning(root, monkeypatch):
+    said = []
+    monkeypatch.setattr(source_layouts, 'print_log', lambda text, *_, level: said.append(text))
+    folder = root / 'bdd/images/10k/train'
+    for name in ('x', 'y'):
+        save(folder / f'{name}.jpg', np.zeros((6, 8), np.uint8))
+    dataset = UDSDataset(root, sources={'bdd': 'bdd'}, pipeline=PIPELINE)
+    assert [dataset[i]['data_samples'].img_path for i in range(len(dataset))] == [
+        str(folder / '00a-1.jpg')
+    ]
+    assert len(said) == 1 and '2 of 3 images' in said[0]
+    assert str(folder / 'x.jpg') in said[0] and str(folder / 'y.jpg') in said[0]
+
+
+def test_no_image_with_a_mask_is_an_error(root):
+    mask = next((root / 'cityscapes/gtFine/train/ulm').iterdir())
+    mask.rename(mask.with_name('other_gtFine_labelIds.png'))
     refuse(
         FileNotFoundError,
-        ['cityscapes', '1 of 2 images', 'ulm/b_leftImg8bit.png', 'ulm/b_gtFine_labelIds.png'],
+        ['cityscapes', '1 of 1 images', 'ulm_000001_000019_gtFine_labelIds.png'],
         data_root=root,
     )
+
+
+def test_the_test_split_of_cityscapes_has_no_labels(root):
+    image = FILES['cityscapes'][0].format(s='test')
+    save(root / 'cityscapes' / image, np.zeros((6, 8, 3), np.uint8))
+    dataset = UDSDataset(
+        root, 'test', sources={'cityscapes': 'cityscapes'}, pipeline=PIPELINE, test_mode=True
+    )
+    sample = dataset[0]['data_samples']
+    assert sample.img_path.endswith(image) and 'gt_sem_seg' not in sample
 
 
 def test_idd_without_masks_names_the_converter(root):
