@@ -32,6 +32,8 @@ install: $(VENV)/.package
 # Commands such as mim and pytest are in $(BIN) only if they are installed in spite of them.
 $(VENV)/.python:
 	@echo '== 1/4 virtual environment $(VENV)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "error: $(PYTHON) is Python " \
+		+ sys.version.split()[0] + ", and sfnet_mm needs 3.10 or later: make install PYTHON=python3.10")'
 	@if test -n '$(WHEELHOUSE)' || $(PYTHON) -c 'import torch' 2>/dev/null; then \
 		$(PYTHON) -m venv --system-site-packages $(VENV) && $(PYTHON) -c '$(SEEN_PACKAGES)' \
 			> "$$($(BIN)/python -c '$(OWN_PACKAGES)')/base.pth"; \

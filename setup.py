@@ -135,10 +135,11 @@ setup(
     description='SFNet and SFNet-Lite for MMSegmentation: segmentation aligned by semantic flow',
     long_description=read('README.md'),
     long_description_content_type='text/markdown',
+    url='https://arxiv.org/abs/2207.04415',
     keywords='computer vision, semantic segmentation, panoptic segmentation, real time',
     packages=find_packages(include=('sfnet_mm', 'sfnet_mm.*')),
     include_package_data=True,
-    python_requires='>=3.9',
+    python_requires='>=3.10',
     install_requires=requirements('runtime.txt'),
     # `mim install sfnet_mm` reads the extra called mim.
     extras_require={'mim': requirements('mminstall.txt'), **extras()},

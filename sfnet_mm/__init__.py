@@ -7,6 +7,7 @@ it needs mmdet.
 """
 
 from .compat import check_hosts, install
+from .config_files import config_path
 from .version import __version__
 
 check_hosts()
@@ -16,6 +17,7 @@ from . import datasets, engine, evaluation, models, robustnet, visualization  # 
 
 __all__ = [
     '__version__',
+    'config_path',
     'datasets',
     'engine',
     'evaluation',
