@@ -167,6 +167,9 @@ def test_make_installs_it_beside_the_packages_of_another_venv(tool, tmp_path, mo
     failed = run()
     assert failed.returncode and 'lacks matplotlib (1.0): ' in failed.stderr
     (packages / 'matplotlib.py').write_text('')
+    # The wheelhouse's own version counts, and brings its commands, where the base has one too.
+    (packages / 'small-0.5.dist-info').mkdir()
+    (packages / 'small-0.5.dist-info' / 'METADATA').write_text('Name: small\nVersion: 0.5\n')
     result = run()
     assert result.returncode == 0, result.stderr
     assert 'nothing is missing, only the optional large (1.0)' in result.stdout
