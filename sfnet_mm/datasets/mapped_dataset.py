@@ -73,6 +73,10 @@ class MappedSegDataset(BaseSegDataset):
         """The layouts to read and the folder of each."""
         return [(self.LAYOUT, self.data_root)]
 
+    def remedy(self, layout: SourceLayout) -> str:
+        """What to do where the folder of a layout does not exist."""
+        return f'set data_root to the folder of {layout.name}'
+
     def load_data_list(self) -> list[dict]:
         """One ``dict`` per image, source after source."""
         data_list = []
@@ -80,7 +84,7 @@ class MappedSegDataset(BaseSegDataset):
         for layout, _ in self.roots():
             layout.check_split(self.split)
         for layout, root in self.roots():
-            pairs = layout.find_pairs(root, self.split)
+            pairs = layout.find_pairs(root, self.split, self.remedy(layout))
             counts.append(f'{layout.name} {len(pairs):,}')
             data_list += [
                 {

@@ -54,11 +54,18 @@ class SourceLayout:
     unlabeled: tuple[str, ...] = ()
     hint: str = ''
 
-    def find_pairs(self, root: str | os.PathLike, split: str) -> list[Pair]:
+    def find_pairs(
+        self, root: str | os.PathLike, split: str, remedy: str = 'set data_root to it'
+    ) -> list[Pair]:
         """All images of a split with their masks, sorted by name.
 
         Images without a mask are left out with a warning that counts and names them: archives of
         BDD100K held some.
+
+        Args:
+            root: Folder of the data set.
+            split: ``'train'``, ``'val'``, ...
+            remedy: What to do where that folder does not exist.
 
         Raises:
             ValueError: A split that this data set does not have.
@@ -67,10 +74,7 @@ class SourceLayout:
         self.check_split(split)
         root = Path(root)
         if not root.is_dir():
-            raise FileNotFoundError(
-                f'{self.name}: the folder {root} does not exist; set its data_root, or leave the '
-                'source out'
-            )
+            raise FileNotFoundError(f'{self.name}: the folder {root} does not exist; {remedy}')
         variant = self._choose_variant(root, split)
         images = self._index(root, split, variant.images, variant.image_suffixes)
         if split in self.unlabeled:

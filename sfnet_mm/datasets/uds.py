@@ -73,6 +73,11 @@ class UDSDataset(MappedSegDataset):
             for name, folder in self.sources.items()
         ]
 
+    def remedy(self, layout: SourceLayout) -> str:
+        """The options that name its folder or leave it out."""
+        option = f'sources.{layout.name}'
+        return f'set {option} to its folder, or leave it out: --cfg-options {option}=None'
+
 
 @DATASETS.register_module()
 class MiniUDSDataset(UDSDataset):

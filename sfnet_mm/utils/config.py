@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from .config_parts import data_sets, data_wrappers, metrics, parts, type_name, walk
+from .sources import choose_sources
 
 
 def load_config(
@@ -31,13 +32,15 @@ def load_config(
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: The file is no config, or one that only others build on.
+        ValueError: The file is no config, one that only others build on, or one that names a source
+            that UDS does not have.
         PermissionError: The work dir cannot be written.
     """
     cfg = read_config(path)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     cfg.launcher = launcher
     cfg.merge_from_dict(options if isinstance(options, dict) else parse_options(options or ()))
+    choose_sources(cfg)
     cfg.work_dir = (
         work_dir
         or cfg.get('work_dir')

@@ -161,7 +161,7 @@ def test_reduce_zero_label_is_refused_wherever_it_is_set(root):
 def test_missing_folders(root):
     refuse(
         FileNotFoundError,
-        ['mapillary', root / 'maps', 'does not exist'],
+        ['mapillary', root / 'maps', 'does not exist', '--cfg-options sources.mapillary=None'],
         data_root=root,
         sources={'mapillary': 'maps'},
     )
