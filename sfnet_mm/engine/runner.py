@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from sfnet_mm.utils.config_parts import data_sets, type_name
+from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
 
 # What numpy says when mmengine joins the entries of a data set that has none.
@@ -22,7 +23,8 @@ class DataFirstRunner(Runner):
     """mmengine's ``Runner``, which reads the data sets before it builds the model.
 
     Data that is missing is the commonest fault of a run, so it is found first and named in one
-    line. Environment, config and hooks are written to the log file only.
+    line. Environment, config and hooks are written to the log file only, and known warnings of the
+    hosts are left out.
 
     Attributes:
         splits: Which data sets are read: ``('train', 'val')`` or ``('test',)``.
@@ -44,6 +46,8 @@ class DataFirstRunner(Runner):
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
         """Build the logger, which keeps its remarks off the screen until the model is there."""
         logger = super().build_logger(*args, **kwargs)
+        ignore_python_warnings()
+        logger.addFilter(is_unknown)
         self._levels = {
             handler: handler.level
             for handler in logger.handlers

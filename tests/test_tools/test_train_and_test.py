@@ -6,6 +6,7 @@ import os.path as osp
 import runpy
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -122,13 +123,37 @@ def test_data_is_read_once_and_the_screen_stays_free(tmp_path, capsys):
     loader = runner.build_dataloader(runner._train_dataloader)
     assert isinstance(loader.dataset, Numbers) and Numbers.built == 1
     runner.logger.info('training goes on')
-    screen = capsys.readouterr().err + capsys.readouterr().out
+    screen = ''.join(capsys.readouterr())
     assert 'Hooks will be executed' not in screen
     (log,) = tmp_path.rglob('*.log')
     text = log.read_text()
     assert 'Hooks will be executed' in text and 'training goes on' in text
     levels = [h.level for h in runner.logger.handlers if not isinstance(h, logging.FileHandler)]
     assert levels == [logging.INFO]
+
+
+def test_known_warnings_are_left_out_and_others_are_not(tmp_path, capsys):
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter('always')
+        runner = run_of(tmp_path, dict(type=Numbers), name='warnings')
+        for text in ('Unnecessary conv bias before batch/instance norm', 'the loss is NaN'):
+            warnings.warn(text, stacklevel=1)
+    for text in ('The prefix is not set in metric class IoUMetric.', 'a disk is full'):
+        runner.logger.warning(text)
+    assert [str(w.message) for w in shown if 'mm' not in w.filename] == ['the loss is NaN']
+    screen = ''.join(capsys.readouterr())
+    assert 'a disk is full' in screen and 'prefix is not set' not in screen
+
+
+def test_demo_ends_with_commands_that_the_tools_take():
+    demo = runpy.run_path(osp.join(ROOT, 'tools', 'demo', 'run.py'))
+    commands = demo['next_commands']('work_dirs/demo/train/iter_300.pth')
+    assert len(commands) == 3
+    for command in commands:
+        _, tool_path, *args = command.split()
+        assert osp.isfile(osp.join(ROOT, tool_path))
+        assert 'work_dirs/demo/train/iter_300.pth' in args
+        assert any(osp.isfile(osp.join(ROOT, a)) and a.endswith('.py') for a in args)
 
 
 def test_help_page_does_not_import_torch():

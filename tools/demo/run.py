@@ -30,6 +30,17 @@ def validations(work_dir):
     return [(row['step'], row) for row in rows if 'mIoU' in row]
 
 
+def next_commands(checkpoint):
+    """What to do with the checkpoint, as commands: predict, export, try on a page."""
+    model = f'{CONFIG} {checkpoint}'
+    python = osp.relpath(sys.executable)
+    return [
+        f'  {python} tools/demo/predict.py {model} IMAGE --out-dir predictions',
+        f'  {python} tools/deployment/export_onnx.py {model} model.onnx --size 128x256',
+        f'  {python} tools/demo/app.py --config {CONFIG} --checkpoint {checkpoint}',
+    ]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'))
@@ -70,6 +81,7 @@ def main():
         print(f'  {path}')
     print(f'label and prediction over every image: {pictures}')
     print(f'demo took {time.time() - begin:.0f} s')
+    print('\n'.join(['', f'checkpoint: {checkpoint}', 'next:', *next_commands(checkpoint)]))
 
 
 if __name__ == '__main__':
