@@ -44,6 +44,13 @@ def whole_file(path: str, suffix: str = '') -> Iterator[str]:
             os.remove(temporary)
 
 
+def check_folder(path: str) -> None:
+    """Raise a ``FileNotFoundError`` unless the folder of a file that is to be written exists."""
+    folder = osp.dirname(osp.abspath(path))
+    if not osp.isdir(folder):
+        raise FileNotFoundError(f'{path} cannot be written: make the folder {folder} first')
+
+
 def write_text(path: str, text: str) -> None:
     """Write a file, and its folder; the file is whole at any time."""
     with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:

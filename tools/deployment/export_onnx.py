@@ -11,7 +11,7 @@ from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.onnx_graph import count_nodes
 from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
 from sfnet_mm.ops.exporting import RUNTIMES
-from sfnet_mm.utils.tooling import first_line, image_size
+from sfnet_mm.utils.tooling import check_folder, first_line, image_size
 
 
 def parse_args() -> argparse.Namespace:
@@ -64,6 +64,7 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
 def main() -> None:
     args = parse_args()
     try:
+        check_folder(args.out)
         checkpoint = None if args.checkpoint == 'none' else args.checkpoint
         print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
         parities = export(args, checkpoint)
