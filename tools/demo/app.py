@@ -2,9 +2,8 @@
 
     python tools/demo/app.py --config configs/sfnet_lite_stdc1_miniuds.py --checkpoint model.pth
 
-On the loopback (the default), config and checkpoint can be changed on the page. With ``--host`` of
-another interface they are those of the command line, and the page takes uploaded files only: no
-paths and no addresses.
+On the loopback (the default), config and checkpoint can be changed on the page. On another
+``--host`` they are those of the command line, and the page takes no paths and no addresses.
 """
 
 import argparse
@@ -43,15 +42,13 @@ RUNTIMES = ('torch', 'onnxruntime', 'openvino')
 MAX_FRAMES = 200
 MAX_PIXELS = 2**24  # of an image or a frame: 4096 x 4096
 MAX_UPLOAD = '100mb'
-MAX_WAITING = 16  # images and videos in the queue
 
 
 @lru_cache(maxsize=1)
 def private_folder() -> str:
     """A new folder that only this user can enter; it is removed when the page ends."""
-    folder = tempfile.TemporaryDirectory(prefix='sfnet_mm_')
-    private_folder.kept = folder  # its finalizer removes the folder
-    return folder.name
+    private_folder.kept = tempfile.TemporaryDirectory(prefix='sfnet_mm_')
+    return private_folder.kept.name
 
 
 def is_loopback(host: str) -> bool:
@@ -218,7 +215,7 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
             gr.Button('Segment').click(
                 shown(segment_video), [video, *settings], [drawn, frame_time], api_name='video'
             )
-    return app.queue(api_open=False, max_size=MAX_WAITING, default_concurrency_limit=1)
+    return app.queue(api_open=False, max_size=16, default_concurrency_limit=1)
 
 
 def sample_images() -> list:
