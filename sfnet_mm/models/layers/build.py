@@ -29,7 +29,7 @@ def build_alignment(
     """
     kind = align.get('type') if isinstance(align, dict) else align
     found = _find(kind) if isinstance(align, dict) else None
-    if not hasattr(found, 'fuses'):
+    if found is None or not hasattr(found, 'fuses'):
         raise ValueError(
             f'{owner}: align={kind!r} is not an alignment module: set align=None or '
             f'align=dict(type=...) with one of {", ".join(alignment_modules())}'
