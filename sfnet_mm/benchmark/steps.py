@@ -51,13 +51,19 @@ def load_record(folder: str, name: str) -> Optional[Dict[str, Any]]:
         return None
 
 
-def run_steps(steps: List[Step], folder: str, key: str) -> List[Dict[str, Any]]:
+def run_steps(
+    steps: List[Step],
+    folder: str,
+    key: str,
+    on_step: Optional[Callable[[List[Dict[str, Any]]], None]] = None,
+) -> List[Dict[str, Any]]:
     """Run the steps that have not ended well before; a failing one does not stop the others.
 
     Args:
         steps: In order of worth.
         folder: Where ``{name}.json`` and ``{name}.log`` are written, the former when a step ended.
         key: What results hold for, such as the device and the sources; others are made again.
+        on_step: Called with the records so far after every step.
 
     Returns:
         list[dict]: A record of each step: name, title, status (``'passed'``, ``'failed'``,
@@ -77,6 +83,8 @@ def run_steps(steps: List[Step], folder: str, key: str) -> List[Dict[str, Any]]:
             reason = f' ({record["reason"]})' if record['reason'] else ''
             print(f'{label}: {record["status"]} in {record["seconds"]} s{reason}', flush=True)
         records.append(record)
+        if on_step:
+            on_step(records)
     return records
 
 

@@ -5,6 +5,7 @@ import copy
 import hashlib
 import os.path as osp
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Callable, Tuple
 
 import torch
@@ -140,11 +141,13 @@ def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
     with torch.inference_mode(), torch.cuda.graph(graph):
         out = form(sample)
 
-    def call() -> Tensor:
-        graph.replay()
-        return out
+    # The graph reads the memory of the weights and of the sample: they live as long as it does.
+    return partial(_replay, graph, out, (form, sample))
 
-    return call
+
+def _replay(graph: torch.cuda.CUDAGraph, out: Tensor, held: Tuple[nn.Module, Tensor]) -> Tensor:
+    graph.replay()
+    return out
 
 
 def _file_call(

@@ -97,11 +97,14 @@ def main() -> None:
         raise SystemExit(f'error: --steps {sorted(unknown)[0]} is not one of {names}')
     if args.steps:
         steps = [s for s in steps if s.name in args.steps]
-    records = run_steps(steps, plan.folder, f'{device_name(args.device)}, sources {sources()}')
-    write_text(osp.join(plan.folder, 'report.json'), json.dumps(records, indent=1) + '\n')
-    text = summary(records)
-    write_text(osp.join(plan.folder, 'report.md'), text)
-    print(text)
+
+    def save(records: list) -> None:
+        write_text(osp.join(plan.folder, 'report.json'), json.dumps(records, indent=1) + '\n')
+        write_text(osp.join(plan.folder, 'report.md'), summary(records))
+
+    key = f'{device_name(args.device)}, sources {sources()}'
+    records = run_steps(steps, plan.folder, key, save)
+    print(summary(records))
     print(f'report.json and report.md are in {plan.folder}')
     failed = [r['name'] for r in records if r['status'] in ('failed', 'timed out')]
     if failed:
