@@ -31,8 +31,10 @@ void run(const Arguments& a) {
   p.out = static_cast<T*>(a.out), p.grad = static_cast<const T*>(a.grad);
   p.grad_flow = static_cast<F*>(a.grad_flow), p.grad_gate = static_cast<F*>(a.grad_gate);
 
+  // Few lanes take several turns over the channels, many take one.
+  const int most = a.crowded ? 32 : 2;
   int lanes = 1;
-  while (lanes < 32 && lanes * V < p.c) lanes *= 2;
+  while (lanes < most && lanes * V < p.c) lanes *= 2;
   if (a.channels_last) {
     const dim3 tiles(parts(p.w, kTileW), parts(p.h, kTileH), p.n);
     launch(tiles, dim3(kThreads), [&] { forward_cl<T, F, MAPS, V>(p, lanes); });

@@ -111,10 +111,12 @@ void with_types(const Inputs& in, const std::vector<Tensor>& others, Visit&& vis
   }
 }
 
-// Threads that share a pixel: enough for its channels, a power of two, within a warp.
-int lanes_of(int64_t channels, int vector) {
+// Threads that share a pixel: a power of two, not more than its channels need. Each works out the
+// position by itself, so that fewer threads with more channels each are faster, to a point: `most`
+// was tuned for each kernel on an H100 (docs/ops.md).
+int lanes_of(int64_t channels, int vector, int most) {
   int lanes = 1;
-  while (lanes < 32 && lanes * vector < channels) lanes *= 2;
+  while (lanes < most && lanes * vector < channels) lanes *= 2;
   return lanes;
 }
 
@@ -125,7 +127,7 @@ dim3 tiles_of(const Problem<T, F>& p) {
 
 template <int MAPS, int V, typename T, typename F>
 void launch_cl(const Problem<T, F>& p, bool is_forward) {
-  const int lanes = lanes_of(p.c, V);
+  const int lanes = lanes_of(p.c, V, is_forward ? 8 : 4);
   if (is_forward) {
     forward_cl<T, F, MAPS, V><<<tiles_of(p), kThreads, 0, stream()>>>(p, lanes);
   } else {
@@ -239,7 +241,7 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
     }
   } else {
     constexpr int V = 16 / sizeof(T);
-    const int lanes = lanes_of(p.c, aligned ? V : 1);
+    const int lanes = lanes_of(p.c, aligned ? V : 1, crowded ? 32 : 8);
     const int groups = crowded ? kThreads / lanes : 1;
     const int blocks = blocks_of(pixels, kThreads / lanes / groups);
     if (aligned) {
