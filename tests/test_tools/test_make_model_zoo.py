@@ -53,6 +53,17 @@ def test_metafiles_are_what_mim_reads():
         assert osp.isfile(osp.join(ROOT, model['Config']))
 
 
+def test_mim_search_shows_papers_as_address_and_title():
+    search = pytest.importorskip('mim.commands.search')
+    fields = search.convert2df(search.load(osp.join(ROOT, 'model-index.yml'))).T
+    for name, row in fields.items():
+        assert re.fullmatch(r'https://arxiv\.org/abs/\d{4}\.\d{4,5} \([^()]+\)', row['paper']), name
+        # mim prints one line a field, which a mapping cannot be.
+        assert not [field for field, value in row.items() if isinstance(value, dict)], name
+    assert '2207.04415 (SFNet: Faster and Accurate' in fields['sfnet_lite_stdc1_uds']['paper']
+    assert 'Pyramid Scene Parsing Network' in fields['pspnet_r50_idd']['paper']
+
+
 # Counted with other tools by those who published the networks: parameters, and multiply-adds in 1e9
 # at 1024x2048 with what their counters add for other layers.
 PUBLISHED = {
@@ -94,7 +105,8 @@ def test_only_runs_are_called_measured(zoo):
     model = {
         'Name': 'a',
         'Config': 'configs/a.py',
-        'Metadata': {'Training Data': 'UDS', 'Paper': {'mIoU': 70.1}},
+        'Metadata': {'Training Data': 'UDS'},
+        'Published': {'mIoU': 70.1},
     }
     counts = {'configs/a.py': {'parameters': 1234567, 'multiply_adds': 2.5e9, 'input': '4x8'}}
     row = zoo.cells(model, counts)

@@ -89,7 +89,7 @@ def paper_figures() -> Dict[str, Dict]:
     """Config -> what the paper prints about it, from ``configs/metafile.yml``; in its order."""
     with open(osp.join(ROOT, 'configs', 'metafile.yml')) as f:
         models = yaml.safe_load(f)['Models']
-    return {m['Config']: m['Metadata'].get('Paper', {}) for m in models}
+    return {m['Config']: m.get('Published', {}) for m in models}
 
 
 def figures_for(config: str, figures: Dict[str, Dict]) -> Dict:

@@ -90,7 +90,7 @@ def tables_of(model):
 
 def input_size(model):
     """Height and width at which multiply-adds are counted: the paper's, else the data set's."""
-    size = model['Metadata'].get('Paper', {}).get('Input')
+    size = model.get('Published', {}).get('Input')
     if size:
         return tuple(map(int, size.split('x')))
     return SIZES.get(model['Metadata']['Training Data'], (1024, 2048))
@@ -119,7 +119,7 @@ def count(models):
 def cells(model, counts):
     """The row of a model."""
     config, meta = model['Config'], model['Metadata']
-    paper, here = meta.get('Paper', {}), counts[config]
+    paper, here = model.get('Published', {}), counts[config]
     mious = [
         f'{paper[k]} {split}' for k, split in (('mIoU', 'test'), ('mIoU val', 'val')) if k in paper
     ]
@@ -148,7 +148,7 @@ def notes(models):
     """Remarks of the models of a table."""
     found = {}
     for model in models:
-        paper = model['Metadata'].get('Paper', {})
+        paper = model.get('Published', {})
         for key, text in paper.items():
             if key == 'Note':
                 found.setdefault(text, []).append(model['Name'])
@@ -259,7 +259,7 @@ def readme(text, models, counts):
         for m in models
         if m['Metadata']['Training Data'] in ('Cityscapes', 'mini-UDS')
         and osp.dirname(m['Config']) == 'configs'
-        and ('Paper' in m['Metadata'] or 'Results' in m)
+        and ('Published' in m or 'Results' in m)
     ]
     table = '\n'.join(markdown_table(HEADER, rows)) + '\n'
     return replace_between(text, *README_MARKERS, table, README)
