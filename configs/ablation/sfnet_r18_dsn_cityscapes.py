@@ -1,4 +1,4 @@
-# Section 3.3: deep supervision of every fused level.
+# Section 3.5: deep supervision of every fused level.
 _base_ = ['../sfnet_r18_cityscapes.py']
 
 model = dict(decode_head=dict(deep_supervision=True))

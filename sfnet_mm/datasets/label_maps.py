@@ -1,7 +1,7 @@
 """Label spaces of the driving data sets, as the numbers stored in their masks.
 
 UDS, the Unified Driving Segmentation set ("SFNet: Faster and Accurate Semantic Segmentation via
-Semantic Flow", section 4.1, https://arxiv.org/abs/2207.04415), labels four data sets with the 19
+Semantic Flow", section 3.4, https://arxiv.org/abs/2207.04415), labels four data sets with the 19
 Cityscapes classes. Each source keeps its own ids on disk; a :class:`LabelTable` translates them
 while a mask is loaded, so that no second copy of a label exists.
 """

@@ -16,7 +16,7 @@ from .source_layouts import UDS_SOURCES, SourceLayout
 class UDSDataset(MappedSegDataset):
     """Cityscapes, IDD, Mapillary Vistas and BDD100K with the 19 Cityscapes classes.
 
-    "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow", section 4.1
+    "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow", section 3.4
     (https://arxiv.org/abs/2207.04415); ``MergeDrivingDataset`` in the authors' code. The four are
     read as they are distributed::
 

@@ -2,7 +2,7 @@
 
 SFNet: Semantic Flow for Fast and Accurate Scene Parsing, https://arxiv.org/abs/2002.10120, Eq. 3;
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.3. The authors' name is ``flow_warp``, a method of ``AlignedModule``.
+sections 3.2 and 3.3. The authors' name is ``flow_warp``, a method of ``AlignedModule``.
 
 The two functions here are the only places where this package samples at fractional positions. Each
 has two backends with the same results: ``native`` is written in plain torch and runs everywhere,

@@ -1,8 +1,8 @@
 """Colours and arrows for semantic flow.
 
 The colour code is the one of optical flow: hue is direction, saturation is length (A Database and
-Evaluation Methodology for Optical Flow, https://vision.middlebury.edu/flow/, figure 1). SFNet shows
-its semantic flow this way in Figures 3, 6 and 7 (https://arxiv.org/abs/2207.04415).
+Evaluation Methodology for Optical Flow, https://vision.middlebury.edu/flow/, figure 1). The
+figures of SFNet show its semantic flow this way (https://arxiv.org/abs/2207.04415).
 """
 
 from typing import Optional

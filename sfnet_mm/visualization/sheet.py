@@ -1,7 +1,7 @@
 """One sheet per image: input, label, prediction, errors, and what every alignment module did.
 
-The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.04415): flows in
-colour code (Figures 3 and 6), features before and after the warp (Figure 7), errors (Figure 8).
+The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.04415): flows in the
+color code of optical flow, features before and after the warp, errors.
 """
 
 from functools import cache
@@ -51,7 +51,7 @@ def colour_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> 
 def error_map(
     prediction: np.ndarray, label: np.ndarray, image: np.ndarray, ignore_index: int = 255
 ) -> np.ndarray:
-    """Wrong pixels in red on the faded image, ignored pixels in plain grey (Figure 8).
+    """Wrong pixels in red on the faded image, ignored pixels in plain grey.
 
     Args:
         prediction: (H, W) class indices.

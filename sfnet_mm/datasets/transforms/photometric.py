@@ -1,7 +1,7 @@
 """Colour and blur augmentation of SFNet's training recipe.
 
-SFNet paper, section 4.1, as the release does it (authors' ``ColorJitter`` at 0.25 and
-``RandomGaussianBlur``).
+They are of the authors' code (``ColorJitter`` at 0.25, ``RandomGaussianBlur``); the paper does not
+name them.
 """
 
 from typing import Callable, Dict, List, Tuple

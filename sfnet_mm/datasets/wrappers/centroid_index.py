@@ -1,8 +1,8 @@
 """Where each class is: the centroids of its pixels, tile by tile.
 
 The index behind class-uniform sampling (Improving Semantic Segmentation via Video Propagation and
-Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3), with which SFNet trains (authors'
-``uniform.build_centroids``).
+Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3), with which SFNet trains (SFNet
+paper, section 3.5; authors' ``uniform.build_centroids``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Class-uniform sampling.
 
 Improving Semantic Segmentation via Video Propagation and Label Relaxation,
-https://arxiv.org/abs/1812.01593, section 3.3, as SFNet trains with it (SFNet paper, section 4.1;
+https://arxiv.org/abs/1812.01593, section 3.3, as SFNet trains with it (SFNet paper, section 3.5;
 authors' ``uniform.build_epoch``).
 """
 

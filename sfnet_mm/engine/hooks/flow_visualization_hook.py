@@ -27,9 +27,9 @@ from sfnet_mm.visualization import (
 class FlowVisualizationHook(Hook):
     """One PNG per image: input, label, prediction, errors, and the flow of every alignment module.
 
-    FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the warp
-    (SFNet, Figures 3 and 6 to 8). A model without alignment modules gets the first row only. With
-    sliding windows or test-time augmentation, the flow is that of the first pass.
+    FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the
+    warp, as in the figures of the SFNet paper. A model without alignment modules gets the first row
+    only. With sliding windows or test-time augmentation, the flow is that of the first pass.
 
     What cannot be drawn (an image that is no picture, a folder that cannot be written) is named in
     a warning and left out: it ends neither a training nor a test.

@@ -1,6 +1,7 @@
-"""ResNet as SFNet uses it: deep stem and the release's "variant D" dilation.
+"""ResNet as SFNet uses it: deep stem and the dilation "variant D" of the authors' code.
 
-Semantic Flow for Fast and Accurate Scene Parsing, section 4 (authors' file ``resnet_d``).
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.2 (authors' file ``resnet_d``). Stem and dilation are of the authors' code.
 """
 
 from typing import Any

@@ -1,7 +1,7 @@
 """STDC with a stride-4 output.
 
 Rethinking BiSeNet For Real-time Semantic Segmentation, https://arxiv.org/abs/2104.13188, as the
-backbone of SFNet (SFNet paper, section 4; authors' names ``STDCNet813`` and ``STDCNet1446``).
+backbone of SFNet (SFNet paper, section 3.2; authors' names ``STDCNet813`` and ``STDCNet1446``).
 """
 
 from typing import Dict, Optional, Sequence

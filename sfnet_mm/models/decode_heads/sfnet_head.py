@@ -1,7 +1,7 @@
 """The decoder of SFNet.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.3 and Figure 5 (authors' ``UperNetAlignHead``; without flow, ``UperNetHead``).
+section 3.2 and Figure 4 (authors' ``UperNetAlignHead``; without flow, ``UperNetHead``).
 """
 
 from typing import Any, Dict, List, Optional, Sequence
@@ -32,7 +32,7 @@ class SFNetHead(BaseDecodeHead):
         align_fusion: Also align, instead of upsample, the coarser levels for the concatenation
             (the paper does not; its authors report a small gain for a fifth of the speed).
         deep_supervision: Classify every fused level too while training, each with the loss of this
-            head at weight 1 (section 3.3; these layers do not run at test time).
+            head at weight 1 (section 3.5; these layers do not run at test time).
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
         align_corners: Of all bilinear upsampling, inside the context and the alignment too; the

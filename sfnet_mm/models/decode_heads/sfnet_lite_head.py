@@ -1,7 +1,7 @@
 """The decoder of SFNet-Lite.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.4 and Figure 6 (authors' ``UperNetAlignHeadV2``).
+section 3.3 and Figure 5 (authors' ``UperNetAlignHeadV2``).
 """
 
 from typing import Any, Dict, Optional, Sequence

@@ -1,7 +1,7 @@
 """The context module on top of the backbone.
 
 Pyramid Scene Parsing Network, https://arxiv.org/abs/1612.01105, as SFNet uses it (SFNet paper,
-section 3.3; authors' ``PSPModule`` and ``SPSPModule``).
+section 3.2; authors' ``PSPModule`` and ``SPSPModule``).
 """
 
 from typing import Dict, Optional, Sequence

@@ -1,7 +1,7 @@
 """Cross-entropy over the hardest pixels, averaged over those pixels.
 
 Online hard example mining, https://arxiv.org/abs/1604.03540, as SFNet trains with it (SFNet paper,
-section 4.1; authors' ``OhemCrossEntropy2dTensor``). mmseg's ``OHEMPixelSampler`` selects the same
+section 3.5; authors' ``OhemCrossEntropy2dTensor``). mmseg's ``OHEMPixelSampler`` selects the same
 pixels but then divides their sum by *all* pixels, which makes the loss, and so the gradient,
 smaller by the share of kept pixels: about 20-fold at the release's setting.
 """

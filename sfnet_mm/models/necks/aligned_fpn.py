@@ -1,7 +1,7 @@
 """The aligned FPN, SFNet's decoder without its last layers.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.3 and Figure 5 (inside the authors' ``UperNetAlignHead``).
+section 3.2 and Figure 4 (inside the authors' ``UperNetAlignHead``).
 """
 
 from typing import Dict, List, Optional, Sequence, Tuple
