@@ -1,0 +1,181 @@
+"""Clean masks of a user's own data set: PNG with one channel of 8 bits that holds class ids."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Iterable
+
+import numpy as np
+from PIL import Image
+
+from sfnet_mm.utils.file_names import refuse_overwriting
+
+from .folder_check import FolderReport
+from .folder_files import PALETTE, mask_ids, mask_kind, open_image, pack_colors
+from .idd_masks import write_png
+from .label_maps import IGNORE_INDEX
+from .parallel import parallel_map
+
+
+@dataclass(frozen=True)
+class ColorTable:
+    """What the colors and the ids of masks become.
+
+    Args:
+        colors: Id of each packed color, see :func:`~.folder_files.pack_colors`.
+        ids: Id of each other id.
+    """
+
+    colors: dict[int, int] = field(default_factory=dict)
+    ids: dict[int, int] = field(default_factory=dict)
+
+
+def read_color_table(path: str) -> ColorTable:
+    """Read a color table.
+
+    Each line is ``R G B ID`` for a color or ``ID NEW_ID`` for an id, with spaces or commas; what
+    follows ``#`` is a remark. ID 255 is ignored in training.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: Another line, or two lines for one color or id.
+    """
+    table = ColorTable()
+    try:
+        with open(path, encoding='utf-8') as file:
+            lines = file.read().splitlines()
+    except FileNotFoundError:
+        raise FileNotFoundError(f'the color table {path} does not exist') from None
+    except UnicodeDecodeError:
+        raise ValueError(f'the color table {path} is no text') from None
+    for number, line in enumerate(lines, 1):
+        words = line.partition('#')[0].replace(',', ' ').split()
+        if not words:
+            continue
+        where = f'{path}, line {number}: {line.strip()!r}'
+        if len(words) not in (2, 4) or not all(w.isdecimal() for w in words):
+            raise ValueError(f'{where} is neither "R G B ID" nor "ID NEW_ID"')
+        *key, value = map(int, words)
+        if max(*key, 0) > (255 if len(key) == 3 else 65535) or value > IGNORE_INDEX:
+            raise ValueError(f'{where} holds a number above 255')
+        if len(key) == 3:
+            known, packed = table.colors, key[0] << 16 | key[1] << 8 | key[2]
+        else:
+            known, packed = table.ids, key[0]
+        if known.setdefault(packed, value) != value:
+            raise ValueError(f'{where} contradicts a line above it')
+    if not (table.colors or table.ids):
+        raise ValueError(f'the color table {path} is empty: a line is "R G B ID"')
+    return table
+
+
+def clean_ids(
+    mask: Image.Image, table: ColorTable, known: Iterable[int] | None, name: str
+) -> np.ndarray:
+    """Class ids (H, W) uint8 of a mask of any kind.
+
+    Args:
+        mask: Colors are translated by the table; those of a palette only if it holds colors. A mask
+            with three equal channels holds ids where the table has no colors.
+        table: What colors and ids become.
+        known: The ids that may be in the result; None allows all.
+        name: Of the mask, for errors.
+
+    Raises:
+        ValueError: A color that the table lacks, or an id that is not known.
+    """
+    ids = mask_ids(mask)
+    if ids is None or (mask_kind(mask) == PALETTE and table.colors):
+        packed = pack_colors(mask)
+        if table.colors:
+            ids = _translate(packed, table.colors, name)
+        else:
+            ids = packed & 255
+            if (packed != ids * 0x10101).any():
+                raise ValueError(f'{name} has colors: give their ids with --colors TABLE')
+            ids = _replace(ids, table.ids)
+    else:
+        ids = _replace(ids, table.ids)
+    values = np.unique(ids)
+    outside = [v for v in values.tolist() if not 0 <= v <= IGNORE_INDEX]
+    if known is not None:
+        outside += [v for v in values.tolist() if v not in known and v not in outside]
+    if outside:
+        raise ValueError(
+            f'{name} holds the id {outside[0]}, which is no class: a line "{outside[0]} '
+            f'{IGNORE_INDEX}" of --colors TABLE lets training ignore it'
+        )
+    return ids.astype(np.uint8)
+
+
+def clean_masks(
+    report: FolderReport,
+    names: dict[str, str],
+    out: str,
+    table: ColorTable,
+    workers: int | None = None,
+) -> list[str]:
+    """Write a clean mask for every image; each file appears whole or not at all.
+
+    Masks of another size than their image and files that cannot be read are left out.
+
+    Args:
+        report: Of the folders.
+        names: Path in ``out`` without suffix of each mask, by the path of the mask.
+        out: Folder for the masks, which is made.
+        table: What colors and ids become; of binary masks 255 becomes 1 if it says nothing else.
+        workers: Number of processes; None takes one per CPU.
+
+    Returns:
+        One line for each mask that was not written.
+
+    Raises:
+        ValueError: A file to write is one of those to read.
+    """
+    jobs = []
+    for facts in report.facts:
+        if facts.fits:
+            jobs.append((facts.pair.mask, os.path.join(out, names[facts.pair.mask] + '.png')))
+    read = [path for facts in report.facts for path in facts.pair]
+    refuse_overwriting([target for _, target in jobs], read)
+    if report.binary:
+        table = ColorTable(table.colors, {255: 1, **table.ids})
+    known = None
+    if report.given_classes:
+        first = int(report.reduce_zero_label)
+        known = {0, IGNORE_INDEX, *range(first, first + report.num_classes)}
+    lines = parallel_map(partial(_clean_file, table, known), jobs, workers)
+    return [line for line in lines if line]
+
+
+def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str]) -> str:
+    """Write one mask; the error as text, so that one file does not end the others."""
+    path, target = job
+    try:
+        ids = clean_ids(open_image(path), table, known, path)
+        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+        write_png(target, ids)
+    except (OSError, ValueError) as error:
+        return str(error)
+    return ''
+
+
+def _replace(ids: np.ndarray, new: dict[int, int]) -> np.ndarray:
+    """Ids with some of them replaced."""
+    out = ids.astype(np.int64)
+    for value, replacement in new.items():
+        out[ids == value] = replacement
+    return out
+
+
+def _translate(packed: np.ndarray, colors: dict[int, int], name: str) -> np.ndarray:
+    """The id of each color."""
+    values, places = np.unique(packed, return_inverse=True)
+    lacking = [v for v in values.tolist() if v not in colors]
+    if lacking:
+        r, g, b = lacking[0] >> 16, lacking[0] >> 8 & 255, lacking[0] & 255
+        more = f' and {len(lacking) - 1} more' if len(lacking) > 1 else ''
+        raise ValueError(f'{name} holds the color {r} {g} {b}{more}, which the table lacks')
+    return np.array([colors[v] for v in values.tolist()])[places].reshape(packed.shape)

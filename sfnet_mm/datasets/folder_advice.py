@@ -1,0 +1,136 @@
+"""What a config should say of a user's own data set, and a picture of its masks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from sfnet_mm.visualization import draw_sheet, overlay, save_png
+
+from .folder_check import FolderReport
+from .folder_files import PairFacts, mask_ids, open_image
+from .label_maps import IGNORE_INDEX
+
+# The paper's crop, and what backbones divide a side by.
+LARGEST_CROP, STRIDE = 1024, 32
+OVERLAYS = 12
+
+
+def class_pixels(report: FolderReport) -> np.ndarray:
+    """Number of pixels of each class, int64 (num_classes,)."""
+    found = report.ids
+    return np.array([found[value] for value in report.class_ids], np.int64)
+
+
+def class_weights(pixels: np.ndarray) -> np.ndarray:
+    """Weights of the cross-entropy that favor rare classes, with a mean of 1.
+
+    ``1 / ln(1.02 + share)`` as in "ENet: A Deep Neural Network Architecture for Real-Time Semantic
+    Segmentation" (https://arxiv.org/abs/1606.02147, section 5.2), which bounds the weight of a rare
+    class, divided by their mean. A class without a pixel counts as one of the mean.
+
+    Args:
+        pixels: Number of pixels of each class, (num_classes,).
+
+    Returns:
+        float64 (num_classes,).
+    """
+    used = pixels > 0
+    weights = np.ones(len(pixels))
+    if used.any():
+        raw = 1 / np.log(1.02 + pixels[used] / pixels.sum())
+        weights[used] = raw / raw.mean()
+    return weights
+
+
+def crop_size(facts: list[PairFacts]) -> tuple[int, int] | None:
+    """(height, width) of training crops: the median sides, in steps of 32, at most 1024."""
+    sizes = [f.image_size for f in facts if f.image_size != (0, 0)]
+    if not sizes:
+        return None
+    sides = np.median(sizes, axis=0).astype(int)
+    height, width = np.clip(sides // STRIDE * STRIDE, STRIDE, LARGEST_CROP)
+    return int(height), int(width)
+
+
+def shares(report: FolderReport) -> list[str]:
+    """One line for each class: its share of the labeled pixels and the images that hold it."""
+    pixels = class_pixels(report)
+    lines = []
+    for i, (value, n) in enumerate(zip(report.class_ids, pixels)):
+        images = sum(value in facts.ids for facts in report.facts)
+        share = n / max(1, pixels.sum())
+        lines.append(f'class {i}: {share:7.2%} of the labeled pixels, in {images} masks')
+    return lines
+
+
+def colors(report: FolderReport, most: int = 20) -> list[str]:
+    """The most frequent colors of the masks that have colors, as lines of a color table."""
+    total: Counter = Counter()
+    for facts in report.facts:
+        total.update(facts.colors)
+    pixels = max(1, sum(total.values()))
+    lines = [f'{r} {g} {b} ID  # {n / pixels:.2%}' for (r, g, b), n in total.most_common(most)]
+    return lines + ([f'# and {len(total) - most} more'] if len(total) > most else [])
+
+
+def recommendation(report: FolderReport) -> list[str]:
+    """Lines of a config: classes, ignored label, class weights and crop.
+
+    Empty where no mask holds ids.
+    """
+    reduce_zero_label, num_classes = report.reduce_zero_label, report.num_classes
+    pixels = class_pixels(report)
+    if not pixels.any():
+        return []
+    # Nothing is labeled 0, so the ids count from 1.
+    if not reduce_zero_label and not report.given_classes and pixels[0] == 0:
+        reduce_zero_label, num_classes, pixels = True, num_classes - 1, pixels[1:]
+    weights = ', '.join(f'{w:.3f}' for w in class_weights(pixels))
+    return [
+        f'num_classes = {num_classes}',
+        f'ignore_index = {IGNORE_INDEX}',
+        f'reduce_zero_label = {reduce_zero_label}',
+        f'class_weight = [{weights}]',
+        f'crop_size = {crop_size(report.facts)}',
+    ]
+
+
+def draw_overlays(report: FolderReport, path: str) -> str:
+    """Draw the masks of up to twelve images, spread over the folder, over their images.
+
+    Args:
+        report: Pairs that cannot be read or differ in size are left out.
+        path: Where the PNG goes.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        ValueError: There is no pair to draw.
+    """
+    usable = [facts for facts in report.facts if facts.fits]
+    if not usable:
+        raise ValueError(f'{path} is not drawn: no image has a mask of its size')
+    chosen = np.unique(np.linspace(0, len(usable) - 1, OVERLAYS).round().astype(int))
+    base = (np.array(matplotlib.colormaps['tab20'].colors) * 255).round().astype(int).tolist()
+    palette = [base[i % len(base)] for i in range(report.num_classes)]
+    # The colors of ids, which for binary masks and with reduce_zero_label are not the classes.
+    by_id = np.zeros((IGNORE_INDEX + 1, 3), int)
+    for value, color in zip(report.class_ids, palette):
+        by_id[value] = color
+    tiles = []
+    for facts in (usable[i] for i in chosen):
+        image = np.asarray(open_image(facts.pair.image).convert('RGB'))
+        mask = open_image(facts.pair.mask)
+        ids = mask_ids(mask)
+        if ids is None:
+            picture = image // 2 + np.asarray(mask.convert('RGB')) // 2
+        else:
+            picture = overlay(image, ids, by_id)
+        tiles.append((Path(facts.pair.image).name[-48:], picture))
+    names = [str(i) for i in range(report.num_classes)]
+    return save_png(path, draw_sheet('Masks over images', [tiles], names, palette))

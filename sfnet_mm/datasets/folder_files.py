@@ -1,0 +1,159 @@
+"""One image and its mask of a user's own data set, read with all that may be wrong with them."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from collections import Counter
+from dataclasses import dataclass, field
+
+import mmengine.fileio as fileio
+import numpy as np
+from mmengine.utils import scandir
+from PIL import Image
+
+from sfnet_mm.utils.file_names import IMAGE_SUFFIXES, distinct_names
+from sfnet_mm.utils.media import check_whole
+
+from .pipelines import EXIF_ORIENTATION
+from .source_layouts import Pair
+
+# Kinds of masks; only the first holds ids that every reader reads alike.
+INDEX, PALETTE, DEEP, COLOR, ALPHA = 'index', 'palette', '16-bit', 'RGB', 'alpha'
+_KINDS = {'1': INDEX, 'L': INDEX, 'P': PALETTE, 'RGB': COLOR, 'CMYK': COLOR, 'YCbCr': COLOR}
+_KINDS.update(dict.fromkeys(('LA', 'PA', 'RGBA'), ALPHA))
+# A photo saved as a mask has countless colors: so many of them are kept.
+MAX_COLORS = 256
+
+
+@dataclass
+class PairFacts:
+    """What one image and its mask hold.
+
+    Args:
+        pair: Their paths.
+        image_error: Why the image cannot be read, or nothing.
+        mask_error: Why the mask cannot be read, or nothing.
+        image_size: (height, width) of the pixels as the file stores them.
+        mask_size: (height, width).
+        orientation: That of EXIF, 1 to 8; 1 leaves the image as it is.
+        kind: Kind of the mask.
+        ids: Number of pixels of each id; empty for a mask of colors.
+        colors: Number of pixels of each (red, green, blue), at most ``MAX_COLORS`` of them.
+    """
+
+    pair: Pair
+    image_error: str = ''
+    mask_error: str = ''
+    image_size: tuple[int, int] = (0, 0)
+    mask_size: tuple[int, int] = (0, 0)
+    orientation: int = 1
+    kind: str = ''
+    ids: dict[int, int] = field(default_factory=dict)
+    colors: Counter = field(default_factory=Counter)
+
+    @property
+    def fits(self) -> bool:
+        """Whether both could be read and have one size."""
+        return not (self.image_error or self.mask_error) and self.image_size == self.mask_size
+
+
+def find_files(folder: str, suffix: str = '', without: str = '') -> dict[str, str]:
+    """Paths of the images in a folder and below, by their path in it without the suffix.
+
+    Args:
+        folder: Hidden files in it are left out.
+        suffix: End of the names, such as ``_leftImg8bit.png``; by default that of any image.
+        without: A folder that is left out where it is inside.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: No image in it, or two of the same name.
+    """
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f'the folder {folder} does not exist')
+    endings = suffix or IMAGE_SUFFIXES
+    names = sorted(scandir(folder, endings, recursive=True, case_sensitive=bool(suffix)))
+    inner = os.path.relpath(os.path.realpath(without), os.path.realpath(folder)) if without else '.'
+    if inner != '.':
+        names = [name for name in names if not name.startswith(os.path.join(inner, ''))]
+    if not names:
+        shown = suffix or ', '.join(IMAGE_SUFFIXES)
+        raise ValueError(f'the folder {folder} holds no file that ends in {shown}')
+    if suffix:
+        return {name[: -len(suffix)]: os.path.join(folder, name) for name in names}
+    return distinct_names((name, os.path.join(folder, name)) for name in names)
+
+
+def open_image(path: str) -> Image.Image:
+    """Open and decode an image, with the pixels as the file stores them.
+
+    Raises:
+        ValueError: The file is missing, empty, cut off, damaged or no image.
+    """
+    try:
+        data = fileio.get(path)
+        check_whole(data, path)
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
+        raise ValueError(f'{path} cannot be decoded: {error}') from None
+    return image
+
+
+def mask_kind(mask: Image.Image) -> str:
+    """Kind of a mask."""
+    return _KINDS.get(mask.mode, DEEP)
+
+
+def mask_ids(mask: Image.Image) -> np.ndarray | None:
+    """Ids (H, W) of a mask with one channel beside alpha; None for a mask of colors."""
+    if mask.mode == 'LA':
+        return np.asarray(mask)[..., 0]
+    if mask_kind(mask) in (INDEX, PALETTE, DEEP):
+        # Images with a palette give their indices, not their colors.
+        ids = np.asarray(mask)
+        return ids.astype(np.uint8) if ids.dtype == bool else ids
+    return None
+
+
+def inspect_pair(pair: Pair) -> PairFacts:
+    """Read an image and its mask; what cannot be read is said in the result."""
+    facts = PairFacts(pair)
+    try:
+        image = open_image(pair.image)
+        facts.image_size = image.size[::-1]
+        facts.orientation = image.getexif().get(EXIF_ORIENTATION, 1)
+    except ValueError as error:
+        facts.image_error = str(error)
+    try:
+        mask = open_image(pair.mask)
+    except ValueError as error:
+        facts.mask_error = str(error)
+        return facts
+    facts.mask_size, facts.kind = mask.size[::-1], mask_kind(mask)
+    ids = mask_ids(mask)
+    if ids is not None:
+        values, counts = np.unique(ids, return_counts=True)
+        facts.ids = {int(v): int(n) for v, n in zip(values, counts)}
+    if ids is None or facts.kind == PALETTE:
+        facts.colors = _count_colors(mask)
+    return facts
+
+
+def pack_colors(mask: Image.Image) -> np.ndarray:
+    """Colors (H, W) of a mask as one number each: red * 65536 + green * 256 + blue."""
+    rgb = np.asarray(mask.convert('RGB'), np.int64)
+    return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+
+
+def _count_colors(mask: Image.Image) -> Counter:
+    values, counts = np.unique(pack_colors(mask), return_counts=True)
+    order = np.argsort(-counts, kind='stable')[:MAX_COLORS]
+    return Counter(
+        {
+            (int(v) >> 16, int(v) >> 8 & 255, int(v) & 255): int(n)
+            for v, n in zip(values[order], counts[order])
+        }
+    )

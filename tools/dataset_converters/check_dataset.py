@@ -1,0 +1,102 @@
+"""Says what is wrong with a folder of images and masks, and what a config should say of it.
+
+    python tools/dataset_converters/check_dataset.py IMAGES MASKS --classes 3
+    python tools/dataset_converters/check_dataset.py IMAGES MASKS --fix OUT --colors colors.txt
+
+An image and its mask have the same path in their folders but for the suffix. Each trouble is one
+line. The exit code is 0 where nothing is wrong (with --fix: with the masks that were written).
+"""
+
+import argparse
+import os.path as osp
+import sys
+from functools import partial
+from typing import Optional, Sequence
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.datasets.clean_masks import ColorTable, clean_masks, read_color_table
+from sfnet_mm.datasets.folder_advice import colors, draw_overlays, recommendation, shares
+from sfnet_mm.datasets.folder_check import FolderReport, check_folders
+from sfnet_mm.datasets.folder_files import find_files
+from sfnet_mm.utils.tooling import check_folder, one_error_line
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('images', help='folder of the images')
+    parser.add_argument('masks', help='folder of the masks, in which 255 is ignored')
+    parser.add_argument('--classes', type=int, help='number of classes (the largest id and one)')
+    parser.add_argument(
+        '--reduce-zero-label', action='store_true', help='id 0 is no class; they count from 1'
+    )
+    parser.add_argument(
+        '--img-suffix', default='', help='end of the names, such as _leftImg8bit.png (any image)'
+    )
+    parser.add_argument('--seg-map-suffix', default='', help='that of the masks, such as _L.png')
+    parser.add_argument('--fix', metavar='OUT', help='folder to write clean masks of ids to')
+    parser.add_argument(
+        '--colors',
+        metavar='TABLE',
+        help='text for --fix with a line "R G B ID" for each color, or "ID NEW_ID" for an id',
+    )
+    parser.add_argument('--picture', metavar='FILE', help='PNG of twelve masks over their images')
+    parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
+    args = parser.parse_args(argv)
+    if args.colors and not args.fix:
+        parser.error('--colors TABLE is read for --fix OUT only: give both')
+    return args
+
+
+def show(report: FolderReport) -> None:
+    """Print what was found."""
+    for trouble in report.troubles:
+        print(f'wrong: {trouble}')
+    if not report.troubles:
+        print(f'Nothing is wrong with {len(report.facts):,} images and their masks.')
+    lines = recommendation(report)
+    if lines:
+        print('\n'.join(['', *shares(report), '', 'A config for these masks says:', *lines]))
+    lines = colors(report)
+    if lines:
+        print('\n'.join(['', 'Colors of the masks, to be given ids in a table:', *lines]))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    args = parse_args(argv)
+    with one_error_line():
+        for folder in (args.images, args.masks):
+            if args.fix and osp.join(osp.realpath(args.fix), '').startswith(
+                osp.join(osp.realpath(folder), '')
+            ):
+                raise ValueError(f'--fix {args.fix} is in {folder}: choose a folder outside')
+        table = read_color_table(args.colors) if args.colors else ColorTable()
+        if args.picture:
+            check_folder(args.picture)
+        check = partial(
+            check_folders,
+            args.images,
+            num_classes=args.classes,
+            reduce_zero_label=args.reduce_zero_label,
+            img_suffix=args.img_suffix,
+            workers=args.workers,
+        )
+        report = check(args.masks, seg_map_suffix=args.seg_map_suffix)
+        show(report)
+        if args.fix:
+            masks = find_files(args.masks, args.seg_map_suffix)
+            names = {path: name for name, path in masks.items()}
+            lines = clean_masks(report, names, args.fix, table, args.workers)
+            for line in lines:
+                print(f'not written: {line}')
+            print(f'\nChecking the masks in {args.fix}:')
+            report = check(args.fix, seg_map_suffix='.png')
+            show(report)
+        if args.picture:
+            print(f'\n{draw_overlays(report, args.picture)} shows masks over images')
+    return 1 if report.troubles else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
