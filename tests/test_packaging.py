@@ -1,14 +1,22 @@
-"""What a wheel built from the sdist carries."""
+"""What a wheel built from the sdist carries, and the terms that come with it."""
 
+import email
 import os
 import os.path as osp
+import re
 import subprocess
 import sys
 import tarfile
 import zipfile
 
 import pytest
+import yaml
 from helpers import ROOT
+
+
+def read(name):
+    with open(osp.join(ROOT, name), encoding='utf-8') as f:
+        return f.read()
 
 
 def setup(cwd, *args):
@@ -42,6 +50,32 @@ def tracked(folder):
         for name in files:
             if not name.endswith('.pyc'):
                 yield osp.relpath(osp.join(base, name), ROOT)
+
+
+def test_metadata_and_sdist_carry_the_terms(tmp_path):
+    setup(ROOT, 'egg_info', '--egg-base', str(tmp_path))
+    (info,) = tmp_path.iterdir()
+    metadata = email.message_from_string((info / 'PKG-INFO').read_text(encoding='utf-8'))
+    assert 'Apache-2.0' in (metadata['License-Expression'], metadata['License'])
+    assert metadata['Author'] == 'sfnet_mm contributors'
+    sources = (info / 'SOURCES.txt').read_text(encoding='utf-8').split()
+    assert {'LICENSE', 'CITATION.cff', 'SECURITY.md', 'docs/terms.md'} <= set(sources)
+    notice = read('LICENSE')
+    assert 'SPDX-License-Identifier: Apache-2.0' in notice
+    assert 'https://www.apache.org/licenses/LICENSE-2.0' in notice
+
+
+def test_citation_file_and_bibtex_name_the_same_paper():
+    citation = yaml.safe_load(read('CITATION.cff'))
+    assert citation['license'] == 'Apache-2.0'
+    paper = citation['preferred-citation']
+    bibtex = re.search(r'```bibtex\n(.*?)```', read('README.md'), re.DOTALL).group(1)
+    fields = dict(re.findall(r'(\w+) += \{(.*)\}', bibtex))
+    names = [f'{a["family-names"]}, {a["given-names"]}' for a in paper['authors']]
+    assert fields['author'].split(' and ') == names and len(names) == 7
+    assert fields['title'].replace('{', '').replace('}', '') == paper['title']
+    assert (fields['journal'], fields['year']) == (paper['journal'], str(paper['year']))
+    assert paper['url'].endswith(fields['note'][len('arXiv:') :])
 
 
 @pytest.mark.slow
