@@ -6,8 +6,9 @@ two host defects that ``compat`` describes and registers every segmentation part
 it needs mmdet.
 """
 
+from .apis import create_model, predict
 from .compat import check_hosts, install
-from .config_files import config_path
+from .config_files import config_path, list_models
 from .version import __version__
 
 check_hosts()
@@ -18,10 +19,13 @@ from . import datasets, engine, evaluation, models, robustnet, visualization  # 
 __all__ = [
     '__version__',
     'config_path',
+    'create_model',
     'datasets',
     'engine',
     'evaluation',
+    'list_models',
     'models',
+    'predict',
     'robustnet',
     'visualization',
 ]

@@ -1,10 +1,14 @@
-"""Finds the configs of the package, in a clone or where it is installed."""
+"""Finds the configs and weights of the package, in a clone or where it is installed."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import List
 
 _PACKAGE = Path(__file__).resolve().parent
 # Of an installed package, and of a clone.
 _FOLDERS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
+# Weights that come with the package, and the config that they belong to.
+WEIGHTS = {'camvid': 'sfnet_efflite0_camvid360'}
 
 
 def config_path(name: str) -> str:
@@ -34,3 +38,50 @@ def config_path(name: str) -> str:
     names = {path.name for folder in _FOLDERS for path in folder.rglob('*.py')}
     similar = ', '.join(get_close_matches(Path(wanted).name, names)) or 'mim search sfnet_mm'
     raise FileNotFoundError(f'sfnet_mm has no config {wanted}; similar names: {similar}')
+
+
+def list_models(pattern: str = '*') -> List[str]:
+    """Names of the segmentation models of this package, which are those of their configs.
+
+    Panoptic models (``configs/panoptic``) are not among them: mmdet builds them.
+
+    Example::
+
+        sfnet_mm.list_models('sfnet_lite*cityscapes')
+
+    Args:
+        pattern: What the name has to match; ``*`` stands for any characters, ``?`` for one.
+
+    Returns:
+        list: Sorted; empty if nothing matches.
+    """
+    folder = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
+    paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
+    names = {p.stem for p in paths if not {'_base_', 'panoptic'} & set(p.parts)}
+    return sorted(name for name in names if fnmatchcase(name, pattern))
+
+
+def weights_path(weights: str) -> str:
+    """Path of weights that come with the package, by their name; a path or address is kept.
+
+    Args:
+        weights: One of ``WEIGHTS``, such as ``'camvid'``, or the path or address of a checkpoint.
+
+    Raises:
+        FileNotFoundError: The weights are not there, or the name is unknown and names no file.
+    """
+    if weights in WEIGHTS:
+        name = f'{WEIGHTS[weights]}.pth'
+        for folder in _FOLDERS:
+            if (folder.parent / 'weights' / name).is_file():
+                return str(folder.parent / 'weights' / name)
+        raise FileNotFoundError(
+            f'weights {weights!r} are not there: this copy of sfnet_mm has no weights/{name}; '
+            f'train {WEIGHTS[weights]} and give the path of its checkpoint'
+        )
+    if '://' not in weights and not Path(weights).expanduser().is_file():
+        raise FileNotFoundError(
+            f'weights {weights} do not exist: give the path of a checkpoint or one of the names '
+            f'{", ".join(WEIGHTS)}'
+        )
+    return weights

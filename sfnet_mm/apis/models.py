@@ -1,0 +1,145 @@
+"""Builds a model by the name of its config, for programs that hold no config of their own.
+
+The hosts are imported when a function is called: ``import sfnet_mm`` takes no longer for it.
+"""
+
+import copy
+import logging
+import os
+import os.path as osp
+from collections import OrderedDict
+from numbers import Integral
+from typing import TYPE_CHECKING, Optional, Union
+
+from sfnet_mm.config_files import config_path, weights_path
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import nn
+
+
+def create_model(
+    name: str,
+    num_classes: Optional[int] = None,
+    weights: Union[str, os.PathLike, None] = None,
+    features: bool = False,
+    device: str = 'cpu',
+) -> 'nn.Module':
+    """Build the segmentor of a config of this package, or its backbone and neck alone.
+
+    Example::
+
+        model = sfnet_mm.create_model('sfnet_lite_stdc1_cityscapes', num_classes=7)
+        mask = sfnet_mm.predict('street.jpg', model)
+
+        maps = sfnet_mm.create_model('sfnet_lite_stdc1_cityscapes', features=True)
+        shapes = [m.shape for m in maps(torch.rand(1, 3, 512, 1024))]
+
+    Args:
+        name: Of the config (:func:`sfnet_mm.list_models` lists them), or the path of a config of
+            yours that ends in ``.py``.
+        num_classes: Of the decode head and of the auxiliary heads that have as many; None keeps
+            those of the config. With another number than the data of the config has, classes are
+            called by their numbers.
+        weights: None leaves all weights random: the ImageNet weights that the config names for its
+            backbone are not fetched (the training tools do that). A path or an address
+            (``https://``, ...) is that of a checkpoint of the whole model; only an address is
+            fetched. ``'camvid'`` is the checkpoint of ``sfnet_efflite0_camvid360`` that comes with
+            the package. If the checkpoint has as many classes as the config, and ``num_classes`` is
+            another number, the classifiers stay random and a warning names them.
+        features: Return the backbone and, if there is one, the neck: a module that takes images
+            (N, 3, H, W), normalized as the ``data_preprocessor`` of the config does it, and returns
+            a tuple of maps, the finest first. SFNet's aligned pyramid is a part of its head, and no
+            neck.
+        device: Where the model goes, such as ``'cuda:0'``.
+
+    Returns:
+        nn.Module: In evaluation mode, SyncBN replaced by BN. A segmentor has ``cfg`` and
+        ``dataset_meta``, as mmseg's ``inference_model`` needs them.
+
+    Raises:
+        FileNotFoundError: There is no such config (names similar ones) or checkpoint.
+        ValueError: The config is none of one decode head, the checkpoint does not belong to it,
+            ``num_classes`` is not positive, or the device does not exist.
+    """
+    from sfnet_mm.deploy.model import complete_meta
+    from sfnet_mm.utils import read_config
+
+    if num_classes is not None and not (isinstance(num_classes, Integral) and num_classes > 0):
+        raise ValueError(f'num_classes is a positive number, not {num_classes!r}')
+    own = read_config(config_file(name))
+    if not isinstance(own.model.get('decode_head'), dict):
+        raise ValueError(
+            f'{name} is no model with one decode head: build it with mmseg.apis.init_model, '
+            'or a panoptic one with mmdet.apis.init_detector'
+        )
+    cfg = own if num_classes is None else _with_classes(own, int(num_classes))
+    path = None if weights is None else weights_path(os.fspath(weights))
+    model = _build(cfg, own, path, device)
+    if num_classes and len(model.dataset_meta['classes']) != num_classes:
+        model.dataset_meta = complete_meta({}, {}, int(num_classes))
+    return _features(model) if features else model
+
+
+def config_file(name: str) -> str:
+    """Path of a config: one of the user's, or that of the package with this name."""
+    own = name.endswith('.py') and osp.isfile(name)
+    return name if own else config_path(name)
+
+
+def _with_classes(cfg: 'Config', num_classes: int) -> 'Config':
+    """A copy of a config for another number of classes.
+
+    Heads with another number than the decode head, such as STDC's of boundaries, keep theirs.
+    """
+    from sfnet_mm.utils.config_parts import parts
+
+    cfg = copy.deepcopy(cfg)
+    before = cfg.model.decode_head.num_classes
+    for head in [cfg.model.decode_head, *parts(cfg.model.get('auxiliary_head'))]:
+        if head['num_classes'] == before != num_classes:
+            head['num_classes'] = num_classes
+            # These are of two classes in one logit.
+            head.pop('out_channels', None)
+            head.pop('threshold', None)
+    return cfg
+
+
+def _build(cfg: 'Config', own: 'Config', weights: Optional[str], device: str) -> 'nn.Module':
+    """The segmentor of ``cfg``, with weights for it or, but for the classifiers, for ``own``."""
+    from mmengine.logging import print_log
+
+    from sfnet_mm.deploy import load_model
+
+    try:
+        # The configs are copied because load_model takes the address of backbone weights out.
+        model = load_model(copy.deepcopy(cfg), weights, device)
+    except ValueError as error:
+        if cfg is own or weights is None:
+            raise
+        try:
+            source = load_model(copy.deepcopy(own), weights).state_dict()
+        except ValueError:
+            raise error from None
+        model = load_model(copy.deepcopy(cfg), None, device)
+        target = model.state_dict()
+        kept = {k: v for k, v in source.items() if v.shape == target[k].shape}
+        model.load_state_dict(kept, strict=False)
+        before, now = (c.model.decode_head.num_classes for c in (own, cfg))
+        dropped = ', '.join(sorted(source.keys() - kept))
+        print_log(
+            f'{weights} has {before} classes, the model {now}: these stay random: {dropped}',
+            logger='current',
+            level=logging.WARNING,
+        )
+    model.cfg = cfg
+    return model
+
+
+def _features(model: 'nn.Module') -> 'nn.Module':
+    from torch import nn
+
+    layers = OrderedDict(backbone=model.backbone)
+    if model.with_neck:
+        layers['neck'] = model.neck
+    return nn.Sequential(layers).eval()
