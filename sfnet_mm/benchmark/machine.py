@@ -5,47 +5,23 @@ python -m sfnet_mm.benchmark.machine --device cuda --out machine.json
 
 import argparse
 import json
-import platform
-import shutil
-import subprocess
 import time
-from importlib import metadata
 from typing import Dict, List, Optional
 
 import torch
 
 from sfnet_mm.deploy.measuring import device_name
 from sfnet_mm.utils.tooling import write_text
-
-PACKAGES = ('sfnet_mm', 'mmcv', 'mmcv-lite', 'mmengine', 'mmsegmentation', 'mmdet', 'numpy')
-_QUERY = ('nvidia-smi', '--query-gpu=name,driver_version,memory.total', '--format=csv,noheader')
+from sfnet_mm.utils.versions import versions
 
 
 def describe(device: str) -> Dict[str, str]:
     """Facts by name, as text."""
-    facts = dict(
-        device=device_name(device),
-        date=time.strftime('%Y-%m-%d'),
-        python=platform.python_version(),
-        torch=torch.__version__,
-        cuda=str(torch.version.cuda),
-        cudnn=str(torch.backends.cudnn.version()),
-        driver=_output(*_QUERY),
-        nvcc=_output('nvcc', '--version').split('\n')[-1],
-    )
-    for name in PACKAGES:
-        try:
-            facts[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return facts
-
-
-def _output(*command: str) -> str:
-    if not shutil.which(command[0]):
-        return 'not installed'
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    return done.stdout.strip() if done.returncode == 0 else 'not working'
+    return {
+        'device': device_name(device),
+        'date': time.strftime('%Y-%m-%d'),
+        **versions(),
+    }
 
 
 def main(argv: Optional[List[str]] = None) -> None:
