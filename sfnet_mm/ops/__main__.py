@@ -14,7 +14,7 @@ def installed_folder() -> Path:
     """Folder of this module in the installed package; this one where none is installed."""
     here = Path(__file__).resolve().parent
     for distribution in metadata.distributions(name='sfnet_mm'):
-        folder = Path(distribution.locate_file('sfnet_mm/ops')).resolve()
+        folder = Path(str(distribution.locate_file('sfnet_mm/ops'))).resolve()
         if folder != here and folder.is_dir():
             return folder
     return here

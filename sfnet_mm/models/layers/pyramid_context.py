@@ -4,7 +4,7 @@ Pyramid Scene Parsing Network, https://arxiv.org/abs/1612.01105, as SFNet uses i
 section 3.2; authors' ``PSPModule`` and ``SPSPModule``).
 """
 
-from typing import Dict, Optional, Sequence
+from typing import Any, Dict, Optional, Sequence
 
 import torch
 import torch.nn as nn
@@ -67,8 +67,9 @@ class _BatchOnePPM(PPM):
             for p in pooled
         ]
 
-    def _pool(self, stage: nn.Module, scale: int, x: Tensor) -> Tensor:
-        pooled, conv = pool_to_cells(x, scale), stage[1]
+    def _pool(self, stage: nn.Sequential, scale: int, x: Tensor) -> Tensor:
+        pooled = pool_to_cells(x, scale)
+        conv: Any = stage[1]
         norm = conv.norm
         if scale == 1 and isinstance(norm, _InstanceNorm) and not norm.track_running_stats:
             # The value is its own mean; multiplied by zero, weights keep their gradients.

@@ -1,0 +1,68 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sfnet_mm.benchmark import two_processes, warp_program
+from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
+from sfnet_mm.ops import has_ext
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize('device', ['cpu', 'cuda'])
+def test_every_step_names_files_that_exist(device, tmp_path):
+    steps = make_steps(Plan(device, str(tmp_path), camvid='data/camvid'))
+    names = [s.name for s in steps]
+    assert len(set(names)) == len(names)
+    assert {'build', 'tests', 'memcheck', 'ops', 'networks', 'training'} <= set(names)
+    for step in steps:
+        for word in ' '.join(step.command).split():
+            if word.startswith(('configs/', 'tools/')):
+                assert (ROOT / word).is_file(), f'{step.name}: {word}'
+        assert 0 < step.limit <= 480
+
+
+def test_a_rehearsal_is_not_published(tmp_path):
+    report = tmp_path / 'report.json'
+    report.write_text(json.dumps([{'name': 'ops', 'result': {'kind': 'cpu'}}]))
+    command = [sys.executable, str(ROOT / 'tools/analysis_tools/gpu_report.py')]
+    done = subprocess.run(
+        [*command, '--publish', str(report)], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().split('\n')[-1]
+    assert last.startswith('error: ') and 'it is a rehearsal on a CPU' in last
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns(capsys):
+    two_processes.main(['--device', 'cpu'])
+    assert 'same weights' in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_two_processes_notice_another_result(monkeypatch):
+    # The processes import the module anew: only what they are compared with is changed.
+    step = two_processes.step
+    monkeypatch.setattr(
+        two_processes, 'step', lambda head, images: step(head, [t[:2] for t in images])
+    )
+    with pytest.raises(Exception, match='not close'):
+        two_processes.main(['--device', 'cpu'])
+
+
+@pytest.mark.skipif(not has_ext(), reason='the flow warp is not compiled: make install-ops')
+def test_the_sanitized_program_checks_its_results(monkeypatch, capsys):
+    warp_program.main(['--device', 'cpu'])
+    assert 'torch.float16' in capsys.readouterr().out
+    warp = warp_program.gated_dual_flow_warp
+    monkeypatch.setattr(
+        warp_program,
+        'gated_dual_flow_warp',
+        lambda *args, backend: warp(*args, backend=backend) * (1.2 if backend == 'ext' else 1),
+    )
+    with pytest.raises(SystemExit, match='error: .*off by'):
+        warp_program.main(['--device', 'cpu'])
