@@ -34,7 +34,7 @@ def overlay(
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
     """Share of the pixels of each class that occurs, the largest first."""
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
-    found = {name: n / mask.size for name, n in zip(classes, counts) if n}
+    found = {name: n / mask.size for name, n in zip(classes, counts.tolist()) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -3,6 +3,7 @@ import importlib.util
 import json
 import os
 import os.path as osp
+import re
 import runpy
 import shutil
 import sys
@@ -262,22 +263,40 @@ def test_page_without_gradio_says_how_to_install_it(monkeypatch):
         load_app().build_app(CONFIG, '')
 
 
-def test_notebook_runs(monkeypatch, checkpoint, tmp_path):
+def notebook_cells():
+    with open(osp.join(ROOT, 'demo', 'sfnet.ipynb'), encoding='utf-8') as f:
+        return json.load(f)['cells']
+
+
+def test_notebook_is_stored_with_its_outputs():
+    cells = [cell for cell in notebook_cells() if cell['cell_type'] == 'code']
+    assert [cell['execution_count'] for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = [output for cell in cells for output in cell['outputs']]
+    assert {output['output_type'] for output in outputs} == {'stream', 'execute_result'}
+    assert not [output for output in outputs if output.get('name') == 'stderr']
+    text = json.dumps([[o.get('text'), o.get('data', {}).get('text/plain')] for o in outputs])
+    assert 'iter_' in text and 'random weights' not in text  # made with trained weights
+    assert 'np.' not in text and not re.search(r'(?<![\w.])/\w', text)  # no absolute path
+    assert sum('image/png' in output.get('data', {}) for output in outputs) == 3
+
+
+def test_notebook_runs(monkeypatch, capsys, checkpoint, tmp_path):
     for name in ('onnx', 'onnxscript', 'onnxruntime'):
         pytest.importorskip(name)
     monkeypatch.chdir(osp.join(ROOT, 'demo'))
     monkeypatch.setenv('SFNET_CHECKPOINT', checkpoint)
     monkeypatch.setenv('SFNET_OUT', str(tmp_path))
-    with open('sfnet.ipynb', encoding='utf-8') as f:
-        cells = json.load(f)['cells']
+    cells = notebook_cells()
     assert len(cells) == 10
     names = {'__name__': '__main__'}
     for cell in cells:
         if cell['cell_type'] == 'code':
-            assert not cell['outputs']
             exec(''.join(cell['source']), names)
     assert (tmp_path / 'model.onnx').is_file() and (tmp_path / 'flow.png').is_file()
     assert names['agreement'] >= 0.999
+    shares = names['class_shares'](names['mask'], names['model'].dataset_meta['classes'])
+    assert all(type(share) is float for share in shares.values()) and 'np.' not in str(shares)
+    assert 'np.' not in capsys.readouterr().out
 
 
 @pytest.mark.slow
