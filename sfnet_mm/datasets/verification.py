@@ -1,0 +1,244 @@
+"""Whether the files of a config's data sets are all there and whole, before a training of days.
+
+The numbers are those of "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow"
+(https://arxiv.org/abs/2207.04415), Table 2 and section 4.1.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Iterable
+
+import cv2
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import DATASETS
+
+from sfnet_mm.utils.config_parts import data_sets
+from sfnet_mm.utils.tooling import first_line
+
+from .mapped_dataset import MappedSegDataset
+from .parallel import parallel_map
+from .transforms.loading import LoadImageWhole, LoadMappedAnnotations
+from .uds import MiniUDSDataset
+
+# Images by source and split, with the place in the paper; IDD has two numbers for one split.
+PAPER_COUNTS: dict[tuple[str, str], dict[int, str]] = {
+    ('cityscapes', 'train'): {2975: 'Table 2'},
+    ('cityscapes', 'val'): {500: 'Table 2'},
+    ('cityscapes', 'test'): {1525: 'section 4.1'},
+    ('idd', 'train'): {6993: 'Table 2'},
+    ('idd', 'val'): {3000: 'Table 2', 981: 'section 4.1'},
+    ('mapillary', 'train'): {18000: 'Table 2'},
+    ('mapillary', 'val'): {2000: 'Table 2'},
+    ('bdd', 'train'): {7000: 'Table 2'},
+    ('bdd', 'val'): {1000: 'Table 2'},
+}
+LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'test'}
+
+
+@dataclass
+class SourceFiles:
+    """The samples of one source and split.
+
+    Args:
+        source: Name of the source, or of the class of a data set of mmseg.
+        split: ``'train'``, ``'val'`` or ``'test'``.
+        samples: As the data set lists them.
+        error: Why there are none, or nothing.
+        expected: Numbers of images that are right, each with the place that says so.
+    """
+
+    source: str
+    split: str
+    samples: list[dict] = field(default_factory=list)
+    error: str = ''
+    expected: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether images were found, and as many as expected if a number is known."""
+        return bool(self.samples) and (not self.expected or len(self.samples) in self.expected)
+
+    def __str__(self) -> str:
+        name, number = f'{self.source} {self.split}', len(self.samples)
+        known = ' or '.join(f'{n:,} ({where})' for n, where in self.expected.items())
+        if self.error:
+            return f'{name}: missing, {known or "no number is known"}: {self.error}'
+        if not self.expected:
+            return f'{name}: {number:,} images; the paper has no number'
+        if number in self.expected:
+            also = [f'{n:,} in {where}' for n, where in self.expected.items() if n != number]
+            return f'{name}: {number:,} images as in {self.expected[number]}' + (
+                f'; but {", ".join(also)}' if also else ''
+            )
+        most = min(self.expected, key=lambda n: abs(n - number))
+        what = 'are missing' if number < most else 'are too many'
+        return f'{name}: {number:,} images of {known}: {abs(most - number):,} {what}'
+
+
+def list_sources(cfg: Config) -> list[SourceFiles]:
+    """The files of each source and split that a config trains, validates and tests on.
+
+    A source that is missing does not hide the others.
+
+    Args:
+        cfg: Read by :func:`~sfnet_mm.utils.config.read_config`.
+
+    Raises:
+        ValueError: No data set in the config.
+    """
+    found: list[SourceFiles] = []
+    seen = []
+    for loader, split in LOADERS.items():
+        for dataset in data_sets(cfg.get(loader)):
+            listed = {k: v for k, v in dataset.items() if k not in ('pipeline', 'indices')}
+            if listed in seen:
+                continue
+            seen.append(listed)
+            with DefaultScope.overwrite_default_scope('mmseg'):
+                found += _list_dataset(listed, split)
+    if not found:
+        raise ValueError(f'config {cfg.filename} has no data set')
+    return found
+
+
+def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
+    """The sources of one data set."""
+    built = DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
+    if not isinstance(built, MappedSegDataset):
+        sources = SourceFiles(type(built).__name__, split)
+        try:
+            sources.samples = built.load_data_list()
+            sources.error = '' if sources.samples else f'no image in {built.data_prefix}'
+        except (OSError, ValueError, AssertionError) as error:
+            sources.error = first_line(error)
+        return [sources]
+    try:
+        samples = built.load_data_list()
+    except FileNotFoundError:
+        # One source is missing: list the others by themselves.
+        return [_list_root(built, layout, root) for layout, root in built.roots()]
+    found = []
+    for layout, _ in built.roots():
+        of_source = [s for s in samples if s['source'] == layout.name]
+        found.append(SourceFiles(layout.name, built.split, of_source))
+        found[-1].expected = _expected(built, layout.name)
+    return found
+
+
+def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles:
+    """One source of a data set."""
+    found = SourceFiles(layout.name, dataset.split)
+    found.expected = _expected(dataset, layout.name)
+    try:
+        for image, mask in layout.find_pairs(root, dataset.split, dataset.remedy(layout)):
+            found.samples.append(
+                dict(
+                    img_path=image,
+                    seg_map_path=mask,
+                    label_table=layout.table,
+                    label_map=dataset.label_map,
+                    reduce_zero_label=False,
+                    seg_fields=[],
+                )
+            )
+    except FileNotFoundError as error:
+        found.error = first_line(error)
+    return found
+
+
+def _expected(dataset: MappedSegDataset, source: str) -> dict[int, str]:
+    """Numbers of images that are right."""
+    if isinstance(dataset, MiniUDSDataset):
+        return {dataset.request[dataset.split]: 'the config'}
+    return PAPER_COUNTS.get((source, dataset.split), {})
+
+
+def find_broken(
+    samples: Iterable[dict], state: str, workers: int | None = None
+) -> tuple[list[str], int]:
+    """Read images and masks as a training does, on all cores.
+
+    Each pair that is whole is remembered in a file as soon as it is read, so that a run that was
+    stopped goes on. Pairs whose files have changed since, and broken ones, are read again.
+
+    Args:
+        samples: Those of data sets; a pair that comes twice is read once.
+        state: Path of that file, one line of JSON for each pair; its folder is made.
+        workers: Number of processes; None takes one per CPU.
+
+    Returns:
+        One line for each broken pair, and the number of pairs that an earlier run had read.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(state)), exist_ok=True)
+    known = _read_state(state)
+    # Written now so that a folder without write access is found before the work.
+    with open(state, 'a', encoding='utf-8') as file:
+        file.write('\n')
+    unique = {_key(sample): sample for sample in samples}
+    todo = [s for key, s in unique.items() if key not in known or known[key] != _stamp(s)]
+    lines = parallel_map(partial(_read_pair, state), todo, workers)
+    return [line for line in lines if line], len(unique) - len(todo)
+
+
+def _read_pair(state: str, sample: dict) -> str:
+    """Read one pair; what is wrong as text, so that one file does not end the others."""
+    results = dict(sample, seg_fields=[])
+    if results.get('seg_map_path') is None:
+        results.pop('seg_map_path', None)
+    try:
+        stamp = _stamp(sample)
+        results = LoadImageWhole().transform(results)
+        LoadMappedAnnotations().transform(results)
+    except (OSError, ValueError, SyntaxError, cv2.error) as error:
+        line = ' '.join(str(error).split())
+        return line if sample['img_path'] in line else f'{sample["img_path"]}: {line}'
+    # One call of the system, so that lines of several processes do not mix.
+    entry = json.dumps({'pair': _key(sample), 'stamp': stamp}) + '\n'
+    handle = os.open(state, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(handle, entry.encode())
+    finally:
+        os.close(handle)
+    return ''
+
+
+def _files(sample: dict) -> list[str]:
+    """Paths of the image and of the mask, if it has one."""
+    return [sample[k] for k in ('img_path', 'seg_map_path') if sample.get(k)]
+
+
+def _key(sample: dict) -> str:
+    """What tells a pair from others: its files and how its ids are translated."""
+    paths = [os.path.abspath(path) for path in _files(sample)]
+    return ' | '.join([*paths, str(sample.get('label_table'))])
+
+
+def _stamp(sample: dict) -> list[int]:
+    """Size in bytes and time of change, in ns, of the files; empty if one is missing."""
+    try:
+        stats = [os.stat(path) for path in _files(sample)]
+    except OSError:
+        return []
+    return [n for s in stats for n in (s.st_size, s.st_mtime_ns)]
+
+
+def _read_state(path: str) -> dict[str, list[int]]:
+    """The pairs that were whole."""
+    known = {}
+    if os.path.isfile(path):
+        with open(path, encoding='utf-8') as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                    known[entry['pair']] = entry['stamp']
+                except (ValueError, KeyError, TypeError):
+                    pass  # A line that a stopped run left unfinished: its pair is read again.
+    return known
