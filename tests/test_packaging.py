@@ -4,9 +4,9 @@ import email
 import os
 import os.path as osp
 import re
+import shutil
 import subprocess
 import sys
-import tarfile
 import zipfile
 
 import pytest
@@ -35,8 +35,7 @@ def wheel(tmp_path_factory):
     tmp = tmp_path_factory.mktemp('dist')
     setup(ROOT, 'egg_info', '--egg-base', str(tmp), 'sdist', '--dist-dir', str(tmp / 'sdist'))
     (archive,) = (tmp / 'sdist').iterdir()
-    with tarfile.open(archive) as f:
-        f.extractall(tmp / 'source', filter='data')
+    shutil.unpack_archive(archive, tmp / 'source')
     (source,) = (tmp / 'source').iterdir()
     setup(source, 'bdist_wheel', '--dist-dir', str(tmp / 'wheel'))
     (path,) = (tmp / 'wheel').iterdir()

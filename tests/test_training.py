@@ -118,7 +118,7 @@ def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 400
     while not (killed / 'last_checkpoint').exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """Builds a model from a config and a checkpoint, and says in one line what is wrong with either."""
 
+import copy
 import re
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
@@ -49,12 +50,13 @@ def load_model(
         raise ValueError(f'device {device!r} is not one that torch knows, such as cpu') from None
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {device} was asked for, but torch finds no CUDA device: use cpu')
-    model = revert_sync_batchnorm(init_model(cfg.copy(), None, 'cpu'))
+    model = revert_sync_batchnorm(init_model(copy.deepcopy(cfg), None, 'cpu'))
     meta: Dict[str, Any] = {}
     if checkpoint is not None:
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
     model.cfg = cfg
-    classes = model.decode_head.num_classes if hasattr(model, 'decode_head') else 0
+    # A cascade of heads has the classes of its last one.
+    classes = getattr(model, 'num_classes', 0)
     if meta.get('classes'):
         model.dataset_meta = complete_meta(meta, {})
     else:
