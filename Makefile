@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 UV := $(BIN)/uv pip install --quiet --python $(BIN)/python
 PIP := $(BIN)/pip install --quiet --no-compile --disable-pip-version-check
 REQUIREMENTS := $(wildcard requirements/*.txt)
-SOURCES := $(shell find sfnet_mm configs tools -type f -not -name '*.pyc' -not -name '*.so') \
+SOURCES := $(shell find sfnet_mm configs tools weights -type f -not -name '*.pyc' -not -name '*.so') \
 	setup.py pyproject.toml MANIFEST.in model-index.yml README.md
 HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
 PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py

@@ -61,12 +61,12 @@ class Runtime:
         Raises:
             ValueError: Not such an image, or one that is too small.
         """
-        image = self._checked(image)
         if self.meta['output'] == 'panoptic':
             raise ValueError(
                 'the graph ends in masks of a panoptic model, not in classes of pixels: '
                 'use infer_all() and merge them with KNetFusionHead'
             )
+        image = self._checked(image)
         frame = self.pipeline(image)
         data = self._padded(self.prepare(frame.image))
         inner = frame.image.shape[:2]

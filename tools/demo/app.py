@@ -23,6 +23,7 @@ from PIL import Image
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmseg.apis import inference_model
 
+from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
 from sfnet_mm.datasets.mini_uds.domains import DOMAINS
 from sfnet_mm.datasets.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
@@ -231,13 +232,17 @@ def sample_images() -> list:
 def main() -> None:
     parser = argparse.ArgumentParser(description='A page to try a model on')
     parser.add_argument(
-        '--config', default=osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
+        '--config', help='default: the model that comes with the package (weights/README.md)'
     )
-    parser.add_argument('--checkpoint', default='', help='empty shows random weights')
+    parser.add_argument(
+        '--checkpoint', default='', help='of --config; without it, random weights are shown'
+    )
     parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in')
     parser.add_argument('--port', type=int, default=7860)
     args = parser.parse_args()
     try:
+        if args.config is None:
+            args.config, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
         load_model(args.config, args.checkpoint or None)
         build_app(args.config, args.checkpoint, is_loopback(args.host)).launch(
             server_name=args.host, server_port=args.port, share=False, max_file_size=MAX_UPLOAD

@@ -1,7 +1,11 @@
 """Segment images, folders of images or a video from the command line.
 
-    python tools/demo/predict.py CONFIG CHECKPOINT INPUT... --out-dir predictions
+    python tools/demo/predict.py INPUT... --out-dir predictions
+    python tools/demo/predict.py CONFIG CHECKPOINT INPUT...
     python tools/demo/predict.py model.onnx - INPUT... --runtime onnxruntime
+
+Without a config, the model that comes with the package is used: SFNet on EfficientNet-Lite0,
+trained on CamVid (weights/README.md).
 
 For an image NAME: NAME_mask.png (class indices) and NAME_overlay.png; for a video
 NAME_overlay.mp4, or .webm where OpenCV has no encoder for .mp4. NAME is the path below the folder
@@ -17,6 +21,7 @@ from mmengine.config import Config
 from rich.progress import Progress
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
 from sfnet_mm.deploy import RUNTIMES, Runtime, load_runtime
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
@@ -35,14 +40,27 @@ from sfnet_mm.visualization import overlay, save_png
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Segment images or a video')
-    parser.add_argument('model', help='path of the config, or of a graph with --runtime')
-    parser.add_argument('checkpoint', help='path of the checkpoint; "-" with a graph')
-    parser.add_argument('inputs', nargs='+', metavar='INPUT', help='images, folders or videos')
+    parser.add_argument(
+        'arguments',
+        nargs='+',
+        metavar='[MODEL CHECKPOINT] INPUT',
+        help='images, folders or videos; before them a config (.py) and its checkpoint, or a graph '
+        'with --runtime and "-"',
+    )
     parser.add_argument('--out-dir', default='predictions')
     parser.add_argument('--runtime', choices=list(RUNTIMES), default='torch')
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--opacity', type=float, default=0.5, help='of the classes, 0 to 1')
-    return parser.parse_args()
+    args = parser.parse_args()
+    first = args.arguments[0]
+    if args.runtime != 'torch' or first.endswith('.py'):
+        if len(args.arguments) < 3:
+            parser.error(f'{first} needs a checkpoint (or "-") and at least one INPUT behind it')
+        args.model, args.checkpoint, *args.inputs = args.arguments
+    else:
+        args.model = args.checkpoint = None
+        args.inputs = args.arguments
+    return args
 
 
 def image_outputs(name: str) -> List[str]:
@@ -144,6 +162,8 @@ def main() -> None:
             if not osp.isfile(path):
                 raise FileNotFoundError(f'video {path} does not exist')
         videos = distinct_names((osp.basename(p), p) for p in videos)
+        if args.model is None:
+            args.model, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
         if args.runtime == 'torch':
             runtime = load_runtime('torch', args.model, args.checkpoint, args.device)
         else:
