@@ -34,7 +34,9 @@ same with the compiled warp; `optimize` is the inference form of `sfnet_mm.deplo
 the compiled warp in a run that has `ext`, and `compile` is `torch.compile` of it; models of other
 authors come out of it folded but not rearranged. These four keep memory between images on the CPU
 (`sfnet_mm.deploy.reuse_memory`), for every model alike, and are timed once a pass takes no new
-page. `onnxruntime` and `openvino` read the file that `export_onnx.py --runtime` writes for each.
+page. On CUDA `graph` replays `ext` from a CUDA graph, `compile-graph` is `torch.compile` with CUDA
+graphs, and `@float16` behind a name is the same in half precision. `onnxruntime` and `openvino`
+read the file that `export_onnx.py --runtime` writes for each.
 Peak memory is what one pass takes on top of the weights, as far as the system tells. A ratio of
 frame rates is the median over the rounds of the ratio within a round. Peers are mmseg's own
 configs.
