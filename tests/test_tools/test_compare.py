@@ -18,6 +18,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
+from sfnet_mm.compat import host_family
 from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, table, train
 from sfnet_mm.comparison.jobs import check_budget, progress
 from sfnet_mm.comparison.report import T_QUANTILES, half_interval
@@ -128,6 +129,10 @@ def scores(folder):
     }
 
 
+@pytest.mark.skipif(
+    host_family() == 'OneDL',
+    reason='onedl-mmengine resumes without replaying the augmentations of the data it skips',
+)
 @pytest.mark.slow
 def test_killed_and_failing_runs(camvid, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
