@@ -18,12 +18,12 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
-from sfnet_mm.compat import host_family
 from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, table, train
 from sfnet_mm.comparison.jobs import check_budget, progress
 from sfnet_mm.comparison.report import T_QUANTILES, half_interval
 from sfnet_mm.comparison.settings import walk
 from sfnet_mm.comparison.training import iterations_done, last_checkpoint
+from sfnet_mm.compat import host_family
 
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [
