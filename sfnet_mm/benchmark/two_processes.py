@@ -60,6 +60,8 @@ def work(rank: int, port: int, device: str, expected: List[Tensor]) -> None:
     step(wrapped, [t[2 * rank : 2 * rank + 2] for t in batch(device)])
     for parameter, value in zip(head.parameters(), expected):
         torch.testing.assert_close(parameter.detach().cpu(), value, rtol=1e-4, atol=1e-5)
+    # The first process keeps the store: it may not end before the other is done with it.
+    dist.barrier()
     dist.destroy_process_group()
 
 
