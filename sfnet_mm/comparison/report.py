@@ -46,6 +46,20 @@ def paired_difference(
     return text + (f' ± {half_interval(paired):.{digits}f}' if len(paired) > 1 else '')
 
 
+def devices_of(rows: Rows) -> List[str]:
+    """Each device with the date of its last run and, if there are several, its seeds."""
+    found: Dict[str, List[Result]] = {}
+    for results in rows.values():
+        for result in results:
+            found.setdefault(result['device'], []).append(result)
+    texts = []
+    for device, results in found.items():
+        seeds = sorted({r['seed'] for r in results})
+        of_seeds = f' (seeds {", ".join(map(str, seeds))})' if len(found) > 1 else ''
+        texts.append(f'{device}{of_seeds}, {max(r["date"] for r in results)}')
+    return texts
+
+
 def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
     """The results as Markdown.
 
@@ -56,8 +70,9 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
     """
     first = next(iter(rows.values()))[0]
     base = rows.get(baseline or '')
+    devices = devices_of(rows)
     text = (
-        f'{budget.describe()}; {first["device"]}, {first["date"]}. mIoU and boundary IoU (bIoU) of '
+        f'{budget.describe()}; {" and ".join(devices)}. mIoU and boundary IoU (bIoU) of '
         'the last weights on val: mean ± standard deviation over seeds.'
     )
     head = ['model', 'seeds', 'mIoU', 'bIoU']
@@ -78,7 +93,8 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
         flows = [v for r in results for v in r['flow_px'].values()]
         cells += [
             f'{results[0]["parameters"] / 1e6:.2f}',
-            f'{_mean(results, "milliseconds_per_iteration"):.0f}',
+            # Times of different devices have no common mean.
+            f'{_mean(results, "milliseconds_per_iteration"):.0f}' if len(devices) == 1 else '',
             f'{_mean(results, "final_loss"):.3f}',
             f'{statistics.mean(flows):.2f}' if flows else '',
         ]

@@ -30,7 +30,7 @@ class Budget:
         backbone_lr_mult: What the learning rate of the backbone is multiplied with.
         warmup: Iterations of warm-up; a twentieth by default. Not used with ``'config'``.
         min_kept: Least share of pixels that hard-pixel losses keep.
-        amp: Train in float16 with loss scaling.
+        amp: Train in mixed precision: float16 with loss scaling, bfloat16 on a CPU.
         options: As ``--cfg-options``.
     """
 
@@ -54,7 +54,7 @@ class Budget:
             text += f' with lr {rate:g}'
         if self.backbone_lr_mult != 1:
             text += f', the backbone with {self.backbone_lr_mult:g} times that'
-        return text + (', float16 with loss scaling' if self.amp else '')
+        return text + (', mixed precision' if self.amp else '')
 
 
 @dataclass

@@ -1,10 +1,12 @@
-"""Hooks, normalization among several CPU processes, and weights that Python packages carry."""
+"""Hooks, what CPU training needs of its own, and weights that Python packages carry."""
 
+from .cpu_amp_optim_wrapper import CPUAmpOptimWrapper
 from .cpu_sync_bn import CPUSyncBN
 from .hooks import FlowVisualizationHook, ISWHook, IterSeedHook, PredictionHook
 from .package_weights import load_from_package
 
 __all__ = [
+    'CPUAmpOptimWrapper',
     'CPUSyncBN',
     'FlowVisualizationHook',
     'ISWHook',

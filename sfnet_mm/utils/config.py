@@ -135,19 +135,20 @@ def _replace_norm(node: Any, norm: str) -> int:
 
 
 def enable_amp(cfg: Config) -> None:
-    """Train with mmengine's ``AmpOptimWrapper``: float16 with dynamic loss scaling.
+    """Train in mixed precision: float16 with dynamic loss scaling, bfloat16 on a CPU.
 
     Raises:
-        ValueError: There is no CUDA device, or the config uses an optimizer wrapper of its own.
+        ValueError: The config uses an optimizer wrapper of its own.
     """
-    if not torch.cuda.is_available():
-        raise ValueError('--amp needs a CUDA device and there is none: leave it out')
     wrapper = cfg.get('optim_wrapper') or {}
     name = type_name(wrapper) or 'OptimWrapper'
-    if not wrapper or name not in ('OptimWrapper', 'AmpOptimWrapper'):
+    if not wrapper or name not in ('OptimWrapper', 'AmpOptimWrapper', 'CPUAmpOptimWrapper'):
         there = f'the config has {name}' if wrapper else 'the config has no optim_wrapper'
         raise ValueError(f'--amp replaces OptimWrapper, but {there}')
-    wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    if torch.cuda.is_available():
+        wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        wrapper.update(type='CPUAmpOptimWrapper')
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:

@@ -59,7 +59,7 @@ def parse_args():
     parser.add_argument(
         '--backbone-lr-mult', type=float, default=1.0, help="factor of the backbone's learning rate"
     )
-    parser.add_argument('--amp', action='store_true', help='train in float16 (CUDA only)')
+    parser.add_argument('--amp', action='store_true', help='train in float16, or bfloat16 on a CPU')
     parser.add_argument('--channels-last', action='store_true', help='memory layout of layers')
     parser.add_argument('--warmup', type=int, help='iterations of warm-up; default: a twentieth')
     parser.add_argument(

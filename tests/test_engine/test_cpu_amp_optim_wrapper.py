@@ -1,0 +1,25 @@
+"""Mixed precision on a CPU: bfloat16 inside the forward pass, float32 everywhere else."""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from torch import nn
+
+from sfnet_mm.utils import enable_amp
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='--amp takes the CUDA device')
+def test_amp_without_cuda_computes_in_bfloat16_and_keeps_float32_weights():
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))))
+    enable_amp(cfg)
+    layer = nn.Linear(2, 1, bias=False)
+    layer.weight.data = torch.tensor([[1.0, 2.0]])
+    wrapper = build_optim_wrapper(layer, cfg.optim_wrapper)
+    with wrapper.optim_context(layer):
+        output = layer(torch.tensor([[3.0, 4.0]]))
+    assert output.dtype == torch.bfloat16 and output.item() == 11
+    wrapper.update_params(output.float().sum())
+    # w - lr * dL/dw = (1, 2) - 0.5 * (3, 4)
+    assert layer.weight.dtype == torch.float32
+    assert layer.weight.tolist() == [[-0.5, 0.0]]
