@@ -1,10 +1,6 @@
 _base_ = [
-    './_base_/models/sfnet_lite.py',
+    './_base_/models/sfnet_lite_df2.py',
     './_base_/datasets/cityscapes.py',
     './_base_/schedules/paper_50k.py',
     './_base_/default_runtime.py',
 ]
-model = dict(
-    backbone=dict(_delete_=True, type='DFNet', arch='DF2', norm_cfg=_base_.norm_cfg),
-    decode_head=dict(in_channels=[128, 256, 512], in_index=[0, 1, 2], channels=64),
-)

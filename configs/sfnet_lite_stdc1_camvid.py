@@ -1,13 +1,10 @@
 _base_ = [
-    './_base_/models/sfnet_lite.py',
+    './_base_/models/sfnet_lite_stdc1.py',
     './_base_/datasets/camvid.py',
     './_base_/schedules/camvid_20k.py',
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(
-        _delete_=True, type='STDCPyramid', stdc_type='STDCNet1', norm_cfg=_base_.norm_cfg
-    ),
     data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(in_channels=[64, 512, 1024], num_classes=_base_.num_classes),
+    decode_head=dict(num_classes=_base_.num_classes),
 )

@@ -1,7 +1,7 @@
 # From random weights to a usable model in minutes on two CPU cores: the data set is generated on
 # first use, so this runs anywhere. Smaller in everything but the network.
 _base_ = [
-    './_base_/models/sfnet_lite.py',
+    './_base_/models/sfnet_lite_stdc1.py',
     './_base_/datasets/miniuds.py',
     './_base_/schedules/paper_50k.py',
     './_base_/default_runtime.py',
@@ -9,10 +9,7 @@ _base_ = [
 iters = 300
 model = dict(
     data_preprocessor=dict(size=(128, 128)),
-    backbone=dict(
-        _delete_=True, type='STDCPyramid', stdc_type='STDCNet1', norm_cfg=_base_.norm_cfg
-    ),
-    decode_head=dict(in_channels=[64, 512, 1024], loss_decode=dict(min_kept=20000)),
+    decode_head=dict(loss_decode=dict(min_kept=20000)),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.05))
 param_scheduler = [

@@ -1,9 +1,6 @@
 _base_ = [
-    './_base_/models/sfnet.py',
+    './_base_/models/sfnet_r101.py',
     './_base_/datasets/uds.py',
     './_base_/schedules/paper_50k.py',
     './_base_/default_runtime.py',
 ]
-model = dict(
-    backbone=dict(depth=101), decode_head=dict(in_channels=[256, 512, 1024, 2048], channels=256)
-)

@@ -1,15 +1,12 @@
 _base_ = [
-    './_base_/models/sfnet.py',
+    './_base_/models/sfnet_r50.py',
     './_base_/datasets/ade20k.py',
     './_base_/schedules/ade20k_sgd_80k.py',
     './_base_/default_runtime.py',
 ]
 model = dict(
-    backbone=dict(depth=50),
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(
-        in_channels=[256, 512, 1024, 2048],
-        channels=256,
         num_classes=_base_.num_classes,
         loss_decode=dict(_delete_=True, type='CrossEntropyLoss'),
     ),

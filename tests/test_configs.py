@@ -1,5 +1,7 @@
 """Every config of the zoo builds, forwards and takes one training step."""
 
+import ast
+import glob
 import os.path as osp
 import re
 
@@ -71,3 +73,20 @@ def test_config_is_a_diff(path):
     code = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
     assert len(code) <= 35, f'{len(code)} lines: put what is shared into a base'
     assert '::' not in text, 'bases of another package resolve in one host family only'
+
+
+def test_no_config_repeats_a_backbone():
+    # One that replaces another is written once, in a base or in the only config that has it.
+    found = {}
+    for path in glob.glob(osp.join(ROOT, 'configs', '**', '*.py'), recursive=True):
+        with open(path, encoding='utf-8') as f:
+            tree = ast.parse(f.read())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == 'backbone':
+                arguments = {k.arg: ast.unparse(k.value) for k in node.value.keywords}
+                if arguments.pop('_delete_', None):
+                    arguments['norm_cfg'] = arguments.get('norm_cfg', '').replace('_base_.', '')
+                    key = tuple(sorted(arguments.items()))
+                    found.setdefault(key, []).append(osp.relpath(path, ROOT))
+    repeated = {key: sorted(paths) for key, paths in found.items() if len(paths) > 1}
+    assert not repeated, '\n'.join(f'{dict(k)}: {", ".join(p)}' for k, p in repeated.items())

@@ -1,16 +1,11 @@
 # CamVid at 360x480: FPN with PPM, the baseline of SFNet.
 _base_ = [
-    '../_base_/models/sfnet.py',
+    '../_base_/models/sfnet_stdc1.py',
     '../_base_/datasets/camvid360.py',
     '../_base_/schedules/camvid_20k.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
-    backbone=dict(
-        _delete_=True, type='STDCPyramid', stdc_type='STDCNet1', norm_cfg=_base_.norm_cfg
-    ),
-    decode_head=dict(
-        in_channels=[64, 256, 512, 1024], channels=64, num_classes=_base_.num_classes, align=None
-    ),
+    decode_head=dict(num_classes=_base_.num_classes, align=None),
 )

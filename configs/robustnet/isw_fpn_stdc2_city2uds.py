@@ -1,8 +1,2 @@
-_base_ = './isw_sfnet_r18_city2uds.py'
-model = dict(
-    backbone=dict(
-        _delete_=True, type='STDCPyramid', stdc_type='STDCNet2', norm_cfg=_base_.norm_cfg
-    ),
-    decode_head=dict(in_channels=[64, 256, 512, 1024], channels=64, align=None),
-    auxiliary_head=dict(in_channels=512),
-)
+_base_ = './isw_sfnet_stdc2_city2uds.py'
+model = dict(decode_head=dict(align=None))

@@ -1,9 +1,8 @@
 # DF-Seg (https://arxiv.org/abs/1903.03777) with DF1.
-_base_ = ['./sfnet.py']
+_base_ = ['./sfnet_df1.py']
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    backbone=dict(_delete_=True, type='DFNet', arch='DF1', norm_cfg=norm_cfg),
     decode_head=dict(
         _delete_=True,
         type='DFSegHead',

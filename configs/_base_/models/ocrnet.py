@@ -1,5 +1,5 @@
 # OCRNet (https://arxiv.org/abs/1909.11065) with ResNet-50 at output stride 8.
-_base_ = ['./sfnet.py']
+_base_ = ['./dilated_r50.py']
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 loss = dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000)
@@ -7,14 +7,6 @@ shared = dict(num_classes=19, norm_cfg=norm_cfg, align_corners=True)
 model = dict(
     type='CascadeEncoderDecoder',
     num_stages=2,
-    backbone=dict(
-        _delete_=True,
-        type='ResNetV1c',
-        depth=50,
-        strides=(1, 2, 1, 1),
-        dilations=(1, 1, 2, 4),
-        norm_cfg=norm_cfg,
-    ),
     decode_head=[
         dict(
             type='FCNHead',

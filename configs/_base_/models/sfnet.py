@@ -1,4 +1,4 @@
-# SFNet with ResNet-18. Other backbones replace `backbone` and the channels of `decode_head`.
+# SFNet with ResNet-18. Bases of other backbones are diffs of this one.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
@@ -18,7 +18,6 @@ model = dict(
         in_channels=[64, 128, 256, 512],
         channels=128,
         num_classes=19,
-        deep_supervision=False,
         norm_cfg=norm_cfg,
         loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
     ),

@@ -1,0 +1,7 @@
+# SFNet with DF1, whose three maps have strides 16, 32 and 32.
+_base_ = ['./sfnet.py']
+
+model = dict(
+    backbone=dict(_delete_=True, type='DFNet', arch='DF1', norm_cfg=_base_.norm_cfg),
+    decode_head=dict(in_channels=[128, 256, 512], channels=64),
+)

@@ -1,0 +1,8 @@
+# SFNet-Lite with STDC1: a wider decoder than that of SFNet.
+_base_ = ['./sfnet_stdc1.py']
+
+model = dict(
+    decode_head=dict(
+        type='SFNetLiteHead', in_channels=[64, 512, 1024], in_index=[0, 2, 3], channels=128
+    )
+)

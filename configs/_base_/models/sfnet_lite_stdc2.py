@@ -1,0 +1,4 @@
+# SFNet-Lite with STDC2.
+_base_ = ['./sfnet_lite_stdc1.py']
+
+model = dict(backbone=dict(stdc_type='STDCNet2'))

@@ -1,0 +1,6 @@
+# SFNet with ResNet-50.
+_base_ = ['./sfnet.py']
+
+model = dict(
+    backbone=dict(depth=50), decode_head=dict(in_channels=[256, 512, 1024, 2048], channels=256)
+)
