@@ -15,7 +15,7 @@ from PIL import Image
 
 from sfnet_mm.datasets import ensure_mini_uds
 from sfnet_mm.datasets.label_maps import IDD_NAME_TO_ID
-from sfnet_mm.datasets.mini_uds.domains import DOMAINS
+from sfnet_mm.mini_uds.domains import DOMAINS
 
 TRAIN, VAL = 3, 1
 FORK = multiprocessing.get_context('fork')

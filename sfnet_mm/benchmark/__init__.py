@@ -1,1 +1,1 @@
-"""Measurements of a machine: the steps of the GPU report and the programs that they run."""
+"""Speed of warps and networks, side by side in one run, and what it is compared with."""

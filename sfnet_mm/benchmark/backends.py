@@ -12,14 +12,15 @@ import torch
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
+from sfnet_mm.deploy.export import export_onnx
+from sfnet_mm.deploy.inference import InferenceModel, optimize
+from sfnet_mm.deploy.inference.folding import fold_batchnorm
+from sfnet_mm.deploy.model import input_channels
+from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.ops._loader import EXT
 from sfnet_mm.version import __version__
 
-from .export import export_onnx
-from .optimize import InferenceModel, optimize
-from .panoptic_form import panoptic_form
-from .release_form import to_release_form
-from .runtimes import OnnxRuntime, OpenVINORuntime
+from .authors_composition import to_release_form
 
 BACKENDS = (
     'release',
@@ -125,6 +126,23 @@ def _torch_call(
             return form(sample)
 
     return call
+
+
+def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
+    """A panoptic model up to its map, as a backend runs it; the model is not changed."""
+    from sfnet_mm.panoptic.inference import PanopticInferenceModel
+
+    form = PanopticInferenceModel(copy.deepcopy(model)).eval().requires_grad_(False)
+    if backend == 'release':
+        to_release_form(form.model)
+    elif backend in ('torch', 'ext'):
+        sample = torch.rand(1, input_channels(model), 128, 128)
+        fold_batchnorm(form, sample.to(next(form.parameters()).device))
+        form.memory_format = torch.channels_last
+        form.to(memory_format=torch.channels_last)
+    else:
+        raise ValueError('panoptic models are timed with post-processing: on release, torch, ext')
+    return form
 
 
 def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:

@@ -11,14 +11,15 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from .model import input_channels
-from .optimize import InferenceModel
-from .panoptic_export import PanopticGraph
+from sfnet_mm.deploy.inference.optimize import InferenceModel
+from sfnet_mm.deploy.model import input_channels
 
 
 def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     """Parameters and multiply-adds of what runs at inference; computes nothing."""
-    kind = InferenceModel if isinstance(model, EncoderDecoder) else PanopticGraph
+    kind = InferenceModel
+    if not isinstance(model, EncoderDecoder):
+        from sfnet_mm.panoptic.export import PanopticGraph as kind
     form = kind(copy.deepcopy(model)).eval()
     # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
     # Nor without gradients, for which some convolutions pad their channels.

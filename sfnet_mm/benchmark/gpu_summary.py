@@ -3,8 +3,9 @@
 from typing import Any, Dict, List
 
 from sfnet_mm.comparison import Budget, table
-from sfnet_mm.deploy.benchmark_report import markdown
-from sfnet_mm.deploy.warp_report import warp_tables
+
+from .report import markdown
+from .warp_report import warp_tables
 
 Record = Dict[str, Any]
 

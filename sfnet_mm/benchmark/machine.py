@@ -10,9 +10,10 @@ from typing import Dict, List, Optional
 
 import torch
 
-from sfnet_mm.deploy.measuring import device_name
 from sfnet_mm.utils.tooling import write_text
 from sfnet_mm.utils.versions import versions
+
+from .complexity import device_name
 
 
 def describe(device: str) -> Dict[str, str]:

@@ -11,15 +11,15 @@ from mmengine.config import Config
 from mmengine.utils import ProgressBar
 from torch import nn
 
+from sfnet_mm.deploy.export.checks import check_size
+from sfnet_mm.deploy.inference.memory import reuse_memory, settle
+from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.ops import has_ext
+from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.tooling import first_line
 
-from .benchmark_backends import Settings, check_backend, make_call
-from .export import check_size
-from .measuring import complexity, peak_memory
-from .memory import reuse_memory, settle
-from .model import input_channels, load_model
-from .panoptic_export import is_panoptic, load_panoptic
+from .backends import Settings, check_backend, make_call
+from .complexity import complexity, peak_memory
 
 
 @dataclass
@@ -101,6 +101,8 @@ def run_benchmark(
     for name, cfg in models.items():
         torch.manual_seed(0)
         if is_panoptic(cfg):
+            from sfnet_mm.panoptic.export import load_panoptic
+
             model = load_panoptic(cfg, None, settings.device)
         else:
             model = load_model(cfg, None, settings.device)

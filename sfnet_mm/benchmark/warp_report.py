@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Optional
 
-from .warp_timing import WAYS
+from .warps import WAYS
 
 _OTHERS = [way for way in WAYS if way != 'ext']
 

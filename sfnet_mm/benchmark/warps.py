@@ -9,14 +9,14 @@ import torch
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from sfnet_mm.deploy.inference import optimize
+from sfnet_mm.deploy.inference.memory import reuse_memory
+from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
 from sfnet_mm.ops._loader import EXT
 
-from .clock import Clock
-from .memory import reuse_memory
-from .model import load_model
-from .optimize import optimize
-from .release_form import host_grid_gated_dual_warp, host_grid_warp
+from .authors_composition import host_grid_gated_dual_warp, host_grid_warp
+from .stopwatch import Clock
 
 Row = Dict[str, Any]
 
@@ -122,7 +122,7 @@ def measure_network(path: str, size: Tuple[int, int], device: str, rounds: int) 
     """Inference of a whole network, the extension against plain torch.
 
     As the segmentor runs it, in both layouts, and in the inference form of
-    :func:`sfnet_mm.deploy.optimize`.
+    :func:`sfnet_mm.deploy.inference.optimize`.
 
     Args:
         path: Of the config; weights are random.

@@ -12,8 +12,8 @@ from typing import Any, Dict, List
 
 import torch
 
-from .release_families import ConversionError, Family, StateDict, recognise, unwrap
-from .release_names import (
+from .sfsegnets_families import ConversionError, Family, StateDict, recognise, unwrap
+from .sfsegnets_names import (
     HEAD,
     STDC_BLOCKS,
     UNUSED_CLASSIFIER,

@@ -9,7 +9,7 @@ import torch
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from .release_names import BACKBONES, DFSEG, STDC_BLOCKS
+from .sfsegnets_names import BACKBONES, DFSEG, STDC_BLOCKS
 
 StateDict = Dict[str, Tensor]
 

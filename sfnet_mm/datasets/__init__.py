@@ -1,11 +1,12 @@
 """Driving data sets, registered in ``mmseg.registry.DATASETS``."""
 
+from sfnet_mm.mini_uds import ensure_mini_uds
+
 from .camvid import CamVidDataset
 from .cityscapes_coarse import CityscapesCoarseDataset
 from .idd import IDDDataset
 from .mapillary_driving import MapillaryDrivingDataset
 from .mapillary_vistas import MapillaryVistasDataset
-from .mini_uds import ensure_mini_uds
 from .transforms import (
     CropAroundCentroid,
     LoadImageWhole,

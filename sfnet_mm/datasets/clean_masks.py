@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from sfnet_mm.utils.file_names import refuse_overwriting
+from sfnet_mm.utils.parallel import parallel_map
 
 from .folder_check import FolderReport
 from .folder_files import PALETTE, mask_ids, mask_kind, open_image, pack_colors
 from .idd_masks import write_png
 from .label_maps import IGNORE_INDEX
-from .parallel import parallel_map
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from sfnet_mm.utils.parallel import parallel_map
+
 from .folder_files import (
     ALPHA,
     COLOR,
@@ -17,7 +19,6 @@ from .folder_files import (
     inspect_pair,
 )
 from .label_maps import IGNORE_INDEX
-from .parallel import parallel_map
 from .source_layouts import Pair
 
 KINDS = {

@@ -17,8 +17,9 @@ import cv2
 from mmengine.utils import is_list_of
 from PIL import Image
 
+from sfnet_mm.utils.parallel import parallel_map
+
 from .label_maps import IDD_NAME_TO_ID
-from .parallel import parallel_map
 from .polygons import draw_polygons
 
 POLYGONS_SUFFIX = '_gtFine_polygons.json'

@@ -7,8 +7,9 @@ from typing import Callable, Mapping, Sequence
 
 from mmseg.registry import DATASETS
 
+from sfnet_mm.mini_uds import ensure_mini_uds
+
 from .mapped_dataset import MappedSegDataset
-from .mini_uds import ensure_mini_uds
 from .source_layouts import UDS_SOURCES, SourceLayout
 
 
@@ -84,7 +85,7 @@ class MiniUDSDataset(UDSDataset):
     """UDS in small: drawn street scenes, generated on first use.
 
     The files lie in the real layouts of the four sources and are read by the same code. See
-    :mod:`sfnet_mm.datasets.mini_uds`.
+    :mod:`sfnet_mm.mini_uds`.
 
     Args:
         data_root: Where the scenes are, or will be.

@@ -18,10 +18,10 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
 from sfnet_mm.utils.config_parts import data_sets
+from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import first_line
 
 from .mapped_dataset import MappedSegDataset
-from .parallel import parallel_map
 from .transforms.loading import LoadImageWhole, LoadMappedAnnotations
 from .uds import MiniUDSDataset
 

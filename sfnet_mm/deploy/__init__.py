@@ -1,9 +1,8 @@
 """Inference form, export and runtimes of a trained segmentor."""
 
 from .export import export_onnx
-from .memory import reuse_memory
+from .inference import InferenceModel, optimize, reuse_memory
 from .model import load_model
-from .optimize import InferenceModel, optimize
 from .runtimes import RUNTIMES, Runtime, load_runtime
 
 __all__ = [

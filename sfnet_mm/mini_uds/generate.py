@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from ..parallel import parallel_map
+from sfnet_mm.utils.parallel import parallel_map
+
 from .domains import DOMAINS
 from .scene import paint_scene
 from .writers import WRITERS

@@ -9,7 +9,8 @@ from typing import Callable
 import cv2
 import numpy as np
 
-from . import actors, street, vehicles
+from sfnet_mm.mini_uds import actors, street, vehicles
+
 from .canvas import SUPERSAMPLE, Camera, Canvas, SceneObject
 from .domains import RAIN, Domain
 

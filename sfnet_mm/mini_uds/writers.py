@@ -9,9 +9,15 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from ..idd_masks import POLYGONS_SUFFIX, convert_file, write_png
-from ..label_maps import CITYSCAPES_IDS, DRIVING_CLASSES, DRIVING_PALETTE, MAPILLARY_IDS
-from ..polygons import draw_polygons
+from sfnet_mm.datasets.idd_masks import POLYGONS_SUFFIX, convert_file, write_png
+from sfnet_mm.datasets.label_maps import (
+    CITYSCAPES_IDS,
+    DRIVING_CLASSES,
+    DRIVING_PALETTE,
+    MAPILLARY_IDS,
+)
+from sfnet_mm.datasets.polygons import draw_polygons
+
 from .scene import Scene
 
 # Cityscapes classes with instances; its masks of instances hold ``id * 1000 + k`` for them.

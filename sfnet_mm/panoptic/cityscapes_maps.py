@@ -13,7 +13,7 @@ from PIL import Image, PngImagePlugin
 from scipy import ndimage
 
 from sfnet_mm.datasets.label_maps import CITYSCAPES_IDS, DRIVING_CLASSES
-from sfnet_mm.datasets.parallel import parallel_map
+from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import whole_file, write_text
 
 from .cityscapes_panoptic import NUM_STUFF_CLASSES, things_first

@@ -17,20 +17,14 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
+from sfnet_mm.deploy.export.checks import check_size
+from sfnet_mm.deploy.export.onnx_graph import INSTALL, OPSET
+from sfnet_mm.deploy.export.parity import AGREEMENT, TOLERANCE, Parity
+from sfnet_mm.deploy.model import load_strictly, normalization
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import require, whole_file
 from sfnet_mm.version import __version__
-
-from .export import check_size
-from .model import load_strictly, normalization
-from .onnx_graph import INSTALL, OPSET
-from .parity import AGREEMENT, TOLERANCE, Parity
-
-
-def is_panoptic(config: Union[str, Config]) -> bool:
-    """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``."""
-    return 'panoptic_head' in read_config(config).model
 
 
 def load_panoptic(
@@ -112,13 +106,13 @@ def export_panoptic_onnx(
         path: Of the file to write, ending in ``.onnx``. Inputs: ``image``; outputs: ``scores`` and
             ``masks``, see :class:`PanopticGraph`.
         size: (height, width) of the image.
-        runtime: As for :func:`sfnet_mm.deploy.export.export_onnx`.
+        runtime: As for :func:`sfnet_mm.deploy.export_onnx`.
 
     Returns:
         list[Parity]: One comparison: of scores, and of masks cut at one half.
 
     Raises:
-        ImportError, ValueError, RuntimeError: As :func:`sfnet_mm.deploy.export.export_onnx`.
+        ImportError, ValueError, RuntimeError: As :func:`sfnet_mm.deploy.export_onnx`.
     """
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')

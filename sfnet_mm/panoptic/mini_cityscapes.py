@@ -5,7 +5,7 @@ from typing import Any, List
 
 from mmdet.registry import DATASETS
 
-from sfnet_mm.datasets.mini_uds import ensure_mini_uds
+from sfnet_mm.mini_uds import ensure_mini_uds
 
 from .cityscapes_maps import convert_cityscapes
 from .cityscapes_panoptic import CityscapesPanopticDataset

@@ -78,6 +78,11 @@ def read_config(config: Union[str, Config]) -> Config:
     return config
 
 
+def is_panoptic(config: Union[str, Config]) -> bool:
+    """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``, which needs mmdet."""
+    return 'panoptic_head' in read_config(config).model
+
+
 def parse_options(pairs: Sequence[str]) -> Dict[str, Any]:
     """The dict of some ``key=value``, in which mmengine reads numbers, lists and tuples.
 

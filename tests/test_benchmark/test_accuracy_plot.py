@@ -2,8 +2,8 @@ import itertools
 
 import pytest
 
-from sfnet_mm.deploy import accuracy_plot
-from sfnet_mm.deploy.peers import PEERS
+from sfnet_mm.benchmark import accuracy_plot
+from sfnet_mm.benchmark.peers import PEERS
 
 plt = pytest.importorskip('matplotlib.pyplot')
 HEADER = {'size': '64x128', 'device': 'CPU'}

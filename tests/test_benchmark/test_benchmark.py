@@ -9,13 +9,13 @@ import torch
 from helpers import ROOT
 from mmengine.config import Config
 
+from sfnet_mm.benchmark.accuracy_plot import plot
+from sfnet_mm.benchmark.backends import Settings
+from sfnet_mm.benchmark.complexity import complexity
+from sfnet_mm.benchmark.models import Entry, run_benchmark
+from sfnet_mm.benchmark.peers import PEERS, published, without_flow
+from sfnet_mm.benchmark.report import markdown
 from sfnet_mm.deploy import load_model
-from sfnet_mm.deploy.accuracy_plot import plot
-from sfnet_mm.deploy.benchmark_backends import Settings
-from sfnet_mm.deploy.benchmark_report import markdown
-from sfnet_mm.deploy.measuring import complexity
-from sfnet_mm.deploy.peers import PEERS, published, without_flow
-from sfnet_mm.deploy.timing import Entry, run_benchmark
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_cityscapes.py')
 
@@ -29,7 +29,7 @@ def benchmark(monkeypatch, *args):
 
 
 def test_all_backends_are_timed_in_interleaved_rounds(monkeypatch):
-    import sfnet_mm.deploy.timing as timing
+    import sfnet_mm.benchmark.models as timing
 
     order = []
     original = timing._time
@@ -120,7 +120,7 @@ def test_frame_rates_are_compared_round_by_round():
 
 
 def test_neighbours_in_a_round_are_models_on_one_backend(monkeypatch):
-    import sfnet_mm.deploy.timing as timing
+    import sfnet_mm.benchmark.models as timing
 
     order = []
 

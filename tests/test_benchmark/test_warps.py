@@ -8,28 +8,28 @@ import pytest
 import torch
 from helpers import ROOT
 
-from sfnet_mm.deploy import clock, warp_report
-from sfnet_mm.deploy.release_form import host_grid_gated_dual_warp
+from sfnet_mm.benchmark import stopwatch, warp_report
+from sfnet_mm.benchmark.authors_composition import host_grid_gated_dual_warp
 from sfnet_mm.ops import gated_dual_flow_warp
 
 
 def test_clock_takes_turns_and_tells_shortest_and_median(monkeypatch):
     now, order = [0.0], []
-    monkeypatch.setattr(clock.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: now[0])
     seconds = {'a': iter([9, 3, 1, 2]), 'b': iter([9, 4, 4, 7])}
 
     def call(name):
         order.append(name)
         now[0] += next(seconds[name])
 
-    times = clock.Clock('cpu').race({name: partial(call, name) for name in 'ab'}, 3)
+    times = stopwatch.Clock('cpu').race({name: partial(call, name) for name in 'ab'}, 3)
     assert times == {'a': {'min': 1e3, 'median': 2e3}, 'b': {'min': 4e3, 'median': 4e3}}
     assert ''.join(order) == 'abababab'
 
 
 def test_clock_tells_the_peak_of_the_memory():
     # Two maps of a million floats are held at once, and one of them is the result.
-    assert 8 <= clock.Clock('cpu').peak(lambda: torch.ones(10**6) + 1) < 8.1
+    assert 8 <= stopwatch.Clock('cpu').peak(lambda: torch.ones(10**6) + 1) < 8.1
 
 
 def test_composition_of_the_release_is_the_warp():

@@ -9,9 +9,9 @@ import torch
 from deploy_helpers import CONFIG, META, SIZE
 from helpers import ROOT
 
-from sfnet_mm.deploy import export_onnx, load_model, load_runtime, parity
-from sfnet_mm.deploy.export import reference
-from sfnet_mm.deploy.onnx_graph import count_nodes
+from sfnet_mm.deploy import export_onnx, load_model, load_runtime
+from sfnet_mm.deploy.export import parity, reference
+from sfnet_mm.deploy.export.onnx_graph import count_nodes
 from sfnet_mm.deploy.runtimes import RUNTIMES
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):

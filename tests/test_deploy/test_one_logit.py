@@ -7,9 +7,9 @@ import torch.nn.functional as F
 from deploy_helpers import SIZE, predicted_by_mmseg, small_model, smooth_image
 
 from sfnet_mm.deploy import export_onnx, load_runtime, optimize
-from sfnet_mm.deploy.export import reference, wrap
-from sfnet_mm.deploy.parity import parity
-from sfnet_mm.deploy.upsampled_argmax import upsampled_argmax
+from sfnet_mm.deploy.export.export_model import reference, wrap
+from sfnet_mm.deploy.export.parity import parity
+from sfnet_mm.deploy.inference.upsampled_argmax import upsampled_argmax
 
 LOSS = dict(type='CrossEntropyLoss', use_sigmoid=True)
 
@@ -59,7 +59,7 @@ def test_threshold_is_that_of_the_probability():
 
 def test_what_a_file_is_compared_with_is_mmsegs_own(binary, monkeypatch):
     """Not another form of the same mistake."""
-    wrong = 'sfnet_mm.deploy.upsampled_argmax.classes_of'
+    wrong = 'sfnet_mm.deploy.inference.upsampled_argmax.classes_of'
     monkeypatch.setattr(wrong, lambda logits, threshold=None: logits.argmax(1))
     graph, expected = wrap(binary[2]), reference(binary[2])
     image = graph.sample(1, SIZE)

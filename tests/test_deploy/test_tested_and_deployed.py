@@ -13,9 +13,9 @@ from mmseg.models import EncoderDecoder
 
 from sfnet_mm.deploy import export_onnx, load_runtime
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
-from sfnet_mm.deploy.runtime_base import read_meta
-from sfnet_mm.deploy.sliding import slide
-from sfnet_mm.deploy.upsampled_argmax import nearest
+from sfnet_mm.deploy.inference.upsampled_argmax import nearest
+from sfnet_mm.deploy.runtimes.base import read_meta
+from sfnet_mm.deploy.runtimes.sliding import slide
 
 IMAGE = (128, 192)
 LARGER = dict(type='Resize', scale=(1024, 192), keep_ratio=True)

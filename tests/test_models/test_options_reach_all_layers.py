@@ -7,13 +7,17 @@ from mmcv.cnn import is_norm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from sfnet_mm.deploy.inference_layers import InferenceContext, InferenceFAM, InferenceGDFAM
-from sfnet_mm.deploy.rearranged_convs import TapConv2d
+from sfnet_mm.deploy.inference.inference_layers import (
+    InferenceContext,
+    InferenceFAM,
+    InferenceGDFAM,
+)
 from sfnet_mm.models.layers import (
     FlowAlignmentModule,
     GatedDualFlowAlignmentModule,
     PyramidContext,
 )
+from sfnet_mm.models.layers.rearranged_convs import TapConv2d
 
 CHANNELS = [4, 6, 8, 10]
 LITE = dict(type='SFNetLiteHead', in_channels=[4, 8, 10], in_index=[0, 2, 3])

@@ -14,8 +14,8 @@ from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from release_reference import ReleasedModel
 
+from sfnet_mm.converters.sfsegnets import convert
 from sfnet_mm.utils.config import fit_to_cpu
-from sfnet_mm.utils.release_checkpoints import convert
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Not a multiple of 32, so that no map is an exact half of the one before.

@@ -9,11 +9,10 @@ from mmengine.registry import DefaultScope
 
 pytest.importorskip('mmdet')
 
-from sfnet_mm.deploy.benchmark_backends import Settings
-from sfnet_mm.deploy.panoptic_export import load_panoptic
-from sfnet_mm.deploy.panoptic_form import panoptic_form
+from sfnet_mm.benchmark.backends import Settings, panoptic_form
+from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.deploy.runtimes import Runtime
-from sfnet_mm.deploy.timing import run_benchmark
+from sfnet_mm.panoptic.export import load_panoptic
 
 CONFIG = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.py')
 SIZE = (64, 128)

@@ -13,8 +13,8 @@ from release_reference import ReleasedModel
 from torch import nn
 
 from sfnet_mm.compat import load_checkpoint_file
-from sfnet_mm.utils.release_checkpoints import convert
-from sfnet_mm.utils.release_families import ConversionError
+from sfnet_mm.converters.sfsegnets import convert
+from sfnet_mm.converters.sfsegnets_families import ConversionError
 
 TOOL = osp.join(
     osp.dirname(__file__), '..', '..', 'tools', 'model_converters', 'sfsegnets2mmseg.py'

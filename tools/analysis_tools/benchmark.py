@@ -18,12 +18,12 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sfnet_mm.deploy.accuracy_plot import plot
-from sfnet_mm.deploy.benchmark_backends import BACKENDS, Settings
-from sfnet_mm.deploy.benchmark_report import markdown, write_json
-from sfnet_mm.deploy.measuring import device_name
-from sfnet_mm.deploy.peers import PEERS, without_flow
-from sfnet_mm.deploy.timing import run_benchmark
+from sfnet_mm.benchmark.accuracy_plot import plot
+from sfnet_mm.benchmark.backends import BACKENDS, Settings
+from sfnet_mm.benchmark.complexity import device_name
+from sfnet_mm.benchmark.models import run_benchmark
+from sfnet_mm.benchmark.peers import PEERS, without_flow
+from sfnet_mm.benchmark.report import markdown, write_json
 from sfnet_mm.utils.tooling import image_size, write_text
 
 

@@ -19,8 +19,8 @@ import numpy as np
 from scipy.ndimage import center_of_mass
 
 from sfnet_mm.datasets.label_maps import LABEL_TABLES
-from sfnet_mm.datasets.parallel import available_cpus, parallel_map
 from sfnet_mm.datasets.wrappers import CentroidIndex
+from sfnet_mm.utils.parallel import available_cpus, parallel_map
 
 
 def parse_args():

@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
-from sfnet_mm.datasets.parallel import parallel_map
+from sfnet_mm.utils.parallel import parallel_map
 
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes_uniform.py'
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import torch
 
+from sfnet_mm.benchmark.complexity import device_name
 from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.benchmark.gpu_summary import summary
 from sfnet_mm.benchmark.steps import run_steps
-from sfnet_mm.deploy.measuring import device_name
 from sfnet_mm.utils.tooling import write_text
 
 ROOT = Path(__file__).resolve().parents[2]

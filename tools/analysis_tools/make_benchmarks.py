@@ -15,8 +15,8 @@ import os.path as osp
 import statistics
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.benchmark.report import markdown
 from sfnet_mm.comparison import Budget, table
-from sfnet_mm.deploy.benchmark_report import markdown
 from sfnet_mm.utils.tooling import mean_and_spread, replace_between, write_text
 
 DOCS = osp.join(osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__)))), 'docs')

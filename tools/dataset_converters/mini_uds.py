@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from sfnet_mm.datasets.mini_uds import ensure_mini_uds
+from sfnet_mm.mini_uds import ensure_mini_uds
 
 
 def parse_args() -> argparse.Namespace:

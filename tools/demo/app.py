@@ -24,8 +24,8 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmseg.apis import inference_model
 
 from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
-from sfnet_mm.datasets.mini_uds.domains import DOMAINS
-from sfnet_mm.datasets.mini_uds.scene import paint_scene
+from sfnet_mm.mini_uds.domains import DOMAINS
+from sfnet_mm.mini_uds.scene import paint_scene
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.utils.media import open_video, read_frames, read_image, video_format, write_video
 from sfnet_mm.utils.tooling import require

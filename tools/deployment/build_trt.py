@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from sfnet_mm.deploy.parity import parity
+from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
 from sfnet_mm.utils.tooling import require
 

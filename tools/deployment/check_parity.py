@@ -27,19 +27,12 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.export import export_onnx, reference
+from sfnet_mm.deploy.export.onnx_graph import count_nodes
+from sfnet_mm.deploy.export.parity import exact, parity
 from sfnet_mm.deploy.model import input_channels, load_model
-from sfnet_mm.deploy.onnx_graph import count_nodes
-from sfnet_mm.deploy.panoptic_export import (
-    PanopticGraph,
-    export_panoptic_onnx,
-    is_panoptic,
-    load_panoptic,
-    mean_difference,
-    pad_to_stride,
-)
-from sfnet_mm.deploy.parity import exact, parity
-from sfnet_mm.deploy.runtime_base import Runtime
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
+from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.media import read_image
 from sfnet_mm.utils.tooling import image_size, write_text
 
@@ -93,6 +86,8 @@ def fill(model: nn.Module, size: tuple) -> nn.Module:
         if hasattr(m, 'flow_make'):
             m.flow_make.weight.data *= 2  # one to two pixels
     with torch.no_grad():
+        from sfnet_mm.panoptic.export import pad_to_stride
+
         image = pad_to_stride(
             scenery(8, tuple(side // 4 for side in size), 1, input_channels(model))
         )
@@ -113,6 +108,13 @@ def make_sample(runtime: Runtime, size: tuple, image: Optional[str]) -> torch.Te
 def compare_panoptic(
     config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]
 ) -> dict:
+    from sfnet_mm.panoptic.export import (
+        PanopticGraph,
+        export_panoptic_onnx,
+        load_panoptic,
+        mean_difference,
+    )
+
     model = load_panoptic(config, checkpoint)
     if checkpoint is None:
         fill(model, size)

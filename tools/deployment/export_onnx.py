@@ -7,10 +7,10 @@ import argparse
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import export_onnx
+from sfnet_mm.deploy.export.onnx_graph import count_nodes
 from sfnet_mm.deploy.model import load_model
-from sfnet_mm.deploy.onnx_graph import count_nodes
-from sfnet_mm.deploy.panoptic_export import export_panoptic_onnx, is_panoptic, load_panoptic
 from sfnet_mm.ops.exporting import RUNTIMES
+from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.tooling import check_folder, first_line, image_size
 
 
@@ -45,6 +45,8 @@ def parse_args() -> argparse.Namespace:
 
 def export(args: argparse.Namespace, checkpoint: str) -> list:
     if is_panoptic(args.config):
+        from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
+
         # Scores and masks are the only outputs there are.
         model = load_panoptic(args.config, checkpoint)
         return export_panoptic_onnx(model, args.out, args.size, args.runtime)

@@ -17,8 +17,8 @@ import torch
 
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
-from sfnet_mm.utils.release_checkpoints import Conversion, convert
-from sfnet_mm.utils.release_families import ConversionError
+from sfnet_mm.converters.sfsegnets import Conversion, convert
+from sfnet_mm.converters.sfsegnets_families import ConversionError
 from sfnet_mm.utils.tooling import whole_file
 
 

@@ -23,7 +23,8 @@ from typing import Any, Callable, Mapping, Sequence
 import numpy as np
 from mmengine.logging import print_log
 
-from ..parallel import parallel_map
+from sfnet_mm.utils.parallel import parallel_map
+
 from .build_lock import BuildLock
 
 # Masks per unit of work: what is lost when a build is interrupted.

@@ -3,15 +3,14 @@
 import contextlib
 import logging
 import warnings
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import Any, Iterator
 
 import torch
 from torch import Tensor
 
 from sfnet_mm.utils.tooling import require
 
-if TYPE_CHECKING:
-    from .export import ExportModel
+from .export_model import ExportModel
 
 OPSET = 18
 INSTALL = 'pip install -r requirements/deploy.txt'
@@ -22,7 +21,7 @@ def count_nodes(path: str, op_type: str = 'GridSample') -> int:
     return sum(node.op_type == op_type for node in require('onnx', INSTALL).load(path).graph.node)
 
 
-def trace(wrapped: 'ExportModel', sample: Tensor, dynamic: bool) -> Any:
+def trace(wrapped: ExportModel, sample: Tensor, dynamic: bool) -> Any:
     """The graph of a module, run on a sample; ``dynamic`` leaves batch, height and width open."""
     shapes = None
     if dynamic:

@@ -2,19 +2,17 @@
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import List, Optional, Tuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from sfnet_mm.deploy.inference.upsampled_argmax import classes_of
 from sfnet_mm.utils.tooling import require
 
+from .export_model import ExportModel
 from .onnx_graph import INSTALL
-from .upsampled_argmax import classes_of
-
-if TYPE_CHECKING:
-    from .export import ExportModel
 
 # Least agreement with torch: largest difference of logits, relative to their size where that is
 # above one, and share of pixels with the same class.
@@ -51,7 +49,7 @@ class Parity:
 
 
 def compare_with_torch(
-    wrapped: 'ExportModel', path: str, size: Tuple[int, int], precision: str = 'float32'
+    wrapped: ExportModel, path: str, size: Tuple[int, int], precision: str = 'float32'
 ) -> Parity:
     """Run a file in ONNX Runtime and what it must agree with in torch on one random image.
 
@@ -76,7 +74,7 @@ def compare_with_torch(
 
 
 @torch.no_grad()
-def exact(wrapped: 'ExportModel', sample: Tensor) -> np.ndarray:
+def exact(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
     """The output of float64 arithmetic with the same weights, as float32."""
     return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
 
@@ -93,7 +91,7 @@ def parity(
         expected: Of torch.
         got: Of the runtime.
         size: (height, width) of the image.
-        threshold: See :func:`sfnet_mm.deploy.upsampled_argmax.classes_of`.
+        threshold: See :func:`sfnet_mm.deploy.inference.upsampled_argmax.classes_of`.
 
     Raises:
         RuntimeError: They differ in shape.

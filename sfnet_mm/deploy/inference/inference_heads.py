@@ -1,4 +1,4 @@
-"""The heads of SFNet and SFNet-Lite of the layers of :mod:`sfnet_mm.deploy.inference_layers`."""
+"""The heads of SFNet and SFNet-Lite of the layers of :mod:`~.inference_layers`."""
 
 from typing import List
 
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sfnet_mm.models.decode_heads import SFNetHead, SFNetLiteHead
 from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule
+from sfnet_mm.models.layers.rearranged_convs import upsample
 
 from .inference_layers import (
     InferenceContext,
@@ -17,7 +18,6 @@ from .inference_layers import (
     activation,
     is_plain,
 )
-from .rearranged_convs import upsample
 
 
 class InferenceSFNetHead(nn.Module):

@@ -1,6 +1,6 @@
 """The layers of SFNet and SFNet-Lite, rearranged for inference; each computes the same function.
 
-The identities they use are those of :mod:`sfnet_mm.deploy.rearranged_convs`.
+The identities they use are those of :mod:`sfnet_mm.models.layers.rearranged_convs`.
 """
 
 import math
@@ -16,10 +16,16 @@ from sfnet_mm.models.layers import (
     PyramidContext,
 )
 from sfnet_mm.models.layers.pyramid_context import pool_to_cells
+from sfnet_mm.models.layers.rearranged_convs import (
+    RowConv2d,
+    TapConv2d,
+    compose,
+    make_conv,
+    padded_kernel,
+    upsample,
+)
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
 from sfnet_mm.ops.exporting import is_exporting
-
-from .rearranged_convs import RowConv2d, TapConv2d, compose, make_conv, padded_kernel, upsample
 
 
 def is_plain(module: ConvModule) -> bool:

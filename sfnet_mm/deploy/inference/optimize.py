@@ -10,12 +10,12 @@ from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor, EncoderDecoder
 from torch import Tensor
 
+from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.models.layers import PyramidContext
 
 from .folding import fold_batchnorm
 from .inference_heads import rearranged
 from .inference_layers import InferenceContext, is_plain
-from .model import input_channels
 from .upsampled_argmax import resize, upsampled_argmax
 
 OUTPUTS = ('logits', 'argmax')
@@ -32,9 +32,8 @@ def optimize(
     """Make the inference form of a segmentor; the model itself stays as it is.
 
     Auxiliary heads go, batch normalization is folded into the convolutions, weights are laid out
-    channels-last, and the decoders of SFNet and SFNet-Lite are rearranged
-    (:mod:`sfnet_mm.deploy.inference_layers`). Logits differ from those of ``model`` by rounding
-    only. What cannot be folded or rearranged is left as it is and named.
+    channels-last, and the decoders of SFNet and SFNet-Lite are rearranged. Logits differ from those
+    of ``model`` by rounding only. What cannot be folded or rearranged is left as it is and named.
 
     Args:
         model: Any ``EncoderDecoder`` in evaluation mode.

@@ -7,9 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfnet_mm.models.layers.rearranged_convs import upsample
 from sfnet_mm.ops.exporting import is_exporting
-
-from .rearranged_convs import upsample
 
 # Rows per strip of the fused upsampling and argmax: 19 float32 maps of 2048 columns fit a cache.
 _STRIP = 32

@@ -10,17 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .export import check_size
-from .image_pipeline import Frame, ImagePipeline, check_portable
+from sfnet_mm.deploy.export.checks import check_size
+from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline, check_portable
+from sfnet_mm.deploy.inference.upsampled_argmax import nearest, resize, upsampled_argmax
+
 from .sliding import slide
-from .upsampled_argmax import nearest, resize, upsampled_argmax
 
 
 class Runtime:
     """A model that is ready to run as mmseg tests it.
 
     Args:
-        meta: See :func:`sfnet_mm.deploy.export.metadata`.
+        meta: See :func:`sfnet_mm.deploy.export.metadata.metadata`.
 
     Attributes:
         classes: Names of the classes; None for a panoptic graph.

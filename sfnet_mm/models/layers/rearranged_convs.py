@@ -14,7 +14,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from sfnet_mm.models.layers.row_conv import (
+from sfnet_mm.ops.exporting import is_exporting
+
+from .row_conv import (
     LANES,
     add_at_offset,
     add_parts,
@@ -22,7 +24,6 @@ from sfnet_mm.models.layers.row_conv import (
     fills_vectors,
     row_kernel,
 )
-from sfnet_mm.ops.exporting import is_exporting
 
 Size = Tuple[int, int]
 
@@ -34,19 +35,19 @@ def upsample(x: Tensor, size: Size, align_corners: bool = True) -> Tensor:
 
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
     """A convolution of stride 1 that keeps the size, in the dtype and on the device of another."""
-    out_channels, in_channels, *kernel = weight.shape
+    out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(
         in_channels,
         out_channels,
-        kernel,
-        padding=[side // 2 for side in kernel],
+        (height, width),
+        padding=(height // 2, width // 2),
         bias=bias is not None,
         device=like.weight.device,
         dtype=like.weight.dtype,
     )
     with torch.no_grad():
         conv.weight.copy_(weight)
-        if bias is not None:
+        if bias is not None and conv.bias is not None:
             conv.bias.copy_(bias)
     return conv
 
@@ -92,7 +93,7 @@ class TapConv2d(nn.Module):
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
         """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
-        columns = [self._add_rows(x, taps, size[0]) for taps in self.columns]
+        columns = [self._add_rows(x, taps, size[0]) for taps in self.columns]  # type: ignore[arg-type]
         if self.narrow:
             return add_parts(
                 self._upsampled(columns[0], size), self.out_channels, self.kernel, dim=3

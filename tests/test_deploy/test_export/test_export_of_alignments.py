@@ -5,7 +5,7 @@ import torch
 from helpers import build_segmentor, load_config
 
 from sfnet_mm.deploy import export_onnx
-from sfnet_mm.deploy.onnx_graph import count_nodes
+from sfnet_mm.deploy.export.onnx_graph import count_nodes
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(package, reason='needs requirements/deploy.txt')

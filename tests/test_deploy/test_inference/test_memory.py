@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sfnet_mm.deploy.memory import settle
+from sfnet_mm.deploy.inference.memory import settle
 
 PAGES = 2048
 

@@ -8,13 +8,17 @@ from helpers import build_segmentor, load_config
 from mmcv.cnn import ConvModule
 from torch import nn
 
+from sfnet_mm.benchmark.authors_composition import to_release_form
 from sfnet_mm.deploy import optimize
-from sfnet_mm.deploy.folding import fold_batchnorm
-from sfnet_mm.deploy.inference_layers import InferenceContext, InferenceGDFAM, pool_to_cells
-from sfnet_mm.deploy.rearranged_convs import RowConv2d, TapConv2d, upsample
-from sfnet_mm.deploy.release_form import to_release_form
-from sfnet_mm.deploy.upsampled_argmax import upsampled_argmax
+from sfnet_mm.deploy.inference.folding import fold_batchnorm
+from sfnet_mm.deploy.inference.inference_layers import (
+    InferenceContext,
+    InferenceGDFAM,
+    pool_to_cells,
+)
+from sfnet_mm.deploy.inference.upsampled_argmax import upsampled_argmax
 from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
+from sfnet_mm.models.layers.rearranged_convs import RowConv2d, TapConv2d, upsample
 from sfnet_mm.ops.exporting import exporting_for
 
 SIZE = (96, 160)

@@ -12,7 +12,7 @@ from sfnet_mm.ops.exporting import exporting_for
 for package in ('onnx', 'onnxscript', 'openvino'):
     pytest.importorskip(package, reason='needs requirements/deploy.txt')
 
-from sfnet_mm.deploy.openvino_warp import warp_by_rows  # noqa: E402
+from sfnet_mm.deploy.runtimes.openvino_warp import warp_by_rows  # noqa: E402
 
 
 class Warps(torch.nn.Module):

@@ -1,0 +1,1 @@
+"""Published checkpoints of others, converted to the names of this package."""

@@ -1,0 +1,59 @@
+"""Refuses what no graph could run as mmseg tests the model."""
+
+import warnings
+from typing import Optional, Tuple
+
+from mmseg.models import BaseSegmentor
+
+from ..image_pipeline import check_portable, pipeline_steps
+from ..model import sliding_windows
+from .metadata import padding
+
+
+def check_test(
+    model: BaseSegmentor, size: Optional[Tuple[int, int]], output: str, normalize: bool
+) -> None:
+    """Refuse a graph that no runtime could run as mmseg tests the model.
+
+    Raises:
+        ValueError: Saying what to do.
+    """
+    check_portable(pipeline_steps(getattr(model, 'cfg', None))[1], 'the config')
+    if normalize and padding(model):
+        raise ValueError(
+            'the data_preprocessor pads test images after their normalization: '
+            'export without normalize'
+        )
+    slide = sliding_windows(model)
+    if slide is None:
+        return
+    crop = slide['crop_size']
+    if output != 'logits':
+        raise ValueError(
+            "the model is tested in sliding windows (test_cfg.mode='slide'), whose logits are "
+            f'averaged: export with --output logits --size {crop[0]}x{crop[1]}, and the runtime '
+            "slides, or set test_cfg.mode='whole'"
+        )
+    if size is not None and list(size) != crop:
+        raise ValueError(
+            f'size {size[0]}x{size[1]} is not that of the sliding windows of test_cfg: export with '
+            f'--size {crop[0]}x{crop[1]} or --dynamic'
+        )
+
+
+def check_size(size: Tuple[int, int]) -> None:
+    """Refuse a size whose last map is too small for the context pooling; warn where cells repeat.
+
+    Raises:
+        ValueError: A side below 64 pixels, which is two pixels at stride 32.
+    """
+    if min(size) < 64:
+        raise ValueError(
+            f'size {size[0]}x{size[1]} is too small for the context pooling: '
+            'each side needs 64 pixels or more'
+        )
+    if min(size) < 192:
+        warnings.warn(
+            f'size {size[0]}x{size[1]} leaves the context pooling fewer pixels than its 6x6 cells',
+            stacklevel=2,
+        )

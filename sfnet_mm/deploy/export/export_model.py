@@ -1,0 +1,105 @@
+"""The modules that become a graph, and what the graph is compared with."""
+
+from typing import List, Tuple
+
+import torch
+from mmseg.models import BaseSegmentor
+from torch import Tensor, nn
+
+from ..inference.optimize import class_threshold, optimize
+from ..model import normalization
+
+
+class HostForm(nn.Module):
+    """A segmentor with the outputs of ``InferenceModel``, all computed by mmseg's own functions.
+
+    Args:
+        model: In evaluation mode; used, not copied.
+        output: See :func:`sfnet_mm.deploy.inference.optimize`.
+        output_size: See :func:`sfnet_mm.deploy.inference.optimize`.
+    """
+
+    def __init__(self, model: BaseSegmentor, output: str, output_size: str) -> None:
+        super().__init__()
+        self.model, self.output, self.output_size = model, output, output_size
+        self.threshold = class_threshold(model)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Normalised images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
+        if self.output_size == 'stride':
+            logits = self.model(image, mode='tensor')
+        else:
+            size = image.shape[2:]
+            meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)
+            logits = self.model.encode_decode(image, [meta] * len(image))
+        if self.output == 'logits':
+            return logits
+        results = self.model.postprocess_result(logits)
+        return torch.cat([result.pred_sem_seg.data for result in results])
+
+
+class ExportModel(nn.Module):
+    """What becomes the graph: the inference form, with normalisation in front if wanted.
+
+    Args:
+        form: Inference form of the segmentor, or its :class:`HostForm`.
+        mean: Of the channels in the order of the training (RGB).
+        std: As ``mean``.
+        swap: Whether raw images (BGR) are to be brought to that order.
+        normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalised (N, 3, H, W).
+    """
+
+    def __init__(
+        self, form: nn.Module, mean: List[float], std: List[float], swap: bool, normalize: bool
+    ) -> None:
+        super().__init__()
+        self.form, self.swap, self.normalize = form, swap, normalize
+        self.channels = len(mean)
+        self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Logits, float32, or classes, int32."""
+        if self.normalize:
+            image = image.permute(0, 3, 1, 2).float()
+            if self.swap:
+                image = image.flip(1)
+            image = (image - self.mean) / self.std
+        out = self.form(image)
+        return out.to(torch.int32) if self.form.output == 'argmax' else out
+
+    def sample(self, batch: int, size: Tuple[int, int], seed: int = 0) -> Tensor:
+        """A random input of the graph."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.normalize:
+            shape = (batch, *size, self.channels)
+            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
+        return torch.randn(batch, self.channels, *size, generator=generator)
+
+
+def wrap(
+    model: BaseSegmentor,
+    output: str = 'argmax',
+    output_size: str = 'full',
+    normalize: bool = False,
+) -> ExportModel:
+    """The graph of :func:`export_onnx` as a module."""
+    form = optimize(model, True, output, output_size, verbose=False)
+    return _with_input(model, form, normalize)
+
+
+def reference(
+    model: BaseSegmentor,
+    output: str = 'argmax',
+    output_size: str = 'full',
+    normalize: bool = False,
+) -> ExportModel:
+    """What mmseg's ``model.predict`` gives, in the input and output of :func:`wrap`.
+
+    The file is compared with it.
+    """
+    return _with_input(model, HostForm(model, output, output_size), normalize)
+
+
+def _with_input(model: BaseSegmentor, form: nn.Module, normalize: bool) -> ExportModel:
+    return ExportModel(form, *normalization(model), normalize).eval()

@@ -1,0 +1,69 @@
+"""What a file says about the model in it."""
+
+from typing import Any, Dict, Optional, Tuple
+
+from mmseg.models import BaseSegmentor
+
+from sfnet_mm.version import __version__
+
+from ..image_pipeline import pipeline_steps
+from ..inference.optimize import InferenceModel
+from ..model import normalization, sliding_windows
+
+
+def metadata(
+    model: BaseSegmentor,
+    form: InferenceModel,
+    size: Optional[Tuple[int, int]] = None,
+    normalize: bool = False,
+    fp16: bool = False,
+) -> Dict[str, Any]:
+    """What a user of a graph has to know to run it as mmseg tests the model.
+
+    Args:
+        model: With ``cfg`` and ``dataset_meta``, as ``load_model`` gives it.
+        form: Its inference form.
+        size: (height, width) of the input; None if it is open.
+        normalize: See :class:`ExportModel`.
+        fp16: Whether it computes in float16.
+
+    Returns:
+        dict: Each entry is stored as JSON in the file.
+    """
+    meta = getattr(model, 'dataset_meta', None) or {}
+    mean, std, swap = normalization(model)
+    loading, pipeline = pipeline_steps(getattr(model, 'cfg', None))
+    return {
+        'sfnet_mm': __version__,
+        'input': 'raw' if normalize else 'normalized',
+        'channels': len(mean),
+        'size': size,
+        'mean': mean,
+        'std': std,
+        'bgr_to_rgb': swap,
+        'loading': loading,
+        'pipeline': pipeline,
+        'padding': padding(model),
+        'slide': sliding_windows(model),
+        'output': form.output,
+        'output_size': form.output_size,
+        'align_corners': form.align_corners,
+        'threshold': form.threshold,
+        'precision': 'float16' if fp16 else 'float32',
+        'num_classes': model.decode_head.num_classes,
+        'classes': list(meta.get('classes') or ()),
+        'palette': [list(c) for c in meta.get('palette') or ()],
+    }
+
+
+def padding(model: BaseSegmentor) -> Optional[Dict[str, Any]]:
+    """How the data preprocessor pads test images at the bottom and on the right, if it does."""
+    pre = model.data_preprocessor
+    test = getattr(pre, 'test_cfg', None)
+    if not test:
+        return None
+    return {
+        'size': test.get('size'),
+        'size_divisor': test.get('size_divisor'),
+        'value': pre.pad_val,
+    }

@@ -1,0 +1,6 @@
+"""The inference form of a segmentor: the same logits in less time."""
+
+from .memory import reuse_memory
+from .optimize import InferenceModel, optimize
+
+__all__ = ['InferenceModel', 'optimize', 'reuse_memory']

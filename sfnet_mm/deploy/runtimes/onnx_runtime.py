@@ -1,0 +1,40 @@
+"""Runs an ONNX file in ONNX Runtime."""
+
+from typing import List
+
+import numpy as np
+
+from sfnet_mm.utils.tooling import first_line, require
+
+from .base import Runtime, check_file, read_meta
+
+
+class OnnxRuntime(Runtime):
+    """ONNX Runtime.
+
+    Args:
+        path: Of the ONNX file.
+        device: ``'cpu'`` or ``'cuda'``.
+        threads: 0 leaves the number to ONNX Runtime.
+    """
+
+    name = 'onnxruntime'
+
+    def __init__(self, path: str, device: str = 'cpu', threads: int = 0) -> None:
+        ort = require('onnxruntime', 'pip install onnxruntime')
+        check_file(path, '.onnx')
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        provider = 'CUDAExecutionProvider' if device.startswith('cuda') else 'CPUExecutionProvider'
+        if provider not in ort.get_available_providers():
+            raise ImportError(f'{provider} is not there: pip install onnxruntime-gpu')
+        try:
+            self.session = ort.InferenceSession(path, options, providers=[provider])
+        except Exception as e:
+            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        super().__init__(read_meta(self.session.get_modelmeta().custom_metadata_map, path))
+        self.input = self.session.get_inputs()[0].name
+
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """See :meth:`Runtime.infer_all`."""
+        return self.session.run(None, {self.input: data})

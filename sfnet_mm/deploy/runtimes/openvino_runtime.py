@@ -1,0 +1,50 @@
+"""Runs an ONNX file in OpenVINO."""
+
+from typing import Any, Dict, List
+
+import numpy as np
+
+from sfnet_mm.utils.tooling import first_line, require
+
+from .base import Runtime, check_file, read_meta
+from .openvino_warp import warp_by_rows
+
+
+class OpenVINORuntime(Runtime):
+    """OpenVINO on an ONNX file.
+
+    Args:
+        path: Of the ONNX file.
+        device: OpenVINO's name of the device, such as ``'CPU'``.
+        threads: 0 leaves the number to OpenVINO.
+    """
+
+    name = 'openvino'
+
+    def __init__(self, path: str, device: str = 'CPU', threads: int = 0) -> None:
+        openvino = require('openvino', 'pip install openvino')
+        onnx = require('onnx', 'pip install onnx')
+        check_file(path, '.onnx')
+        try:
+            props = onnx.load(path, load_external_data=False).metadata_props
+        except Exception as e:
+            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        super().__init__(read_meta({p.key: p.value for p in props}, path))
+        # The default on some CPUs is bfloat16, which changes classes along borders.
+        config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+        if threads:
+            config['INFERENCE_NUM_THREADS'] = threads
+        core = openvino.Core()
+        try:
+            model = core.read_model(path)
+            if device.upper() == 'CPU':
+                warp_by_rows(model)
+            self.model = core.compile_model(model, device.upper(), config)
+        except RuntimeError as e:
+            # The lines before the last name OpenVINO's source files.
+            reason = str(e).strip().split('\n')[-1]
+            raise ValueError(f'OpenVINO cannot run {path} on {device}: {reason}') from None
+
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """See :meth:`Runtime.infer_all`."""
+        return list(self.model(data).values())

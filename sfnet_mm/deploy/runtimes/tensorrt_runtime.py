@@ -1,0 +1,51 @@
+"""Runs an engine in TensorRT."""
+
+import json
+
+import numpy as np
+import torch
+
+from sfnet_mm.utils.tooling import require
+
+from ..image_pipeline import check_portable
+from .base import Runtime, check_file
+
+
+class TensorRTRuntime(Runtime):
+    """TensorRT on an engine; its metadata is in ``<engine>.json`` beside it.
+
+    Args:
+        path: Of the engine.
+    """
+
+    name = 'tensorrt'
+
+    def __init__(self, path: str) -> None:
+        trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
+        check_file(path, '.engine')
+        with open(f'{path}.json', encoding='utf-8') as f:
+            meta = json.load(f)
+        check_portable(meta.get('pipeline') or (), path)
+        super().__init__(meta)
+        with open(path, 'rb') as f:
+            engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(f.read())
+        if engine is None:
+            raise ValueError(f'{path} is no engine of this TensorRT ({trt.__version__})')
+        self.engine, self.context = engine, engine.create_execution_context()
+        self.names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+
+    def infer(self, data: np.ndarray) -> np.ndarray:
+        """See :meth:`Runtime.infer`."""
+        source, target = self.names
+        tensor = torch.from_numpy(np.ascontiguousarray(data)).cuda()
+        self.context.set_input_shape(source, tuple(tensor.shape))
+        dtype = torch.int32 if self.meta['output'] == 'argmax' else torch.float32
+        out = torch.empty(
+            tuple(self.context.get_tensor_shape(target)), dtype=dtype, device=tensor.device
+        )
+        self.context.set_tensor_address(source, tensor.data_ptr())
+        self.context.set_tensor_address(target, out.data_ptr())
+        stream = torch.cuda.current_stream()
+        self.context.execute_async_v3(stream.cuda_stream)
+        stream.synchronize()
+        return out.cpu().numpy()
