@@ -2,15 +2,18 @@ from .build import build_alignment
 from .carafe_alignment import CARAFEAlignment
 from .context_modules import ASPPContext, DenseASPPContext, NonLocalContext
 from .deformable_alignment import DeformableAlignmentModule
+from .deformable_concat import DeformableConcatAlignment
 from .dysample_alignment import DySampleAlignment
 from .flow_alignment import FlowAlignmentModule, GatedDualFlowAlignmentModule
 from .pyramid_context import PyramidContext
 from .sapa_alignment import SAPAAlignment
+from .separate_gates import SeparateGatesAlignmentModule
 
 __all__ = [
     'ASPPContext',
     'CARAFEAlignment',
     'DeformableAlignmentModule',
+    'DeformableConcatAlignment',
     'DenseASPPContext',
     'DySampleAlignment',
     'FlowAlignmentModule',
@@ -18,5 +21,6 @@ __all__ = [
     'NonLocalContext',
     'PyramidContext',
     'SAPAAlignment',
+    'SeparateGatesAlignmentModule',
     'build_alignment',
 ]

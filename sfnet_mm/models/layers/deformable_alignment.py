@@ -1,7 +1,8 @@
-"""Alignment by a deformable convolution, which the paper compares with FAM and GD-FAM (Table 16).
+"""Alignment by a deformable convolution of the coarse map.
 
 Deformable Convolutional Networks, https://arxiv.org/abs/1703.06211, with offsets predicted from
-both maps as in FaPN, https://arxiv.org/abs/2108.07058, section 3.2.
+both maps as in FaPN, https://arxiv.org/abs/2108.07058, section 3.2. The paper's comparison with FAM
+(Tables 9d and 16) convolves the concatenation of both maps: see ``deformable_concat.py``.
 """
 
 from importlib.util import find_spec
@@ -18,13 +19,35 @@ from sfnet_mm.ops import flow_warp
 from .flow_alignment import _FlowPredictor
 
 
-def deform_conv(x: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
-    """Deformable convolution of stride 1 in plain torch, one warp for each tap.
+def uses_mmcv(name: str, backend: str) -> bool:
+    """Whether a module convolves with mmcv's compiled operator.
+
+    Args:
+        name: Of the module, for the message of an error.
+        backend: ``'native'``, ``'mmcv'`` or ``'auto'``, which takes mmcv's if it is there.
+
+    Raises:
+        ValueError: An unknown ``backend``.
+        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+    """
+    if backend not in ('auto', 'native', 'mmcv'):
+        raise ValueError(f"{name}: backend={backend!r} is not one of 'auto', 'native', 'mmcv'")
+    compiled = find_spec('mmcv._ext') is not None
+    if backend == 'mmcv' and not compiled:
+        raise ModuleNotFoundError(
+            f"{name}: backend='mmcv' needs the compiled mmcv: make install-full"
+        )
+    return compiled and backend != 'native'
+
+
+def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = False) -> Tensor:
+    """Deformable convolution of stride 1, in plain torch by one warp for each tap.
 
     Args:
         x: (N, C, H, W), H and W at least 2; zero outside.
         offset: (N, 2 * k * k, H, W) in pixels: y then x of each tap, taps row by row.
         weight: (C', C, k, k), k odd.
+        use_mmcv: Take mmcv's compiled operator.
 
     Returns:
         Tensor: (N, C', H, W).
@@ -32,6 +55,10 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor) -> Tensor:
     Raises:
         ValueError: A map of a single row or column.
     """
+    if use_mmcv:
+        from mmcv.ops import deform_conv2d
+
+        return deform_conv2d(x, offset, weight, 1, weight.shape[-1] // 2)
     height, width = x.shape[2:]
     if min(height, width) < 2:
         raise ValueError(
@@ -83,20 +110,10 @@ class DeformableAlignmentModule(_FlowPredictor):
             raise ValueError(
                 f'DeformableAlignmentModule: deform_kernel_size={deform_kernel_size} must be odd'
             )
-        if backend not in ('auto', 'native', 'mmcv'):
-            raise ValueError(
-                f"DeformableAlignmentModule: backend={backend!r} is not one of 'auto', "
-                "'native', 'mmcv'"
-            )
-        compiled = find_spec('mmcv._ext') is not None
-        if backend == 'mmcv' and not compiled:
-            raise ModuleNotFoundError(
-                "DeformableAlignmentModule: backend='mmcv' needs the compiled "
-                'mmcv: make install-full'
-            )
+        use_mmcv = uses_mmcv('DeformableAlignmentModule', backend)
         self.flow_channels = 2 * deform_kernel_size**2
         super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)
-        self.use_mmcv = compiled and backend != 'native'
+        self.use_mmcv = use_mmcv
         self.weight = nn.Parameter(
             torch.empty(channels, channels, deform_kernel_size, deform_kernel_size)
         )
@@ -112,8 +129,4 @@ class DeformableAlignmentModule(_FlowPredictor):
         """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""
         offset = self._flow(*self._project(low, high))
         high = self.upsample(high, low)
-        if self.use_mmcv:
-            from mmcv.ops import deform_conv2d
-
-            return deform_conv2d(high, offset, self.weight, 1, self.weight.shape[-1] // 2)
-        return deform_conv(high, offset, self.weight)
+        return deform_conv(high, offset, self.weight, self.use_mmcv)

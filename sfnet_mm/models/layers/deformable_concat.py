@@ -1,0 +1,72 @@
+"""Deformable convolution of both maps, which the paper compares with FAM and GD-FAM.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+Tables 9d and 16; Deformable Convolutional Networks, https://arxiv.org/abs/1703.06211.
+"""
+
+from typing import Dict, Optional
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from .deformable_alignment import deform_conv, uses_mmcv
+from .upsampling import UpsampleTo
+
+
+@MODELS.register_module()
+class DeformableConcatAlignment(BaseModule):
+    """One deformable convolution of the fine map and the upsampled coarse map, concatenated.
+
+    Its result takes the place of the map that FAM warps: the decoder adds the fine map to it.
+
+    Args:
+        channels: Channels of both maps.
+        kernel_size: Kernel of the deformable convolution and of the one that predicts its offsets.
+        backend: ``'native'`` (plain torch), ``'mmcv'`` (its compiled operator) or ``'auto'``, which
+            takes mmcv's if it is there.
+        align_corners: Of the bilinear upsampling of the coarse map.
+        init_cfg: As in ``BaseModule``.
+
+    Raises:
+        ValueError: An even kernel or an unknown ``backend``.
+        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+    """
+
+    fuses = False
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int = 3,
+        backend: str = 'auto',
+        align_corners: bool = True,
+        init_cfg: Optional[Dict] = None,
+    ) -> None:
+        super().__init__(init_cfg)
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f'DeformableConcatAlignment: kernel_size={kernel_size} must be odd')
+        self.use_mmcv = uses_mmcv('DeformableConcatAlignment', backend)
+        self.upsample = UpsampleTo(channels, 'bilinear', align_corners)
+        self.offset = nn.Conv2d(
+            2 * channels, 2 * kernel_size**2, kernel_size, padding=kernel_size // 2
+        )
+        self.weight = nn.Parameter(torch.empty(channels, 2 * channels, kernel_size, kernel_size))
+        self._begin_as_plain_convolution()
+
+    def _begin_as_plain_convolution(self) -> None:
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
+        nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
+
+    def init_weights(self) -> None:
+        """Begin as a plain convolution: all offsets are zero."""
+        super().init_weights()
+        self._begin_as_plain_convolution()
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""
+        both = torch.cat([low, self.upsample(high, low)], dim=1)
+        return deform_conv(both, self.offset(both), self.weight, self.use_mmcv)

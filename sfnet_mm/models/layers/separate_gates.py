@@ -1,0 +1,54 @@
+"""GD-FAM before its gate is shared, a step of the paper's ablation.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 4.3 and Table 10b.
+"""
+
+from typing import Any, Optional
+
+import torch.nn as nn
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from sfnet_mm.ops import flow_warp
+
+from .flow_alignment import GatedDualFlowAlignmentModule
+
+
+@MODELS.register_module()
+class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
+    """Warps the coarse and the fine map, each by its own flow and weighted by its own gate.
+
+    ``out = warp(high, flow[:, :2]) * gate[:, 0] + warp(low, flow[:, 2:]) * gate[:, 1]``. GD-FAM has
+    one gate, and its complement for the fine map.
+
+    Args:
+        channels: Channels of both maps.
+        gate: Where both gates come from: ``'attention'`` or ``'conv'``, see
+            :class:`GatedDualFlowAlignmentModule`.
+        **kwargs: As :class:`GatedDualFlowAlignmentModule`.
+
+    Raises:
+        ValueError: No ``gate``, or what GD-FAM refuses.
+    """
+
+    def __init__(self, channels: int, gate: Optional[str] = 'attention', **kwargs: Any) -> None:
+        super().__init__(channels, gate, **kwargs)
+        if gate is None:
+            raise ValueError(
+                "SeparateGatesAlignmentModule: gate=None has no gates to separate: 'attention' or "
+                "'conv'"
+            )
+        shared = self.flow_gate
+        self.flow_gate = nn.Conv2d(
+            shared.in_channels, 2, shared.kernel_size, padding=shared.padding, bias=False
+        )
+
+    def forward(self, low: Tensor, high: Tensor) -> Tensor:
+        """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
+        low_half, high_half = self._project(low, high)
+        flow = self._flow(low_half, high_half)
+        gate = self.predict_gate(low, low_half, high_half)
+        return (
+            flow_warp(high, flow[:, :2]) * gate[:, :1] + flow_warp(low, flow[:, 2:]) * gate[:, 1:]
+        )
