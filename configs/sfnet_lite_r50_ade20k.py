@@ -1,13 +1,16 @@
-_base_ = [
-    './_base_/models/sfnet_lite_r50.py',
-    './_base_/datasets/ade20k.py',
-    './_base_/schedules/ade20k_sgd_80k.py',
-    './_base_/default_runtime.py',
-]
+# Table 18: Semantic FPN with one GD-FAM, at the step to the finest map; the others upsample.
+_base_ = ['./baselines/semantic_fpn_r50_ade20k.py']
+
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(
-        num_classes=_base_.num_classes,
-        loss_decode=dict(_delete_=True, type='CrossEntropyLoss'),
-    ),
+    neck=dict(
+        _delete_=True,
+        type='AlignedFPN',
+        in_channels=[256, 512, 1024, 2048],
+        out_channels=256,
+        num_outs=4,
+        align=dict(type='GatedDualFlowAlignmentModule'),
+        align_levels=[0],
+        context=dict(type='PyramidContext', mode='none'),
+        norm_cfg=_base_.norm_cfg,
+    )
 )

@@ -10,32 +10,23 @@ from mmseg.registry import DATASETS
 
 # Name of an ablation -> what it may change in the config of its parent.
 CHANGES = {
-    r'sfnet_r18_(deconv|nearest|kernel\d|correlation|dcn)_': 'model.decode_head.align',
-    r'sfnet_lite_r18_(nogate|convgate|gate1x1|bilinear|fam|dcn)_': 'model.decode_head.align',
+    r'sfnet_r18_(correlation|dcn)_f5_': (
+        'model.decode_head.align.',
+        'model.decode_head.align_levels',
+    ),
+    r'sfnet_r18_(deconv|nearest|kernel\d|dcn)_': 'model.decode_head.align',
+    r'sfnet_lite_r18_(nogate|\w*gates?|gate1x1|bilinear|fam|dcn)_': 'model.decode_head.align',
     r'sfnet_r18_fam_': 'model.decode_head.align_levels',
     r'sfnet_r18_(nonlocal|aspp|denseaspp|sppm)_': 'model.decode_head.context',
     r'sfnet_r18_align_fusion_': 'model.decode_head.align_fusion',
     r'sfnet_r18_dsn_': 'model.decode_head.deep_supervision',
-    r'fpn_ppm_(\w+)_(cityscapes|camvid360)': 'model.decode_head.align',
+    r'fpn_ppm_(\w+)_(cityscapes|uds|camvid360)': 'model.decode_head.align',
     r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|dcn)_': 'model.decode_head.align',
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
-    r'fpn_(nonlocal|aspp|denseaspp)_r18_': (
-        'model.decode_head.align',
-        'model.decode_head.context',
-    ),
-    r'\w+_from_(uds|miniuds)_camvid': 'load_from',
+    r'\w+_from_uds_camvid': 'load_from',
     r'sfnet_lite_r18_coarse_boost_': ('train_dataloader.dataset.coarse', 'coarse'),
 }
-PAIRS = [
-    ('fpn_ppm_stdc1_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
-    ('sfnet_stdc1_dcn_camvid360', 'sfnet_stdc1_camvid360', 'model.decode_head.align'),
-    (
-        'sfnet_lite_stdc1_bilinear_camvid360',
-        'sfnet_lite_stdc1_camvid360',
-        'model.decode_head.align',
-    ),
-]
 
 
 def flat(node, path=''):
@@ -59,15 +50,12 @@ def parent_of(path):
 
 
 CHILDREN = [(p, parent_of(p)) for p in config_paths('ablation') if parent_of(p)]
-CHILDREN += [tuple(f'configs/ablation/{n}.py' for n in pair[:2]) for pair in PAIRS]
 
 
 def allowed(path):
     name = osp.basename(path)[: -len('.py')]
-    for pattern, prefixes in CHANGES.items():
-        if re.match(pattern, name):
-            return (prefixes,) if isinstance(prefixes, str) else prefixes
-    return next(pair[2:] for pair in PAIRS if pair[0] == name)
+    prefixes = next(value for pattern, value in CHANGES.items() if re.match(pattern, name))
+    return (prefixes,) if isinstance(prefixes, str) else prefixes
 
 
 @pytest.mark.parametrize('path, parent', CHILDREN)

@@ -1,4 +1,4 @@
-# Table 9d: deformable convolution in place of FAM.
+# Table 9d: deformable convolution in place of FAM, at all stages.
 _base_ = ['../sfnet_r18_cityscapes.py']
 
-model = dict(decode_head=dict(align=dict(type='DeformableAlignmentModule')))
+model = dict(decode_head=dict(align=dict(type='DeformableConcatAlignment')))

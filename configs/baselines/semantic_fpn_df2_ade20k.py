@@ -1,7 +1,7 @@
 _base_ = [
     '../_base_/models/semantic_fpn.py',
     '../_base_/datasets/ade20k.py',
-    '../_base_/schedules/ade20k_sgd_80k.py',
+    '../_base_/schedules/ade20k_sgd_160k.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(

@@ -24,11 +24,12 @@ from sfnet_mm.comparison.report import T_QUANTILES, half_interval
 from sfnet_mm.comparison.settings import walk
 from sfnet_mm.comparison.training import iterations_done, last_checkpoint
 from sfnet_mm.compat import host_family
+from sfnet_mm.config_files import config_path
 
 TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [
-    'configs/ablation/fpn_ppm_stdc1_camvid360.py',
-    'configs/ablation/sfnet_stdc1_camvid360.py',
+    'configs/ablation/fpn_ppm_efflite0_camvid360.py',
+    'configs/sfnet_efflite0_camvid360.py',
 ]
 
 
@@ -83,14 +84,14 @@ def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path):
         '--threads',
         1,
         '--baseline',
-        'fpn_ppm_stdc1_camvid360',
+        'fpn_ppm_efflite0_camvid360',
         '--jobs',
         2,
     ]
     first = call(*options)
     assert first.returncode == 0, first.stdout + first.stderr
     results = json.loads((work_dir / 'results.json').read_text())
-    assert set(results) == {'fpn_ppm_stdc1_camvid360', 'sfnet_stdc1_camvid360'}
+    assert set(results) == {'fpn_ppm_efflite0_camvid360', 'sfnet_efflite0_camvid360'}
     base, sfnet = (results[k][0] for k in sorted(results))
     for metric, values in (('mIoU', 'per_class'), ('bIoU', 'per_class_bIoU')):
         assert 0 <= base[metric] <= 100 and set(base[values]) >= {'sky', 'road'}
@@ -99,7 +100,7 @@ def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path):
     assert base['flow_px'] == {} and len(sfnet['flow_px']) == 3
     assert base['milliseconds_per_iteration'] > 0
     table = (work_dir / 'table.md').read_text()
-    assert '| sfnet_stdc1_camvid360 | 1 |' in table and '| IoU | sky |' in table
+    assert '| sfnet_efflite0_camvid360 | 1 |' in table and '| IoU | sky |' in table
     assert (work_dir / 'plot.png').stat().st_size > 1000
     again = call(*options)
     assert again.stdout.count('done before') == 2
@@ -201,11 +202,8 @@ def test_settings_are_the_same_for_all(compare, tmp_path, monkeypatch):
     argv = ['compare.py', *CONFIGS, '--iters', '100', '--batch-size', '4', '--crop', '64', '96']
     monkeypatch.setattr(sys, 'argv', argv)
     args = compare.parse_args()
-    configs = [osp.join(ROOT, c) for c in CONFIGS]
-    configs += [
-        osp.join(ROOT, f'configs/baselines/{n}_camvid360.py')
-        for n in ('pidnet_s', 'ddrnet_23_slim', 'bisenetv2', 'stdcseg_stdc1')
-    ]
+    names = ('sfnet_r18', 'ddrnet_23_slim', 'bisenetv2', 'stdcseg_stdc1')
+    configs = [config_path(f'{n}_cityscapes') for n in names]
     prepared = [
         prepare(c, *compare.settings(args), 7, str(tmp_path / str(i)))
         for i, c in enumerate(configs)

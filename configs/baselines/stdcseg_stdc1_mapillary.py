@@ -1,12 +1,10 @@
-# CamVid at 360x480: BiSeNetV2.
 _base_ = [
-    '../_base_/models/bisenetv2.py',
-    '../_base_/datasets/camvid360.py',
-    '../_base_/schedules/camvid_20k.py',
+    '../_base_/models/stdc.py',
+    '../_base_/datasets/mapillary.py',
+    '../_base_/schedules/paper_50k.py',
     '../_base_/default_runtime.py',
 ]
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(num_classes=_base_.num_classes),
     auxiliary_head=[
         dict(h, num_classes=_base_.num_classes) if h.type == 'FCNHead' else h

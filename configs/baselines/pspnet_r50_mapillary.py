@@ -1,6 +1,7 @@
 _base_ = [
     '../_base_/models/pspnet.py',
-    '../_base_/datasets/mapillary19.py',
+    '../_base_/datasets/mapillary.py',
     '../_base_/schedules/paper_50k.py',
     '../_base_/default_runtime.py',
 ]
+model = dict(decode_head=dict(num_classes=_base_.num_classes))

@@ -1,4 +1,0 @@
-# Table 8c: non-local context, without flow.
-_base_ = ['../sfnet_r18_cityscapes.py']
-
-model = dict(decode_head=dict(align=None, context=dict(type='NonLocalContext')))

@@ -1,0 +1,10 @@
+_base_ = [
+    '../_base_/models/bisenetv1.py',
+    '../_base_/datasets/mapillary.py',
+    '../_base_/schedules/paper_50k.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(
+    decode_head=dict(num_classes=_base_.num_classes),
+    auxiliary_head=[dict(h, num_classes=_base_.num_classes) for h in _base_.model.auxiliary_head],
+)

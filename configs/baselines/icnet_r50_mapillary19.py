@@ -1,6 +1,0 @@
-_base_ = [
-    '../_base_/models/icnet.py',
-    '../_base_/datasets/mapillary19.py',
-    '../_base_/schedules/paper_50k.py',
-    '../_base_/default_runtime.py',
-]
