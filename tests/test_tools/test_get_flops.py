@@ -58,13 +58,17 @@ def test_table_shows_the_paper_and_why_it_differs(tool, capsys):
 
 
 def test_figures_of_the_paper_belong_to_configs(tool):
-    figures = tool.paper_figures()
-    assert all(osp.isfile(osp.join(ROOT, config)) for config in figures)
-    with_parameters = [c for c, paper in figures.items() if 'Parameters' in paper]
-    assert len(with_parameters) == 8
-    for paper in figures.values():
-        if 'Input' in paper:
-            assert tool.image_size(paper['Input']) in ((1024, 1024), (1024, 2048))
+    assert tool.figures_for('configs/sfnet_r18_cityscapes.py') == {
+        'params_m': 12.9,
+        'gflops': 123.5,
+        'size': '1024x1024',
+        'config': 'sfnet_r18_cityscapes',
+    }
+    # A row of its own comes first, then that on Cityscapes.
+    uds = tool.figures_for('configs/sfnet_lite_stdc1_uds.py')
+    assert (uds['params_m'], uds['gflops']) == (13.7, 59.0)
+    assert tool.figures_for('configs/sfnet_lite_stdc1_miniuds.py')['params_m'] == 9.7
+    assert tool.figures_for('configs/sfnet_efflite0_uds.py') == {}
 
 
 @pytest.mark.parametrize('arguments', [[], ['a.py', '--size', '1024'], ['a.py', '--size', '8x8']])

@@ -14,22 +14,16 @@ import logging
 import os.path as osp
 import sys
 import warnings
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-import torch
-import yaml
 from mmengine.logging import MMLogger
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 import sfnet_mm  # noqa: F401  registers the models
-from sfnet_mm.deploy.model import input_channels
-from sfnet_mm.utils import fit_to_cpu, read_config
+from sfnet_mm.config_files import config_path
+from sfnet_mm.model_zoo.counts import build, multiply_adds, parameters_at_inference
+from sfnet_mm.model_zoo.paper import difference, paper_rows
 from sfnet_mm.utils.tooling import image_size
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
 
@@ -56,71 +50,43 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def build(config: str) -> nn.Module:
-    """The segmentor of a config, on torch's ``meta`` device."""
-    cfg = read_config(config)
-    fit_to_cpu(cfg)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    model = MODELS.build(cfg.model).eval().to('meta')
-    if not hasattr(model, 'encode_decode'):
-        raise ValueError(f'config {config} builds a {type(model).__name__}, not a segmentor')
-    return model
+def figures_for(config: str) -> Dict[str, Any]:
+    """What the paper prints of a config: ``params_m``, ``gflops`` and the ``size`` of the latter.
 
-
-def multiply_adds(model: nn.Module, size: Tuple[int, int]) -> int:
-    """Of one image of this size, up to the logits of the decode head."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, input_channels(model), *size, device='meta'), mode='tensor')
-    return counter.get_total_flops() // 2
-
-
-def parameters_at_inference(model: nn.Module) -> int:
-    """Parameters on which the logits depend."""
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
-    if isinstance(logits, tuple):  # DANet: the sum of both branches, and each
-        logits = logits[0]
-    gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
-    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
-    return frozen + sum(p.numel() for p, g in zip(parameters, gradients) if g is not None)
-
-
-def paper_figures() -> Dict[str, Dict]:
-    """Config -> what the paper prints about it, from ``configs/metafile.yml``; in its order."""
-    with open(osp.join(ROOT, 'configs', 'metafile.yml')) as f:
-        models = yaml.safe_load(f)['Models']
-    return {m['Config']: m.get('Published', {}) for m in models}
-
-
-def figures_for(config: str, figures: Dict[str, Dict]) -> Dict:
-    """The paper's figures of a config; a model is the same on every data set."""
+    A model is the same on every data set: what its own rows lack is taken from Cityscapes.
+    """
     name = osp.splitext(osp.basename(config))[0]
-    method = name.rsplit('_', 1)[0]
-    return figures.get(f'configs/{method}_cityscapes.py', {})
+    figures: Dict[str, Any] = {}
+    for wanted in (name, f'{name.rsplit("_", 1)[0]}_cityscapes'):
+        for _, row in paper_rows(wanted):
+            if row.figures.get('gflops') is not None and 'gflops' not in figures:
+                figures.update(gflops=row.figures['gflops'], size=row.size, config=row.config)
+            if row.figures.get('params_m') is not None and 'params_m' not in figures:
+                figures.update(params_m=row.figures['params_m'], config=row.config)
+    return figures
 
 
-def row(config: str, size: Tuple[int, int], paper: Dict) -> Tuple[List[str], List[str]]:
+def row(config: str, size: Tuple[int, int], paper: Dict[str, Any]) -> Tuple[List[str], List[str]]:
     """Cells of the table and the remarks under it."""
     model = build(config)
     name = osp.splitext(osp.basename(config))[0]
-    fits = image_size(paper['Input']) if 'Input' in paper else None
     cells = [
         name,
         f'{parameters_at_inference(model) / 1e6:.3f}M',
-        f'{paper["Parameters"]}M' if 'Parameters' in paper else '-',
+        f'{paper["params_m"]}M' if 'params_m' in paper else '-',
         f'{multiply_adds(model, size) / 1e9:.1f}G',
-        f'{paper["Multiply-adds"]}G' if 'Multiply-adds' in paper else '-',
+        f'{paper["gflops"]}G' if 'gflops' in paper else '-',
     ]
     remarks = []
-    if 'Parameters note' in paper:
-        remarks.append(f"parameters: the paper's figure {paper['Parameters note']}")
-    if fits and fits != size:
-        here = multiply_adds(model, fits) / 1e9
+    if 'gflops' in paper and image_size(paper['size']) != size:
+        here = multiply_adds(model, image_size(paper['size'])) / 1e9
         remarks.append(
-            f"multiply-adds: the paper's figure belongs to {paper['Input']}, here {here:.1f}G"
+            f"multiply-adds: the paper's figure belongs to {paper['size']}, here {here:.1f}G"
         )
-    if 'Multiply-adds note' in paper:
-        remarks.append(f"multiply-adds: the paper's figure {paper['Multiply-adds note']}")
+    for column, what in (('params_m', 'parameters'), ('gflops', 'multiply-adds')):
+        known = difference(column, paper['config']) if column in paper else None
+        if known:
+            remarks.append(f"{what}: the paper's figure {known['why']}")
     return cells, remarks
 
 
@@ -128,10 +94,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)
-    figures = paper_figures()
     configs = list(args.configs)
     if args.all:
-        configs += [osp.join(ROOT, c) for c in figures if c.endswith('_cityscapes.py')]
+        rows = [row.config for table, row in paper_rows('sfnet*') if table.number in ('3', '11')]
+        configs += [config_path(name) for name in dict.fromkeys(rows)]
     widths = [max([len(HEADER[0])] + [len(osp.basename(c)) - 3 for c in configs]), 10, 8, 13, 8]
 
     def line(cells: Sequence[str]) -> str:
@@ -143,7 +109,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print(line(HEADER))
     for config in configs:
         try:
-            cells, remarks = row(config, args.size, figures_for(config, figures))
+            cells, remarks = row(config, args.size, figures_for(config))
         except (ValueError, OSError) as e:
             sys.exit(f'error: {e}')
         print(line(cells), flush=True)

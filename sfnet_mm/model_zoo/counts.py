@@ -1,0 +1,125 @@
+"""Parameters and multiply-adds of the networks of configs, counted without computing anything.
+
+Parameters are those that the logits depend on: auxiliary heads and deep supervision are not
+counted. Multiply-adds are those of convolutions and matrix products up to the logits, where all but
+a percent of the work is; warping, pooling, interpolation and normalization have none. Counts of all
+models are kept in ``docs/benchmarks/complexity.json`` since they take minutes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from sfnet_mm.deploy.model import input_channels
+from sfnet_mm.utils import fit_to_cpu, read_config
+from sfnet_mm.utils.tooling import image_size, write_text
+
+from .metafiles import own_size
+from .paper import paper_rows
+
+COMPLEXITY = 'docs/benchmarks/complexity.json'
+# mmdet builds these; their heads have no logits of one map.
+_NOT_COUNTED = 'panoptic'
+
+
+def build(config: str) -> nn.Module:
+    """The segmentor of a config, on torch's ``meta`` device.
+
+    Raises:
+        ValueError: The config builds something else.
+    """
+    cfg = read_config(config)
+    fit_to_cpu(cfg)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    model = MODELS.build(cfg.model).eval().to('meta')
+    if not hasattr(model, 'encode_decode'):
+        raise ValueError(f'config {config} builds a {type(model).__name__}, not a segmentor')
+    return model
+
+
+def multiply_adds(model: nn.Module, size: tuple[int, int]) -> int:
+    """Of one image of this size (height, width), up to the logits of the decode head."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, input_channels(model), *size, device='meta'), mode='tensor')
+    return counter.get_total_flops() // 2
+
+
+def parameters_at_inference(model: nn.Module) -> int:
+    """Parameters on which the logits depend."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
+    if isinstance(logits, tuple):  # DANet: the sum of both branches, and each
+        logits = logits[0]
+    gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
+    frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
+    return frozen + sum(p.numel() for p, g in zip(parameters, gradients) if g is not None)
+
+
+def read_counts(root: Path) -> dict[str, dict[str, Any]]:
+    """Base name of a config -> ``parameters`` and ``multiply_adds``, these by height x width."""
+    path = root / COMPLEXITY
+    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+
+
+def write_counts(root: Path, counts: dict[str, dict[str, Any]]) -> None:
+    """Store what :func:`read_counts` reads."""
+    write_text(str(root / COMPLEXITY), json.dumps(counts, indent=1, sort_keys=True) + '\n')
+
+
+def sizes_to_count(models: dict[str, Any], files: dict[str, str]) -> dict[str, list[str]]:
+    """Base name -> sizes, height x width: those of the paper's rows and that of the data."""
+    wanted: dict[str, set[str]] = {}
+    for _, row in paper_rows():
+        for name in (row.config, *row.also):
+            if name and name in files and f'/{_NOT_COUNTED}/' not in files[name]:
+                wanted.setdefault(name, set()).add(row.size)
+    for name, model in models.items():
+        wanted.setdefault(name, set()).add(own_size(model))
+    return {name: sorted(sizes) for name, sizes in wanted.items()}
+
+
+def count(config: str, sizes: list[str]) -> dict[str, Any]:
+    """Parameters of a config and its multiply-adds at some sizes."""
+    network = build(config)
+    return {
+        'parameters': parameters_at_inference(network),
+        'multiply_adds': {size: multiply_adds(network, image_size(size)) for size in sizes},
+    }
+
+
+def update_counts(
+    root: Path,
+    files: dict[str, str],
+    wanted: dict[str, list[str]],
+    stored: dict[str, Any],
+    only_look: bool = False,
+) -> tuple[dict[str, Any], list[str]]:
+    """Count what is wanted and not stored.
+
+    Returns:
+        tuple: The counts of all that is wanted; names of those that are not counted, which are
+        none unless ``only_look``.
+    """
+    new = [n for n, sizes in wanted.items() if set(sizes) - set(_sizes_of(stored, n))]
+    counts = {name: stored[name] for name in wanted if name not in new}
+    if only_look:
+        return counts, new
+    for i, name in enumerate(new, 1):
+        print(f'\r{i}/{len(new)} {name:60}', end='', file=sys.stderr, flush=True)
+        counts[name] = count(str(root / files[name]), wanted[name])
+    if new:
+        print(file=sys.stderr)
+    return {name: counts[name] for name in wanted}, []
+
+
+def _sizes_of(stored: dict[str, Any], name: str) -> dict[str, int]:
+    return stored.get(name, {}).get('multiply_adds', {})

@@ -1,0 +1,60 @@
+"""The models of this package as the metafiles of ``configs`` list them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+# Height x width at which multiply-adds are counted where no table says another.
+SIZES = {
+    'ADE20K': '512x512',
+    'CamVid': '720x960',
+    'CamVid (360x480)': '360x480',
+    'BDD100K': '720x1280',
+    'IDD': '1080x1920',
+    'Mapillary Vistas': '1536x1536',
+    'mini-UDS': '128x256',
+}
+
+
+def read_models(root: Path) -> dict[str, dict[str, Any]]:
+    """Base name of a config -> its entry; those of the main metafile first.
+
+    Args:
+        root: Of the repository.
+
+    Raises:
+        SystemExit: An entry names a config that does not exist.
+    """
+    paths = sorted((root / 'configs').rglob('metafile*.yml'))
+    main = root / 'configs' / 'metafile.yml'
+    models = []
+    for path in [main, *(p for p in paths if p != main)]:
+        models += yaml.safe_load(path.read_text(encoding='utf-8'))['Models']
+    for model in models:
+        if not (root / model['Config']).is_file():
+            raise SystemExit(f'error: metafiles name {model["Config"]}, which does not exist')
+    return {Path(m['Config']).stem: m for m in models}
+
+
+def config_files(root: Path) -> dict[str, str]:
+    """Base name of every config that is no base -> its path below the repository."""
+    paths = sorted((root / 'configs').rglob('*.py'))
+    return {p.stem: p.relative_to(root).as_posix() for p in paths if '_base_' not in p.parts}
+
+
+def own_size(model: dict[str, Any]) -> str:
+    """Height x width of the data of a model."""
+    return SIZES.get(model['Metadata']['Training Data'], '1024x2048')
+
+
+def results_text(model: dict[str, Any] | None) -> str:
+    """What runs of this package measured, or nothing."""
+    texts = []
+    for result in (model or {}).get('Results', []):
+        metrics = dict(result['Metrics'])
+        others = ''.join(f'{k} {v}, ' for k, v in metrics.items() if k != 'mIoU')
+        texts.append(f'{metrics["mIoU"]} ({others}{result.get("Note", result["Dataset"])})')
+    return ', '.join(texts)

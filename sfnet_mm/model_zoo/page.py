@@ -1,0 +1,105 @@
+"""``docs/model_zoo.md`` and the table of models in README.md."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import Any, Iterator
+
+from .metafiles import own_size, results_text
+from .paper import paper_notes, paper_rows, paper_tables
+from .rows import Footnotes, Zoo, figure_text, markdown_table, row_cells, table_section
+
+INTRODUCTION = """# Model zoo
+
+<!-- made by tools/analysis_tools/make_model_zoo.py from sfnet_mm/model_zoo/*.yml and metafiles -->
+
+Every table of the paper, row by row: its figures, then the config that builds the row, what is
+counted of its network, and what a run of this package measured. A question mark stands behind what
+the text of the paper leaves open. Parameters are those that the logits depend on. Multiply-adds are
+counted at the size given, without normalization, activation, pooling and warping; in brackets how
+much more the paper prints, and below the table why. Weights come with the package for the model
+that was measured on CamVid.
+"""
+
+
+def coverage(zoo: Zoo) -> dict[str, int]:
+    """Numbers of rows of the paper, of those with a config, and of those that were measured."""
+    rows = [row for table in paper_tables() for row in table.rows]
+    return {
+        'rows': len(rows),
+        'with a config': sum(bool(row.config) for row in rows),
+        'measured': sum('Results' in zoo.models.get(row.config, {}) for row in rows),
+    }
+
+
+def coverage_line(zoo: Zoo) -> str:
+    """The numbers of :func:`coverage` in a sentence."""
+    numbers = coverage(zoo)
+    return (
+        f'The paper has {numbers["rows"]} rows in {len(paper_tables())} tables: '
+        f'{numbers["with a config"]} have a config here, '
+        f'{numbers["measured"] or "none"} of them were trained here.'
+    )
+
+
+def other_configs(zoo: Zoo) -> Iterator[tuple[dict[str, Any], list[str]]]:
+    """Groups of configs that are no row of the paper, each with the names of its configs."""
+    rows = {name for _, row in paper_rows() for name in (row.config, *row.also)}
+    for group in paper_notes()['others']:
+        patterns = group['configs']
+        yield (
+            group,
+            [n for n in zoo.files if n not in rows and any(fnmatchcase(n, p) for p in patterns)],
+        )
+
+
+def _own_cells(config: str, zoo: Zoo) -> list[str]:
+    model = zoo.models.get(config)
+    if model is None or config not in zoo.counts:
+        return [zoo.link(config), '', '', '', '']
+    size = own_size(model)
+    return [
+        zoo.link(config),
+        model['Metadata']['Training Data'],
+        f'{zoo.counted(config, "params_m", size):.2f}',
+        f'{zoo.counted(config, "gflops", size):.1f} @ {size}',
+        results_text(model) or 'not run',
+    ]
+
+
+def model_zoo_page(zoo: Zoo) -> str:
+    """The text of ``docs/model_zoo.md``."""
+    lines = [*INTRODUCTION.split('\n'), coverage_line(zoo), '']
+    for table in paper_tables():
+        lines += table_section(table, zoo)
+    lines += ['## Contradictions outside of the tables', '']
+    outside = [c['text'] for c in paper_notes()['contradictions'] if not c.get('tables')]
+    lines += [*(f'- {text}' for text in outside), '', '## No row of the paper', '']
+    header = ['config', 'data', 'parameters (M)', 'multiply-adds (G)', 'measured here']
+    for group, names in other_configs(zoo):
+        lines += [f'### {group["title"]}', '', group['remark'], '']
+        lines += [*markdown_table(header, [_own_cells(name, zoo) for name in names]), '']
+    return '\n'.join(lines)
+
+
+def readme_table(zoo: Zoo) -> str:
+    """The paper's models on Cityscapes, and all that was measured."""
+    zoo = replace(zoo, up='')
+    header = ['config', 'data', 'mIoU, paper', 'FPS, paper', 'parameters (M), paper']
+    header += ['parameters (M)', 'multiply-adds (G)', 'mIoU, measured']
+    table = next(t for t in paper_tables() if t.number == '3')
+    rows = []
+    for row in table.rows:
+        if not row.config.startswith('sfnet'):
+            continue
+        *_, link, parameters, multiply_adds, measured = row_cells(table, row, zoo, Footnotes())
+        counts = [text.split('<')[0].split(' (')[0] for text in (parameters, multiply_adds)]
+        figures = [figure_text(row.figures[c]) for c in ('fps', 'params_m')]
+        miou = f'{row.figures["miou"]} {row.figures["split"]}'
+        rows.append([link, 'Cityscapes', miou, *figures, *counts, measured])
+    for name, model in zoo.models.items():
+        if 'Results' in model:
+            link, data, *counts = _own_cells(name, zoo)
+            rows.append([link, data, '', '', '', *counts])
+    return '\n'.join([*markdown_table(header, rows), '', coverage_line(zoo)]) + '\n'

@@ -1,0 +1,133 @@
+"""The tables of the paper, row by row, as ``paper_tables.yml`` and ``paper_notes.yml`` hold them.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Iterator
+
+import yaml
+
+_FOLDER = Path(__file__).resolve().parent
+DEFAULT_SIZE = '1024x2048'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table.
+
+    Args:
+        figures: Column -> value, those that all rows share among them; None where the paper prints
+            nothing.
+        unsure: Columns whose value the text of the paper leaves open.
+        config: Base name of the config that builds it, or nothing.
+        also: Base names of further configs of the row.
+        absent: Why there is no config.
+        size: Height x width at which its multiply-adds are counted.
+    """
+
+    figures: dict[str, Any]
+    unsure: frozenset
+    config: str = ''
+    also: tuple = ()
+    absent: str = ''
+    size: str = DEFAULT_SIZE
+
+    @property
+    def name(self) -> str:
+        """The method, and the backbone where there is one."""
+        first = next(iter(self.figures.values()))
+        parts = (self.figures.get('method', first), self.figures.get('backbone'))
+        return ', '.join(dict.fromkeys(str(p) for p in parts if p is not None))
+
+    def matches(self, wanted: dict[str, Any]) -> bool:
+        """Whether the figures of the row are those wanted; a list names several that will do."""
+        return all(
+            self.figures.get(k) in (v if isinstance(v, list) else [v]) for k, v in wanted.items()
+        )
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, or one of the parts of Tables 8 to 10.
+
+    Args:
+        number: Such as ``'8a'``.
+        title: What it compares.
+        columns: Those that differ between rows, in the order of the paper.
+        same: Column -> value of those that do not.
+        rows: In the order of the paper.
+        remark: What a reader has to know about it.
+        expect: What its section says of the training and test of every row.
+    """
+
+    number: str
+    title: str
+    columns: list[str]
+    same: dict[str, Any]
+    rows: list[Row]
+    remark: str = ''
+    expect: dict[str, Any] = field(default_factory=dict)
+
+
+def _row(row: dict[str, Any], table: dict[str, Any]) -> Row:
+    own = dict(row)
+    special = {k: own.pop(k) for k in ('config', 'also', 'absent', 'fits') if k in own}
+    cells = {**{c: own.get(c) for c in table['columns']}, **table.get('same', {})}
+    unsure = {c for c, v in cells.items() if isinstance(v, dict)}
+    figures = {c: v['value'] if c in unsure else v for c, v in cells.items()}
+    sizes = (special.get('fits'), figures.get('gflops_input'), figures.get('input'))
+    return Row(
+        figures,
+        frozenset(unsure),
+        special.get('config', ''),
+        tuple(special.get('also', ())),
+        special.get('absent', ''),
+        next((s for s in sizes if s), table.get('size', DEFAULT_SIZE)),
+    )
+
+
+@lru_cache(None)
+def paper_tables() -> list[Table]:
+    """All tables, in the order of the paper."""
+    tables = yaml.safe_load((_FOLDER / 'paper_tables.yml').read_text(encoding='utf-8'))['tables']
+    return [
+        Table(
+            t['table'],
+            t['title'],
+            t['columns'],
+            t.get('same', {}),
+            [_row(row, t) for row in t['rows']],
+            t.get('remark', ''),
+            t.get('expect', {}),
+        )
+        for t in tables
+    ]
+
+
+@lru_cache(None)
+def paper_notes() -> dict[str, list[dict[str, Any]]]:
+    """``differences``, ``contradictions`` and ``others`` of ``paper_notes.yml``."""
+    return yaml.safe_load((_FOLDER / 'paper_notes.yml').read_text(encoding='utf-8'))
+
+
+def paper_rows(config: str = '*') -> Iterator[tuple[Table, Row]]:
+    """The rows whose config has this base name; ``*`` stands for any characters."""
+    for table in paper_tables():
+        for row in table.rows:
+            if any(fnmatchcase(name, config) for name in (row.config, *row.also) if name):
+                yield table, row
+
+
+def difference(column: str, config: str) -> dict[str, Any] | None:
+    """Why a figure of the paper is not that of the config: ``by``, how much more, and ``why``."""
+    for entry in paper_notes()['differences']:
+        for pattern, by in entry['by'].items():
+            if entry['column'] == column and fnmatchcase(config, pattern):
+                return dict(by=by, why=entry['why'], pattern=pattern)
+    return None
