@@ -26,6 +26,7 @@ _PLACES = (
 def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bool:
     """Draw published mIoU over images per second, every model on its fastest backend.
 
+    Accuracies on the test and on the val set are in panels of their own: they cannot be compared.
     Models without a published accuracy are left out; without any, nothing is drawn.
 
     Args:
@@ -40,22 +41,45 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bo
 
     matplotlib.use('Agg')
     import matplotlib.pyplot as plt
-    from matplotlib.ticker import LogLocator, NullLocator
 
     best = _fastest(entries)
+    splits = sorted({published(name).split for name in best})
     if not best:
         return False
     backends = sorted({e['backend'] for e in best.values()})
-    figure, axes = plt.subplots(figsize=(8, 5.5), dpi=120)
+    figure, panels = plt.subplots(
+        1, len(splits), figsize=(8 if len(splits) == 1 else 12, 5.5), dpi=120, squeeze=False
+    )
+    labels = {}
+    for axes, split in zip(panels[0], splits):
+        chosen = {n: e for n, e in best.items() if published(n).split == split}
+        labels[axes] = _scatter(axes, chosen, with_backend=len(backends) > 1)
+        axes.set_ylabel(f'published mIoU on Cityscapes {split}, %')
+    where = f'{header["size"]}, {header["device"]}' + (
+        f', backend {backends[0]}' if len(backends) == 1 else ''
+    )
+    figure.supxlabel(f'images per second: {where}', fontsize=8)
+    figure.tight_layout()
+    for axes, texts in labels.items():
+        _label(figure, axes, sorted(texts))
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, format='png')
+    plt.close(figure)
+    return True
+
+
+def _scatter(axes: Any, best: Dict[str, Dict[str, Any]], with_backend: bool) -> List[Any]:
+    """Draw the markers of one panel; returns (x, y, label) of each."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     # Frame rates of one plot are tens of times apart.
     axes.set_xscale('log')
     texts = []
     for name, e in best.items():
-        accuracy = published(name)
-        ours = name.startswith('sfnet')
+        miou, ours = published(name).miou, name.startswith('sfnet')
         axes.scatter(
             e['fps'],
-            accuracy.miou,
+            miou,
             s=140 if ours else 45,
             c='tab:red' if ours else 'tab:blue',
             marker='*' if ours else 'o',
@@ -63,25 +87,14 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bo
             edgecolors='white',
             linewidths=0.6,
         )
-        label = name.replace('_cityscapes', '') + ('†' if accuracy.source.startswith('val') else '')
-        label += f' ({e["backend"]})' if len(backends) > 1 else ''
-        texts.append((e['fps'], accuracy.miou, label))
-    where = f'{header["size"]}, {header["device"]}' + (
-        f', backend {backends[0]}' if len(backends) == 1 else ''
-    )
-    axes.set_xlabel(f'images per second: {where}', fontsize=8)
-    axes.set_ylabel('published Cityscapes mIoU, % (test; † val)')
+        label = name.replace('_cityscapes', '') + (f' ({e["backend"]})' if with_backend else '')
+        texts.append((e['fps'], miou, label))
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7)))
     axes.xaxis.set_major_formatter('{x:g}')
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
     axes.margins(x=0.12, y=0.1)
-    figure.tight_layout()
-    _label(figure, axes, sorted(texts))
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format='png')
-    plt.close(figure)
-    return True
+    return texts
 
 
 def _fastest(entries: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:

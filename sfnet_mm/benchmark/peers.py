@@ -1,7 +1,6 @@
 """Other real-time segmentors that a benchmark runs beside SFNet, from the host's own configs.
 
-Cityscapes mIoU is that of the source named with it, never measured here: on the test set unless it
-says val.
+Cityscapes mIoU is that of the source named with it, never measured here.
 """
 
 import copy
@@ -12,13 +11,16 @@ from typing import Dict, Optional
 import mmseg
 from mmengine.config import Config
 
+from sfnet_mm.model_zoo.paper import paper_rows
+
 
 @dataclass(frozen=True)
 class Published:
-    """An accuracy that somebody else reported: Cityscapes mIoU in percent, and who says so."""
+    """An accuracy that somebody else reported: Cityscapes mIoU in percent, who says so, on what."""
 
     miou: float
     source: str
+    split: str = 'test'
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Peer:
 
 
 def _mmseg(miou: float) -> Published:
-    return Published(miou, 'val, mmseg model zoo')
+    return Published(miou, 'mmseg model zoo', 'val')
 
 
 PEERS: Dict[str, Peer] = {
@@ -78,25 +80,19 @@ PEERS: Dict[str, Peer] = {
     'Semantic-FPN-R50': Peer('sem_fpn/fpn_r50_4xb2-80k_cityscapes-512x1024.py', _mmseg(74.52)),
 }
 
-# SFNet paper, Table 3 (Cityscapes test).
-PAPER: Dict[str, float] = {
-    'sfnet_r18': 79.8,
-    'sfnet_lite_r18': 80.1,
-    'sfnet_stdc2': 79.8,
-    'sfnet_lite_stdc1': 78.8,
-    'sfnet_lite_stdc2': 79.0,
-    'sfnet_df1': 74.5,
-    'sfnet_df2': 77.8,
-}
-
 
 def published(name: str) -> Optional[Published]:
-    """Published accuracy of an entry of a benchmark, by the name of the peer or of our config."""
+    """Published accuracy of an entry of a benchmark, by the name of the peer or of our config.
+
+    That of a config is the one of its network on Cityscapes in Table 3 of the SFNet paper.
+    """
     if name in PEERS:
         return PEERS[name].published
-    model = name.rsplit('_', 1)[0]
-    if model in PAPER and not name.endswith(' without flow'):
-        return Published(PAPER[model], 'SFNet paper')
+    if name.endswith(' without flow'):
+        return None
+    for table, row in paper_rows(f'{name.rsplit("_", 1)[0]}_cityscapes'):
+        if table.number == '3':
+            return Published(row.figures['miou'], 'SFNet paper', row.figures['split'])
     return None
 
 
