@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
+from sfnet_mm.model_zoo.paper import paper_notes, paper_tables
 from sfnet_mm.utils.config_parts import data_sets
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import first_line
@@ -25,18 +26,21 @@ from .mapped_dataset import MappedSegDataset
 from .transforms.loading import LoadImageWhole, LoadMappedAnnotations
 from .uds import MiniUDSDataset
 
+
+def _paper_counts() -> dict[tuple[str, str], dict[int, str]]:
+    found: dict[tuple[str, str], dict[int, str]] = {}
+    for row in next(table.rows for table in paper_tables() if table.number == '2'):
+        for split in ('train', 'val'):
+            key = row.figures['dataset'].lower(), split
+            found[key] = {row.figures[f'{split}_images']: 'Table 2'}
+    for count in paper_notes()['counts']:
+        key = count['source'], count['split']
+        found.setdefault(key, {})[count['images']] = f'section {count["section"]}'
+    return found
+
+
 # Images by source and split, with the place in the paper; IDD has two numbers for one split.
-PAPER_COUNTS: dict[tuple[str, str], dict[int, str]] = {
-    ('cityscapes', 'train'): {2975: 'Table 2'},
-    ('cityscapes', 'val'): {500: 'Table 2'},
-    ('cityscapes', 'test'): {1525: 'section 4.1'},
-    ('idd', 'train'): {6993: 'Table 2'},
-    ('idd', 'val'): {3000: 'Table 2', 981: 'section 4.1'},
-    ('mapillary', 'train'): {18000: 'Table 2'},
-    ('mapillary', 'val'): {2000: 'Table 2'},
-    ('bdd', 'train'): {7000: 'Table 2'},
-    ('bdd', 'val'): {1000: 'Table 2'},
-}
+PAPER_COUNTS = _paper_counts()
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'test'}
 
 

@@ -112,7 +112,7 @@ def paper_tables() -> list[Table]:
 
 @lru_cache(None)
 def paper_notes() -> dict[str, list[dict[str, Any]]]:
-    """``differences``, ``contradictions`` and ``others`` of ``paper_notes.yml``."""
+    """``differences``, ``contradictions``, ``counts`` and ``others`` of ``paper_notes.yml``."""
     return yaml.safe_load((_FOLDER / 'paper_notes.yml').read_text(encoding='utf-8'))
 
 

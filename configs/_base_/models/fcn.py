@@ -1,4 +1,4 @@
-# FCN on the last map of ResNet-18, dilated or not (Table 8a).
+# FCN on the last map of ResNet-18 (Table 8a).
 _base_ = ['./sfnet.py']
 
 model = dict(

@@ -16,19 +16,20 @@ from ..layers.build import norm_or_identity
 class SFResNet(ResNetV1c):
     """mmseg's ``ResNetV1c`` whose stages 3 and 4 dilate only the layer called ``conv2``.
 
-    Every stride stays (output stride 32). Dilation and padding of ``conv2`` are 2 in stage 3 and 4
-    in stage 4. For ``BasicBlock`` that is the *second* 3x3 convolution, which mmseg's ``dilations``
+    Strides stay as ``strides`` gives them (output stride 32 by default). Dilation and padding of
+    ``conv2`` are 2 in stage 3 and 4 in stage 4. For ``BasicBlock`` that is the *second* 3x3
+    convolution, which mmseg's ``dilations``
     cannot express (it dilates the first), so it is set after construction.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         stem_channels: Output channels of the stem (64 in its first two convolutions at 128).
         conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` is a plain ResNet.
-        **kwargs: As ``mmseg.ResNet``, except ``dilations`` and ``strides``; None as ``norm_cfg``
-            leaves normalization out.
+        **kwargs: As ``mmseg.ResNet``, except ``dilations``; None as ``norm_cfg`` leaves
+            normalization out.
 
-    Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 64, 128, 256, 512 channels
-    (depths 18 and 34) or four times as many.
+    Returns (of ``forward``): maps of strides 4, 8, 16 and 32 by default, of 64, 128, 256, 512
+    channels (depths 18 and 34) or four times as many.
 
     Raises:
         ValueError: An unknown ``depth``, or not one dilation for each stage.
