@@ -8,7 +8,7 @@ it needs mmdet.
 
 from .apis import create_model, predict
 from .compat import check_hosts, install
-from .config_files import config_path, list_models
+from .config_files import config_path, list_models, weights_path
 from .version import __version__
 
 check_hosts()
@@ -28,4 +28,5 @@ __all__ = [
     'predict',
     'robustnet',
     'visualization',
+    'weights_path',
 ]

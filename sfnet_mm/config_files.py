@@ -64,6 +64,10 @@ def list_models(pattern: str = '*') -> List[str]:
 def weights_path(weights: str) -> str:
     """Path of weights that come with the package, by their name; a path or address is kept.
 
+    In a config, to start from them::
+
+        load_from = __import__('sfnet_mm').weights_path('camvid')
+
     Args:
         weights: One of ``WEIGHTS``, such as ``'camvid'``, or the path or address of a checkpoint.
 

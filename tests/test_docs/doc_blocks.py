@@ -1,0 +1,105 @@
+"""The code blocks of the pages, each with the comment before it that says how it is checked.
+
+<!-- runs: test_docs/test_custom_data.py -->   a test runs the block
+<!-- file: my_config.py -->                    a test writes the block to this file and uses it
+<!-- needs: Cityscapes -->                     cannot run here, and for want of what
+<!-- shows: layout of a folder -->             no code: a listing, an output, a citation
+"""
+
+import os
+import os.path as osp
+import re
+import subprocess
+import sys
+from glob import glob
+from typing import List, NamedTuple, Tuple
+
+from helpers import ROOT
+from markdown_it import MarkdownIt
+
+KINDS = ('runs', 'file', 'needs', 'shows')
+MARKER = re.compile(r'\s*<!-- (\w+): (.+?) -->\s*$')
+
+
+class Block(NamedTuple):
+    """A block of a page; ``kind`` and ``about`` are empty where no comment stands before it."""
+
+    page: str
+    line: int
+    language: str
+    text: str
+    kind: str
+    about: str
+
+    def __str__(self) -> str:
+        return f'{self.page}:{self.line}'
+
+
+def pages() -> List[str]:
+    """Paths, relative to the repository, of README and all pages of docs."""
+    found = glob(osp.join(ROOT, 'docs', '**', '*.md'), recursive=True)
+    names = [osp.join(ROOT, 'README.md'), *found]
+    return sorted(osp.relpath(p, ROOT) for p in names if f'{osp.sep}_build{osp.sep}' not in p)
+
+
+def blocks(page: str) -> List[Block]:
+    """The blocks of a page, fenced or indented, in order."""
+    with open(osp.join(ROOT, page), encoding='utf-8') as f:
+        tokens = MarkdownIt().parse(f.read())
+    found = []
+    for before, token in zip([None, *tokens], tokens):
+        if token.type not in ('fence', 'code_block'):
+            continue
+        marker = before and before.type == 'html_block' and MARKER.match(before.content)
+        kind, about = marker.groups() if marker else ('', '')
+        found.append(Block(page, token.map[0] + 1, token.info, token.content, kind, about))
+    return found
+
+
+def run(block: Block, folder: str, *changes: Tuple[str, str], installed: bool = False) -> str:
+    """Run a block of bash or Python in a folder and return what it prints.
+
+    Args:
+        block: The block; commands find the tools of the repository in the folder.
+        folder: Where to run; ``tools``, ``configs`` and ``docs`` appear in it.
+        changes: Texts of the block to replace, such as a number of iterations. Each must be there.
+        installed: Use the installed package, and show the folder nothing of the repository.
+    """
+    text = changed(block, *changes)
+    for name in () if installed else ('tools', 'configs', 'docs', 'requirements'):
+        if not osp.exists(osp.join(folder, name)):
+            os.symlink(osp.join(ROOT, name), osp.join(folder, name))
+    programs = {
+        'bash': ['bash', '-euo', 'pipefail', '-c', text],
+        'python': [sys.executable, '-c', text],
+    }
+    path = os.pathsep.join([osp.dirname(sys.executable), os.environ['PATH']])
+    env = dict(os.environ, PATH=path, PYTHONPATH=ROOT, PYTHONWARNINGS='ignore')
+    if installed:
+        del env['PYTHONPATH']
+    result = subprocess.run(
+        programs[block.language],
+        cwd=folder,
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert result.returncode == 0, f'{block}:\n{text}\n{result.stdout[-3000:]}'
+    return result.stdout
+
+
+def changed(block: Block, *changes: Tuple[str, str]) -> str:
+    """The text of a block with some replacements, each of which must apply."""
+    text = block.text
+    for old, new in changes:
+        assert old in text, f'{block} has no {old!r}'
+        text = text.replace(old, new)
+    return text
+
+
+def write(block: Block, folder: str, *changes: Tuple[str, str]) -> None:
+    """Write a block marked ``file`` to its file in a folder."""
+    assert block.kind == 'file', block
+    with open(osp.join(folder, block.about), 'w', encoding='utf-8') as f:
+        f.write(changed(block, *changes))
