@@ -1,4 +1,4 @@
-# make install | install-full | install-ops | demo | gpu | test | lint | docs     (STACK=onedl: other hosts)
+# make install | install-full | install-ops | demo | gpu | test | lint | docs | docs-site     (STACK=onedl: other hosts)
 # make wheelhouse PYTHON=3.12, and make install WHEELHOUSE=wheelhouse where there is no network.
 # Everything lives in $(VENV); a torch that $(PYTHON) already has is used, otherwise $(TORCH).
 STACK ?= openmmlab
@@ -23,7 +23,7 @@ HOSTS_onedl := -r requirements/onedl.txt
 OWN_PACKAGES := import sysconfig; print(sysconfig.get_path("purelib"))
 SEEN_PACKAGES := import sys; print("\n".join(p for p in sys.path if p.endswith("-packages")))
 
-.PHONY: install install-full install-ops install-panoptic wheelhouse demo demo-panoptic gpu test lint format docs clean
+.PHONY: install install-full install-ops install-panoptic wheelhouse demo demo-panoptic gpu test lint format docs docs-site clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.package
@@ -138,5 +138,12 @@ docs: install
 	$(BIN)/python tools/analysis_tools/make_benchmarks.py
 	$(BIN)/python tools/analysis_tools/benchmark_ops.py --table
 
+# The site of the pages, with the API from the docstrings; a warning, such as of a link that leads
+# nowhere, is an error. Needs no network.
+docs-site: install-panoptic
+	@$(UV) -r requirements/docs.txt
+	$(BIN)/python -W ignore -m sphinx -q -W --keep-going -c docs . docs/_build/html
+	@echo 'open docs/_build/html/index.html'
+
 clean:
-	rm -rf build dist *.egg-info work_dirs .pytest_cache .ruff_cache .mypy_cache
+	rm -rf docs/_build build dist *.egg-info work_dirs .pytest_cache .ruff_cache .mypy_cache

@@ -124,9 +124,12 @@ def get_cmdclass():
 
 
 def extras():
-    names = ('panoptic', 'robustnet', 'deploy', 'demo', 'weights', 'tests', 'lint')
+    names = ('panoptic', 'robustnet', 'deploy', 'demo', 'weights', 'tests', 'lint', 'docs')
     present = [n for n in names if osp.exists(osp.join(ROOT, 'requirements', f'{n}.txt'))]
-    return {name: requirements(f'{name}.txt') for name in present}
+    extra = {name: requirements(f'{name}.txt') for name in present}
+    # What a user of any part needs; tests, lint and docs are for those who change the package.
+    extra['all'] = sorted({line for name in names[:5] for line in extra.get(name, ())})
+    return extra
 
 
 setup(

@@ -1,6 +1,6 @@
 """The code blocks of the pages, each with the comment before it that says how it is checked.
 
-<!-- runs: test_docs/test_custom_data.py -->   a test runs the block
+<!-- runs: tests/test_docs/test_custom_data.py -->   a test runs the block
 <!-- file: my_config.py -->                    a test writes the block to this file and uses it
 <!-- needs: Cityscapes -->                     cannot run here, and for want of what
 <!-- shows: layout of a folder -->             no code: a listing, an output, a citation

@@ -1,0 +1,135 @@
+"""Masks of ids from the polygons of labeling tools: COCO, to which CVAT exports, and LabelMe."""
+
+from __future__ import annotations
+
+import json
+import os.path as osp
+from glob import escape, glob
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from sfnet_mm.visualization import save_png
+
+from .label_maps import IGNORE_INDEX
+from .polygons import draw_polygons
+
+
+def polygon_masks(
+    annotations: str, classes: Sequence[str], rest: int = IGNORE_INDEX
+) -> Iterator[tuple[str, np.ndarray]]:
+    """The mask of each image, with its name without the suffix.
+
+    Args:
+        annotations: A COCO file of instances, or a folder with the ``.json`` that LabelMe writes
+            beside each image.
+        classes: Names in the order of the ids.
+        rest: Id of what no shape covers.
+
+    Yields:
+        tuple: The name, and the ids, uint8 (H, W). Where shapes overlap, the last one of a LabelMe
+        file is on top, and the smallest one of COCO.
+
+    Raises:
+        FileNotFoundError: There is no such file, or no ``.json`` in the folder.
+        ValueError: A file that is neither, a shape of none of the classes or without an area, or
+            more ids than 8 bits hold.
+        ImportError: COCO needs pycocotools, which is not installed.
+    """
+    if len(set(classes)) != len(classes) or not 0 < len(classes) <= IGNORE_INDEX:
+        raise ValueError(f'{len(classes)} classes: give 1 to {IGNORE_INDEX} names, each once')
+    if osp.isdir(annotations):
+        paths = sorted(glob(osp.join(escape(annotations), '**', '*.json'), recursive=True))
+        if not paths:
+            raise FileNotFoundError(f'{annotations} holds no .json of LabelMe')
+        for path in paths:
+            name = osp.splitext(osp.relpath(path, annotations))[0]
+            yield name, labelme_mask(path, classes, rest)
+    else:
+        yield from coco_masks(annotations, classes, rest)
+
+
+def labelme_mask(path: str, classes: Sequence[str], rest: int) -> np.ndarray:
+    """The mask of a file of LabelMe; see :func:`polygon_masks`."""
+    data = _read(path)
+    if not isinstance(data, dict) or not {'shapes', 'imageHeight', 'imageWidth'} <= data.keys():
+        raise ValueError(
+            f'{path} is no file of LabelMe: shapes, imageHeight or imageWidth is missing'
+        )
+    objects = [dict(label=s['label'], polygon=_outline(s, path)) for s in data['shapes']]
+    _check({o['label'] for o in objects}, classes, path)
+    size = data['imageHeight'], data['imageWidth']
+    try:
+        return draw_polygons(objects, size, {name: i for i, name in enumerate(classes)}, rest)
+    except ValueError as e:
+        raise ValueError(f'{path}: {e}') from None
+
+
+def _outline(shape: dict, path: str) -> Any:
+    """The points of a shape of LabelMe, as a polygon."""
+    kind, points = shape.get('shape_type') or 'polygon', shape['points']
+    if kind == 'rectangle':
+        (x0, y0), (x1, y1) = points
+        return [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
+    if kind == 'circle':  # its center and a point on it
+        center, edge = np.array(points, float)
+        angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+        return center + np.hypot(*(edge - center)) * np.stack([np.cos(angle), np.sin(angle)], 1)
+    if kind != 'polygon':
+        raise ValueError(f'{path} has a {kind} of {shape["label"]!r}, which covers no area')
+    return points
+
+
+def coco_masks(path: str, classes: Sequence[str], rest: int) -> Iterator[tuple[str, np.ndarray]]:
+    """The masks of a COCO file, drawn by pycocotools; see :func:`polygon_masks`."""
+    data = _read(path)
+    if not isinstance(data, dict) or not {'images', 'annotations', 'categories'} <= data.keys():
+        raise ValueError(f'{path} is no COCO file: images, annotations or categories is missing')
+    try:
+        from pycocotools.coco import COCO
+    except ImportError:
+        raise ImportError('COCO files need pycocotools: pip install pycocotools') from None
+    coco = COCO()
+    coco.dataset = data
+    coco.createIndex()
+    names = {key: value['name'] for key, value in coco.cats.items()}
+    used = {names[a['category_id']] for a in data['annotations']}
+    _check(used, classes, path)
+    for image in data['images']:
+        mask = np.full((image['height'], image['width']), rest, np.uint8)
+        shapes = [(coco.annToMask(s) > 0, s['category_id']) for s in coco.imgToAnns[image['id']]]
+        for inside, category in sorted(shapes, key=lambda shape: -shape[0].sum()):
+            mask[inside] = classes.index(names[category])
+        yield osp.splitext(image['file_name'])[0], mask
+
+
+def _read(path: str) -> Any:
+    with open(path, encoding='utf-8') as f:
+        try:
+            return json.load(f)
+        except ValueError as e:
+            raise ValueError(f'{path} is no JSON: {e}') from None
+
+
+def _check(found: set, classes: Sequence[str], path: str) -> None:
+    unknown = ', '.join(sorted(map(str, found - set(classes))))
+    if unknown:
+        raise ValueError(f'{path} has shapes of {unknown}: add them to --classes')
+
+
+def write_masks(masks: Iterator[tuple[str, np.ndarray]], out: str) -> int:
+    """Write each mask to ``out/NAME.png``; the number of masks.
+
+    Raises:
+        ValueError: Two images have one name, or a name leads out of the folder.
+    """
+    written = set()
+    for name, mask in masks:
+        path = osp.normpath(osp.join(out, f'{name}.png'))
+        if not osp.abspath(path).startswith(osp.join(osp.abspath(out), '')):
+            raise ValueError(f'the image {name} is named outside of its folder: rename it')
+        if path in written:
+            raise ValueError(f'two images are called {name}: their masks would be one file')
+        written.add(path)
+        save_png(path, mask)
+    return len(written)

@@ -1,0 +1,36 @@
+"""Draw the masks of ids of images that are labeled by polygons.
+
+    python tools/dataset_converters/polygons_to_masks.py instances.json masks --classes leaf fruit
+    python tools/dataset_converters/polygons_to_masks.py LABELME_FOLDER masks --classes leaf fruit
+
+Reads a COCO file of instances (what CVAT exports as "COCO 1.0"; needs pycocotools), or a folder of
+the .json that LabelMe writes beside each image. The first class has the id 0, and so on.
+"""
+
+import argparse
+from typing import Optional, Sequence
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.datasets.polygon_masks import polygon_masks, write_masks
+from sfnet_mm.utils.tooling import one_error_line
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('annotations', help='COCO file, or folder of LabelMe files')
+    parser.add_argument('out', help='folder of the masks')
+    parser.add_argument('--classes', nargs='+', required=True, help='names in the order of the ids')
+    parser.add_argument('--rest', default='ignore', help='class of what no shape covers, or ignore')
+    args = parser.parse_args(argv)
+    with one_error_line():
+        if args.rest not in ('ignore', *args.classes):
+            raise ValueError(f'--rest {args.rest} is none of the classes, and not ignore')
+        rest = 255 if args.rest == 'ignore' else args.classes.index(args.rest)
+        count = write_masks(polygon_masks(args.annotations, args.classes, rest), args.out)
+    print(f'{count} masks written to {args.out}; check them by check_dataset.py')
+
+
+if __name__ == '__main__':
+    main()
