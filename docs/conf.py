@@ -18,7 +18,7 @@ author = copyright = 'sfnet_mm contributors'
 release = version = sfnet_mm.__version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.napoleon']
 root_doc = 'docs/index'
-include_patterns = ['*.md', 'docs/*.md', 'docs/benchmarks/*.md', 'weights/*.md']
+include_patterns = ['*.md', 'docs/*.md', 'weights/*.md']
 exclude_patterns = ['docs/_build']
 myst_heading_anchors = 3
 autodoc_member_order = 'bysource'

@@ -56,7 +56,9 @@ def test_labelme_shapes_lie_over_each_other_in_their_order(tool, tmp_path, capsy
     tool([folder, f'{tmp_path}/masks', *CLASSES, '--rest', rest])
     mask = read(tmp_path / 'masks/inner/a.png')
     # Pixels on the outline of the disk may fall on either side.
-    assert (mask != expected(value)).sum() <= 12 and (mask[SQUARE] > 0).all()
+    clear = abs(np.hypot(X - 15, Y - 15) - 6) > 1.5
+    np.testing.assert_array_equal(mask[clear], expected(value)[clear])
+    assert clear.mean() > 0.85
     assert '1 masks written' in capsys.readouterr().out
 
 
