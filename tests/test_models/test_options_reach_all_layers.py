@@ -7,16 +7,14 @@ from mmcv.cnn import is_norm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
-from sfnet_mm.deploy.inference.inference_layers import (
-    InferenceContext,
-    InferenceFAM,
-    InferenceGDFAM,
-)
 from sfnet_mm.models.layers import (
     FlowAlignmentModule,
     GatedDualFlowAlignmentModule,
     PyramidContext,
 )
+from sfnet_mm.models.layers.flow_alignment import InferenceFAM
+from sfnet_mm.models.layers.gated_dual_flow_alignment import InferenceGDFAM
+from sfnet_mm.models.layers.pyramid_context import InferenceContext
 from sfnet_mm.models.layers.rearranged_convs import TapConv2d
 
 CHANNELS = [4, 6, 8, 10]

@@ -57,10 +57,10 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
             result.left[name] = reason
             continue
         conv = modules[conv_name]
-        _replace(
+        replace_module(
             model, conv_name, fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
         )
-        _replace(model, name, nn.Identity())
+        replace_module(model, name, nn.Identity())
         result.folded.append(name)
     return result
 
@@ -142,6 +142,7 @@ def _watch(model: nn.Module, sample: Tensor) -> Tuple[Dict[str, str], Dict[str, 
     return {norm: conv for norm, conv in fed_by.items() if reads.count.get(conv) == 1}, calls
 
 
-def _replace(model: nn.Module, name: str, module: nn.Module) -> None:
+def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
+    """Put a module in the place of the submodule of this name."""
     parent, _, leaf = name.rpartition('.')
     setattr(model.get_submodule(parent), leaf, module)

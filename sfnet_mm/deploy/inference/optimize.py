@@ -5,18 +5,16 @@ from typing import List, Optional
 
 import torch
 import torch.nn as nn
-from mmcv.cnn import ConvModule
 from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor, EncoderDecoder
 from torch import Tensor
 
 from sfnet_mm.deploy.model import input_channels
-from sfnet_mm.models.layers import PyramidContext
+from sfnet_mm.models.layers.upsampling import resize
 
 from .folding import fold_batchnorm
-from .inference_heads import rearranged
-from .inference_layers import InferenceContext, is_plain
-from .upsampled_argmax import resize, upsampled_argmax
+from .rearranging import rearrange_layers
+from .upsampled_argmax import upsampled_argmax
 
 OUTPUTS = ('logits', 'argmax')
 OUTPUT_SIZES = ('full', 'stride')
@@ -52,22 +50,35 @@ def optimize(
     if model.training:
         raise ValueError('optimize() was given a model in training mode: call model.eval() first')
     form = InferenceModel(copy.deepcopy(model), output, output_size).eval()
-    report = form.report
     device = next(form.parameters()).device
     form.requires_grad_(False)
     sample = torch.rand(1, input_channels(model), 128, 128, device=device)
     folding = fold_batchnorm(form, sample)
-    report.append(f'{len(folding.folded)} batch normalizations folded into convolutions')
-    report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
-    _replace_contexts(form)
+    form.report = [f'{len(folding.folded)} batch normalizations folded into convolutions']
+    form.report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
     if rearrange is None:
         rearrange = device.type == 'cpu'
-    if rearrange:
-        form.head = _checked(form.head, rearranged(form.head, report), form, sample, report)
+    form = _rearranged(form, sample, rearrange)
     form.to(memory_format=torch.channels_last)
     if verbose:
-        print_log('optimize: ' + '; '.join(report), logger='current')
-    return form.eval()
+        print_log('optimize: ' + '; '.join(form.report), logger='current')
+    return form
+
+
+@torch.no_grad()
+def _rearranged(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> 'InferenceModel':
+    """The form with rearranged layers if its output stays the same, else the form, and says so."""
+    result = copy.deepcopy(form)
+    rearranging = rearrange_layers(result, rearrange)
+    expected, got = (f.head(f.neck(f.backbone(sample))) for f in (form, result.eval()))
+    difference = (got - expected).abs().max() / expected.abs().max().clamp(min=1e-6)
+    if difference < 1e-4:
+        result.report += rearranging.report()
+        return result
+    form.report.append(
+        f'left: all layers as they were, because rearranging moved logits by {difference:.1e}'
+    )
+    return form
 
 
 class InferenceModel(nn.Module):
@@ -131,27 +142,3 @@ class InferenceModel(nn.Module):
 def class_threshold(model: BaseSegmentor) -> Optional[float]:
     """Least probability of class 1 where a head has a single logit, else None."""
     return float(model.decode_head.threshold) if model.decode_head.out_channels == 1 else None
-
-
-def _replace_contexts(model: nn.Module) -> None:
-    """Replace every ``PyramidContext`` whose normalization was folded, or that had none."""
-    for module in list(model.modules()):
-        for name, child in module.named_children():
-            if type(child) is PyramidContext and all(
-                is_plain(m) for m in child.modules() if isinstance(m, ConvModule)
-            ):
-                setattr(module, name, InferenceContext(child))
-
-
-@torch.no_grad()
-def _checked(
-    head: nn.Module, form: nn.Module, model: InferenceModel, sample: Tensor, report: List[str]
-) -> nn.Module:
-    """The rearranged head if its logits are those of the head, else the head, and says so."""
-    features = model.neck(model.backbone(sample))
-    expected, got = head(features), form.eval()(features)
-    difference = (got - expected).abs().max() / expected.abs().max().clamp(min=1e-6)
-    if difference < 1e-4:
-        return form
-    report.append(f'left: the head as it was, because rearranging moved logits by {difference:.1e}')
-    return head

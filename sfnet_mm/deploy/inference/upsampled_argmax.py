@@ -4,21 +4,13 @@ from typing import Optional, Tuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from sfnet_mm.models.layers.rearranged_convs import upsample
+from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.ops.exporting import is_exporting
 
 # Rows per strip of the fused upsampling and argmax: 19 float32 maps of 2048 columns fit a cache.
 _STRIP = 32
-
-
-def resize(logits: Tensor, size: tuple, align_corners: bool) -> Tensor:
-    """Logits (N, K, h, w) upsampled bilinearly to a size (H, W)."""
-    if tuple(logits.shape[2:]) == tuple(size) and not is_exporting():
-        return logits
-    return F.interpolate(logits, size=size, mode='bilinear', align_corners=align_corners)
 
 
 def classes_of(logits: Tensor, threshold: Optional[float] = None) -> Tensor:
@@ -76,7 +68,7 @@ def upsampled_argmax(
     for start in range(0, size[0], _STRIP):
         rows = slice(start, start + _STRIP)
         strip = torch.lerp(logits[:, :, above[rows]], logits[:, :, below[rows]], share[rows])
-        strip = upsample(strip, (strip.shape[2], size[1]))
+        strip = resize(strip, (strip.shape[2], size[1]))
         best, index = strip[:, 0].clone(), out[:, rows].zero_()
         for c in range(1, classes):
             larger = strip[:, c] > best

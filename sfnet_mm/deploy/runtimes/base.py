@@ -12,7 +12,8 @@ from torch import Tensor
 
 from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline, check_portable
-from sfnet_mm.deploy.inference.upsampled_argmax import nearest, resize, upsampled_argmax
+from sfnet_mm.deploy.inference.upsampled_argmax import nearest, upsampled_argmax
+from sfnet_mm.models.layers.upsampling import resize
 
 from .sliding import slide
 

@@ -18,7 +18,8 @@ from sfnet_mm.ops import flow_warp
 
 from ..layers.build import build_context
 from ..layers.flow_alignment import FlowAlignmentModule
-from ..necks.aligned_fpn import check_maps, upsample_to
+from ..layers.upsampling import resize
+from ..necks.aligned_fpn import check_maps
 
 
 def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
@@ -55,7 +56,7 @@ class GatedFlowAlignment(FlowAlignmentModule):
     def forward(self, low: Tensor, high: Tensor, warp_low: bool = False) -> Tensor:
         """``high``, or with ``warp_low`` the fine map ``low``, on the grid of ``low``."""
         source = low if warp_low else high
-        gate = upsample_to(self.gate(source).sigmoid(), low, self.upsample.align_corners)
+        gate = resize(self.gate(source).sigmoid(), low.shape[2:], self.upsample.align_corners)
         flow = self.predict_flow(low, high) * gate
         return flow_warp(source, flow_of_pixel_edges(flow, *source.shape[2:]))
 

@@ -14,7 +14,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import build_context
-from ..necks.aligned_fpn import check_maps, upsample_to
+from ..layers.upsampling import resize
+from ..necks.aligned_fpn import check_maps
 
 
 class FusionNode(nn.Module):
@@ -32,7 +33,8 @@ class FusionNode(nn.Module):
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(N, C, h, w) and (N, C, H, W) to (N, C, H, W)."""
-        return self.fusion(torch.cat([upsample_to(coarse, fine, self.align_corners), fine], dim=1))
+        coarse = resize(coarse, fine.shape[2:], self.align_corners)
+        return self.fusion(torch.cat([coarse, fine], dim=1))
 
 
 @MODELS.register_module()

@@ -6,16 +6,15 @@ section 3.2 and Figure 4 (authors' ``UperNetAlignHead``; without flow, ``UperNet
 
 from typing import Any, Dict, List, Optional, Sequence
 
-import torch
 import torch.nn as nn
-from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import FCNHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import build_alignment
-from ..necks.aligned_fpn import AlignedFPN, upsample_to
+from ..layers.level_fusion import LevelFusion
+from ..necks.aligned_fpn import AlignedFPN
 
 
 @MODELS.register_module()
@@ -92,11 +91,11 @@ class SFNetHead(BaseDecodeHead):
                 build_alignment(type(self).__name__, align, channels, align_corners)
                 for _ in range(coarser)
             )
-        self.conv_last = ConvModule(
-            len(in_channels) * channels,
+        self.conv_last = LevelFusion(
             channels,
-            3,
-            padding=1,
+            len(in_channels),
+            upsamples=not hasattr(self, 'fusion_align'),
+            align_corners=align_corners,
             norm_cfg=norm_cfg,
             act_cfg=self.act_cfg,
         )
@@ -118,17 +117,11 @@ class SFNetHead(BaseDecodeHead):
             **{k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')},
         )
 
-    def _fuse(self, pyramid: Sequence[Tensor]) -> Tensor:
-        """All levels on the finest grid, concatenated fine to coarse: (N, L * channels, H, W)."""
-        finest, *coarser = pyramid
+    def _decode(self, features: Sequence[Tensor]) -> Tensor:
+        finest, *coarser = self.fpn.outputs(features)
         if hasattr(self, 'fusion_align'):
             coarser = [align(finest, x) for align, x in zip(self.fusion_align, coarser)]
-        else:
-            coarser = [upsample_to(x, finest, self.align_corners) for x in coarser]
-        return torch.cat([finest, *coarser], dim=1)
-
-    def _decode(self, features: Sequence[Tensor]) -> Tensor:
-        return self.cls_seg(self.conv_last(self._fuse(self.fpn.outputs(features))))
+        return self.cls_seg(self.conv_last(finest, *coarser))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the finest of the maps used."""

@@ -6,7 +6,6 @@ section 3.3 and Figure 5 (authors' ``UperNetAlignHeadV2``).
 
 from typing import Any, Dict, Optional, Sequence
 
-import torch
 import torch.nn as nn
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -14,7 +13,9 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import build_alignment, build_context
-from ..necks.aligned_fpn import check_maps, upsample_to
+from ..layers.level_fusion import LevelFusion
+from ..layers.upsampling import resize
+from ..necks.aligned_fpn import check_maps
 
 
 @MODELS.register_module()
@@ -85,11 +86,11 @@ class SFNetLiteHead(BaseDecodeHead):
             self.flow_align_module = build_alignment(
                 type(self).__name__, align, channels, align_corners
             )
-        self.conv_last = ConvModule(2 * channels, channels, 3, padding=1, **conv_cfg)
+        self.conv_last = LevelFusion(channels, 2, align_corners=align_corners, **conv_cfg)
 
     def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:
         if not hasattr(self, 'flow_align_module'):
-            return fine + upsample_to(coarse, fine, self.align_corners)
+            return fine + resize(coarse, fine.shape[2:], self.align_corners)
         aligned = self.flow_align_module(fine, coarse)
         return aligned if self.flow_align_module.fuses else fine + aligned
 
@@ -99,5 +100,4 @@ class SFNetLiteHead(BaseDecodeHead):
         check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
         fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
-        middle = upsample_to(self.fpn_in[1](middle), fused, self.align_corners)
-        return self.cls_seg(self.conv_last(torch.cat([fused, middle], dim=1)))
+        return self.cls_seg(self.conv_last(fused, self.fpn_in[1](middle)))

@@ -4,7 +4,9 @@ from .context_modules import ASPPContext, DenseASPPContext, NonLocalContext
 from .deformable_alignment import DeformableAlignmentModule
 from .deformable_concat import DeformableConcatAlignment
 from .dysample_alignment import DySampleAlignment
-from .flow_alignment import FlowAlignmentModule, GatedDualFlowAlignmentModule
+from .flow_alignment import FlowAlignmentModule
+from .gated_dual_flow_alignment import GatedDualFlowAlignmentModule
+from .level_fusion import LevelFusion
 from .pyramid_context import PyramidContext
 from .sapa_alignment import SAPAAlignment
 from .separate_gates import SeparateGatesAlignmentModule
@@ -18,6 +20,7 @@ __all__ = [
     'DySampleAlignment',
     'FlowAlignmentModule',
     'GatedDualFlowAlignmentModule',
+    'LevelFusion',
     'NonLocalContext',
     'PyramidContext',
     'SAPAAlignment',

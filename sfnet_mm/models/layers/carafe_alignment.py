@@ -15,7 +15,7 @@ from torch import Tensor
 from sfnet_mm.ops.native import like, working_dtype
 
 from .local_windows import by_coarse_pixel, to_fine_grid, weighted_windows
-from .upsampling import resize_grid
+from .upsampling import resize
 
 
 @MODELS.register_module()
@@ -75,7 +75,7 @@ class CARAFEAlignment(BaseModule):
         """Weights (N, k * k, H, W) of the window of each fine pixel, row by row, of sum 1."""
         logits = self.content_encoder(self.channel_compressor(high))
         logits = F.pixel_shuffle(logits, self.scale_factor).to(working_dtype(high))
-        return resize_grid(logits, low.shape[2:]).softmax(1)
+        return resize(logits, low.shape[2:], align_corners=False).softmax(1)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
 
-from .flow_alignment import _FlowPredictor
+from .flow_alignment import FlowPredictor
 
 
 def uses_mmcv(name: str, backend: str) -> bool:
@@ -78,7 +78,7 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = Fals
 
 
 @MODELS.register_module()
-class DeformableAlignmentModule(_FlowPredictor):
+class DeformableAlignmentModule(FlowPredictor):
     """Upsamples a coarse map and convolves it where offsets, predicted like FAM's flow, point to.
 
     Args:

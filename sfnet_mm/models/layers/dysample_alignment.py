@@ -16,7 +16,7 @@ from torch import Tensor
 from sfnet_mm.ops import flow_warp
 from sfnet_mm.ops.native import working_dtype
 
-from .upsampling import resize_grid
+from .upsampling import resize
 
 
 @MODELS.register_module()
@@ -74,7 +74,9 @@ class DySampleAlignment(BaseModule):
             offset = offset * 0.25
         else:
             offset = offset * self.scope(high).to(offset.dtype).sigmoid() * 0.5
-        offset = resize_grid(F.pixel_shuffle(offset, self.scale_factor), low.shape[2:])
+        offset = resize(
+            F.pixel_shuffle(offset, self.scale_factor), low.shape[2:], align_corners=False
+        )
         return offset.unflatten(1, (2, self.groups))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:

@@ -1,26 +1,25 @@
-"""FAM and GD-FAM, the modules that align a coarse feature map to a fine one by semantic flow.
+"""FAM, the module that aligns a coarse feature map to a fine one by semantic flow.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.2 (FAM; authors' ``AlignedModule``) and 3.3 (GD-FAM; ``AlignedModulev2PoolingAtten`` with
-the attention gate, ``AlignedModulev2`` with the convolution gate).
+section 3.2 and Figure 3 (authors' ``AlignedModule``).
 """
 
 from typing import Dict, Optional
 
-import torch
 import torch.nn as nn
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from sfnet_mm.ops import flow_warp, gated_dual_flow_warp
+from sfnet_mm.ops import flow_warp
 
 from .concat_conv import ConcatConv2d
 from .correlation import local_correlation
+from .rearranged_convs import TapConv2d, compose
 from .upsampling import UpsampleTo
 
 
-class _FlowPredictor(BaseModule):
+class FlowPredictor(BaseModule):
     """What FAM and GD-FAM share: project both maps to half the channels and predict flow from them.
 
     The layers carry the authors' names: ``down_h``, ``down_l`` (1x1, no bias) and ``flow_make``.
@@ -68,7 +67,7 @@ class _FlowPredictor(BaseModule):
 
 
 @MODELS.register_module()
-class FlowAlignmentModule(_FlowPredictor):
+class FlowAlignmentModule(FlowPredictor):
     """FAM: warps a coarse, semantically strong map to the grid of a fine one.
 
     The paper's text speaks of two 3x3 convolutions; its Figure 4 and the release have one.
@@ -138,81 +137,32 @@ class FlowAlignmentModule(_FlowPredictor):
         """
         return flow_warp(high, self.predict_flow(low, high))
 
+    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+        """This module without its half-width maps, where that pays.
 
-@MODELS.register_module()
-class GatedDualFlowAlignmentModule(_FlowPredictor):
-    """GD-FAM: warps the coarse *and* the fine map, each by its own flow, and blends them by a gate.
+        Args:
+            rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
+                a CPU. See :func:`sfnet_mm.deploy.optimize`.
+        """
+        has_one = self.upsample.mode == 'bilinear' and self.max_displacement is None
+        return InferenceFAM(self) if rearrange and has_one else None
 
-    ``out = warp(high, flow[:, :2]) * gate + warp(low, flow[:, 2:]) * (1 - gate)``. The gate weights
-    the coarse map, as the paper's text and the release say (its Eq. 6 prints the two exchanged).
+
+class InferenceFAM(nn.Module):
+    """``FlowAlignmentModule`` without the half-width maps.
 
     Args:
-        channels: Channels of both maps.
-        gate: ``'attention'`` (mean and maximum over channels of both maps, the one of the reported
-            models), ``'conv'`` (from the projected maps; authors' ``AlignedModulev2``) or None (the
-            warped maps are added).
-        kernel_size: Kernel of the flow convolution.
-        gate_kernel_size: Kernel of the gate convolution: 3 in the release, 1 in the paper (Eq. 5).
-        align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
-            the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
-        init_cfg: As in ``BaseModule``.
-
-    Raises:
-        ValueError: Odd ``channels``, an even kernel or an unknown ``gate``.
+        fam: The trained module.
     """
 
-    flow_channels = 4
-    fuses = True
-    gates = ('attention', 'conv', None)
-
-    def __init__(
-        self,
-        channels: int,
-        gate: Optional[str] = 'attention',
-        kernel_size: int = 3,
-        gate_kernel_size: int = 3,
-        align_corners: bool = True,
-        init_cfg: Optional[Dict] = None,
-    ) -> None:
-        super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)
-        if gate not in self.gates:
-            raise ValueError(
-                f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '
-                f'{", ".join(map(repr, self.gates))}'
-            )
-        if gate_kernel_size < 1 or gate_kernel_size % 2 == 0:
-            raise ValueError(
-                f'GatedDualFlowAlignmentModule: gate_kernel_size={gate_kernel_size} must be odd'
-            )
-        self.gate = gate
-        if gate is not None:
-            gate_channels = 4 if gate == 'attention' else channels
-            self.flow_gate = nn.Conv2d(
-                gate_channels, 1, gate_kernel_size, padding=gate_kernel_size // 2, bias=False
-            )
-
-    def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Optional[Tensor]:
-        """The gate (N, 1, H, W) in (0, 1), or None.
-
-        The attention gate pools the *projected* coarse map but the *original* fine map; the order
-        of its four channels is that of the released weights.
-        """
-        if self.gate is None:
-            return None
-        if self.gate == 'attention':
-            pooled = torch.cat([
-                high_half.mean(1, keepdim=True),
-                low.mean(1, keepdim=True),
-                high_half.amax(1, keepdim=True),
-                low.amax(1, keepdim=True)
-            ], dim=1)  # yapf: disable
-        else:
-            pooled = torch.cat([high_half, low_half], dim=1)
-        return self.flow_gate(pooled).sigmoid()
+    def __init__(self, fam: FlowAlignmentModule) -> None:
+        super().__init__()
+        from_high, from_low = fam.flow_make.weight.chunk(2, dim=1)
+        align_corners = fam.upsample.align_corners
+        self.flow_high = TapConv2d(compose(from_high, fam.down_h), fam.flow_make, align_corners)
+        self.flow_low = TapConv2d(compose(from_low, fam.down_l), fam.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
-        low_half, high_half = self._project(low, high)
-        flow = self._flow(low_half, high_half)
-        gate = self.predict_gate(low, low_half, high_half)
-        return gated_dual_flow_warp(high, low, flow, gate)
+        """``high`` (N, C, h, w) warped to the size of ``low`` (N, C, H, W)."""
+        size = low.shape[2:]
+        return flow_warp(high, self.flow_high(high, size) + self.flow_low(low, size))

@@ -19,6 +19,9 @@ from torch.nn.modules.instancenorm import _InstanceNorm
 
 from sfnet_mm.ops.exporting import is_exporting
 
+from .rearranged_convs import activation, bias_of, compose, is_plain, make_conv
+from .upsampling import resize
+
 
 def is_synced(module: nn.Module) -> bool:
     """Whether a layer normalises over the processes."""
@@ -62,10 +65,7 @@ class _BatchOnePPM(PPM):
         """Pooled, projected and upsampled maps (N, channels, H, W), one for each pool scale."""
         pooled = [self._pool(stage, scale, x) for stage, scale in zip(self, self.pool_scales)]
         # Not mmseg's `resize`, whose warning about sizes breaks the graph of torch.compile.
-        return [
-            F.interpolate(p, x.shape[2:], mode='bilinear', align_corners=self.align_corners)
-            for p in pooled
-        ]
+        return [resize(p, x.shape[2:], self.align_corners) for p in pooled]
 
     def _pool(self, stage: nn.Sequential, scale: int, x: Tensor) -> Tensor:
         pooled = pool_to_cells(x, scale)
@@ -153,3 +153,49 @@ class PyramidContext(BaseModule):
         elif self.mode == 'sppm':
             x = self.project(x) + sum(self.stages(x))
         return self.dropout(self.bottleneck(x))
+
+    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+        """This module in fewer operations, on any device; see :func:`sfnet_mm.deploy.optimize`."""
+        convs = (m for m in self.modules() if isinstance(m, ConvModule))
+        return InferenceContext(self) if all(map(is_plain, convs)) else None
+
+
+class InferenceContext(nn.Module):
+    """``PyramidContext`` whose projections run on the pooled cells, before they are upsampled.
+
+    Args:
+        context: With folded batch normalization.
+    """
+
+    def __init__(self, context: PyramidContext) -> None:
+        super().__init__()
+        conv = context.bottleneck.conv
+        weight = conv.weight.double()
+        parts = list(weight.split(context.channels, dim=1))
+        stages = list(context.stages) if context.mode != 'none' else []
+        self.scales = tuple(context.stages.pool_scales) if stages else ()
+        if context.mode == 'sppm':
+            parts = [weight] * len(stages)
+            own = compose(weight, context.project.conv)
+            bias = weight[:, :, 0, 0] @ bias_of(context.project.conv)
+        else:
+            own = weight[:, len(stages) * context.channels :]
+            bias = torch.zeros_like(weight[:, 0, 0, 0])
+        self.pooled = nn.ModuleList()
+        for part, (_, stage) in zip(parts, stages):
+            self.pooled.append(make_conv(compose(part, stage.conv), None, conv))
+            # The weights of bilinear interpolation sum to one: a bias can be added afterwards.
+            bias = bias + part[:, :, 0, 0] @ bias_of(stage.conv)
+        self.own = make_conv(own, bias + bias_of(conv), conv)
+        self.activate = activation(context.bottleneck)
+        self.align_corners = getattr(context.stages, 'align_corners', True) if stages else True
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
+        out = self.own(x)
+        for scale, conv in zip(self.scales, self.pooled):
+            cells = conv(pool_to_cells(x, scale))
+            if scale > 1:
+                cells = resize(cells, x.shape[2:], self.align_corners)
+            out = out + cells
+        return self.activate(out)

@@ -12,6 +12,7 @@ from typing import Iterable, Optional, Tuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmcv.cnn import ConvModule
 from torch import Tensor
 
 from sfnet_mm.ops.exporting import is_exporting
@@ -24,13 +25,9 @@ from .row_conv import (
     fills_vectors,
     row_kernel,
 )
+from .upsampling import resize
 
 Size = Tuple[int, int]
-
-
-def upsample(x: Tensor, size: Size, align_corners: bool = True) -> Tensor:
-    """Bilinear upsampling."""
-    return F.interpolate(x, size=size, mode='bilinear', align_corners=align_corners)
 
 
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
@@ -61,6 +58,26 @@ def padded_kernel(weight: Tensor, size: int) -> Tensor:
     """A centred kernel (O, C, size, size) of the same convolution."""
     margin = (size - weight.shape[-1]) // 2
     return F.pad(weight, [margin] * 4)
+
+
+def is_plain(module: ConvModule) -> bool:
+    """Whether a convolution runs without normalization: it was folded, or there was none."""
+    return module.norm is None or isinstance(module.norm, nn.Identity)
+
+
+def activation(module: ConvModule) -> nn.Module:
+    """The activation of a ``ConvModule``; an identity where it has none."""
+    return module.activate if module.with_activation else nn.Identity()
+
+
+def bias_of(conv: nn.Conv2d) -> Tensor:
+    """The bias in float64, zeros where there is none."""
+    weight = conv.weight
+    return (
+        weight.new_zeros(len(weight), dtype=torch.float64)
+        if conv.bias is None
+        else conv.bias.double()
+    )
 
 
 class TapConv2d(nn.Module):
@@ -116,7 +133,7 @@ class TapConv2d(nn.Module):
         return add_shifted(self._upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
 
     def _upsampled(self, x: Tensor, size: Size) -> Tensor:
-        return x if x.shape[2:] == size else upsample(x, size, self.align_corners)
+        return resize(x, size, self.align_corners)
 
 
 class RowConv2d(nn.Module):

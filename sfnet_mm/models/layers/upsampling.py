@@ -1,4 +1,4 @@
-"""The upsampling inside of FAM, and what the paper compares it with (Table 9a)."""
+"""Bilinear resizing, and what the paper compares it with inside of FAM (Table 9a)."""
 
 from typing import Sequence
 
@@ -35,7 +35,7 @@ class UpsampleTo(nn.Module):
         """``x`` (N, C, h, w) at the size of ``reference`` (N, C', H, W)."""
         size = reference.shape[2:]
         if self.mode == 'bilinear':
-            return F.interpolate(x, size=size, mode='bilinear', align_corners=self.align_corners)
+            return resize(x, size, self.align_corners)
         if self.mode == 'nearest':
             return F.interpolate(x, size=size, mode='nearest')
         for fine, coarse in zip(size, x.shape[2:]):
@@ -47,13 +47,20 @@ class UpsampleTo(nn.Module):
         return self.deconv(x)[..., : size[0], : size[1]]
 
 
-def resize_grid(x: Tensor, size: Sequence[int]) -> Tensor:
-    """``x`` (N, C, h, w) as (N, C, H, W), bilinearly between pixels as areas (corners not aligned).
+def resize(x: Tensor, size: Sequence[int], align_corners: bool = True) -> Tensor:
+    """Resize a map bilinearly.
 
-    For what belongs to the pixels of a grid, as offsets and kernels do. Nothing is done where the
-    size is that already; sizes left open in an export are not compared.
+    Args:
+        x: (N, C, h, w). It is returned as it is where it has the size already; sizes that an export
+            leaves open are not compared.
+        size: (H, W).
+        align_corners: Whether the centers of the corner pixels stay where they are. False takes
+            pixels as areas, as what belongs to the cells of a grid (offsets, kernels) needs it.
+
+    Returns:
+        Tensor: (N, C, H, W).
     """
     known = all(isinstance(side, int) for side in (*x.shape[2:], *size))
     if known and tuple(x.shape[2:]) == tuple(size):
         return x
-    return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=False)
+    return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=align_corners)

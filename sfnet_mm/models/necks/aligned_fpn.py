@@ -16,11 +16,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import build_alignment, build_context
-
-
-def upsample_to(x: Tensor, reference: Tensor, align_corners: bool = True) -> Tensor:
-    """Bilinear upsampling of ``x`` to the size of ``reference``."""
-    return F.interpolate(x, size=reference.shape[2:], mode='bilinear', align_corners=align_corners)
+from ..layers.upsampling import resize
 
 
 def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) -> None:
@@ -150,7 +146,7 @@ class AlignedFPN(BaseModule):
         """``coarse`` on the grid of ``fine``: warped by flow, or upsampled, as built."""
         if str(level) in self.fpn_out_align:
             return self.fpn_out_align[str(level)](fine, coarse)
-        return upsample_to(coarse, fine, self.align_corners)
+        return resize(coarse, fine.shape[2:], self.align_corners)
 
     def top_down(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
         """The sums of the top-down path, fine to coarse; the last is the context map.

@@ -11,14 +11,12 @@ from torch import nn
 from sfnet_mm.benchmark.authors_composition import to_release_form
 from sfnet_mm.deploy import optimize
 from sfnet_mm.deploy.inference.folding import fold_batchnorm
-from sfnet_mm.deploy.inference.inference_layers import (
-    InferenceContext,
-    InferenceGDFAM,
-    pool_to_cells,
-)
 from sfnet_mm.deploy.inference.upsampled_argmax import upsampled_argmax
 from sfnet_mm.models.layers import GatedDualFlowAlignmentModule, PyramidContext
-from sfnet_mm.models.layers.rearranged_convs import RowConv2d, TapConv2d, upsample
+from sfnet_mm.models.layers.gated_dual_flow_alignment import InferenceGDFAM
+from sfnet_mm.models.layers.pyramid_context import InferenceContext, pool_to_cells
+from sfnet_mm.models.layers.rearranged_convs import RowConv2d, TapConv2d
+from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.ops.exporting import exporting_for
 
 SIZE = (96, 160)
@@ -142,7 +140,7 @@ def test_tap_convolution_is_upsampling_then_convolution(
     monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
     conv = nn.Conv2d(6, channels, kernel, padding=kernel // 2, bias=False).double()
     x = torch.randn(2, 6, 4, 6, dtype=torch.float64)
-    expected = conv(upsample(x, size))
+    expected = conv(resize(x, size))
     got = TapConv2d(conv.weight.detach(), conv)(x, size)
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 

@@ -1,0 +1,74 @@
+"""Replaces layers by what they become for inference."""
+
+from dataclasses import dataclass, field
+from typing import Dict, Iterator, List, Tuple
+
+from torch import nn
+
+from .folding import replace_module
+
+
+@dataclass
+class Rearranging:
+    """What :func:`rearrange_layers` did.
+
+    Attributes:
+        replaced: Names and types of the layers in whose place an inference form stands.
+        left: Names and types of those that have one, but not as they are configured.
+    """
+
+    replaced: Dict[str, str] = field(default_factory=dict)
+    left: Dict[str, str] = field(default_factory=dict)
+
+    def report(self) -> List[str]:
+        """Lines that say it, one for each type of layer."""
+        lines = [f'{count} {kind} rearranged' for kind, count in _counts(self.replaced)]
+        lines += [f'left: {name} ({kind}) is not rearranged' for name, kind in self.left.items()]
+        return lines
+
+
+def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
+    """Put the inference form of each layer that has one in its place.
+
+    A layer has one if its class has a method ``inference_form(rearrange)``, which returns a module
+    that computes the same, or None where the layer, as it is configured, has no such form. Layers
+    of other packages are treated alike. A class that inherits the method but overrides ``forward``
+    computes something else, and is left.
+
+    Args:
+        model: In evaluation mode, with folded batch normalization; changed in place.
+        rearrange: Whether to save multiplications at the cost of memory traffic. False takes only
+            forms that pay on any device.
+    """
+    result = Rearranging()
+    for name, layer in list(_layers_with_form(model)):
+        kind = type(layer).__name__
+        form = layer.inference_form(rearrange) if _own_form(type(layer)) else None
+        if form is not None:
+            replace_module(model, name, form)
+            result.replaced[name] = kind
+        elif rearrange:
+            result.left[name] = kind
+    return result
+
+
+def _own_form(kind: type) -> bool:
+    """Whether the inference form is that of the ``forward`` of this class."""
+    owners = [
+        next(c for c in kind.__mro__ if name in vars(c)) for name in ('inference_form', 'forward')
+    ]
+    return issubclass(*owners)
+
+
+def _layers_with_form(module: nn.Module, prefix: str = '') -> Iterator[Tuple[str, nn.Module]]:
+    """Names and layers; what is inside of such a layer is its own matter."""
+    for name, child in module.named_children():
+        if callable(getattr(child, 'inference_form', None)):
+            yield prefix + name, child
+        else:
+            yield from _layers_with_form(child, f'{prefix}{name}.')
+
+
+def _counts(replaced: Dict[str, str]) -> List[Tuple[str, int]]:
+    kinds = list(replaced.values())
+    return [(kind, kinds.count(kind)) for kind in dict.fromkeys(kinds)]

@@ -1,0 +1,87 @@
+"""The last layer of the decoders: maps of several levels become one.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.2 (authors' ``conv_last``).
+"""
+
+from typing import Dict, Optional
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from .rearranged_convs import TapConv2d, activation, is_plain, make_conv
+from .upsampling import resize
+
+
+class LevelFusion(ConvModule):
+    """Upsamples maps to the finest one, concatenates them fine to coarse, and convolves them.
+
+    Layers and state dict are those of ``ConvModule``.
+
+    Args:
+        channels: Channels of each map, and of the result.
+        levels: How many maps.
+        upsamples: False where the maps come with the size of the finest one.
+        align_corners: Of the bilinear upsampling.
+        norm_cfg: Normalization layer.
+        act_cfg: Activation.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        levels: int,
+        upsamples: bool = True,
+        align_corners: bool = True,
+        norm_cfg: Optional[Dict] = dict(type='BN'),
+        act_cfg: Optional[Dict] = dict(type='ReLU'),
+    ) -> None:
+        super().__init__(
+            levels * channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg
+        )
+        self.levels, self.upsamples, self.align_corners = levels, upsamples, align_corners
+
+    def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
+        """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
+        size = finest.shape[2:]
+        maps = [finest, *(resize(x, size, self.align_corners) for x in coarser)]
+        return super().forward(torch.cat(maps, dim=1))
+
+    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+        """This layer with its multiplications before the upsampling, where that pays.
+
+        Args:
+            rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
+                a CPU. See :func:`sfnet_mm.deploy.optimize`.
+        """
+        pays = rearrange and self.upsamples
+        return InferenceLevelFusion(self) if pays and is_plain(self) else None
+
+
+class InferenceLevelFusion(nn.Module):
+    """``LevelFusion`` that convolves each map at its own size and adds the upsampled results.
+
+    Args:
+        fusion: With folded batch normalization.
+    """
+
+    def __init__(self, fusion: LevelFusion) -> None:
+        super().__init__()
+        conv = fusion.conv
+        finest, *coarser = conv.weight.chunk(fusion.levels, dim=1)
+        self.finest = make_conv(finest, conv.bias, conv)
+        self.coarser = nn.ModuleList(
+            TapConv2d(weight, conv, fusion.align_corners) for weight in coarser
+        )
+        self.activate = activation(fusion)
+
+    def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
+        """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
+        size = finest.shape[2:]
+        out = self.coarser[0](coarser[0], size)
+        for conv, x in zip(self.coarser[1:], coarser[1:]):
+            out += conv(x, size)
+        # Last, so that runtimes add and activate in the pass of the largest convolution.
+        out += self.finest(finest)
+        return self.activate(out)
