@@ -58,7 +58,8 @@ class DeformableConcatAlignment(BaseModule):
 
     def _begin_as_plain_convolution(self) -> None:
         nn.init.zeros_(self.offset.weight)
-        nn.init.zeros_(self.offset.bias)
+        if self.offset.bias is not None:
+            nn.init.zeros_(self.offset.bias)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:

@@ -155,6 +155,8 @@ class InferenceFAM(nn.Module):
         fam: The trained module.
     """
 
+    fuses = False
+
     def __init__(self, fam: FlowAlignmentModule) -> None:
         super().__init__()
         from_high, from_low = fam.flow_make.weight.chunk(2, dim=1)

@@ -120,6 +120,8 @@ class InferenceGDFAM(nn.Module):
         module: The trained module, with ``gate='attention'`` or None.
     """
 
+    fuses = True
+
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
         super().__init__()
         from_high, from_low = module.flow_make.weight.chunk(2, dim=1)

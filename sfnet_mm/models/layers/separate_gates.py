@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
 
-from .flow_alignment import GatedDualFlowAlignmentModule
+from .gated_dual_flow_alignment import GatedDualFlowAlignmentModule
 
 
 @MODELS.register_module()
@@ -39,9 +39,9 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
                 "SeparateGatesAlignmentModule: gate=None has no gates to separate: 'attention' or "
                 "'conv'"
             )
-        shared = self.flow_gate
+        kernel = self.flow_gate.kernel_size[0]
         self.flow_gate = nn.Conv2d(
-            shared.in_channels, 2, shared.kernel_size, padding=shared.padding, bias=False
+            self.flow_gate.in_channels, 2, kernel, padding=kernel // 2, bias=False
         )
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
@@ -49,6 +49,7 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
         low_half, high_half = self._project(low, high)
         flow = self._flow(low_half, high_half)
         gate = self.predict_gate(low, low_half, high_half)
+        assert gate is not None  # refused in __init__
         return (
             flow_warp(high, flow[:, :2]) * gate[:, :1] + flow_warp(low, flow[:, 2:]) * gate[:, 1:]
         )
