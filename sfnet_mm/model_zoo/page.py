@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Iterator
 
 from .metafiles import own_size, results_text
-from .paper import paper_notes, paper_rows, paper_tables
+from .paper import paper_notes, paper_rows, paper_settings, paper_tables
 from .rows import Footnotes, Zoo, figure_text, markdown_table, row_cells, table_section
 
 INTRODUCTION = """# Model zoo
@@ -70,7 +70,14 @@ def _own_cells(config: str, zoo: Zoo) -> list[str]:
 
 def model_zoo_page(zoo: Zoo) -> str:
     """The text of ``docs/model_zoo.md``."""
-    lines = [*INTRODUCTION.split('\n'), coverage_line(zoo), '']
+    lines = [
+        *INTRODUCTION.split('\n'),
+        coverage_line(zoo),
+        '',
+        'What its sections say of training:',
+        '',
+    ]
+    lines += [*(f'- Section {s["section"]}: {s["text"]}' for s in paper_settings()), '']
     for table in paper_tables():
         lines += table_section(table, zoo)
     lines += ['## Contradictions outside of the tables', '']

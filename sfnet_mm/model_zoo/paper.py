@@ -63,7 +63,8 @@ class Table:
         same: Column -> value of those that do not.
         rows: In the order of the paper.
         remark: What a reader has to know about it.
-        expect: What its section says of the training and test of every row.
+        expect: What holds for every row: ``classes``, size of the ``test``, the sections whose
+            ``settings`` do.
     """
 
     number: str
@@ -93,9 +94,19 @@ def _row(row: dict[str, Any], table: dict[str, Any]) -> Row:
 
 
 @lru_cache(None)
+def _read(name: str) -> dict[str, Any]:
+    return yaml.safe_load((_FOLDER / name).read_text(encoding='utf-8'))
+
+
+def paper_settings() -> list[dict[str, Any]]:
+    """``section``, ``text`` and what the section ``says`` as values, of sections on training."""
+    return _read('paper_tables.yml')['settings']
+
+
+@lru_cache(None)
 def paper_tables() -> list[Table]:
     """All tables, in the order of the paper."""
-    tables = yaml.safe_load((_FOLDER / 'paper_tables.yml').read_text(encoding='utf-8'))['tables']
+    tables = _read('paper_tables.yml')['tables']
     return [
         Table(
             t['table'],
@@ -110,10 +121,9 @@ def paper_tables() -> list[Table]:
     ]
 
 
-@lru_cache(None)
 def paper_notes() -> dict[str, list[dict[str, Any]]]:
-    """``differences``, ``contradictions``, ``counts`` and ``others`` of ``paper_notes.yml``."""
-    return yaml.safe_load((_FOLDER / 'paper_notes.yml').read_text(encoding='utf-8'))
+    """``differences``, ``contradictions`` and ``others`` of ``paper_notes.yml``."""
+    return _read('paper_notes.yml')
 
 
 def paper_rows(config: str = '*') -> Iterator[tuple[Table, Row]]:

@@ -164,10 +164,12 @@ def table_section(table: Table, zoo: Zoo) -> list[str]:
     if not any(row.config for row in table.rows):
         header, rows = header[:-4], [row[:-4] for row in rows]
     same = ', '.join(f'{header_of(c)} {v}' for c, v in table.same.items())
+    sections = ', '.join(table.expect.get('settings', []))
+    about = [f'All rows: {same}.' if same else '', f'Sections: {sections}.' if sections else '']
     return [
         f'## Table {table.number}: {table.title}',
         '',
-        ' '.join(s for s in (missing_line(table, zoo), f'All rows: {same}.' if same else '') if s),
+        ' '.join(s for s in (missing_line(table, zoo), *about) if s),
         *(['', table.remark] if table.remark else []),
         '',
         *markdown_table(header, rows),

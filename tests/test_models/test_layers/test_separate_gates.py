@@ -30,6 +30,7 @@ def test_gates_weight_their_own_map():
     for open_gate, expected in (
         ((1.0, 0.0), flow_warp(high, flow[:, :2])),
         ((0.0, 1.0), flow_warp(low, flow[:, 2:])),
+        ((1.0, 1.0), flow_warp(high, flow[:, :2]) + flow_warp(low, flow[:, 2:])),
     ):
         gates = torch.tensor(open_gate, dtype=torch.float64).view(1, 2, 1, 1)
         module.predict_gate = lambda *_, gates=gates: gates
