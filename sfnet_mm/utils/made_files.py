@@ -52,7 +52,7 @@ class MadeFiles:
     def has(self, names: Sequence[str], of: Dict[str, Any]) -> bool:
         """Whether all files are there and were made of just that."""
         return all(
-            self.made.get(name) == of and osp.isfile(osp.join(self.folder, name)) for name in names
+            self.made.get(name) == of and osp.exists(osp.join(self.folder, name)) for name in names
         )
 
     def begin(self, names: Sequence[str]) -> None:

@@ -5,13 +5,17 @@ import os
 import os.path as osp
 import tempfile
 from functools import cache
-from typing import Iterable, Iterator, Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 import cv2
 import mmcv
 import numpy as np
 
 from .tooling import whole_file
+
+# FFmpeg reads it when it is first used. Its own lines name neither file nor address, and what is
+# wrong with them is said here.
+os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.webm')
 # H.264, MPEG-4 part 2 and VP8; browsers do not show the second.
@@ -87,31 +91,6 @@ def is_video(path: str) -> bool:
     return path.lower().endswith(VIDEO_SUFFIXES)
 
 
-def open_video(path: str) -> mmcv.VideoReader:
-    """Open a video whose first frame can be decoded.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is damaged or not a video.
-    """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'video {path} does not exist')
-    video = mmcv.VideoReader(path)
-    if not video.opened or video.frame_cnt < 1 or video.read() is None:
-        raise ValueError(f'video {path} cannot be decoded: it is damaged or not a video')
-    video.vcap.set(cv2.CAP_PROP_POS_FRAMES, 0)
-    return mmcv.VideoReader(path)
-
-
-def read_frames(video: mmcv.VideoReader) -> Iterable[np.ndarray]:
-    """Frames (H, W, 3) uint8, BGR, until the end or the first frame that cannot be decoded."""
-    while True:
-        frame = video.read()
-        if frame is None:
-            return
-        yield frame
-
-
 @cache
 def video_format(browser: bool = False) -> Tuple[str, str]:
     """Suffix and code of the first video format that OpenCV can write here.
@@ -137,22 +116,22 @@ def video_format(browser: bool = False) -> Tuple[str, str]:
 
 
 @contextlib.contextmanager
-def write_video(path: str, like: mmcv.VideoReader, browser: bool = False) -> Iterator:
-    """A ``cv2.VideoWriter`` with the size and the rate of another video.
+def write_video(path: str, size: Tuple[int, int], rate: float, browser: bool = False) -> Iterator:
+    """A ``cv2.VideoWriter``.
 
     The file appears when all is written, and not at all after an error.
 
     Args:
         path: Ends in the suffix of :func:`video_format`.
-        like: Gives the size and the rate.
+        size: (width, height) of a frame.
+        rate: Frames per second.
         browser: See :func:`video_format`.
 
     Raises:
         ValueError: The encoder does not take that size.
     """
-    size = like.width, like.height
     with whole_file(path, osp.splitext(path)[1]) as temporary:
-        writer = _open_writer(temporary, video_format(browser)[1], like.fps or 25, size)
+        writer = _open_writer(temporary, video_format(browser)[1], rate, size)
         try:
             if not writer.isOpened():
                 raise ValueError(f'{path} cannot be written: its encoder takes no {size} pixels')

@@ -5,6 +5,7 @@ import contextlib
 import os
 import os.path as osp
 import re
+import shutil
 import statistics
 import sys
 import traceback
@@ -42,6 +43,22 @@ def whole_file(path: str, suffix: str = '') -> Iterator[str]:
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
+
+
+@contextlib.contextmanager
+def whole_folder(path: str) -> Iterator[str]:
+    """The name to make a folder under: it replaces the one at ``path`` in the end.
+
+    After an error it is gone, and what was at ``path`` is still there.
+    """
+    temporary = f'{path}.{os.getpid()}.tmp'
+    os.makedirs(temporary)
+    try:
+        yield temporary
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def check_folder(path: str) -> None:

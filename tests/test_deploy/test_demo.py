@@ -18,6 +18,7 @@ from deploy_helpers import CONFIG, SIZE
 from helpers import ROOT
 
 import sfnet_mm.deploy
+from sfnet_mm.apis import page
 from sfnet_mm.utils.media import video_format
 
 
@@ -159,39 +160,36 @@ def test_bad_input_is_named_in_one_line(media, checkpoint, monkeypatch, name, me
 
 
 def test_page_functions_give_classes_flow_shares_and_time(media, checkpoint):
-    app = load_app()
     image = mmcv.imread(f'{media}/images/street_0.png', channel_order='rgb')
-    drawn, sheet, shares, line = app.segment_image(image, CONFIG, checkpoint, 'torch')
+    drawn, sheet, shares, line = page.segment_image(image, CONFIG, checkpoint, 'torch')
     assert drawn.shape == image.shape and sheet.shape[1] > 1000
     assert sum(shares.values()) == pytest.approx(1) and 'ms per image of 160x96' in line
-    video, line = app.segment_video(f'{media}/drive.avi', CONFIG, checkpoint, 'torch')
+    video, line = page.segment_video(f'{media}/drive.avi', CONFIG, checkpoint, 'torch')
     assert mmcv.VideoReader(video).read() is not None and '3 frames' in line
     with pytest.raises(ValueError, match='choose an image'):
-        app.segment_upload(None, CONFIG, checkpoint, 'torch')
+        page.segment_upload(None, CONFIG, checkpoint, 'torch')
 
 
 def test_page_keeps_its_files_where_nobody_else_can_put_some(media, checkpoint, monkeypatch):
-    app = load_app()
-    folder = app.private_folder()
+    folder = page.private_folder()
     assert os.stat(folder).st_mode & 0o077 == 0
     exported = []
 
     def export(model, path, *args, **kwargs):
         exported.append(path)
 
-    monkeypatch.setattr(app, 'export_onnx', export)
-    monkeypatch.setattr(app, 'load_runtime', lambda *args: None)
-    app.load(CONFIG, checkpoint, 'onnxruntime')
-    paths = [*exported, *app.sample_images()]
+    monkeypatch.setattr(page, 'export_onnx', export)
+    monkeypatch.setattr(page, 'load_runtime', lambda *args: None)
+    page.load(CONFIG, checkpoint, 'onnxruntime')
+    paths = [*exported, *page.sample_images()]
     assert len(paths) == 5 and all(osp.dirname(p) == folder for p in paths)
 
 
 def test_page_refuses_large_images_before_they_are_decoded(tmp_path, monkeypatch):
-    app = load_app()
     cv2.imwrite(str(tmp_path / 'large.png'), np.zeros((5000, 4000), np.uint8))
-    monkeypatch.setattr(app, 'read_image', lambda path: pytest.fail('it was decoded'))
+    monkeypatch.setattr(page, 'read_image', lambda path: pytest.fail('it was decoded'))
     with pytest.raises(ValueError, match='4000x5000 pixels are too many for the page'):
-        app.read_upload(str(tmp_path / 'large.png'))
+        page.read_upload(str(tmp_path / 'large.png'))
 
 
 @pytest.mark.parametrize(
@@ -209,7 +207,7 @@ def test_page_refuses_large_images_before_they_are_decoded(tmp_path, monkeypatch
     ],
 )
 def test_page_knows_whether_others_reach_it(host, local):
-    assert load_app().is_loopback(host) is local
+    assert page.is_loopback(host) is local
 
 
 def ask(url, *data):
@@ -235,16 +233,16 @@ def test_page_for_others_takes_neither_paths_nor_addresses(media, checkpoint, mo
     assert 'Dropdown' in kinds[0] and 'Dropdown' not in kinds[1]
 
     loaded = []
-    load = app.load
-    monkeypatch.setattr(app, 'load', lambda *args: loaded.append(args) or load(*args))
-    page = build(CONFIG, checkpoint, local=False)
-    _, url, _ = page.launch(prevent_thread_lock=True, share=False, quiet=True)
+    load = page.load
+    monkeypatch.setattr(page, 'load', lambda *args: loaded.append(args) or load(*args))
+    served = build(CONFIG, checkpoint, local=False)
+    _, url, _ = served.launch(prevent_thread_lock=True, share=False, quiet=True)
     try:
         image = client.handle_file(f'{media}/images/street_0.png')
         *_, line = client.Client(url, verbose=False).predict(image, 'torch', api_name='/image')
         assert 'ms per image of 160x96' in line and loaded == [(CONFIG, checkpoint, 'torch')]
-        served = f'{url}gradio_api/startup-events'
-        for path in (str(media / 'images' / 'street_0.png'), served):
+        address = f'{url}gradio_api/startup-events'
+        for path in (str(media / 'images' / 'street_0.png'), address):
             file = {'path': path, 'meta': {'_type': 'gradio.FileData'}}
             answer = ask(url, file, 'torch')
             assert 'event: error' in answer and 'complete' not in answer, path
@@ -254,7 +252,7 @@ def test_page_for_others_takes_neither_paths_nor_addresses(media, checkpoint, mo
         ask(url, file, 'torch', 'other_config.py', '/tmp/other.pth')
         assert set(loaded) == {(CONFIG, checkpoint, 'torch')}
     finally:
-        page.close()
+        served.close()
 
 
 def test_page_without_gradio_says_how_to_install_it(monkeypatch):

@@ -1,148 +1,34 @@
-"""A page to try a model on: an image or a short video in; classes, flow and gate out.
+"""A page to try a model on: an image, a video or a camera in; classes, flow and gate out.
 
     python tools/demo/app.py --config configs/sfnet_lite_stdc1_miniuds.py --checkpoint model.pth
 
-On the loopback (the default), config and checkpoint can be changed on the page. On another
-``--host`` they are those of the command line, and the page takes no paths and no addresses.
+On the loopback (the default), config and checkpoint can be changed on the page, and it takes the
+number of a camera or an address. On another ``--host`` config and checkpoint are those of the
+command line, and the page takes uploaded files only, no paths and no addresses.
 """
 
 import argparse
 import glob
-import hashlib
-import ipaddress
 import os
 import os.path as osp
-import tempfile
-import time
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-from PIL import Image
-
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from mmseg.apis import inference_model
-
-from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
-from sfnet_mm.mini_uds.domains import DOMAINS
-from sfnet_mm.mini_uds.scene import paint_scene
-from sfnet_mm.deploy import export_onnx, load_model, load_runtime
-from sfnet_mm.utils.media import open_video, read_frames, read_image, video_format, write_video
-from sfnet_mm.utils.tooling import require
-from sfnet_mm.visualization import (
-    AlignmentRecorder,
-    alignment_rows,
-    class_shares,
-    draw_sheet,
-    overlay,
-    save_png,
+from sfnet_mm.apis.page import (
+    is_loopback,
+    private_folder,
+    sample_images,
+    segment_camera,
+    segment_upload,
+    segment_video,
 )
+from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
+from sfnet_mm.deploy import load_model
+from sfnet_mm.utils.tooling import require
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 RUNTIMES = ('torch', 'onnxruntime', 'openvino')
-MAX_FRAMES = 200
-MAX_PIXELS = 2**24  # of an image or a frame: 4096 x 4096
 MAX_UPLOAD = '100mb'
-
-
-@lru_cache(maxsize=1)
-def private_folder() -> str:
-    """A new folder that only this user can enter; it is removed when the page ends."""
-    private_folder.kept = tempfile.TemporaryDirectory(prefix='sfnet_mm_')
-    return private_folder.kept.name
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a page that listens on ``host``."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == 'localhost'
-
-
-def read_upload(path: str) -> np.ndarray:
-    """Decode an uploaded image to (H, W, 3) uint8, RGB, unless it is too large.
-
-    Raises:
-        ValueError: No image, or one of more than ``MAX_PIXELS``.
-    """
-    if not path:
-        raise ValueError('choose an image first')
-    try:
-        with Image.open(path) as image:  # reads the header only
-            check_pixels(*image.size)
-    except (OSError, Image.DecompressionBombError):
-        raise ValueError('the image cannot be decoded, or it is too large') from None
-    return np.ascontiguousarray(read_image(path)[..., ::-1])
-
-
-def check_pixels(width: int, height: int) -> None:
-    """Raise a ``ValueError`` for an image of more than ``MAX_PIXELS``."""
-    if width * height > MAX_PIXELS:
-        raise ValueError(
-            f'{width}x{height} pixels are too many for the page: at most {MAX_PIXELS / 1e6:.1f} '
-            'million; use tools/demo/predict.py'
-        )
-
-
-@lru_cache(maxsize=4)
-def load(config: str, checkpoint: str, runtime: str) -> tuple:
-    """The model of torch, for its flow, and the runtime that makes the mask."""
-    model = load_model(config, checkpoint or None)
-    if runtime == 'torch':
-        return model, load_runtime('torch', config, checkpoint or None)
-    stamp = osp.getmtime(checkpoint) if checkpoint else 'random'
-    digest = hashlib.sha256(f'{osp.abspath(config)} {checkpoint} {stamp}'.encode()).hexdigest()
-    path = osp.join(private_folder(), f'{digest[:16]}_{runtime}.onnx')
-    if not osp.isfile(path):
-        print(f'exporting the model for {runtime}, once in a run of the page')
-        export_onnx(model, path, (256, 512), dynamic=True, runtime=runtime)
-    return model, load_runtime(runtime, path)
-
-
-def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str) -> tuple:
-    """Overlay, sheet of flows and gate (None without flow), class shares and a line on the time."""
-    model, run = load(config, checkpoint.strip(), runtime)
-    bgr = np.ascontiguousarray(image[..., ::-1])
-    mask = run.predict(bgr)
-    begin = time.perf_counter()
-    mask = run.predict(bgr)
-    spent = 1000 * (time.perf_counter() - begin)
-    with AlignmentRecorder(model) as recorder:
-        result = inference_model(model, bgr)
-    image = run.shown(image)
-    size = result.metainfo.get('img_shape', image.shape)[:2]
-    rows = alignment_rows(recorder.first_pass(), 0, 420, size)
-    sheet = draw_sheet('semantic flow', rows) if rows else None
-    line = f'{spent:.0f} ms per image of {image.shape[1]}x{image.shape[0]} pixels ({run.name})'
-    return overlay(image, mask, run.palette), sheet, class_shares(mask, run.classes), line
-
-
-def segment_upload(path: str, config: str, checkpoint: str, runtime: str) -> tuple:
-    """:func:`segment_image` of an uploaded file."""
-    return segment_image(read_upload(path), config, checkpoint, runtime)
-
-
-def segment_video(path: str, config: str, checkpoint: str, runtime: str) -> tuple:
-    """A video with the classes over it, and a line on the time per frame."""
-    if not path:
-        raise ValueError('choose a video first')
-    _, run = load(config, checkpoint.strip(), runtime)
-    video = open_video(path)
-    check_pixels(video.width, video.height)
-    folder = tempfile.mkdtemp(dir=private_folder())
-    out = osp.join(folder, f'classes{video_format(browser=True)[0]}')
-    palette = [colour[::-1] for colour in run.palette]
-    times = []
-    with write_video(out, video, browser=True) as writer:
-        for frame in read_frames(video):
-            begin = time.perf_counter()
-            mask = run.predict(frame)
-            times.append(time.perf_counter() - begin)
-            writer.write(overlay(frame, mask, palette))
-            if len(times) == MAX_FRAMES:
-                break
-    return out, f'{1000 * np.median(times):.0f} ms per frame, {len(times)} frames ({run.name})'
 
 
 def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
@@ -151,7 +37,8 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
     Args:
         config: Path of the config.
         checkpoint: Path of the checkpoint; empty for random weights.
-        local: Let the page change both. Only for a page that no other machine reaches.
+        local: Let the page change both, and open cameras and addresses. Only for a page that no
+            other machine reaches.
 
     Raises:
         ImportError: Gradio is not installed; says how to install it.
@@ -216,17 +103,18 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
             gr.Button('Segment').click(
                 shown(segment_video), [video, *settings], [drawn, frame_time], api_name='video'
             )
+        if local:
+            with gr.Tab('camera'):
+                label = 'number of a camera, or rtsp:// or http:// address'
+                camera, seen = gr.Textbox('0', label=label), gr.Video(label='classes')
+                camera_time = gr.Textbox(label='time')
+                gr.Button('Segment').click(
+                    shown(segment_camera),
+                    [camera, *settings],
+                    [seen, camera_time],
+                    api_name='camera',
+                )
     return app.queue(api_open=False, max_size=16, default_concurrency_limit=1)
-
-
-def sample_images() -> list:
-    """Paths of a drawn street scene of each domain of mini-UDS."""
-    paths = []
-    for i, domain in enumerate(DOMAINS):
-        scene = paint_scene(domain, np.random.default_rng([7, i]), 0)
-        path = osp.join(private_folder(), f'{domain.name}.png')
-        paths.append(save_png(path, np.ascontiguousarray(scene.image)))
-    return paths
 
 
 def main() -> None:

@@ -17,6 +17,8 @@ from sfnet_mm.models.layers.upsampling import resize
 
 from .sliding import slide
 
+Size = Tuple[int, int]
+
 
 class Runtime:
     """A model that is ready to run as mmseg tests it.
@@ -30,6 +32,7 @@ class Runtime:
         channels: Of an image.
         loading: ``color_type`` and ``imdecode_backend`` by which the config loads images.
         pipeline: What happens to an image before it is normalized.
+        mask_dtype: Of a mask: uint8, or uint16 for more than 255 classes.
     """
 
     name = ''
@@ -42,7 +45,7 @@ class Runtime:
         to_float32 = self.loading.pop('to_float32', False)
         self.pipeline = ImagePipeline(meta.get('pipeline') or (), to_float32)
         classes = meta.get('num_classes') or len(self.classes or ())
-        self._dtype = np.uint8 if classes <= 255 else np.uint16
+        self.mask_dtype = np.uint8 if classes <= 255 else np.uint16
         self._warned = False
 
     def predict(self, image: np.ndarray) -> np.ndarray:
@@ -63,20 +66,26 @@ class Runtime:
         Raises:
             ValueError: Not such an image, or one that is too small.
         """
-        if self.meta['output'] == 'panoptic':
-            raise ValueError(
-                'the graph ends in masks of a panoptic model, not in classes of pixels: '
-                'use infer_all() and merge them with KNetFusionHead'
-            )
-        image = self._checked(image)
-        frame = self.pipeline(image)
-        data = self._padded(self.prepare(frame.image))
-        inner = frame.image.shape[:2]
-        fixed, sliding = self.meta['size'], self.meta.get('slide')
-        if fixed and not sliding and self._size_of(data) != tuple(fixed):
-            data = self._resized(image, frame, tuple(fixed))
-            inner = tuple(fixed)
-        return self._mask(data, inner, frame.size).astype(self._dtype)
+        return self._mask(*self._input(image)).astype(self.mask_dtype)
+
+    def predict_logits(self, image: np.ndarray) -> Tensor:
+        """The logits whose classes :meth:`predict` gives.
+
+        Args:
+            image: See :meth:`predict`.
+
+        Returns:
+            (K, H, W) float32, at the size of the mask.
+
+        Raises:
+            ValueError: See :meth:`predict`; or the graph ends in classes.
+        """
+        data, inner, size = self._input(image)
+        out = self._slide(data) if self.meta.get('slide') else self._network(data, True)
+        if out.ndim == 3:
+            raise ValueError('the graph ends in classes: export it with --output logits')
+        out = self._without_padding(out, self._size_of(data), inner, size)
+        return resize(out, size, self.meta.get('align_corners', True))[0]
 
     def shown(self, image: np.ndarray) -> np.ndarray:
         """The part of an image (H, W, C) that its mask covers, at the size of the mask."""
@@ -104,6 +113,23 @@ class Runtime:
         """Run the graph on its input; all outputs."""
         raise NotImplementedError
 
+    def _input(self, image: np.ndarray) -> Tuple[np.ndarray, Size, Size]:
+        """The input of the graph, the size of its part that is no padding, and that of the mask."""
+        if self.meta['output'] == 'panoptic':
+            raise ValueError(
+                'the graph ends in masks of a panoptic model, not in classes of pixels: '
+                'use infer_all() and merge them with KNetFusionHead'
+            )
+        image = self._checked(image)
+        frame = self.pipeline(image)
+        data = self._padded(self.prepare(frame.image))
+        inner = frame.image.shape[:2]
+        fixed, sliding = self.meta['size'], self.meta.get('slide')
+        if fixed and not sliding and self._size_of(data) != tuple(fixed):
+            data = self._resized(image, frame, tuple(fixed))
+            inner = tuple(fixed)
+        return data, inner, frame.size
+
     def _checked(self, image: np.ndarray) -> np.ndarray:
         """The image with a last axis of channels; refuses what the model cannot take."""
         if image.ndim == 2 and self.channels == 1:
@@ -119,7 +145,7 @@ class Runtime:
             )
         return image
 
-    def _size_of(self, data: np.ndarray) -> Tuple[int, int]:
+    def _size_of(self, data: np.ndarray) -> Size:
         rows = 1 if self.meta['input'] == 'raw' else 2
         return tuple(data.shape[rows : rows + 2])
 
@@ -138,7 +164,7 @@ class Runtime:
         margins = [(0, 0), (0, 0), *((0, b - a) for a, b in zip(size, wanted))]
         return np.pad(data, margins, constant_values=padding['value'])
 
-    def _resized(self, image: np.ndarray, frame: Frame, size: Tuple[int, int]) -> np.ndarray:
+    def _resized(self, image: np.ndarray, frame: Frame, size: Size) -> np.ndarray:
         """Input of a fixed-size graph made of an image that the pipeline brings to another size."""
         tested = frame.image.shape[:2]
         if not self._warned and image.shape[:2] != size:
@@ -146,29 +172,38 @@ class Runtime:
             warnings.warn(
                 f'an image of {tested[0]}x{tested[1]} runs at {size[0]}x{size[1]}, the size of the '
                 'graph: its mask differs from that of the test; export with --dynamic for any size',
-                stacklevel=3,
+                stacklevel=4,
             )
         source = image if frame.size == image.shape[:2] else frame.image
         source = cv2.resize(source, size[::-1], interpolation=cv2.INTER_LINEAR)
         return self.prepare(source.reshape(*size, self.channels))
 
-    def _mask(self, data: np.ndarray, inner: Tuple[int, int], size: Tuple[int, int]) -> np.ndarray:
+    def _mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
         """Classes (H, W) at a size, of an input of which the part ``inner`` is no padding."""
         run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
-        threshold = self.meta.get('threshold')
         if self.meta.get('slide'):
             out = self._slide(data)
         else:
-            check_size(run)
-            plain = run == inner == size
-            out = torch.from_numpy(self.infer(data) if plain else self.infer_logits(data))
+            out = self._network(data, not run == inner == size)
             if out.ndim == 3:
                 return nearest(out[0].numpy(), run, inner, size, align_corners)
-            if plain:
-                return upsampled_argmax(out.float(), size, align_corners, threshold)[0].numpy()
-        # The steps of mmseg: to the size of the input, without its padding, to that of the mask.
-        full = resize(out.float(), run, align_corners)[:, :, : inner[0], : inner[1]]
-        return upsampled_argmax(full, size, align_corners, threshold)[0].numpy()
+        out = self._without_padding(out, run, inner, size)
+        return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
+
+    def _network(self, data: np.ndarray, logits: bool) -> Tensor:
+        """Classes (N, h, w) or logits (N, K, h, w) of an input; logits if they can be had."""
+        check_size(self._size_of(data))
+        return torch.from_numpy(self.infer_logits(data) if logits else self.infer(data))
+
+    def _without_padding(self, logits: Tensor, run: Size, inner: Size, size: Size) -> Tensor:
+        """Logits to be brought to the size of the mask.
+
+        The steps of mmseg are: to the size of the input, without its padding, to that of the mask.
+        """
+        if run == inner == size:
+            return logits.float()
+        full = resize(logits.float(), run, self.meta.get('align_corners', True))
+        return full[:, :, : inner[0], : inner[1]]
 
     def _slide(self, data: np.ndarray) -> Tensor:
         crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))

@@ -1,0 +1,92 @@
+"""The mask of an image, and how sure the model is of each pixel."""
+
+import os.path as osp
+from typing import Any, NamedTuple, Optional, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.visualization import save_png
+
+from .inference.upsampled_argmax import classes_of
+from .runtimes import Runtime
+
+CONFIDENCE_FORMATS = ('png', 'npy')
+
+
+class Prediction(NamedTuple):
+    """What a model says of an image.
+
+    Attributes:
+        mask: (H, W) class of each pixel.
+        probability: (H, W) float32, that of its class; None if it was not asked for.
+        margin: (H, W) float32, by how much it is above the probability of the next class.
+    """
+
+    mask: np.ndarray
+    probability: Optional[np.ndarray] = None
+    margin: Optional[np.ndarray] = None
+
+
+def predict(runtime: Runtime, image: np.ndarray, confidence: bool = False) -> Prediction:
+    """Predict an image.
+
+    Args:
+        runtime: The model.
+        image: See :meth:`Runtime.predict`.
+        confidence: Whether to give probability and margin, too. That needs logits.
+
+    Raises:
+        ValueError: See :meth:`Runtime.predict_logits`.
+    """
+    if not confidence:
+        return Prediction(runtime.predict(image))
+    with torch.inference_mode():
+        logits = runtime.predict_logits(image)
+        threshold = runtime.meta.get('threshold')
+        mask = classes_of(logits[None], threshold)[0].numpy().astype(runtime.mask_dtype)
+        probability, margin = probability_and_margin(logits, torch.from_numpy(mask.astype(int)))
+    return Prediction(mask, probability.numpy(), margin.numpy())
+
+
+def probability_and_margin(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
+    """The probability of the chosen class, and how far that of the next one is below it.
+
+    The margin is negative where a single logit is cut at another threshold than one half.
+
+    Args:
+        logits: (K, H, W); a single one is that of class 1 against class 0.
+        mask: (H, W) int64, the chosen classes.
+    """
+    if len(logits) == 1:
+        probabilities = torch.cat((-logits, logits)).sigmoid()
+    else:
+        probabilities = logits.softmax(0)
+    chosen = probabilities.gather(0, mask[None])
+    others = probabilities.scatter(0, mask[None], -1.0).amax(0)
+    return chosen[0], chosen[0] - others
+
+
+def save_confidence(path: str, values: np.ndarray) -> None:
+    """Write a map (H, W) of values from 0 to 1.
+
+    Args:
+        path: Ends in ``.png``, for 8 bits (255 is 1), or in ``.npy``, for float32.
+        values: The map.
+    """
+    if osp.splitext(path)[1] == '.png':
+        save_png(path, np.rint(255 * values.clip(0, 1)).astype(np.uint8))
+        return
+    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+        np.save(file, values)
+
+
+def check_confidence(runtime: Any) -> None:
+    """Raise a ``ValueError`` for a graph that ends in classes and so knows no probabilities."""
+    gives_logits = runtime.meta['output'] == 'logits'
+    if not gives_logits and type(runtime).infer_logits is Runtime.infer_logits:
+        raise ValueError(
+            'confidence needs logits, and the graph ends in classes: export it with --output logits'
+        )

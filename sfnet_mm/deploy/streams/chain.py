@@ -1,0 +1,139 @@
+"""Decoding, inference and writing of a stream, at the same time."""
+
+import contextlib
+import signal
+import threading
+import time
+from typing import Any, Callable, Iterator, Optional, Tuple
+
+import numpy as np
+
+from ..runtimes import Runtime
+from .channel import Channel
+from .reader import FrameReader
+from .summary import StageTimes, StreamSummary, network_times
+
+# Frames that wait for the next stage, at most.
+WAITING = 3
+
+
+def run_chain(
+    reader: FrameReader,
+    runtime: Runtime,
+    predict: Callable[[np.ndarray], Any],
+    write: Callable[[int, np.ndarray, Any, StageTimes], None],
+    max_frames: int = 0,
+    on_frame: Optional[Callable[[], None]] = None,
+) -> StreamSummary:
+    """Pass all frames of a stream through three stages, each in a thread of its own.
+
+    A live stream does not wait: where inference is too slow, its oldest waiting frame is dropped.
+    Any other stream waits, and no frame of it is dropped.
+
+    Args:
+        reader: Gives the frames. When its ``stop`` is set, what waits for inference is dropped and
+            what has passed it is written.
+        runtime: Whose network is timed.
+        predict: Makes the result of a frame, in the thread of the caller.
+        write: Takes the number of a frame (dropped ones count), the frame, its result, and where
+            it may note the times of its parts.
+        max_frames: Stop after as many results; 0 for all.
+        on_frame: Called after each result.
+
+    Raises:
+        Exception: What a stage raises; the others have ended then.
+    """
+    times = StageTimes()
+    frames: Channel[Tuple[int, np.ndarray]] = Channel(WAITING, drops=reader.live)
+    results: Channel[Tuple[int, np.ndarray, Any]] = Channel(WAITING)
+    failures = []
+
+    def stage(work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as e:
+                failures.append(e)
+                reader.stop.set()
+                results.close(discard=True)
+            finally:
+                frames.close()
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    def read() -> None:
+        begin = time.perf_counter()
+        for number, frame in enumerate(reader):
+            times.add('read', 1000 * (time.perf_counter() - begin))
+            last = not reader.live and number + 1 == max_frames
+            if not frames.put((number, frame)) or last:
+                return
+            begin = time.perf_counter()
+
+    def write_all() -> None:
+        for item in results:
+            write(*item, times)
+
+    begin = time.perf_counter()
+    processed = 0
+    reading = stage(read)
+    writing = stage(write_all)
+    try:
+        with network_times(runtime) as network:
+            for number, frame in frames:
+                if reader.stop.is_set():
+                    break
+                with times.measure('predict'):
+                    result = predict(frame)
+                times.add('network', sum(network))
+                network.clear()
+                if not results.put((number, frame, result)):
+                    break
+                processed += 1
+                if on_frame:
+                    on_frame()
+                if processed == max_frames:
+                    break
+    except BaseException:
+        results.close(discard=True)
+        raise
+    finally:
+        reached = processed == max_frames and not reader.stop.is_set()
+        stopped = reader.stop.is_set()
+        reader.stop.set()
+        frames.close(discard=True)
+        results.close()
+        writing.join()
+        seconds = time.perf_counter() - begin
+        # One that hangs in a read ends with the program.
+        reading.join(1)
+    if failures:
+        raise failures[0]
+    return StreamSummary(reader, processed, seconds, times, stopped and not reached)
+
+
+@contextlib.contextmanager
+def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) set ``stop``; the second one interrupts as usual.
+
+    Only the main thread gets signals; in another one this does nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+
+    def handle(number: int, frame: Any) -> None:
+        stop.set()
+        signal.signal(number, before[number])
+
+    for number in signals:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,63 @@
+"""A queue between two threads that never holds more than a few items."""
+
+import threading
+from collections import deque
+from typing import Deque, Generic, Iterator, TypeVar
+
+T = TypeVar('T')
+
+
+class Channel(Generic[T]):
+    """Items in order, from one thread to another.
+
+    Args:
+        size: Items that it holds at most.
+        drops: A full channel drops its oldest item for a new one; else :meth:`put` waits.
+
+    Attributes:
+        dropped: Items that nobody got.
+    """
+
+    def __init__(self, size: int, drops: bool = False) -> None:
+        self.size, self.drops = size, drops
+        self.dropped = 0
+        self._items: Deque[T] = deque()
+        self._closed = False
+        self._changed = threading.Condition()
+
+    def put(self, item: T) -> bool:
+        """Add an item; False if the channel is closed, and then it is dropped."""
+        with self._changed:
+            while not self.drops and len(self._items) >= self.size and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                self.dropped += 1
+                return False
+            if len(self._items) >= self.size:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            self._changed.notify_all()
+            return True
+
+    def close(self, discard: bool = False) -> None:
+        """Take no more items; those that are there can still be had, unless they are discarded."""
+        with self._changed:
+            self._closed = True
+            if discard:
+                self.dropped += len(self._items)
+                self._items.clear()
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        """The items until the channel is closed and empty."""
+        while True:
+            with self._changed:
+                while not self._items and not self._closed:
+                    # Short, for a signal is handled between two waits.
+                    self._changed.wait(0.1)
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item

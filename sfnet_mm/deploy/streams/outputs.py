@@ -1,0 +1,157 @@
+"""What is written of images and of the frames of a stream: masks, overlays, confidence, shares."""
+
+import contextlib
+import json
+import os.path as osp
+from typing import Any, Dict, Iterator, Sequence, TextIO, Tuple
+
+import numpy as np
+
+from sfnet_mm.utils.media import as_picture, video_format, write_video
+from sfnet_mm.utils.tooling import whole_file, whole_folder, write_text
+from sfnet_mm.visualization import class_shares, overlay, save_png
+
+from ..prediction import Prediction, save_confidence
+from ..runtimes import Runtime
+from .reader import FrameReader
+from .summary import StageTimes
+
+KINDS = ('masks', 'overlay', 'confidence', 'json')
+
+
+def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> Dict[str, str]:
+    """Names of what is written for an image, by what it is.
+
+    Args:
+        name: Of the image.
+        kinds: Some of ``KINDS``.
+        suffix: Of the maps of confidence, ``'png'`` or ``'npy'``.
+    """
+    files = dict(
+        masks={'mask': 'mask.png'},
+        overlay={'overlay': 'overlay.png'},
+        confidence={'probability': f'confidence.{suffix}', 'margin': f'margin.{suffix}'},
+        json={'shares': 'shares.json'},
+    )
+    return {what: f'{name}_{file}' for kind in kinds for what, file in files[kind].items()}
+
+
+def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> Dict[str, str]:
+    """As :func:`image_outputs`, for a video; masks and maps of confidence are in folders."""
+    files = image_outputs(name, kinds, '')
+    folders = dict(mask='masks', probability='confidence', margin='margin')
+    files.update((what, f'{name}_{folders[what]}') for what in files if what in folders)
+    if 'overlay' in files:
+        files['overlay'] = f'{name}_overlay{video_format(browser)[0]}'
+    return files
+
+
+def write_image(
+    paths: Dict[str, str], image: np.ndarray, found: Prediction, runtime: Runtime, opacity: float
+) -> None:
+    """Write the results of an image.
+
+    Args:
+        paths: Of the files of :func:`image_outputs`.
+        image: (H, W, C) as it was loaded.
+        found: Of the image.
+        runtime: Gives classes and palette.
+        opacity: Of the classes over the image, 0 to 1.
+    """
+    for what, path in paths.items():
+        if what == 'mask':
+            save_png(path, found.mask)
+        elif what == 'overlay':
+            shown = as_picture(runtime.shown(image))[..., ::-1]
+            save_png(path, overlay(shown, found.mask, runtime.palette, opacity))
+        elif what == 'shares':
+            write_text(path, json.dumps(class_shares(found.mask, runtime.classes)) + '\n')
+        else:
+            save_confidence(path, getattr(found, what))
+
+
+class StreamWriter:
+    """Writes the results of frames; the files get their names when ``files`` is left without error.
+
+    Args:
+        files: Closes them.
+        paths: Of the files of :func:`stream_outputs`.
+        reader: Gives size and rate. Frames of a live stream can be missing: the video then shows
+            the one before for longer, so that it is as long as the stream was.
+        runtime: Gives classes and palette.
+        opacity: Of the classes over the frames, 0 to 1.
+        suffix: Of the maps of confidence.
+        browser: Whether a browser is to show the video.
+    """
+
+    def __init__(
+        self,
+        files: contextlib.ExitStack,
+        paths: Dict[str, str],
+        reader: FrameReader,
+        runtime: Runtime,
+        opacity: float = 0.5,
+        suffix: str = 'png',
+        browser: bool = False,
+    ) -> None:
+        self.rate, self.live, self.opacity = reader.rate, reader.live, opacity
+        self.classes = runtime.classes
+        self.palette = [colour[::-1] for colour in runtime.palette]
+        self._next = 0
+        self._shares = self._video = None
+        self._folders: Dict[str, Tuple[str, str]] = {}
+        for what, path in paths.items():
+            if what == 'overlay':
+                video = write_video(path, (reader.width, reader.height), self.rate, browser)
+                self._video = files.enter_context(video)
+            elif what == 'shares':
+                self._shares = files.enter_context(_JsonList.write(path))
+            else:
+                kind = 'png' if what == 'mask' else suffix
+                self._folders[what] = files.enter_context(whole_folder(path)), kind
+
+    def write(self, number: int, frame: np.ndarray, found: Prediction, times: StageTimes) -> None:
+        """Write what was found in a frame (H, W, 3), BGR.
+
+        Raises:
+            ValueError: Frame and mask differ in size.
+        """
+        if found.mask.shape != frame.shape[:2]:
+            raise ValueError(
+                'the test pipeline of the config crops its frames, take the cropping out of '
+                'test_pipeline'
+            )
+        if self._video:
+            with times.measure('draw'):
+                drawn = overlay(frame, found.mask, self.palette, self.opacity)
+        with times.measure('write'):
+            for what, (folder, suffix) in self._folders.items():
+                path = osp.join(folder, f'{number:06}.{suffix}')
+                (save_png if what == 'mask' else save_confidence)(path, getattr(found, what))
+            if self._shares:
+                shares = class_shares(found.mask, self.classes)
+                seconds = round(number / self.rate, 3)
+                self._shares.add(dict(frame=number, seconds=seconds, shares=shares))
+            if self._video:
+                for _ in range(number + 1 - self._next if self.live else 1):
+                    self._video.write(drawn)
+        self._next = number + 1
+
+
+class _JsonList:
+    """A list in a file of JSON, one line for each item, that is written item by item."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.file, self.between = file, '\n'
+
+    @classmethod
+    @contextlib.contextmanager
+    def write(cls, path: str) -> Iterator['_JsonList']:
+        with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+            file.write('[')
+            yield cls(file)
+            file.write('\n]\n')
+
+    def add(self, item: Any) -> None:
+        self.file.write(self.between + json.dumps(item))
+        self.between = ',\n'

@@ -1,0 +1,142 @@
+"""Frames of a source, across interruptions; none is lost without being counted."""
+
+import threading
+import time
+from typing import Iterator, Optional
+
+import cv2
+import numpy as np
+
+from .source import Source, open_capture
+
+# Seconds before the first attempt to connect again, and at most before a later one.
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
+
+
+class FrameReader:
+    """Frames (H, W, 3) uint8, BGR, in order.
+
+    A video whose number of frames is known, on a disk or a file server, goes on after an
+    interruption at the frame where it broke off. What is live goes on with the frame that comes
+    next; how many were lost is then estimated from the time and from the rate before.
+
+    Args:
+        source: What to open.
+        timeout: See :func:`open_capture`.
+        attempts: How often to connect again before a stream counts as ended.
+        stop: Set it to end the frames.
+
+    Attributes:
+        width, height: Of a frame.
+        rate: Frames per second that the source claims, or 25.
+        total: Number of frames; 0 if it is not known.
+        live: Whether frames come at their own time, ready to be taken or not.
+        received: Frames that came whole.
+        lost: Frames that did not.
+        reconnections: How often it connected again.
+        problem: Why there are no more frames; empty at the end of a video and after ``stop``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: See :func:`open_capture`; or no frame came.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        timeout: float = 10.0,
+        attempts: int = 5,
+        stop: Optional[threading.Event] = None,
+    ) -> None:
+        self.source, self.timeout, self.attempts = source, timeout, attempts
+        self.stop = stop or threading.Event()
+        self.received = self.lost = self.reconnections = 0
+        self.problem = ''
+        self._capture = open_capture(source, timeout)
+        self._first = self._decode()
+        if self._first is None:
+            self._capture.release()
+            raise ValueError(f'{source} cannot be decoded: it sends no frame')
+        self.height, self.width = self._first.shape[:2]
+        self.rate = self._capture.get(cv2.CAP_PROP_FPS)
+        self.rate = self.rate if 0 < self.rate <= 1000 else 25.0
+        self.total = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        self.live = source.kind == 'camera' or not self.total
+        self._began = self._latest = time.monotonic()
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The frames, once."""
+        # A frame is given away when the next one is there: of one that was cut off in transfer,
+        # decoders fill up the rest and go on.
+        held, self._first = self._first, None
+        broke_off_at = -1
+        while held is not None and not self.stop.is_set():
+            following = self._decode()
+            if following is None and not self._is_end(broke_off_at):
+                broke_off_at = self.received
+                held = self._connect_again()
+                continue
+            if held.shape[:2] != (self.height, self.width):
+                now = f'{held.shape[1]}x{held.shape[0]}'
+                self.problem = f'{self.source} went from {self.width}x{self.height} to {now} pixels'
+                break
+            self.received += 1
+            yield held
+            held = following
+        self._capture.release()
+        if self.total and not self.stop.is_set():
+            self.lost = max(self.total - self.received, 0)
+
+    def _decode(self) -> Optional[np.ndarray]:
+        try:
+            image = self._capture.read()[1]
+        except cv2.error:
+            return None
+        if image is not None:
+            self._latest = time.monotonic()
+        return image
+
+    def _is_end(self, broke_off_at: int) -> bool:
+        """Whether a source that gives no more frame has none.
+
+        Containers count their frames wrongly at times, so a video that ends twice at one place
+        ends there.
+        """
+        if self.source.kind == 'file':
+            return True
+        return not self.live and self.received in (self.total - 1, broke_off_at)
+
+    def _connect_again(self) -> Optional[np.ndarray]:
+        """The frame to go on with, or None after the last attempt."""
+        self._capture.release()
+        broke_off, pause, reason = self._latest, FIRST_PAUSE, ''
+        for _ in range(self.attempts):
+            if self.stop.wait(pause):
+                return None
+            pause = min(2 * pause, LONGEST_PAUSE)
+            try:
+                self._capture = open_capture(self.source, self.timeout)
+            except (OSError, ValueError) as e:
+                reason = f': {e}'
+                continue
+            if not self.live:
+                # Seeking is not exact in every container, and not every server can.
+                for _ in range(self.received):
+                    self._capture.grab()
+            image = self._decode()
+            if image is not None:
+                self.reconnections += 1
+                if self.live:
+                    self.lost += self._missed(broke_off)
+                return image
+            reason = f': {self.source} sends no frame'
+        self.problem = (
+            f'{self.source} broke off after {self.received} frames, and {self.attempts} attempts '
+            f'to connect again failed{reason}'
+        )
+        return None
+
+    def _missed(self, broke_off: float) -> int:
+        """About how many frames were sent since then, and the one that was cut off."""
+        rate = self.received / max(broke_off - self._began, 1e-3)
+        return max(round(rate * (time.monotonic() - broke_off)), 1)

@@ -1,0 +1,49 @@
+"""A stream from its source to the files of its results."""
+
+import contextlib
+from typing import Callable, Dict, Optional
+
+from ..prediction import predict
+from ..runtimes import Runtime
+from .chain import run_chain, stop_on_interrupt
+from .outputs import StreamWriter
+from .reader import FrameReader
+from .summary import StreamSummary
+
+
+def segment_stream(
+    reader: FrameReader,
+    runtime: Runtime,
+    paths: Dict[str, str],
+    opacity: float = 0.5,
+    suffix: str = 'png',
+    browser: bool = False,
+    max_frames: int = 0,
+    on_frame: Optional[Callable[[], None]] = None,
+) -> StreamSummary:
+    """Segment a stream and write the results.
+
+    Ctrl-C ends it early. The files then hold the frames until there, as they do after an
+    interruption for good; after an error there are none.
+
+    Args:
+        reader: Gives the frames.
+        runtime: The model.
+        paths: Of the files of :func:`stream_outputs`.
+        opacity: Of the classes over the frames, 0 to 1.
+        suffix: Of the maps of confidence.
+        browser: Whether a browser is to show the video.
+        max_frames: Stop after as many results; 0 for all.
+        on_frame: Called after each result.
+    """
+    confidence = 'probability' in paths
+    with contextlib.ExitStack() as files, stop_on_interrupt(reader.stop):
+        writer = StreamWriter(files, paths, reader, runtime, opacity, suffix, browser)
+        return run_chain(
+            reader,
+            runtime,
+            lambda frame: predict(runtime, frame, confidence),
+            writer.write,
+            max_frames,
+            on_frame,
+        )

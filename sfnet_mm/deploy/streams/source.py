@@ -1,0 +1,139 @@
+"""Where frames come from: a camera, an address or a video file."""
+
+import os.path as osp
+import re
+import socket
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+import cv2
+
+import sfnet_mm.utils.media  # noqa: F401  makes FFmpeg silent
+
+PORTS = {'rtsp': 554, 'rtsps': 322, 'http': 80, 'https': 443}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A camera, an address or a file.
+
+    Attributes:
+        kind: ``'camera'``, ``'address'`` or ``'file'``.
+        text: Number of the camera, the address with all that it holds, or the path.
+    """
+
+    kind: str
+    text: str
+
+    def __str__(self) -> str:
+        """For messages: without the password and the query of an address, which may be secret."""
+        if self.kind != 'address':
+            return f'{self.kind if self.kind == "camera" else "video"} {self.text}'
+        parts = urlsplit(self.text)
+        return f'{parts.scheme}://{parts.netloc.rpartition("@")[2]}{parts.path}'
+
+    @property
+    def name(self) -> str:
+        """For files that are made of its frames."""
+        if self.kind == 'file':
+            return osp.splitext(osp.basename(self.text))[0]
+        if self.kind == 'camera':
+            return f'camera_{self.text}'
+        parts = urlsplit(self.text)
+        path = osp.splitext(parts.path)[0]
+        return re.sub(r'\W+', '_', f'{parts.hostname}_{parts.port or ""}{path}').strip('_')
+
+
+def parse_source(text: str) -> Source:
+    """The source that a user means: digits are a camera unless a file has that name.
+
+    Raises:
+        ValueError: An address that is not one of RTSP or HTTP.
+    """
+    if '://' in text:
+        try:
+            parts = urlsplit(text)
+            known = parts.scheme in PORTS and parts.hostname and parts.port != 0
+        except ValueError:
+            known = False
+        if not known:
+            schemes = ', '.join(f'{scheme}://' for scheme in PORTS)
+            raise ValueError(
+                f'address {text.split("@")[-1]} is not {schemes} with a host behind it'
+            )
+        return Source('address', text)
+    camera = text.isascii() and text.isdigit() and not osp.exists(text)
+    return Source('camera' if camera else 'file', text)
+
+
+def is_stream(text: str) -> bool:
+    """Whether a user means a camera or an address, and not a file."""
+    return '://' in text or parse_source(text).kind != 'file'
+
+
+def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:
+    """Open a source.
+
+    Args:
+        source: What to open.
+        timeout: Seconds that an address may take to answer, and then between two frames.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The camera is not there, the address does not answer, or what comes is no video.
+    """
+    if source.kind == 'file' and not osp.isfile(source.text):
+        raise FileNotFoundError(f'{source} does not exist')
+    # What OpenCV prints does not name the source.
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        capture = _open(source, int(1000 * timeout))
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    if capture.isOpened():
+        return capture
+    if source.kind == 'camera':
+        raise ValueError(f'{source} is not there, or another program uses it: try another number')
+    if source.kind == 'file':
+        raise ValueError(f'{source} cannot be decoded: it is damaged or not a video')
+    raise ValueError(_why_not(source, timeout))
+
+
+def _open(source: Source, milliseconds: int) -> Any:
+    if source.kind == 'camera':
+        return cv2.VideoCapture(int(source.text))
+    if source.kind == 'file':
+        return cv2.VideoCapture(source.text)
+    limits = [
+        cv2.CAP_PROP_OPEN_TIMEOUT_MSEC,
+        milliseconds,
+        cv2.CAP_PROP_READ_TIMEOUT_MSEC,
+        milliseconds,
+    ]
+    return cv2.VideoCapture(source.text, cv2.CAP_FFMPEG, limits)
+
+
+def _why_not(source: Source, timeout: float) -> str:
+    """Why an address could not be opened, in a line; OpenCV does not say it."""
+    parts = urlsplit(source.text)
+    try:
+        if parts.scheme.startswith('http') and not parts.username:
+            with urllib.request.urlopen(source.text, timeout=timeout):
+                pass
+        else:
+            _connect(parts, timeout)
+    except urllib.error.HTTPError as e:
+        return f'{source} answers HTTP {e.code} {e.reason}'
+    except (OSError, ValueError) as e:
+        reason = getattr(e, 'reason', e)
+        reason = getattr(reason, 'strerror', None) or reason
+        return f'{source} does not answer: {reason}'
+    return f'{source} answers, but with no video that OpenCV can decode'
+
+
+def _connect(parts: SplitResult, timeout: float) -> None:
+    address = parts.hostname or '', parts.port or PORTS[parts.scheme]
+    socket.create_connection(address, timeout).close()
