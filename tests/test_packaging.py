@@ -59,6 +59,14 @@ def test_metadata_and_sdist_carry_the_terms(tmp_path):
     assert metadata['Author'] == 'sfnet_mm contributors'
     sources = (info / 'SOURCES.txt').read_text(encoding='utf-8').split()
     assert {'LICENSE', 'CITATION.cff', 'SECURITY.md', 'docs/terms.md'} <= set(sources)
+    assert {'docs/conf.py', 'docs/images/demo.png', 'docker/cpu.Dockerfile'} <= set(sources)
+    assert metadata['Version'] == re.search(r'^## (\S+)', read('CHANGELOG.md'), re.M)[1]
+    needed = metadata.get_all('Requires-Dist')
+    of = {extra: {n.split(';')[0] for n in needed if re.search(f'extra == .{extra}.', n)}
+          for extra in metadata.get_all('Provides-Extra')}  # fmt: skip
+    parts = ('weights', 'deploy', 'demo', 'panoptic', 'robustnet')
+    assert all(of[name] for name in parts)
+    assert of['all'] == set().union(*(of[name] for name in parts))
     notice = read('LICENSE')
     assert 'SPDX-License-Identifier: Apache-2.0' in notice
     assert 'https://www.apache.org/licenses/LICENSE-2.0' in notice
