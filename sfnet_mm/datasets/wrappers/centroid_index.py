@@ -8,12 +8,10 @@ paper, section 3.5; authors' ``uniform.build_centroids``).
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import os.path as osp
 import shutil
-import tempfile
 import zipfile
 from dataclasses import dataclass
 from functools import partial
@@ -21,11 +19,11 @@ from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 import numpy as np
+from filelock import FileLock
 from mmengine.logging import print_log
 
 from sfnet_mm.utils.parallel import parallel_map
-
-from .build_lock import BuildLock
+from sfnet_mm.utils.tooling import whole_file
 
 # Masks per unit of work: what is lost when a build is interrupted.
 CHUNK = 32
@@ -139,24 +137,19 @@ class CentroidIndex:
             )
         key = index_key([info['seg_map_path'] for info in infos], tile, num_classes, label_space)
         path = _index_folder(infos, folder) / f'{key}.npz'
-        lock = BuildLock(path.with_suffix('.lock'))
-        while True:
-            index = cls.read(path, key)
-            if index is not None:
-                return index
-            path.unlink(missing_ok=True)
-            if lock.acquire(path.exists):
-                break
-        try:
-            print_log(f'Centroids of {len(infos)} masks are indexed into {path}', 'current')
-            index = _build(
-                infos, load, tile, num_classes, path.with_suffix('.parts'), lock, workers
-            )
-            index.write(path, key)
-            shutil.rmtree(path.with_suffix('.parts'), ignore_errors=True)
+        index = cls.read(path, key)
+        if index is not None:
             return index
-        finally:
-            lock.release()
+        # The system lets go of the lock of a process that dies, and the next one takes over.
+        with FileLock(path.with_suffix('.lock')):
+            index = cls.read(path, key)
+            if index is None:
+                print_log(f'Centroids of {len(infos)} masks are indexed into {path}', 'current')
+                parts = path.with_suffix('.parts')
+                index = _build(infos, load, tile, num_classes, parts, workers)
+                index.write(path, key)
+                shutil.rmtree(parts, ignore_errors=True)
+        return index
 
     @classmethod
     def read(cls, path: os.PathLike, key: str) -> CentroidIndex | None:
@@ -175,9 +168,8 @@ class CentroidIndex:
 
     def write(self, path: os.PathLike, key: str) -> None:
         """Write the index in one step."""
-        buffer = io.BytesIO()
-        np.savez(buffer, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
-        _write(Path(path), buffer.getvalue())
+        with whole_file(os.fspath(path)) as temporary, open(temporary, 'wb') as file:
+            np.savez(file, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
 
 
 def index_key(paths: Sequence[str], tile: int, num_classes: int, label_space: str) -> str:
@@ -216,7 +208,6 @@ def _build(
     tile: int,
     num_classes: int,
     parts: Path,
-    lock: BuildLock,
     workers: int | None,
 ) -> CentroidIndex:
     """Index all masks by chunks, whose results wait in ``parts``, so that memory stays flat."""
@@ -227,32 +218,19 @@ def _build(
         for start in starts
         if not (parts / f'{start}.npy').exists()
     ]
-    work = partial(
-        _index_chunk, load=load, tile=tile, num_classes=num_classes, parts=parts, lock=lock
-    )
+    work = partial(_index_chunk, load=load, tile=tile, num_classes=num_classes, parts=parts)
     parallel_map(work, missing, workers)
     rows = np.concatenate([np.load(parts / f'{s}.npy', allow_pickle=False) for s in starts])
     mask, category, x, y = np.ascontiguousarray(rows.T)
     return CentroidIndex(mask, category.astype(np.uint8), x, y)
 
 
-def _index_chunk(
-    chunk: tuple, load: Callable, tile: int, num_classes: int, parts: Path, lock: BuildLock
-) -> None:
+def _index_chunk(chunk: tuple, load: Callable, tile: int, num_classes: int, parts: Path) -> None:
     start, infos = chunk
     rows = []
     for i, info in enumerate(infos):
         centroids = class_centroids(load(info), tile, num_classes)
         mask = np.full((len(centroids), 1), start + i, dtype=np.int32)
         rows.append(np.hstack([mask, centroids]))
-        lock.beat()
-    buffer = io.BytesIO()
-    np.save(buffer, np.concatenate(rows))
-    _write(parts / f'{start}.npy', buffer.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix='.', delete=False) as file:
-        file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+    with whole_file(str(parts / f'{start}.npy')) as temporary, open(temporary, 'wb') as file:
+        np.save(file, np.concatenate(rows))
