@@ -3,6 +3,7 @@
 from typing import Any, Dict, List
 
 from sfnet_mm.comparison import Budget, table
+from sfnet_mm.utils.tables import markdown_table
 
 from .report import markdown
 from .warp_report import warp_tables
@@ -15,10 +16,11 @@ def summary(records: List[Record]) -> str:
     found = {r['name']: r['result'] for r in records if r['result'] is not None}
     machine = found.get('device', {})
     lines = ['# What this device shows', '', machine.get('device', 'The device is not known.'), '']
-    lines += ['| step | shows | status | seconds | limit |', '| --- | --- | --- | --: | --: |']
+    rows = []
     for r in records:
         status = r['status'] + (f': {r["reason"]}' if r['reason'] else '')
-        lines.append(f'| {r["name"]} | {r["title"]} | {status} | {r["seconds"]} | {r["limit"]} |')
+        rows.append([r['name'], r['title'], status, str(r['seconds']), str(r['limit'])])
+    lines += markdown_table(['step', 'shows', 'status', 'seconds', 'limit'], rows, text_columns=3)
     if 'tests' in found:
         counts = ', '.join(f'{key} {value}' for key, value in found['tests'].items())
         lines += ['', f'Tests: {counts}.']

@@ -4,6 +4,7 @@ import json
 import statistics
 from typing import Any, Dict, List, Optional, Sequence
 
+from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import write_text
 
 
@@ -29,10 +30,8 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
         f'{header["precision"]}, output {header["output"]} at the size of the image. Milliseconds '
         f'per image, the median of {header["rounds"]} interleaved rounds; in brackets peak MiB.',
         '',
-        '| ' + ' | '.join(head) + ' |',
-        '| --- ' + '| --: ' * (len(head) - 1) + '|',
     ]
-    notes = []
+    notes, table = [], []
     for name, found in rows.items():
         any_entry = next(iter(found.values()))
         cells = [name, f'{any_entry["parameters"] / 1e6:.2f}M', f'{any_entry["macs"] / 1e9:.1f}G']
@@ -41,7 +40,8 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
             if e is not None and not e['milliseconds']:
                 notes.append(f'{name} on {b}: {e["failure"]}')
             cells.append(_time_and_memory(e))
-        lines.append('| ' + ' | '.join(cells) + ' |')
+        table.append(cells)
+    lines += markdown_table(head, table, text_columns=1)
     lines += ['', *(f'- {n}' for n in notes)] if notes else []
     lines += speedups(rows, backends)
     return '\n'.join(lines).rstrip() + '\n'
@@ -66,18 +66,18 @@ def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]
     Returns:
         list[str]: Its lines; none where there is nothing to compare.
     """
-    lines = []
+    table = []
     for name, found in rows.items():
         twin = rows.get(f'{name} without flow', {})
         release = dict.fromkeys(backends, found.get('release'))
         for label, other in (('its twin without flow', twin), ('`release`', release)):
             cells = [_ratio(found.get(b), other.get(b)) for b in backends]
             if any(c not in ('-', '1.00') for c in cells):
-                lines.append(f'| {name} | {label} | ' + ' | '.join(cells) + ' |')
-    if not lines:
+                table.append([name, label, *cells])
+    if not table:
         return []
-    head = '| frame rate of | over that of | ' + ' | '.join(backends) + ' |'
-    return ['', head, '| --- | --- |' + ' --: |' * len(backends), *lines]
+    head = ['frame rate of', 'over that of', *backends]
+    return ['', *markdown_table(head, table, text_columns=2)]
 
 
 def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> str:

@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, Optional
 
+from sfnet_mm.utils.tables import markdown_table
+
 from .warps import WAYS
 
 _OTHERS = [way for way in WAYS if way != 'ext']
@@ -34,9 +36,7 @@ def _warp_table(result: Dict[str, Any]) -> List[str]:
         f'Shortest time in ms of {result["rounds"]} interleaved turns, results allocated anew; in '
         'brackets the peak of the memory in MB.',
         '',
-        _line(head),
-        '| --- | --- | --- ' + '| --: ' * (len(head) - 3) + '|',
-        *(_line(_warp_cells(row)) for row in result['rows']),
+        *markdown_table(head, [_warp_cells(row) for row in result['rows']], text_columns=3),
     ]
 
 
@@ -59,22 +59,18 @@ def _warp_cells(row: Dict[str, Any]) -> List[str]:
 
 def _network_table(result: Dict[str, Any]) -> List[str]:
     rounds = result.get('network_rounds', result['rounds'])
-    lines = [
-        f'Shortest time in ms of {rounds} interleaved turns.',
-        '',
-        '| network, inference | form | native | ext | less time |',
-        '| --- | --- | --: | --: | --: |',
-    ]
+    head = ['network, inference', 'form', 'native', 'ext', 'less time']
+    table = []
     for row in result['network']:
         plain, ext = row['ms']['native']['min'], row['ms']['ext']['min']
         name = f'{row["config"]}, {"x".join(map(str, row["size"]))}'
         saved = f'{100 * (1 - ext / plain):.1f} %'
-        lines.append(_line([name, row['form'], f'{plain:.0f}', f'{ext:.0f}', saved]))
-    return lines
-
-
-def _line(cells: List[str]) -> str:
-    return '| ' + ' | '.join(cells) + ' |'
+        table.append([name, row['form'], f'{plain:.0f}', f'{ext:.0f}', saved])
+    return [
+        f'Shortest time in ms of {rounds} interleaved turns.',
+        '',
+        *markdown_table(head, table, text_columns=2),
+    ]
 
 
 def _ratio(a: Optional[float], b: Optional[float]) -> str:

@@ -4,6 +4,7 @@ import math
 import statistics
 from typing import Any, Dict, List, Optional, Sequence
 
+from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 
 from .settings import Budget
@@ -83,7 +84,7 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
         )
         head += ['Δ mIoU', 'Δ bIoU']
     head += ['parameters (M)', 'ms / iteration', 'loss', 'flow (px)']
-    lines = [text, '', '| ' + ' | '.join(head) + ' |', '| --- ' * len(head) + '|']
+    table = []
     for name, results in sorted(rows.items(), key=lambda r: -_mean(r[1], 'mIoU')):
         cells = [name, str(len(results))]
         cells += [mean_and_spread([r[metric] for r in results]) for metric in METRICS]
@@ -98,20 +99,22 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
             f'{_mean(results, "final_loss"):.3f}',
             f'{statistics.mean(flows):.2f}' if flows else '',
         ]
-        lines.append('| ' + ' | '.join(cells) + ' |')
+        table.append(cells)
+    lines = [text, '', *markdown_table(head, table)]
     classes = list(first['per_class'])
     for title, key in (('IoU', 'per_class'), ('boundary IoU', 'per_class_bIoU')):
-        lines += ['', f'| {title} | ' + ' | '.join(classes) + ' |']
-        lines += ['| --- ' * (1 + len(classes)) + '|']
+        table = []
         for name, results in rows.items():
             values = [f'{statistics.mean(r[key][c] for r in results):.1f}' for c in classes]
-            lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
+            table.append([name, *values])
+        lines += ['', *markdown_table([title, *classes], table)]
     sources = list(first.get('per_source', ()))
     if sources:
-        lines += ['', '| mIoU | ' + ' | '.join(sources) + ' |', '| --- ' * (1 + len(sources)) + '|']
+        table = []
         for name, results in rows.items():
             values = [mean_and_spread([r['per_source'][s] for r in results]) for s in sources]
-            lines.append(f'| {name} | ' + ' | '.join(values) + ' |')
+            table.append([name, *values])
+        lines += ['', *markdown_table(['mIoU', *sources], table)]
     return '\n'.join(lines) + '\n'
 
 

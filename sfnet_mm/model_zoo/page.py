@@ -6,9 +6,11 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Iterator
 
+from sfnet_mm.utils.tables import markdown_table
+
 from .metafiles import own_size, results_text
 from .paper import paper_notes, paper_rows, paper_settings, paper_tables
-from .rows import Footnotes, Zoo, figure_text, markdown_table, row_cells, table_section
+from .rows import Footnotes, Zoo, figure_text, row_cells, table_section
 
 INTRODUCTION = """# Model zoo
 

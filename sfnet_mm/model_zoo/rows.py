@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Sequence
+from typing import Any
+
+from sfnet_mm.utils.tables import markdown_table
 
 from .metafiles import results_text
 from .paper import Row, Table, difference, paper_notes
@@ -57,12 +59,6 @@ class Zoo:
         if column == 'params_m':
             return counts['parameters'] / 1e6
         return counts['multiply_adds'][size] / 1e9
-
-
-def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines of a table."""
-    lines = [header, ['---'] * len(header), *rows]
-    return ['| ' + ' | '.join(line) + ' |' for line in lines]
 
 
 def header_of(column: str) -> str:

@@ -1,9 +1,10 @@
-"""Whether a graph is being written for another runtime, and for which."""
+"""Whether a graph is being written for another runtime, for which, and how to write it."""
 
 import contextlib
-from typing import Iterator, Optional
+from typing import Any, Iterator, Optional
 
 import torch
+from torch import Tensor
 
 RUNTIMES = ('onnxruntime', 'openvino')
 _runtime: Optional[str] = None
@@ -35,3 +36,13 @@ def is_exporting(runtime: Optional[str] = None) -> bool:
     # The flag behind torch.compiler.is_exporting(), which torch.compile takes for true up to torch
     # 2.11. Before 2.7 an export is told apart by tracing or by exporting_for alone.
     return getattr(torch.compiler, '_is_exporting_flag', False)
+
+
+def linspace(start: float, end: float, steps: int, **options: Any) -> Tensor:
+    """``torch.linspace``, also for numbers that an export leaves open.
+
+    An exporter would write an open number of steps as a constant.
+    """
+    if all(isinstance(number, (int, float)) for number in (start, end, steps)):
+        return torch.linspace(start, end, steps, **options)
+    return torch.arange(steps, **options) * ((end - start) / (steps - 1)) + start

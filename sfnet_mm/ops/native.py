@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .exporting import is_exporting
+from .exporting import is_exporting, linspace
 from .row_sums import has_rows, is_channels_last, sum_of_rows
 
 # Any normalised coordinate of this size lies a full pixel or more outside every map, where zero
@@ -68,10 +68,10 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     height, width = flow.shape[-2:]
     dtype, device = flow.dtype, flow.device
     reach_x, reach_y = ((side - 1) / side for side in (x.shape[-1], x.shape[-2]))
-    columns = torch.linspace(-reach_x, reach_x, width, dtype=dtype, device=device)
-    rows = torch.linspace(-reach_y, reach_y, height, dtype=dtype, device=device)
+    columns = linspace(-reach_x, reach_x, width, dtype=dtype, device=device)
+    rows = linspace(-reach_y, reach_y, height, dtype=dtype, device=device)
     centres = torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)))
-    units = torch.linspace(reach_x / width, reach_y / height, 2, dtype=dtype, device=device)
+    units = linspace(reach_x / width, reach_y / height, 2, dtype=dtype, device=device)
     grid = centres + flow * units.view(2, 1, 1)
     # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
     grid = torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)

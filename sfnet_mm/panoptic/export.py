@@ -5,9 +5,7 @@ sizes of one image, stays outside (``KNetFusionHead``).
 """
 
 import copy
-import json
-import warnings
-from typing import Any, List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -18,12 +16,12 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from sfnet_mm.deploy.export.checks import check_size
-from sfnet_mm.deploy.export.onnx_graph import INSTALL, OPSET
-from sfnet_mm.deploy.export.parity import AGREEMENT, TOLERANCE, Parity
+from sfnet_mm.deploy.export.onnx_graph import check_path, trace, write_checked
+from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
 from sfnet_mm.deploy.model import load_strictly, normalization
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
-from sfnet_mm.utils.tooling import require, whole_file
+from sfnet_mm.utils.tooling import require
 from sfnet_mm.version import __version__
 
 
@@ -114,29 +112,15 @@ def export_panoptic_onnx(
     Raises:
         ImportError, ValueError, RuntimeError: As :func:`sfnet_mm.deploy.export_onnx`.
     """
-    if not path.endswith('.onnx'):
-        raise ValueError(f'{path} must end in .onnx')
+    check_path(path)
     check_size(size)
-    onnx, ort = require('onnx', INSTALL), require('onnxruntime', INSTALL)
-    require('onnxscript', INSTALL)
     graph = PanopticGraph(model).eval()
     generator = torch.Generator().manual_seed(0)
     mean, std, swap = normalization(model)
     shape = (1, len(mean), *size)
-    sample = torch.randn(shape, generator=generator)
-    with torch.no_grad(), warnings.catch_warnings(), exporting_for(runtime):
-        warnings.simplefilter('ignore')
-        program = torch.onnx.export(
-            graph,
-            (sample,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=['image'],
-            output_names=['scores', 'masks'],
-            verbose=False,
-        )
-    proto = program.model_proto
-    meta: Any = {
+    with exporting_for(runtime):
+        proto = trace(graph, torch.randn(shape, generator=generator), ['scores', 'masks'])
+    meta = {
         'sfnet_mm': __version__,
         'input': 'normalized',
         'size': size,
@@ -147,17 +131,19 @@ def export_panoptic_onnx(
         'output': 'panoptic',
         'fastest_in': runtime,
     }
-    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
-    with whole_file(path) as temporary:
-        onnx.save(proto, temporary)
-        sample = torch.randn(shape, generator=generator)
+    sample = torch.randn(shape, generator=generator)
+
+    def compare(file: str) -> List[Parity]:
         with torch.no_grad():
-            scores, masks = (x.numpy() for x in graph(sample))
-        session = ort.InferenceSession(temporary, providers=['CPUExecutionProvider'])
-        got_scores, got_masks = session.run(None, {'image': sample.numpy()})
-        same = float(((got_masks > 0.5) == (masks > 0.5)).mean())
-        parity = Parity(float(np.abs(got_scores - scores).max()), same, size)
-        mean = mean_difference((got_scores, got_masks), (scores, masks))
-        if mean > TOLERANCE['float32'] or same < AGREEMENT['float32']:
+            expected = [x.numpy() for x in graph(sample)]
+        ort = require('onnxruntime', INSTALL)
+        session = ort.InferenceSession(file, providers=['CPUExecutionProvider'])
+        got = session.run(None, {'image': sample.numpy()})
+        same = float(((got[1] > 0.5) == (expected[1] > 0.5)).mean())
+        parity = Parity(float(np.abs(got[0] - expected[0]).max()), same, size)
+        difference = mean_difference(got, expected)
+        if difference > TOLERANCE['float32'] or same < AGREEMENT['float32']:
             raise RuntimeError(f'ONNX Runtime does not agree with torch, not written: {parity}')
-    return [parity]
+        return [parity]
+
+    return write_checked(proto, meta, path, compare)

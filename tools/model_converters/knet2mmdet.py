@@ -15,11 +15,8 @@ from torch import Tensor
 
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
+from sfnet_mm.converters.knet import rename
 from sfnet_mm.utils.tooling import whole_file
-
-HEADS = ('rpn_head.', 'roi_head.')
-KEPT = ('backbone.', 'neck.')
-NEEDED = ('rpn_head.init_kernels.weight', 'roi_head.mask_head.0.fc_cls.weight')
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -29,30 +26,6 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('src', help='published checkpoint, read without running code in it')
     parser.add_argument('dst', help='checkpoint to write')
     return parser.parse_args(argv)
-
-
-def rename(state_dict: dict) -> dict:
-    """The state dict under the names of ``mmdet.MaskFormer`` with ``KNetPanopticHead``.
-
-    Raises:
-        ValueError: It is not that of a K-Net for instances or panoptic segmentation.
-    """
-    missing = [name for name in NEEDED if name not in state_dict]
-    if missing:
-        raise ValueError(
-            f'no {missing[0]}: not a published K-Net for instance or panoptic segmentation (its '
-            f'names start with {", ".join(sorted({key.split(".")[0] for key in state_dict})[:4])})'
-        )
-    renamed = {}
-    for name, tensor in state_dict.items():
-        head = next((prefix for prefix in HEADS if name.startswith(prefix)), None)
-        if head is None and not name.startswith(KEPT):
-            raise ValueError(f'no place for {name}, which is in none of {", ".join(HEADS + KEPT)}')
-        target = name if head is None else 'panoptic_head.' + name[len(head) :]
-        if target in renamed:
-            raise ValueError(f'{name} and another tensor would both become {target}')
-        renamed[target] = tensor
-    return renamed
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -1,6 +1,6 @@
 """The modules that become a graph, and what the graph is compared with."""
 
-from typing import List, Tuple
+from typing import Any, Dict, List, Tuple
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -67,6 +67,16 @@ class ExportModel(nn.Module):
             image = (image - self.mean) / self.std
         out = self.form(image)
         return out.to(torch.int32) if self.form.output == 'argmax' else out
+
+    @property
+    def output_name(self) -> str:
+        """What the graph calls its output."""
+        return 'mask' if self.form.output == 'argmax' else 'logits'
+
+    def open_shapes(self) -> Tuple[Dict[int, Any]]:
+        """``dynamic_shapes`` of a graph whose batch, height and width are left open."""
+        rows = 1 if self.normalize else 2
+        return (dict.fromkeys((0, rows, rows + 1), torch.export.Dim.DYNAMIC),)
 
     def sample(self, batch: int, size: Tuple[int, int], seed: int = 0) -> Tensor:
         """A random input of the graph."""

@@ -5,19 +5,17 @@ two for SFNet-Lite, none for a model without flow.
 """
 
 import copy
-import json
 from typing import List, Tuple
 
 from mmseg.models import BaseSegmentor
 
 from sfnet_mm.ops.exporting import exporting_for
-from sfnet_mm.utils.tooling import require, whole_file
 
 from .checks import check_size, check_test
 from .export_model import reference, wrap
 from .metadata import metadata
-from .onnx_graph import INSTALL, to_float16, trace
-from .parity import Parity, compare_with_torch, judge
+from .onnx_graph import check_path, to_float16, trace, write_checked
+from .parity import Parity, check_parity, compare_with_torch
 
 
 def export_onnx(
@@ -58,12 +56,8 @@ def export_onnx(
         ValueError: A bad argument, or a size too small for the context pooling.
         RuntimeError: The file does not agree with torch; it is not written.
     """
-    if not path.endswith('.onnx'):
-        raise ValueError(f'{path} must end in .onnx')
+    check_path(path)
     check_size(size)
-    onnx = require('onnx', INSTALL)
-    require('onnxscript', INSTALL)
-    require('onnxruntime', INSTALL)
     if next(model.parameters()).is_cuda:
         # On CUDA the sampler is cuDNN's, which the exporter does not know.
         model = copy.deepcopy(model).cpu()
@@ -71,17 +65,19 @@ def export_onnx(
     wrapped = wrap(model, output, output_size, normalize)
     sample = wrapped.sample(2 if dynamic else 1, size)
     with exporting_for(runtime):
-        proto = trace(wrapped, sample, dynamic)
+        shapes = wrapped.open_shapes() if dynamic else None
+        proto = trace(wrapped, sample, [wrapped.output_name], shapes)
     expected = reference(model, output, output_size, normalize)
     if fp16:
         proto = to_float16(proto)
     meta = metadata(model, wrapped.form, None if dynamic else size, normalize, fp16)
     meta['fastest_in'] = runtime
-    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
-    with whole_file(path) as temporary:
-        onnx.save(proto, temporary)
-        sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
-        precision = 'float16' if fp16 else 'float32'
-        parities = [compare_with_torch(expected, temporary, s, precision) for s in sizes]
-        judge(parities, precision)
-    return parities
+    sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
+    precision = 'float16' if fp16 else 'float32'
+
+    def compare(file: str) -> List[Parity]:
+        parities = [compare_with_torch(expected, file, s, precision) for s in sizes]
+        check_parity(parities, precision)
+        return parities
+
+    return write_checked(proto, meta, path, compare)

@@ -1,19 +1,18 @@
 """Traces a module into an ONNX graph, and changes and counts what is in one."""
 
-import contextlib
+import json
 import logging
 import warnings
-from typing import Any, Iterator
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from sfnet_mm.utils.tooling import require
+from sfnet_mm.utils.tooling import require, whole_file
 
-from .export_model import ExportModel
+from .parity import INSTALL, Parity
 
 OPSET = 18
-INSTALL = 'pip install -r requirements/deploy.txt'
 
 
 def count_nodes(path: str, op_type: str = 'GridSample') -> int:
@@ -21,45 +20,64 @@ def count_nodes(path: str, op_type: str = 'GridSample') -> int:
     return sum(node.op_type == op_type for node in require('onnx', INSTALL).load(path).graph.node)
 
 
-def trace(wrapped: ExportModel, sample: Tensor, dynamic: bool) -> Any:
-    """The graph of a module, run on a sample; ``dynamic`` leaves batch, height and width open."""
-    shapes = None
-    if dynamic:
-        rows = 1 if wrapped.normalize else 2
-        auto = torch.export.Dim.DYNAMIC
-        shapes = ({0: auto, rows: auto, rows + 1: auto},)
-    name = 'mask' if wrapped.form.output == 'argmax' else 'logits'
-    with warnings.catch_warnings(), torch.no_grad(), _open_linspace(dynamic):
+def trace(
+    module: nn.Module,
+    sample: Tensor,
+    output_names: Sequence[str],
+    dynamic_shapes: Optional[Sequence[Dict[int, Any]]] = None,
+) -> Any:
+    """The ONNX graph of a module, run on a sample.
+
+    Args:
+        module: In evaluation mode; takes one tensor, which the graph calls ``image``.
+        sample: An input.
+        output_names: What the graph calls its outputs.
+        dynamic_shapes: As for ``torch.onnx.export``.
+    """
+    with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
         # It warns about torchvision, which nothing here uses.
         logging.getLogger('torch.onnx._internal.exporter._registration').setLevel(logging.ERROR)
         program = torch.onnx.export(
-            wrapped,
+            module,
             (sample,),
             dynamo=True,
             opset_version=OPSET,
-            dynamic_shapes=shapes,
+            dynamic_shapes=dynamic_shapes,
             input_names=['image'],
-            output_names=[name],
+            output_names=list(output_names),
             verbose=False,
         )
     return program.model_proto
 
 
-@contextlib.contextmanager
-def _open_linspace(dynamic: bool) -> Iterator[None]:
-    """Trace ``linspace`` as ``arange``: its number of steps would become a constant."""
-    original = torch.linspace
+def write_checked(
+    proto: Any, meta: Dict[str, Any], path: str, compare: Callable[[str], List[Parity]]
+) -> List[Parity]:
+    """Write a graph; the file appears only if the comparison holds.
 
-    def linspace(start: float, end: float, steps: int, **kwargs: Any) -> Tensor:
-        return torch.arange(steps, **kwargs) * ((end - start) / (steps - 1)) + start
+    Args:
+        proto: The graph.
+        meta: Stored in the file, each entry as JSON.
+        path: Of the file.
+        compare: Compares the file of a name with torch; raises where they disagree.
 
-    if dynamic:
-        torch.linspace = linspace
-    try:
-        yield
-    finally:
-        torch.linspace = original
+    Returns:
+        list[Parity]: What ``compare`` found.
+    """
+    onnx = require('onnx', INSTALL)
+    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    with whole_file(path) as temporary:
+        onnx.save(proto, temporary)
+        return compare(temporary)
+
+
+def check_path(path: str) -> None:
+    """Refuse a file that is not called ``.onnx``; raise an ImportError if a package is missing."""
+    if not path.endswith('.onnx'):
+        raise ValueError(f'{path} must end in .onnx')
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        require(package, INSTALL)
 
 
 def to_float16(proto: Any) -> Any:

@@ -12,7 +12,8 @@ from sfnet_mm.deploy.inference.upsampled_argmax import classes_of
 from sfnet_mm.utils.tooling import require
 
 from .export_model import ExportModel
-from .onnx_graph import INSTALL
+
+INSTALL = 'pip install -r requirements/deploy.txt'
 
 # Least agreement with torch: largest difference of logits, relative to their size where that is
 # above one, and share of pixels with the same class.
@@ -105,7 +106,7 @@ def parity(
     return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 
-def judge(parities: List[Parity], precision: str) -> None:
+def check_parity(parities: List[Parity], precision: str) -> None:
     """Refuse a file that disagrees.
 
     Raises:

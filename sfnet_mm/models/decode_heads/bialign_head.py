@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
+from sfnet_mm.ops.exporting import linspace
 
 from ..layers.build import build_context
 from ..layers.flow_alignment import FlowAlignmentModule
@@ -34,8 +35,8 @@ def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
         width: Columns of it; at least 2.
     """
     rows, columns = flow.shape[2:]
-    xs = torch.linspace(-1, 1, columns, dtype=flow.dtype, device=flow.device)
-    ys = torch.linspace(-1, 1, rows, dtype=flow.dtype, device=flow.device)
+    xs = linspace(-1, 1, columns, dtype=flow.dtype, device=flow.device)
+    ys = linspace(-1, 1, rows, dtype=flow.dtype, device=flow.device)
     x = (columns * xs + width * flow[:, 0]) / (width - 1)
     y = (rows * ys[:, None] + height * flow[:, 1]) / (height - 1)
     return torch.stack([x, y], dim=1)

@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
+from sfnet_mm.ops.exporting import linspace
 from sfnet_mm.ops.native import working_dtype
 
 from .upsampling import resize
@@ -101,7 +102,7 @@ def _flow_to(offset: Tensor, coarse: int, fine: int) -> Tensor:
     """
     options: Dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
     half = coarse / (2 * fine)
-    upsampling = torch.linspace(half - 0.5, coarse - half - 0.5, fine, **options)
-    centers = torch.linspace(0, coarse - 1, fine, **options)
+    upsampling = linspace(half - 0.5, coarse - half - 0.5, fine, **options)
+    centers = linspace(0, coarse - 1, fine, **options)
     position = (upsampling + offset).clamp(0, coarse - 1)
     return (position - centers) * (2 * fine / max(coarse - 1, 1))
