@@ -14,6 +14,11 @@ model = dict(
         sr_ratios=[8, 4, 2, 1],
         qkv_bias=True,
         drop_path_rate=0.1,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/'
+            'segformer/mit_b0_20220624-7e0fe6dd.pth',
+        ),
     ),
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(

@@ -152,7 +152,8 @@ def load_url(
     and a file that was refused. The arguments are the same; ``weights_only`` is always on.
 
     Raises:
-        OSError: The server does not answer, or the download broke off. Nothing is kept.
+        OSError: The server does not answer, or the download broke off; says where a file that was
+            fetched by other means goes. Nothing is kept.
         ValueError: See :func:`load_checkpoint_file`. Nothing is kept.
     """
     from torch.hub import HASH_REGEX, get_dir
@@ -168,7 +169,12 @@ def load_url(
         return _read(path, name, map_location)
     hashed = HASH_REGEX.search(name) if check_hash else None
     with whole_file(path) as temporary:
-        _download(url, temporary, progress, hashed[1] if hashed else '')
+        try:
+            _download(url, temporary, progress, hashed[1] if hashed else '')
+        except OSError as e:
+            raise OSError(
+                f'{e}; without a network, fetch it elsewhere and put it at {path}'
+            ) from None
         return _read(temporary, url, map_location)
 
 

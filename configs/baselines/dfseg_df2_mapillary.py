@@ -1,7 +1,7 @@
 _base_ = [
-    '../_base_/models/dfseg.py',
+    '../_base_/models/dfseg_df2.py',
     '../_base_/datasets/mapillary.py',
     '../_base_/schedules/paper_50k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(arch='DF2'), decode_head=dict(num_classes=_base_.num_classes))
+model = dict(decode_head=dict(num_classes=_base_.num_classes))

@@ -1,7 +1,6 @@
 _base_ = [
-    '../_base_/models/dfseg.py',
+    '../_base_/models/dfseg_df2.py',
     '../_base_/datasets/uds.py',
     '../_base_/schedules/paper_50k.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(backbone=dict(arch='DF2'))

@@ -6,7 +6,13 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
-    backbone=dict(_delete_=True, type='DFNet', arch='DF2', norm_cfg=_base_.norm_cfg),
+    backbone=dict(
+        _delete_=True,
+        type='DFNet',
+        arch='DF2',
+        norm_cfg=_base_.norm_cfg,
+        init_cfg=dict(type='Pretrained', checkpoint='pretrained/df2_imagenet.pth'),
+    ),
     neck=dict(in_channels=[128, 256, 512], num_outs=3),
     decode_head=dict(
         in_channels=[256] * 3,

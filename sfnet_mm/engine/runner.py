@@ -7,13 +7,17 @@ from typing import Any, Dict, Tuple, Union
 
 import torch.nn as nn
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch.utils.data import DataLoader
 
 from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
+
+from .model_weights import check_host_parts, forget_pretrained, random_weights
 
 # What numpy says when mmengine joins the entries of a data set that has none.
 _NOTHING_TO_JOIN = 'need at least one array to concatenate'
@@ -71,6 +75,24 @@ class DataFirstRunner(Runner):
         model = super().build_model(model)
         self._talk(False)
         return model
+
+    def _init_model_weights(self) -> None:
+        """As the host; but no weights are fetched for a model that goes on from a checkpoint.
+
+        Raises:
+            OSError, ValueError: Pretrained weights cannot be fetched or do not fit; the message is
+                one line that says what to do.
+        """
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if self._resume and (self._load_from or find_latest_checkpoint(self.work_dir)):
+            forget_pretrained(model)
+        try:
+            check_host_parts(model)
+            super()._init_model_weights()
+        except (OSError, ValueError) as e:
+            options = ' '.join(random_weights(self.cfg.get('model')))
+            line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
+            raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
 
     def build_dataloader(
         self, dataloader: Union[DataLoader, Dict], *args: Any, **kwargs: Any

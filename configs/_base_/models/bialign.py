@@ -6,7 +6,11 @@ model = dict(
     backbone=dict(
         _delete_=True,
         type='BiAlignNet',
-        context_path=dict(type='DFNet', arch='DF2'),
+        context_path=dict(
+            type='DFNet',
+            arch='DF2',
+            init_cfg=dict(type='Pretrained', checkpoint='pretrained/df2_imagenet.pth'),
+        ),
         norm_cfg=norm_cfg,
     ),
     decode_head=dict(

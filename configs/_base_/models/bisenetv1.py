@@ -27,6 +27,7 @@ model = dict(
             strides=(1, 2, 2, 2),
             dilations=(1, 1, 1, 1),
             norm_cfg=norm_cfg,
+            init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet18_v1c'),
         ),
         norm_cfg=norm_cfg,
     ),

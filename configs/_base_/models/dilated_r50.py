@@ -9,5 +9,6 @@ model = dict(
         strides=(1, 2, 1, 1),
         dilations=(1, 1, 2, 4),
         norm_cfg=_base_.norm_cfg,
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet50_v1c'),
     )
 )

@@ -22,6 +22,7 @@ model = dict(
             strides=(1, 2, 1, 1),
             dilations=(1, 1, 2, 4),
             norm_cfg=norm_cfg,
+            init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet50_v1c'),
         ),
         layer_channels=(512, 2048),
         light_branch_middle_channels=32,

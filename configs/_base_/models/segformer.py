@@ -17,6 +17,11 @@ model = dict(
         mlp_ratio=4,
         qkv_bias=True,
         drop_path_rate=0.1,
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/'
+            'segformer/mit_b0_20220624-7e0fe6dd.pth',
+        ),
     ),
     decode_head=dict(
         _delete_=True,

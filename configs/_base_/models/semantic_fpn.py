@@ -1,9 +1,8 @@
 # Semantic FPN (https://arxiv.org/abs/1901.02446) with ResNet-50, the baseline of Table 18.
-_base_ = ['./sfnet.py']
+_base_ = ['./sfnet_r50.py']
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
-    backbone=dict(_delete_=True, type='SFResNet', depth=50, norm_cfg=norm_cfg),
     neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4),
     decode_head=dict(
         _delete_=True,

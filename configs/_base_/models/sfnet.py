@@ -1,4 +1,6 @@
-# SFNet with ResNet-18. Bases of other backbones are diffs of this one.
+# SFNet with ResNet-18, which starts from ImageNet. Bases of other backbones are diffs of this one.
+# Other weights: --cfg-options model.backbone.init_cfg.checkpoint=FILE
+# Random weights: --cfg-options model.backbone.init_cfg=None
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
@@ -12,7 +14,12 @@ data_preprocessor = dict(
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=data_preprocessor,
-    backbone=dict(type='SFResNet', depth=18, norm_cfg=norm_cfg),
+    backbone=dict(
+        type='SFResNet',
+        depth=18,
+        norm_cfg=norm_cfg,
+        init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://resnet18_v1c'),
+    ),
     decode_head=dict(
         type='SFNetHead',
         in_channels=[64, 128, 256, 512],

@@ -1,5 +1,5 @@
 # STDC-Seg (https://arxiv.org/abs/2104.13188) with STDC1 and its detail loss.
-_base_ = ['./sfnet.py']
+_base_ = ['./sfnet_stdc1.py']
 
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 shared = dict(
@@ -20,6 +20,7 @@ model = dict(
             norm_cfg=norm_cfg,
             act_cfg=dict(type='ReLU'),
             with_final_conv=False,
+            init_cfg=_base_.model.backbone.init_cfg,
         ),
         last_in_channels=(1024, 512),
         out_channels=128,

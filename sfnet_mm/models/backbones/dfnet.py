@@ -16,17 +16,18 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import norm_or_identity
+from .pretrained import PretrainedBackbone
 
 
 @MODELS.register_module()
-class DFNet(BaseModule):
+class DFNet(PretrainedBackbone, BaseModule):
     """DF1 or DF2: a two-convolution stem and stages of ResNet basic blocks.
 
     Args:
         arch: ``'DF1'`` or ``'DF2'``.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers; None leaves them out.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
     and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the release has these three,
@@ -36,6 +37,10 @@ class DFNet(BaseModule):
         ValueError: Unknown ``arch``.
     """
 
+    weights_source = (
+        "convert the ImageNet weights that DFNet's or SFNet's authors publish: "
+        'python tools/model_converters/sfsegnets2mmseg.py SRC {checkpoint}'
+    )
     # (channels, blocks, stride) of each run of basic blocks, and the runs whose outputs are used.
     arch_settings: Dict[str, Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]] = {
         'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),

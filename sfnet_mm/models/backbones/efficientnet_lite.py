@@ -98,6 +98,7 @@ class EfficientNetLite(BaseModule):
         (320, 1, 3, 1, 6),
     )
     map_ends = (1, 2, 4, 6)
+    takes_weights_whole = True
 
     def __init__(
         self,

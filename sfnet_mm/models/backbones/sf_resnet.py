@@ -4,22 +4,28 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 (authors' file ``resnet_d``). Stem and dilation are of the authors' code.
 """
 
-from typing import Any
+from typing import Any, Dict
 
 from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
+from torch import Tensor
 
 from ..layers.build import norm_or_identity
+from .pretrained import PretrainedBackbone
+from .wide_stem import widen_stem
 
 
 @MODELS.register_module()
-class SFResNet(ResNetV1c):
+class SFResNet(PretrainedBackbone, ResNetV1c):
     """mmseg's ``ResNetV1c`` whose stages 3 and 4 dilate only the layer called ``conv2``.
 
     Strides stay as ``strides`` gives them (output stride 32 by default). Dilation and padding of
     ``conv2`` are 2 in stage 3 and 4 in stage 4. For ``BasicBlock`` that is the *second* 3x3
     convolution, which mmseg's ``dilations``
     cannot express (it dilates the first), so it is set after construction.
+
+    Weights of ``init_cfg=dict(type='Pretrained', checkpoint=...)`` must fit whole. Those of a
+    narrower stem, such as ``open-mmlab://resnet18_v1c``, are embedded: see :mod:`.wide_stem`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -55,6 +61,10 @@ class SFResNet(ResNetV1c):
         for name, dilation in zip(self.res_layers, conv2_dilations):
             for block in getattr(self, name):
                 block.conv2.dilation = block.conv2.padding = (dilation, dilation)
+
+    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Embed the weights of a narrower stem in this one."""
+        return widen_stem(weights, self.state_dict())
 
     def train(self, mode: bool = True) -> 'SFResNet':
         """As ``nn.Module.train``; the host's override forgets to return the module."""

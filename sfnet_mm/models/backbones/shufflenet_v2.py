@@ -14,6 +14,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from ..layers.build import norm_or_identity
+from .pretrained import PretrainedBackbone
 
 
 def channel_shuffle(x: Tensor, groups: int = 2) -> Tensor:
@@ -73,7 +74,7 @@ class ShuffleUnit(nn.Module):
 
 
 @MODELS.register_module()
-class ShuffleNetV2(BaseModule):
+class ShuffleNetV2(PretrainedBackbone, BaseModule):
     """ShuffleNet V2 without its last convolution and classifier.
 
     The layers carry torchvision's names, whose ImageNet weights ``init_cfg=dict(type='Pretrained',

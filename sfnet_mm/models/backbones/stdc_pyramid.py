@@ -9,9 +9,11 @@ from typing import Dict, Optional, Sequence
 from mmseg.models.backbones import STDCNet
 from mmseg.registry import MODELS
 
+from .pretrained import PretrainedBackbone
+
 
 @MODELS.register_module()
-class STDCPyramid(STDCNet):
+class STDCPyramid(PretrainedBackbone, STDCNet):
     """mmseg's ``STDCNet`` that also returns the stride-4 map which SFNet's decoder starts from.
 
     Args:
@@ -21,7 +23,7 @@ class STDCPyramid(STDCNet):
         norm_cfg: Normalization layers. The release leaves most of the backbone without SyncBN;
             here all of it follows ``norm_cfg``; None leaves it out.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, by default of 64, 256, 512 and 1024
     channels.

@@ -1,0 +1,114 @@
+"""ImageNet weights of a backbone: all of them, or one line that says which do not fit.
+
+mmengine's ``PretrainedInit`` takes what fits of a file and leaves the rest random.
+"""
+
+import re
+from typing import Any, Dict, List, Mapping, Optional
+
+import torch.nn as nn
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import Tensor
+
+
+class PretrainedBackbone:
+    """Mixin of a backbone that takes the weights of ``init_cfg`` whole, or raises.
+
+    It stands before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``. Tensors
+    that the file has beside those of the backbone, such as a classifier, are left out.
+
+    Attributes:
+        takes_weights_whole: Says so to :mod:`sfnet_mm.engine.model_weights`.
+        weights_source: How to get a local file that is not there; ends the error.
+    """
+
+    takes_weights_whole = True
+    weights_source = ''
+
+    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """The weights of a file under the names and in the shapes of this backbone."""
+        return weights
+
+    def init_weights(self) -> None:
+        """As ``BaseModule.init_weights``, but pretrained weights fit whole.
+
+        Raises:
+            FileNotFoundError: There is no such file; says where to get it.
+            ValueError: The file lacks a tensor, or has one in another shape.
+        """
+        source = pretrained_source(self)
+        if source is None:
+            super().init_weights()  # type: ignore[misc]
+        elif not self._is_init:
+            try:
+                weights = read_weights(**source)
+            except FileNotFoundError as e:
+                hint = f'; {self.weights_source}' if self.weights_source else ''
+                raise FileNotFoundError(f'{e}{hint.format(**source)}') from None
+            weights = self.adapt_weights(weights)
+            problems = misfits(self, weights)
+            if problems:
+                raise ValueError(
+                    f'{source["checkpoint"]} does not fit {type(self).__name__}: '
+                    f'{"; ".join(problems)}: name the weights of this backbone'
+                )
+            self.load_state_dict(  # type: ignore[attr-defined]
+                {k: v for k, v in weights.items() if k in self.state_dict()}, strict=False
+            )
+            self._is_init = True
+
+
+def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
+    """``checkpoint`` and ``prefix`` of the ``init_cfg`` of a module; None if it names no file."""
+    init_cfg = getattr(module, 'init_cfg', None)
+    for part in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
+        if isinstance(part, Mapping) and part.get('type') == 'Pretrained':
+            return dict(checkpoint=part['checkpoint'], prefix=part.get('prefix'))
+    return None
+
+
+def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Tensor]:
+    """The tensors of a checkpoint by name.
+
+    Args:
+        checkpoint: Path or address of the file.
+        prefix: Take what is named ``prefix.NAME``, under ``NAME``, and nothing else.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        OSError: The address cannot be fetched.
+        ValueError: The file is no checkpoint.
+    """
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else {}
+    start = f'{prefix.rstrip(".")}.' if prefix else ''
+    state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
+    return {
+        name[len(start) :]: value
+        for name, value in state.items()
+        if name.startswith(start) and isinstance(value, Tensor)
+    }
+
+
+def misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> List[str]:
+    """What ``weights`` lack of a module, in words; empty if every tensor is there.
+
+    The counters of batch normalization may be missing: old checkpoints do without them.
+    """
+    own = {k: v for k, v in module.state_dict().items() if not k.endswith('num_batches_tracked')}
+    missing = [name for name in own if name not in weights]
+    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    found = []
+    if missing:
+        found.append(f'{len(missing)} of {len(own)} tensors are missing ({_first(missing)})')
+    if shapes:
+        name = shapes[0]
+        found.append(
+            f'{len(shapes)} of {len(own)} tensors are of another shape ({_first(shapes)}: '
+            f'{tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} here)'
+        )
+    return found
+
+
+def _first(names: List[str], count: int = 3) -> str:
+    return ', '.join(names[:count]) + (', ...' if len(names) > count else '')

@@ -1,0 +1,74 @@
+"""Weights of a ResNet with a narrow deep stem for one with a wider stem, as an equal function.
+
+The published ResNets of OpenMMLab (``open-mmlab://resnet18_v1c``) have a stem of 32, 32 and 64
+channels, those of SFNet's authors one of 64, 64 and 128. Channels that the narrow stem does not
+have keep their random weights, and nothing reads them at first: the weights on them are zero. They
+take part from the first step on, since the gradient of those zeros is not zero. (Net2Net,
+https://arxiv.org/abs/1511.05641, grows a network by copies of its channels instead.)
+"""
+
+from typing import Dict, Mapping
+
+import torch
+from torch import Tensor
+
+# The layers whose shapes follow the width of the stem.
+_WIDENED = ('stem.', 'layer1.0.conv1.', 'layer1.0.downsample.0.')
+_STEM_END = 'stem.6.weight'  # the third convolution
+_SHORTCUT = 'layer1.0.downsample'
+
+
+def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+    """Weights in the shapes of ``own``, which compute in evaluation mode what they did before.
+
+    Args:
+        weights: Of a ``ResNetV1c``, by name.
+        own: State of a ``ResNetV1c`` of the same depth, with a stem that is not narrower.
+
+    Returns:
+        dict: As ``weights``; those that are of no narrower stem stay as they are.
+    """
+    weights = dict(weights)
+    if _STEM_END not in weights or _STEM_END not in own:
+        return weights
+    width, wider = len(weights[_STEM_END]), len(own[_STEM_END])
+    if width >= wider:
+        return weights
+    for name, value in own.items():
+        if name.startswith(_WIDENED) and name in weights:
+            weights[name] = _embed(weights[name], value)
+    # Basic blocks of the narrow stem's own width have no layer in their shortcut.
+    shortcut = own.get(f'{_SHORTCUT}.0.weight')
+    if f'{_SHORTCUT}.0.weight' not in weights and shortcut is not None and len(shortcut) == width:
+        weights.update(_identity_shortcut(own, width))
+    return weights
+
+
+def _embed(small: Tensor, large: Tensor) -> Tensor:
+    """``small`` in the first channels of a copy of ``large``, whose other inputs they ignore."""
+    if small.dim() != large.dim() or any(s > n for s, n in zip(small.shape, large.shape)):
+        return small
+    grown = large.detach().clone()
+    outputs = len(small) if small.dim() else 0
+    if small.dim() == 4:
+        grown[:outputs] = 0
+        grown[:outputs, : small.shape[1]] = small
+    elif small.dim() == 1:
+        grown[:outputs] = small
+    else:
+        return small
+    return grown
+
+
+def _identity_shortcut(own: Mapping[str, Tensor], width: int) -> Dict[str, Tensor]:
+    """A 1x1 convolution and a normalization that pass the first ``width`` channels on."""
+    convolution = torch.zeros_like(own[f'{_SHORTCUT}.0.weight'])
+    convolution[range(width), range(width)] = 1
+    eps = 1e-5  # of batch normalization
+    return {
+        f'{_SHORTCUT}.0.weight': convolution,
+        f'{_SHORTCUT}.1.weight': torch.ones(width),
+        f'{_SHORTCUT}.1.bias': torch.zeros(width),
+        f'{_SHORTCUT}.1.running_mean': torch.zeros(width),
+        f'{_SHORTCUT}.1.running_var': torch.full((width,), 1 - eps),
+    }
