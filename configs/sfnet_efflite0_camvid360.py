@@ -6,5 +6,9 @@ _base_ = [
 ]
 model = dict(
     data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(num_classes=_base_.num_classes, loss_decode=dict(min_kept=_base_.min_kept)),
+    decode_head=dict(
+        deep_supervision=False,
+        num_classes=_base_.num_classes,
+        loss_decode=dict(min_kept=_base_.min_kept),
+    ),
 )

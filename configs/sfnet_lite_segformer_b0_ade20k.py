@@ -22,6 +22,7 @@ model = dict(
     ),
     data_preprocessor=dict(size=_base_.crop_size),
     decode_head=dict(
+        deep_supervision=False,
         in_channels=[32, 160, 256],
         num_classes=_base_.num_classes,
         loss_decode=dict(_delete_=True, type='CrossEntropyLoss'),

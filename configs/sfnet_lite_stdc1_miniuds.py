@@ -10,7 +10,7 @@ iters = 300
 model = dict(
     data_preprocessor=dict(size=(128, 128)),
     backbone=dict(init_cfg=None),
-    decode_head=dict(loss_decode=dict(min_kept=20000)),
+    decode_head=dict(deep_supervision=False, loss_decode=dict(min_kept=20000)),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.05))
 param_scheduler = [

@@ -19,13 +19,13 @@ CHANGES = {
     r'sfnet_r18_fam_': 'model.decode_head.align_levels',
     r'sfnet_r18_(nonlocal|aspp|denseaspp|sppm)_': 'model.decode_head.context',
     r'sfnet_r18_align_fusion_': 'model.decode_head.align_fusion',
-    r'sfnet_r18_dsn_': 'model.decode_head.deep_supervision',
+    r'sfnet_r18_no_dsn_': ('model.decode_head.deep_supervision', 'model.decode_head.loss_decode'),
+    r'sfnet_lite_r18_authors_300e_no_uniform_': 'train_dataloader.dataset.fraction',
     r'fpn_ppm_(\w+)_(cityscapes|uds|camvid360)': 'model.decode_head.align',
     r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|dcn)_': 'model.decode_head.align',
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
     r'\w+_from_uds_camvid': 'load_from',
-    r'sfnet_lite_r18_coarse_boost_': ('train_dataloader.dataset.coarse', 'coarse'),
 }
 
 

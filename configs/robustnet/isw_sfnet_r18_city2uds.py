@@ -7,7 +7,10 @@ _base_ = [
 model = dict(
     type='ISWEncoderDecoder',
     data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(loss_decode=dict(_delete_=True, type='CrossEntropyLoss', avg_non_ignore=True)),
+    decode_head=dict(
+        deep_supervision=False,
+        loss_decode=dict(_delete_=True, type='CrossEntropyLoss', avg_non_ignore=True),
+    ),
     auxiliary_head=dict(
         type='FCNHead',
         in_channels=256,

@@ -13,6 +13,7 @@ from .transforms import (
     LoadMappedAnnotations,
     RandomColorJitter,
     RandomGaussianBlur,
+    RandomRescale,
     ResetOriginalShape,
 )
 from .uds import MiniUDSDataset, UDSDataset
@@ -32,6 +33,7 @@ __all__ = [
     'MiniUDSDataset',
     'RandomColorJitter',
     'RandomGaussianBlur',
+    'RandomRescale',
     'ResetOriginalShape',
     'UDSDataset',
     'ensure_mini_uds',

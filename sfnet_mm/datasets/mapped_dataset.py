@@ -10,8 +10,12 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from .label_maps import DRIVING_CLASSES, DRIVING_PALETTE
+from .paper_counts import contradiction
 from .pipelines import load_as_stored, walk
 from .source_layouts import SourceLayout
+
+# Splits that are several in one: models for a test server are trained on both.
+JOINED_SPLITS = {'trainval': ('train', 'val')}
 
 
 class MappedSegDataset(BaseSegDataset):
@@ -24,7 +28,7 @@ class MappedSegDataset(BaseSegDataset):
 
     Args:
         data_root: Folder of the data set.
-        split: ``'train'``, ``'val'``, ...
+        split: ``'train'``, ``'val'``, ...; ``'trainval'`` is both.
         pipeline: Transforms; labels are loaded by ``LoadMappedAnnotations``.
         **kwargs: Further arguments of mmseg's ``BaseSegDataset``: ``metainfo``, ``indices``,
             ``test_mode``, ``lazy_init``, ``serialize_data``, ``max_refetch``.
@@ -77,15 +81,23 @@ class MappedSegDataset(BaseSegDataset):
         """What to do where the folder of a layout does not exist."""
         return f'set data_root to the folder of {layout.name}'
 
+    def remark(self, layout: SourceLayout) -> str:
+        """What the log adds to the number of images of a source, or nothing."""
+        return contradiction(layout.name, self.split)
+
     def load_data_list(self) -> list[dict]:
         """One ``dict`` per image, source after source."""
         data_list = []
         counts = []
+        splits = JOINED_SPLITS.get(self.split, (self.split,))
         for layout, _ in self.roots():
-            layout.check_split(self.split)
+            for split in splits:
+                layout.check_split(split)
         for layout, root in self.roots():
-            pairs = layout.find_pairs(root, self.split, self.remedy(layout))
-            counts.append(f'{layout.name} {len(pairs):,}')
+            remedy = self.remedy(layout)
+            pairs = [pair for split in splits for pair in layout.find_pairs(root, split, remedy)]
+            remark = self.remark(layout)
+            counts.append(f'{layout.name} {len(pairs):,}' + (remark and f'; {remark}'))
             data_list += [
                 {
                     'img_path': pair.image,

@@ -32,7 +32,8 @@ class UDSDataset(MappedSegDataset):
 
     Args:
         data_root: Folder that the sources' folders are relative to.
-        split: ``'train'`` or ``'val'``; of Cityscapes alone also ``'test'``, without labels.
+        split: ``'train'``, ``'val'`` or, for both, ``'trainval'``; of Cityscapes alone also
+            ``'test'``, without labels.
         sources: Folder of each source to use; one that is absent or None is not used. By default
             all four, in folders of their names.
         pipeline: Transforms; labels are loaded by ``LoadMappedAnnotations``.
@@ -109,6 +110,10 @@ class MiniUDSDataset(UDSDataset):
     ) -> None:
         self.request = {'train': train, 'val': val, 'seed': seed, 'workers': workers}
         super().__init__(data_root=data_root, split=split, **kwargs)
+
+    def remark(self, layout: SourceLayout) -> str:
+        """Nothing: the paper does not count drawn scenes."""
+        return ''
 
     def load_data_list(self) -> list[dict]:
         """Generate the files if they are not there, then list them."""

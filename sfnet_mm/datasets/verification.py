@@ -17,30 +17,16 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
-from sfnet_mm.model_zoo.paper import paper_notes, paper_tables
 from sfnet_mm.utils.config_parts import data_sets
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import first_line
 
 from .mapped_dataset import MappedSegDataset
+from .paper_counts import paper_counts
 from .transforms.loading import LoadImageWhole, LoadMappedAnnotations
 from .uds import MiniUDSDataset
 
-
-def _paper_counts() -> dict[tuple[str, str], dict[int, str]]:
-    found: dict[tuple[str, str], dict[int, str]] = {}
-    for row in next(table.rows for table in paper_tables() if table.number == '2'):
-        for split in ('train', 'val'):
-            key = row.figures['dataset'].lower(), split
-            found[key] = {row.figures[f'{split}_images']: 'Table 2'}
-    for count in paper_notes()['counts']:
-        key = count['source'], count['split']
-        found.setdefault(key, {})[count['images']] = f'section {count["section"]}'
-    return found
-
-
-# Images by source and split, with the place in the paper; IDD has two numbers for one split.
-PAPER_COUNTS = _paper_counts()
+PAPER_COUNTS = paper_counts()
 LOADERS = {'train_dataloader': 'train', 'val_dataloader': 'val', 'test_dataloader': 'test'}
 
 

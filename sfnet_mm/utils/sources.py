@@ -4,7 +4,7 @@ from mmengine.config import Config
 
 from .config_parts import walk
 
-# What `sources` of configs/_base_/datasets/uds.py says; another value is somebody's choice.
+# What `sources` of configs/_base_/datasets/driving.py says; another value is somebody's choice.
 USUAL_FOLDERS = dict(cityscapes='cityscapes', idd='idd', mapillary='mapillary', bdd='bdd100k')
 
 

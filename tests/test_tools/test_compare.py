@@ -251,7 +251,7 @@ def test_optimizers(tmp_path, monkeypatch):
         ('PolyLR', 1, 100),
     ]
     with pytest.raises(ValueError, match='schedule in epochs'):
-        prepared('configs/ablation/sfnet_lite_r18_release_1000e_cityscapes.py', optimizer='config')
+        prepared('configs/authors/sfnet_lite_r18_authors_1000e_cityscapes.py', optimizer='config')
 
 
 def result(name, seed, miou):

@@ -27,7 +27,7 @@ def sources(tmp_path, path, *options):
     return found
 
 
-@pytest.mark.parametrize('name', ['sfnet_stdc1_uds', 'ablation/sfnet_stdc1_release_350e_uds'])
+@pytest.mark.parametrize('name', ['sfnet_stdc1_uds', 'authors/sfnet_stdc1_authors_120e_uds'])
 def test_a_switch_reaches_every_loader(tmp_path, name):
     options = ('sources.mapillary=None', 'sources.idd=None', 'sources.bdd=/disk/bdd')
     expected = dict(cityscapes='cityscapes', bdd='/disk/bdd')
@@ -58,5 +58,5 @@ def test_an_unknown_source_is_named(tmp_path):
 
 
 def test_the_usual_folders_are_those_of_the_config():
-    cfg = Config.fromfile(osp.join(ROOT, 'configs/_base_/datasets/uds.py'))
+    cfg = Config.fromfile(osp.join(ROOT, 'configs/_base_/datasets/driving.py'))
     assert cfg.sources == USUAL_FOLDERS

@@ -22,7 +22,7 @@ from mmseg.registry import DATASETS
 
 from sfnet_mm.utils.parallel import parallel_map
 
-CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes_uniform.py'
+CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes.py'
 
 
 def parse_args():

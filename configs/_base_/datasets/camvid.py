@@ -1,5 +1,5 @@
 # CamVid with 11 classes at 720x960 (Table 14), trained on train and scored on val.
-_base_ = ['./uds.py']
+_base_ = ['./driving.py']
 
 data_root = 'data/camvid'
 num_classes = 11
@@ -7,14 +7,18 @@ crop_size = (640, 640)
 train_pipeline = [
     dict(type='LoadImageWhole'),
     dict(type='LoadMappedAnnotations'),
-    dict(type='RandomResize', scale=(960, 720), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=1.0),
+    dict(type='RandomRescale', ratio_range=(0.75, 2.0)),
+    dict(type='CropAroundCentroid', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
 ]
-camvid = dict(_delete_=True, type='CamVidDataset', data_root=data_root)
-train_dataloader = dict(dataset=dict(split='train', pipeline=train_pipeline, **camvid))
-val_dataloader = dict(dataset=dict(split='val', pipeline=_base_.test_pipeline, **camvid))
+camvid = dict(type='CamVidDataset', data_root=data_root)
+train_dataloader = dict(
+    dataset=dict(dataset=dict(_delete_=True, split='train', pipeline=train_pipeline, **camvid))
+)
+val_dataloader = dict(
+    dataset=dict(_delete_=True, split='val', pipeline=_base_.test_pipeline, **camvid)
+)
 test_dataloader = val_dataloader
 val_evaluator = dict(_delete_=True, type='BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU'])
 test_evaluator = val_evaluator

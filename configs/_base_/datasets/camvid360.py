@@ -10,4 +10,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(_delete_=True, split='train', pipeline=train_pipeline, **_base_.camvid),
+)

@@ -10,6 +10,10 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
 ]
-train_dataloader = dict(batch_size=8, dataset=dict(pipeline=train_pipeline))
+train_dataloader = dict(
+    batch_size=8,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(_delete_=True, split='train', pipeline=train_pipeline, **_base_.camvid),
+)
 # The share of a batch that the paper keeps: 100000 of 2 x 1024 x 1024 pixels.
 min_kept = 42000

@@ -1,6 +1,10 @@
 # SFNet with ResNet-18, which starts from ImageNet. Bases of other backbones are diffs of this one.
 # Other weights: --cfg-options model.backbone.init_cfg.checkpoint=FILE
 # Random weights: --cfg-options model.backbone.init_cfg=None
+# Deep supervision and hard pixels are those of section 3.5; the authors keep 100,000 pixels with
+# the former and 10,000 without. Without one of them:
+#   --cfg-options model.decode_head.deep_supervision=False
+#   --cfg-options model.decode_head.loss_decode.keep_ratio=1  all pixels count, as in cross-entropy
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',
@@ -25,6 +29,7 @@ model = dict(
         in_channels=[64, 128, 256, 512],
         channels=128,
         num_classes=19,
+        deep_supervision=True,
         norm_cfg=norm_cfg,
         loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
     ),

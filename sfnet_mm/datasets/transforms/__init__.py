@@ -3,6 +3,7 @@
 from .crop_around_centroid import CropAroundCentroid
 from .loading import LoadImageWhole, LoadMappedAnnotations
 from .photometric import RandomColorJitter, RandomGaussianBlur
+from .random_rescale import RandomRescale
 from .reset_original_shape import ResetOriginalShape
 from .shrink_to_fit import ShrinkToFit
 
@@ -12,6 +13,7 @@ __all__ = [
     'LoadMappedAnnotations',
     'RandomColorJitter',
     'RandomGaussianBlur',
+    'RandomRescale',
     'ResetOriginalShape',
     'ShrinkToFit',
 ]

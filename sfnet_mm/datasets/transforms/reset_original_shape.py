@@ -17,9 +17,15 @@ class ResetOriginalShape(BaseTransform):
 
     Modified Keys: ori_shape
 
+    Args:
+        only_with_label: Leave an image alone as it is: its prediction gets the size of the file.
+
     Raises:
         ValueError: Image and label differ in size: put the loading of the label first.
     """
+
+    def __init__(self, only_with_label: bool = False) -> None:
+        self.only_with_label = only_with_label
 
     def transform(self, results: Dict) -> Dict:
         """Set ``ori_shape``."""
@@ -30,8 +36,9 @@ class ResetOriginalShape(BaseTransform):
                 f'ResetOriginalShape: the image has {size} pixels and its label {label.shape[:2]}: '
                 'load the label before the image is resized or cropped'
             )
-        results['ori_shape'] = size
+        if label is not None or not self.only_with_label:
+            results['ori_shape'] = size
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}()'
+        return f'{type(self).__name__}(only_with_label={self.only_with_label})'

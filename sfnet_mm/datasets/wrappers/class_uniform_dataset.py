@@ -47,7 +47,7 @@ class ClassUniformDataset:
         exclude_classes: Names or indices of classes, such as a background, that get no crops of
             their own.
         coarse: Data set (Cityscapes coarse) that adds centroids of ``coarse_classes``, and nothing
-            else (the release's "coarse boost").
+            else (section 3.5). A config without a pipeline gets that of ``dataset``.
         coarse_classes: Rare classes, by default the release's: truck, bus, train, wall, rider,
             motorcycle and fence.
         seed: Seed of the draws; None takes one that all ranks share.
@@ -80,7 +80,10 @@ class ClassUniformDataset:
         if not 0 <= fraction <= 1:
             raise ValueError(f'ClassUniformDataset: fraction={fraction} is not in 0..1')
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
-        self.coarse = DATASETS.build(coarse) if isinstance(coarse, Mapping) else coarse
+        if isinstance(coarse, Mapping):
+            shared = next(leaves_of(self.dataset))[0].pipeline.transforms
+            coarse = DATASETS.build({'pipeline': shared, **coarse})
+        self.coarse = coarse
         self.fraction = fraction
         self.tile = tile
         self.num_classes = self._count_classes() if num_classes is None else num_classes

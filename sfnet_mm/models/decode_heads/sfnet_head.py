@@ -7,7 +7,6 @@ section 3.2 and Figure 4 (authors' ``UperNetAlignHead``; without flow, ``UperNet
 from typing import Any, Dict, List, Optional, Sequence
 
 import torch.nn as nn
-from mmseg.models.decode_heads import FCNHead
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
@@ -15,10 +14,11 @@ from torch import Tensor
 from ..layers.build import build_alignment
 from ..layers.level_fusion import LevelFusion
 from ..necks.aligned_fpn import AlignedFPN
+from .deep_supervision import DeepSupervision
 
 
 @MODELS.register_module()
-class SFNetHead(BaseDecodeHead):
+class SFNetHead(DeepSupervision, BaseDecodeHead):
     """Aligned FPN, all levels concatenated on the finest grid, one 3x3 convolution, classifier.
 
     Args:
@@ -30,8 +30,8 @@ class SFNetHead(BaseDecodeHead):
         context: See :class:`AlignedFPN`.
         align_fusion: Also align, instead of upsample, the coarser levels for the concatenation
             (the paper does not; its authors report a small gain for a fifth of the speed).
-        deep_supervision: Classify every fused level too while training, each with the loss of this
-            head at weight 1 (section 3.5; these layers do not run at test time).
+        deep_supervision: Classify every fused level too while training: see
+            :class:`.deep_supervision.DeepSupervision`.
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
         align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
@@ -100,22 +100,7 @@ class SFNetHead(BaseDecodeHead):
             act_cfg=self.act_cfg,
         )
         if deep_supervision:
-            self.dsn = nn.ModuleList(self._auxiliary_head(kwargs) for _ in range(coarser))
-
-    def _auxiliary_head(self, kwargs: Dict) -> FCNHead:
-        """3x3 convolution, BN, ReLU, dropout and classifier, trained by the loss of this head."""
-        return FCNHead(
-            in_channels=self.channels,
-            channels=self.channels,
-            in_index=0,
-            num_convs=1,
-            concat_input=False,
-            dropout_ratio=0.1,
-            norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg,
-            align_corners=self.align_corners,
-            **{k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')},
-        )
+            self.add_deep_supervision(coarser, kwargs)
 
     def _decode(self, features: Sequence[Tensor]) -> Tensor:
         finest, *coarser = self.fpn.outputs(features)
@@ -131,7 +116,5 @@ class SFNetHead(BaseDecodeHead):
         """Losses of the classifier and, under deep supervision, of every fused level."""
         features = self.fpn.top_down(self._transform_inputs(inputs))
         losses = self.loss_by_feat(self._decode(features), batch_data_samples)
-        for i, head in enumerate(getattr(self, 'dsn', ())):
-            for name, value in head.loss((features[i],), batch_data_samples, train_cfg).items():
-                losses[f'dsn{i}.{name}'] = value
+        losses.update(self.deep_losses(features, batch_data_samples, train_cfg))
         return losses

@@ -4,7 +4,7 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.3 and Figure 5 (authors' ``UperNetAlignHeadV2``).
 """
 
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import torch.nn as nn
 from mmcv.cnn import ConvModule
@@ -16,10 +16,11 @@ from ..layers.build import build_alignment, build_context
 from ..layers.level_fusion import LevelFusion
 from ..layers.upsampling import resize
 from ..necks.aligned_fpn import check_maps
+from .deep_supervision import DeepSupervision
 
 
 @MODELS.register_module()
-class SFNetLiteHead(BaseDecodeHead):
+class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
     """One GD-FAM between the finest stage and the context, joined by the stride-16 stage.
 
     Args:
@@ -31,6 +32,9 @@ class SFNetLiteHead(BaseDecodeHead):
             if it says that it ``fuses``, as GD-FAM does, and is added to the fine map otherwise, as
             for FAM (Table 16). None adds the bilinearly upsampled coarse map.
         context: Module on the last map.
+        deep_supervision: Classify the fused map too while training: see
+            :class:`.deep_supervision.DeepSupervision`. (The authors' code makes this layer, but
+            never runs it.)
         norm_cfg: Normalization layers.
         dropout_ratio: Before the classifier; the release has none here.
         align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
@@ -50,6 +54,7 @@ class SFNetLiteHead(BaseDecodeHead):
         in_index: Sequence[int] = (0, 2, 3),
         align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
         context: Dict = dict(type='PyramidContext'),
+        deep_supervision: bool = False,
         norm_cfg: Dict = dict(type='BN'),
         dropout_ratio: float = 0,
         align_corners: bool = True,
@@ -87,6 +92,8 @@ class SFNetLiteHead(BaseDecodeHead):
                 type(self).__name__, align, channels, align_corners
             )
         self.conv_last = LevelFusion(channels, 2, align_corners=align_corners, **conv_cfg)
+        if deep_supervision:
+            self.add_deep_supervision(1, kwargs)
 
     def _fuse(self, fine: Tensor, coarse: Tensor) -> Tensor:
         if not hasattr(self, 'flow_align_module'):
@@ -94,10 +101,21 @@ class SFNetLiteHead(BaseDecodeHead):
         aligned = self.flow_align_module(fine, coarse)
         return aligned if self.flow_align_module.fuses else fine + aligned
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H, W) at the size of the finest map."""
+    def _decode(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+        """The fused map (N, channels, H, W) and the logits (N, num_classes, H, W)."""
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
         fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
-        return self.cls_seg(self.conv_last(fused, self.fpn_in[1](middle)))
+        return fused, self.cls_seg(self.conv_last(fused, self.fpn_in[1](middle)))
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (N, num_classes, H, W) at the size of the finest map."""
+        return self._decode(inputs)[1]
+
+    def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
+        """Losses of the classifier and, under deep supervision, of the fused map."""
+        fused, logits = self._decode(inputs)
+        losses = self.loss_by_feat(logits, batch_data_samples)
+        losses.update(self.deep_losses([fused], batch_data_samples, train_cfg))
+        return losses

@@ -1,0 +1,8 @@
+# The authors' SFNet-Lite-ResNet-18 on UDS.
+_base_ = [
+    '../_base_/models/sfnet_lite.py',
+    '../_base_/datasets/uds_authors.py',
+    '../_base_/schedules/authors_120e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(deep_supervision=False))

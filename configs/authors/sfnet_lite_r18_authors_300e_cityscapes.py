@@ -1,0 +1,9 @@
+# The authors' SFNet-Lite-ResNet-18 on Cityscapes. There is no script: this is the
+# short training of Table 10c.
+_base_ = [
+    '../_base_/models/sfnet_lite.py',
+    '../_base_/datasets/cityscapes_authors.py',
+    '../_base_/schedules/authors_300e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(deep_supervision=False))

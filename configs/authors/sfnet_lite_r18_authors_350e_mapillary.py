@@ -1,0 +1,8 @@
+# The authors' SFNet-Lite-ResNet-18 on Mapillary Vistas.
+_base_ = [
+    '../_base_/models/sfnet_lite.py',
+    '../_base_/datasets/mapillary_authors.py',
+    '../_base_/schedules/authors_350e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(num_classes=_base_.num_classes, deep_supervision=False))

@@ -1,0 +1,8 @@
+# The authors' SFNet-STDC1 on India Driving.
+_base_ = [
+    '../_base_/models/sfnet_stdc1.py',
+    '../_base_/datasets/idd_authors.py',
+    '../_base_/schedules/authors_350e.py',
+    '../_base_/default_runtime.py',
+]
+model = dict(decode_head=dict(deep_supervision=False, loss_decode=dict(min_kept=10000)))

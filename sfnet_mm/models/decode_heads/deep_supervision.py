@@ -1,0 +1,53 @@
+"""Deep supervision: classifiers on the fused maps, in training only.
+
+SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
+section 3.5 (authors' ``dsn`` and ``CriterionSFNet``).
+"""
+
+from typing import Any, Dict, List, Sequence
+
+import torch.nn as nn
+from mmseg.models.decode_heads import FCNHead
+from torch import Tensor
+
+
+class DeepSupervision:
+    """Mixin of a decode head whose fused maps are classified too while it is trained.
+
+    Each is classified by a 3x3 convolution, BN, ReLU, dropout and a 1x1 convolution, with the loss
+    of the head at weight 1. These layers do not run at test time.
+    """
+
+    def add_deep_supervision(self, count: int, kwargs: Dict[str, Any]) -> None:
+        """Make ``dsn``, one classifier for each of ``count`` maps.
+
+        Args:
+            count: Number of fused maps.
+            kwargs: The arguments of ``BaseDecodeHead`` that this head was made with.
+        """
+        shared = {k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')}
+        self.dsn = nn.ModuleList(
+            FCNHead(
+                in_channels=self.channels,
+                channels=self.channels,
+                in_index=0,
+                num_convs=1,
+                concat_input=False,
+                dropout_ratio=0.1,
+                norm_cfg=self.norm_cfg,
+                act_cfg=self.act_cfg,
+                align_corners=self.align_corners,
+                **shared,
+            )
+            for _ in range(count)
+        )
+
+    def deep_losses(
+        self, maps: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict
+    ) -> Dict[str, Tensor]:
+        """Losses of the maps, ``dsn{i}.loss_ce``; none without deep supervision."""
+        losses = {}
+        for i, head in enumerate(getattr(self, 'dsn', ())):
+            for name, value in head.loss((maps[i],), batch_data_samples, train_cfg).items():
+                losses[f'dsn{i}.{name}'] = value
+        return losses

@@ -1,0 +1,102 @@
+"""The whole recipe trains, ends and resumes; each trick goes off by one option."""
+
+import os.path as osp
+import runpy
+import sys
+
+import pytest
+import torch
+from helpers import ROOT
+
+import sfnet_mm.engine.runner as runner_file
+from sfnet_mm.compat import load_checkpoint_file
+from sfnet_mm.utils import load_config
+
+CONFIG = osp.join(ROOT, 'configs', 'sfnet_stdc1_recipe_miniuds.py')
+TRICKS = {
+    'class-uniform sampling': 'train_dataloader.dataset.fraction=0',
+    'deep supervision': 'model.decode_head.deep_supervision=False',
+    'hard pixels': 'model.decode_head.loss_decode.keep_ratio=1',
+    'scale': 'train_dataloader.dataset.dataset.pipeline.2.ratio_range=1,1',
+    'flip': 'train_dataloader.dataset.dataset.pipeline.4.prob=0',
+    'pretrained weights': 'model.backbone.init_cfg=None',
+}
+# Nobody listens there.
+UNREACHABLE = 'http://127.0.0.1:9/imagenet.pth'
+
+
+@pytest.fixture
+def train(monkeypatch, tmp_path):
+    """Runs ``tools/train.py`` on few small images with further options."""
+    monkeypatch.setattr(runner_file.DataFirstRunner, '_log_env', lambda *args: None)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch_home'))
+
+    def run(*options, iters=2, resume=False):
+        data = [
+            f'{part}.{key}={value}'
+            for part in ('train_dataloader.dataset.dataset', 'val_dataloader.dataset')
+            for key, value in (('data_root', tmp_path / 'data'), ('train', 6), ('val', 1))
+        ]
+        few = ['train_dataloader.batch_size=2', 'train_dataloader.num_workers=0']
+        few += [f'{split}_dataloader.persistent_workers=False' for split in ('train', 'val')]
+        few += ['val_dataloader.num_workers=0', 'train_dataloader.dataset.workers=1']
+        few += [f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=100']
+        few += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.save_best=None']
+        argv = ['train.py', CONFIG, '--work-dir', str(tmp_path / 'work')]
+        argv += ['--resume'] if resume else []
+        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few, *options])
+        runpy.run_path(osp.join(ROOT, 'tools', 'train.py'), run_name='__main__')
+
+    return run
+
+
+def test_the_recipe_ends_and_resumes_without_a_network(train, tmp_path):
+    train()
+    before = load_checkpoint_file(str(tmp_path / 'work' / 'iter_2.pth'))
+    names = before['state_dict']
+    assert any(name.startswith('decode_head.dsn.2.') for name in names)
+    # The checkpoint has every weight, so none is fetched.
+    pretrained = ('type=Pretrained', f'checkpoint={UNREACHABLE}')
+    options = [f'model.backbone.init_cfg.{option}' for option in pretrained]
+    train(*options, iters=3, resume=True)
+    after = load_checkpoint_file(str(tmp_path / 'work' / 'iter_3.pth'))
+    assert after['meta']['iter'] == 3
+    assert any(not torch.equal(after['state_dict'][k], v) for k, v in names.items())
+
+    # A new run has to fetch them, and the last line says what to do.
+    with pytest.raises(SystemExit) as error:
+        train(*options, iters=3)
+    line = str(error.value)
+    place = tmp_path / 'torch_home' / 'hub' / 'checkpoints' / 'imagenet.pth'
+    assert '\n' not in line and UNREACHABLE in line and f'put it at {place}' in line
+    assert line.endswith('--cfg-options model.backbone.init_cfg=None')
+
+
+def test_every_trick_goes_off_by_the_documented_option(tmp_path):
+    texts = ''
+    for base in ('datasets/driving', 'datasets/cityscapes', 'models/sfnet'):
+        with open(osp.join(ROOT, 'configs', '_base_', f'{base}.py'), encoding='utf-8') as file:
+            texts += file.read()
+    config = osp.join(ROOT, 'configs', 'sfnet_stdc1_cityscapes.py')
+    work = str(tmp_path)
+    for name, option in TRICKS.items():
+        assert option in texts, name
+    usual = load_config(config, [], work, 'none')
+    off = load_config(config, list(TRICKS.values()), work, 'none')
+    assert usual.train_dataloader.dataset.fraction == 0.5
+    assert off.train_dataloader.dataset.fraction == 0
+    assert usual.model.decode_head.deep_supervision and not off.model.decode_head.deep_supervision
+    assert off.model.decode_head.loss_decode.keep_ratio == 1
+    assert usual.model.backbone.init_cfg and off.model.backbone.init_cfg is None
+    steps = off.train_dataloader.dataset.dataset.pipeline
+    assert (steps[2].type, list(steps[2].ratio_range)) == ('RandomRescale', [1, 1])
+    assert (steps[4].type, steps[4].prob) == ('RandomFlip', 0)
+
+    # Coarse boosting goes on by one.
+    lines = [line[1:].split() for line in texts.splitlines() if 'dataset.coarse.' in line]
+    options = [word for line in lines for word in line if word.startswith('train_dataloader')]
+    coarse = load_config(config, options, work, 'none').train_dataloader.dataset.coarse
+    expected = dict(
+        type='CityscapesCoarseDataset', data_root='data/cityscapes', split='train_extra'
+    )
+    assert coarse == expected and 'coarse' not in usual.train_dataloader.dataset
