@@ -1,9 +1,7 @@
-"""What is known of a model and of the machine it is timed on: operations, memory, names."""
+"""Parameters and multiply-adds of a model, counted without computing anything."""
 
 import copy
-import os
-import platform
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Tuple
 
 import torch
 from mmseg.models import EncoderDecoder
@@ -11,8 +9,15 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from sfnet_mm.deploy.inference.optimize import InferenceModel
+from sfnet_mm.deploy.inference import InferenceModel
 from sfnet_mm.deploy.model import input_channels
+
+
+def multiply_adds(call: Callable[[], Any]) -> int:
+    """Multiply-adds of the convolutions and matrix products of a call."""
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops() // 2
 
 
 def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
@@ -26,49 +31,5 @@ def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
     with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
         form = form.to_empty(device='cpu')
         image = torch.empty(1, input_channels(model), *size)
-        with FlopCounterMode(display=False) as counter:
-            form(image)
-    return sum(p.numel() for p in form.parameters()), counter.get_total_flops() // 2
-
-
-def device_name(device: str) -> str:
-    """The processor, with its cores or its memory, and the versions that matter."""
-    if device.startswith('cuda'):
-        found = torch.cuda.get_device_properties(device)
-        where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
-    else:
-        where = f'{cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
-    return f'{where}, torch {torch.__version__}'
-
-
-def peak_memory(call: Callable[[], Any], device: str) -> Optional[int]:
-    """Peak bytes of one call above what was in use before it; None where the system cannot tell."""
-    if device.startswith('cuda'):
-        before = torch.cuda.memory_allocated(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        call()
-        return torch.cuda.max_memory_allocated(device) - before
-    try:
-        with open('/proc/self/clear_refs', 'w', encoding='ascii') as f:
-            f.write('5')
-        before = _status_kib('VmRSS')
-        call()
-        return max(0, _status_kib('VmHWM') - before) * 1024
-    except OSError:
-        return None
-
-
-def _status_kib(name: str) -> int:
-    with open('/proc/self/status', encoding='ascii') as f:
-        return next(int(line.split()[1]) for line in f if line.startswith(f'{name}:'))
-
-
-def cpu_model() -> str:
-    """The name of the processor."""
-    try:
-        with open('/proc/cpuinfo', encoding='utf-8') as f:
-            return next(
-                line.split(':', 1)[1].strip() for line in f if line.startswith('model name')
-            )
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+        count = multiply_adds(lambda: form(image))
+    return sum(p.numel() for p in form.parameters()), count

@@ -5,6 +5,8 @@ python -m sfnet_mm.benchmark.machine --device cuda --out machine.json
 
 import argparse
 import json
+import os
+import platform
 import time
 from typing import Dict, List, Optional
 
@@ -13,7 +15,26 @@ import torch
 from sfnet_mm.utils.tooling import write_text
 from sfnet_mm.utils.versions import versions
 
-from .complexity import device_name
+
+def device_name(device: str) -> str:
+    """The processor, with its cores or its memory, and the versions that matter."""
+    if device.startswith('cuda'):
+        found = torch.cuda.get_device_properties(device)
+        where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
+    else:
+        where = f'{cpu_model()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads'
+    return f'{where}, torch {torch.__version__}'
+
+
+def cpu_model() -> str:
+    """The name of the processor."""
+    try:
+        with open('/proc/cpuinfo', encoding='utf-8') as f:
+            return next(
+                line.split(':', 1)[1].strip() for line in f if line.startswith('model name')
+            )
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def describe(device: str) -> Dict[str, str]:

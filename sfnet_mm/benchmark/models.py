@@ -19,7 +19,8 @@ from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.tooling import first_line
 
 from .backends import Settings, check_backend, make_call
-from .complexity import complexity, peak_memory
+from .complexity import complexity
+from .memory import peak_memory
 
 
 @dataclass

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List
 
 import torch
 
-from .complexity import peak_memory
+from .memory import peak_memory
 
 
 class Clock:

@@ -4,7 +4,6 @@ import glob
 import json
 import os
 import os.path as osp
-import platform
 import re
 import statistics
 import time
@@ -17,6 +16,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.utils.tooling import write_text
 from sfnet_mm.visualization import AlignmentRecorder, flow_to_pixels
 
@@ -112,7 +112,7 @@ def train(
         name=name_of(config),
         seed=seed,
         budget=asdict(budget),
-        device=_device_name(),
+        device=device_name('cuda' if torch.cuda.is_available() else 'cpu'),
         date=time.strftime('%Y-%m-%d'),
         mIoU=float(metrics['mIoU']),
         bIoU=float(metrics['bIoU']),
@@ -161,9 +161,3 @@ def flow_in_pixels(runner: Runner, images: int = 8) -> Dict[str, float]:
         length = float(np.linalg.norm(pixels, axis=-1).mean())
         lengths.setdefault(record.name, []).append(length)
     return {name: round(statistics.mean(values), 3) for name, values in lengths.items()}
-
-
-def _device_name() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f'{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads'

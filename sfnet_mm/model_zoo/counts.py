@@ -17,8 +17,8 @@ import torch
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
+from sfnet_mm.benchmark import complexity
 from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.utils import fit_to_cpu, read_config
 from sfnet_mm.utils.tooling import image_size, write_text
@@ -48,9 +48,9 @@ def build(config: str) -> nn.Module:
 
 def multiply_adds(model: nn.Module, size: tuple[int, int]) -> int:
     """Of one image of this size (height, width), up to the logits of the decode head."""
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, input_channels(model), *size, device='meta'), mode='tensor')
-    return counter.get_total_flops() // 2
+    image = torch.empty(1, input_channels(model), *size, device='meta')
+    with torch.no_grad():
+        return complexity.multiply_adds(lambda: model(image, mode='tensor'))
 
 
 def parameters_at_inference(model: nn.Module) -> int:

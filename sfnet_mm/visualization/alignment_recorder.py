@@ -47,10 +47,10 @@ class Alignment:
 
 
 class AlignmentRecorder:
-    """Context manager that records every forward pass of every FAM and GD-FAM of a model.
+    """Records every forward pass of every FAM and GD-FAM of a model, from ``start`` to ``stop``.
 
-    Works by forward hooks, so the model is unchanged and computes the same. Tensors are float32 on
-    the CPU.
+    As a context manager it records what runs inside. It works by forward hooks, so the model is
+    unchanged and computes the same. Tensors are float32 on the CPU.
 
     Args:
         model: Any module; a model without alignment modules records nothing.
@@ -103,16 +103,25 @@ class AlignmentRecorder:
             self._handles.append(module.flow_gate.register_forward_hook(catch('gate')))
         self._handles.append(module.register_forward_hook(finish))
 
-    def __enter__(self) -> 'AlignmentRecorder':
+    def start(self) -> None:
+        """Forget all records, and record from now on."""
+        self.stop()
         self.records.clear()
         for name, module in self.modules.items():
             self._watch(name, module)
-        return self
 
-    def __exit__(self, *exc_info: object) -> None:
+    def stop(self) -> None:
+        """Record no more; the records stay."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
+
+    def __enter__(self) -> 'AlignmentRecorder':
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
 
 
 def _on_cpu(x: Tensor) -> Tensor:

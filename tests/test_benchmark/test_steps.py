@@ -45,8 +45,18 @@ def test_a_step_is_stopped_at_its_limit_with_what_it_started(tmp_path):
     record = run_steps([Step('slow', 'slow', ['sh', '-c', shell], 1)], str(tmp_path), 'key')[0]
     assert record['status'] == 'timed out' and 1 <= record['seconds'] < 30
     child = Path('/proc') / pid.read_text().strip() / 'stat'
-    # Killed; it may still wait to be reaped.
-    assert not child.exists() or child.read_text().split()[2] == 'Z'
+
+    def gone():
+        """Killed; it may still wait to be reaped."""
+        try:
+            return child.read_text().split()[2] == 'Z'
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+    deadline = time.time() + 30
+    while not gone() and time.time() < deadline:
+        time.sleep(0.05)
+    assert gone()
 
 
 def test_a_step_killed_half_way_is_repeated(tmp_path):

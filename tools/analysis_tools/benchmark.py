@@ -20,7 +20,7 @@ from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
 from sfnet_mm.benchmark.backends import BACKENDS, Settings
-from sfnet_mm.benchmark.complexity import device_name
+from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
 from sfnet_mm.benchmark.report import markdown, write_json

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from mmengine.utils import track_iter_progress
 
-from sfnet_mm.benchmark.complexity import cpu_model
+from sfnet_mm.benchmark.machine import cpu_model
 from sfnet_mm.benchmark.warp_report import warp_tables
 from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure, measure_network
 from sfnet_mm.utils.tooling import replace_between, write_text

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import torch
 
-from sfnet_mm.benchmark.complexity import device_name
 from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.benchmark.gpu_summary import summary
+from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.steps import run_steps
 from sfnet_mm.utils.tooling import write_text
 

@@ -94,7 +94,7 @@ class FlowVisualizationHook(Hook):
             runner.logger.warning(
                 'FlowVisualizationHook: the model has no FAM or GD-FAM, so its sheets show no flow'
             )
-        self._recorder.__enter__()
+        self._recorder.start()
 
     def _after_iter(
         self,
@@ -107,7 +107,7 @@ class FlowVisualizationHook(Hook):
         if self._recorder is None or mode == 'train':
             return
         recorder, self._recorder = self._recorder, None
-        recorder.__exit__()
+        recorder.stop()
         folder = self.out_dir or osp.join(runner.work_dir, 'flow')
         if mode == 'val' and runner.iter:
             folder = osp.join(folder, f'iter_{runner.iter}')
