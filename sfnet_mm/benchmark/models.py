@@ -117,7 +117,7 @@ def run_benchmark(
                 entry.failure = first_line(e)[:200]
             progress.update()
     print()
-    # Models on one backend are neighbours, every other round in reverse: they are what is compared,
+    # Models on one backend are neighbors, every other round in reverse: they are what is compared,
     # and a machine that others use as well drifts within a round.
     calls.sort(key=lambda made: backends.index(made[0].backend))
     progress = ProgressBar(settings.rounds * len(calls))

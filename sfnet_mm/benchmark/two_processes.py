@@ -31,7 +31,7 @@ def make_head(device: str) -> nn.Module:
     cfg = dict(
         type='SFNetLiteHead', in_channels=CHANNELS, in_index=[0, 1, 2], channels=16, num_classes=5
     )
-    # Frozen statistics: a batch and its halves are then normalised alike.
+    # Frozen statistics: a batch and its halves are then normalized alike.
     return MODELS.build(cfg).to(device).eval()
 
 

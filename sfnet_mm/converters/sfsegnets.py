@@ -1,6 +1,6 @@
 """Reads the checkpoints that SFNet's authors released (repository ``SFSegNets``).
 
-:func:`convert` recognises the model from the names and shapes of its tensors and renames them to
+:func:`convert` recognizes the model from the names and shapes of its tensors and renames them to
 those of this package. Besides whole models it takes the ImageNet weights of their backbones: STDC
 (``features.N``), ResNet with the authors' deep stem (``conv1.0`` ... ``bn1``) and DFNet.
 """
@@ -12,7 +12,7 @@ from typing import Any, Dict, List
 
 import torch
 
-from .sfsegnets_families import ConversionError, Family, StateDict, recognise, unwrap
+from .sfsegnets_families import ConversionError, Family, StateDict, recognize, unwrap
 from .sfsegnets_names import (
     HEAD,
     STDC_BLOCKS,
@@ -29,7 +29,7 @@ class Conversion:
     """Result of :func:`convert`.
 
     Args:
-        family: What was recognised.
+        family: What was recognized.
         state_dict: Tensors under the names of this package.
         dropped: Reason -> names of the tensors of the source that the release never uses.
         folded: Biases of convolutions that became part of the ``running_mean`` of their BN.
@@ -102,7 +102,7 @@ def _check(result: Conversion, unplaced: List[str]) -> None:
         problems.append(f'{len(missing)} tensors of the target are missing ({_quote(missing)})')
     if problems:
         raise ConversionError(
-            f'recognised {result.family}, but {"; ".join(problems)}', unplaced, missing
+            f'recognized {result.family}, but {"; ".join(problems)}', unplaced, missing
         )
 
 
@@ -116,7 +116,7 @@ def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
             expects them (a checkpoint without decoder is always converted like that).
 
     Raises:
-        ConversionError: Not recognised, or tensors remain without a place, have another shape or
+        ConversionError: Not recognized, or tensors remain without a place, have another shape or
             are missing.
     """
     state = unwrap(checkpoint)
@@ -124,7 +124,7 @@ def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
         state = {k: v for k, v in state.items() if not k.startswith('head.')}
         if not state:
             raise ConversionError('the checkpoint holds no backbone')
-    family = recognise(state)
+    family = recognize(state)
     result = Conversion(family, {})
     names, unused = backbone_names(family.backbone), dict(UNUSED_CLASSIFIER)
     if family.backbone in STDC_BLOCKS:

@@ -30,7 +30,7 @@ class ConversionError(ValueError):
 
 @dataclass
 class Family:
-    """What a state dict of the release was recognised as.
+    """What a state dict of the release was recognized as.
 
     Args:
         backbone: Key of ``BACKBONES``.
@@ -142,7 +142,7 @@ def unwrap(checkpoint: Any) -> StateDict:
     return named
 
 
-def _recognise_backbone(state: StateDict) -> str:
+def _recognize_backbone(state: StateDict) -> str:
     """Key of ``BACKBONES``."""
     blocks = {m[1] for m in (re.match(r'backbone\.layer3\.(\d+)\.', k) for k in state) if m}
     has_stem = any(re.match(r'backbone\.(layer0\.0|conv1)\.0\.', k) for k in state)
@@ -166,12 +166,12 @@ def _recognise_backbone(state: StateDict) -> str:
     if any(k.startswith('backbone.stage2.') for k in state):
         return 'df1'
     raise ConversionError(
-        'no model of the release is recognised: none of its backbones (ResNet with deep stem, '
+        'no model of the release is recognized: none of its backbones (ResNet with deep stem, '
         f'STDC, DFNet) starts like {next(iter(state)).replace("backbone.", "", 1)}'
     )
 
 
-def recognise(state: StateDict) -> Family:
+def recognize(state: StateDict) -> Family:
     """Family of a state dict that :func:`unwrap` returned.
 
     Raises:
@@ -182,7 +182,7 @@ def recognise(state: StateDict) -> Family:
             'the checkpoint has the names of MMSegmentation already '
             '(decode_head.*): use it without conversion'
         )
-    backbone = _recognise_backbone(state)
+    backbone = _recognize_backbone(state)
     if not any(k.startswith('head.') for k in state):
         return Family(backbone)
     heads = dict(sfnet_lite='flow_align_module', sfnet='fpn_out_align', dfseg='fn4', fpn_ppm='')

@@ -11,7 +11,7 @@ from .source_layouts import CAMVID
 class CamVidDataset(MappedSegDataset):
     """CamVid (Brostow, Fauqueur and Cipolla, 2008) in the eleven classes of the SegNet tutorial.
 
-    Masks hold 0..10 and 11 for unlabelled, which is ignored. ``data_root`` holds ``{split}`` and
+    Masks hold 0..10 and 11 for unlabeled, which is ignored. ``data_root`` holds ``{split}`` and
     ``{split}annot``, or ``images/{split}`` and ``annotations/{split}``, with split ``'train'``,
     ``'val'`` or ``'test'``.
     """

@@ -40,7 +40,7 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no image or one of colours, or holds ids that are neither in the
+        ValueError: The file is no image or one of colors, or holds ids that are neither in the
             table nor classes.
     """
     if table == NO_TABLE:

@@ -38,7 +38,7 @@ DRIVING_CLASSES = (
     'bicycle',
 )
 
-# The usual Cityscapes colours, RGB.
+# The usual Cityscapes colors, RGB.
 DRIVING_PALETTE = (
     (128, 64, 128),
     (244, 35, 232),
@@ -200,7 +200,7 @@ IDD_IDS = {
     for name in DRIVING_CLASSES
 }
 
-# The eleven classes of the SegNet tutorial; 11 is unlabelled.
+# The eleven classes of the SegNet tutorial; 11 is unlabeled.
 CAMVID_CLASSES = (
     'sky',
     'building',

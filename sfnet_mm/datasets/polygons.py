@@ -16,10 +16,10 @@ def draw_polygons(
     name_to_id: Mapping[str, int],
     background: int,
 ) -> np.ndarray:
-    """Draw labelled polygons into an id map, in their order: later ones cover earlier ones.
+    """Draw labeled polygons into an id map, in their order: later ones cover earlier ones.
 
     Args:
-        objects: ``dict(label=str, polygon=[[x, y], ...])`` each, pixels with pixel centres at
+        objects: ``dict(label=str, polygon=[[x, y], ...])`` each, pixels with pixel centers at
             integers; optional ``deleted`` (an object that annotators removed). A name that ends
             in ``group`` and is not in the table counts as its singular. Polygons with fewer than
             three points cover nothing and are skipped.

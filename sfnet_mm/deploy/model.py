@@ -68,7 +68,7 @@ def dataset_meta(cfg: Config, num_classes: int = 0) -> Dict[str, Any]:
     """Classes and palette of the data of a config, without reading the data.
 
     They are those of the first of test, validation and training data that the config has. Without a
-    palette, the colours are those that mmseg draws for such a data set.
+    palette, the colors are those that mmseg draws for such a data set.
 
     Args:
         cfg: The config.

@@ -17,7 +17,7 @@ class CPUSyncBN(nn.BatchNorm2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise ``x`` (N, C, H, W); batches of the processes may differ in size."""
+        """Normalize ``x`` (N, C, H, W); batches of the processes may differ in size."""
         if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
             return super().forward(x)
         count = x.new_tensor([x.numel() / x.shape[1]])

@@ -8,12 +8,12 @@ from .canvas import Canvas
 from .street import jitter
 
 DARK = (34, 34, 38)
-TYRE = (26, 26, 28)
+TIRE = (26, 26, 28)
 GLASS = (52, 66, 84)
 
 
 def pick(rng: np.random.Generator, colors) -> np.ndarray:
-    """One of the colours, slightly varied."""
+    """One of the colors, slightly varied."""
     return jitter(rng, colors[rng.integers(len(colors))], 6)
 
 
@@ -60,8 +60,8 @@ def paint_traffic_light(
         canvas.quad(box, (24, 26, 24), solid=False)
         for i, lamp in enumerate(lamps):
             color = lamp if i == on else np.asarray(lamp) * 0.35
-            centre = (u, v + (1 - i) * 0.55, z)
-            canvas.disc(centre, 0.25, color, emissive=i == on, solid=False)
+            center = (u, v + (1 - i) * 0.55, z)
+            canvas.disc(center, 0.25, color, emissive=i == on, solid=False)
     if canvas.light.dark > 0.5:
         canvas.glow((head[0], head[1] + (1 - on) * 0.55, z), 1.4, lamps[on], 0.8)
 
@@ -129,9 +129,9 @@ def paint_person(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -
 
 
 def _wheel(canvas: Canvas, x: float, z: float, radius: float, rim) -> None:
-    canvas.disc((x, radius, z), radius, TYRE)
+    canvas.disc((x, radius, z), radius, TIRE)
     canvas.disc((x, radius, z), radius * 0.68, rim, solid=False)
-    canvas.disc((x, radius, z), radius * 0.15, TYRE, solid=False)
+    canvas.disc((x, radius, z), radius * 0.15, TIRE, solid=False)
 
 
 def paint_bicycle(
@@ -154,7 +154,7 @@ def paint_bicycle(
             canvas.stroke([[x - 0.36 * f, 0.95, z], [x - 0.05 * f, 0.95, z]], 0.13, DARK)
         else:
             canvas.quad(
-                [[x - 0.1, 0, z], [x + 0.1, 0, z], [x + 0.1, 0.76, z], [x - 0.1, 0.76, z]], TYRE
+                [[x - 0.1, 0, z], [x + 0.1, 0, z], [x + 0.1, 0.76, z], [x - 0.1, 0.76, z]], TIRE
             )
             canvas.stroke([[x, 0.5, z], [x, 1.0, z]], 0.14, frame)
             canvas.stroke([[x - 0.35, 1.05, z], [x + 0.35, 1.05, z]], 0.1, frame)
@@ -183,8 +183,8 @@ def paint_motorcycle(
             canvas.stroke([[x + f * 0.72, 0.4, z], [x + f * 0.4, 1.2, z]], 0.1, (150, 150, 154))
             canvas.disc((x + f * 0.66, 0.95, z), 0.13, (250, 240, 190), emissive=True)
         else:
-            tyre = [[x - 0.13, 0, z], [x + 0.13, 0, z], [x + 0.13, 0.6, z], [x - 0.13, 0.6, z]]
-            canvas.quad(tyre, TYRE)
+            tire = [[x - 0.13, 0, z], [x + 0.13, 0, z], [x + 0.13, 0.6, z], [x - 0.13, 0.6, z]]
+            canvas.quad(tire, TIRE)
             tail = [[x - 0.3, 0.5, z], [x + 0.3, 0.5, z], [x + 0.34, 1.0, z], [x - 0.34, 1.0, z]]
             canvas.quad(tail, tank)
             canvas.disc((x, 0.78, z), (0.16, 0.09), (250, 40, 30), emissive=True)

@@ -23,15 +23,15 @@ UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 class Camera:
     """Pinhole camera above the road, looking along it.
 
-    World axes: X to the right, Y up, Z forward, in metres; the road's middle is X = 0.
+    World axes: X to the right, Y up, Z forward, in meters; the road's middle is X = 0.
 
     Args:
         height: Image height in pixels.
         width: Image width in pixels.
         focal: Focal length in pixels.
         horizon: Row of the horizon in pixels.
-        above: Height of the camera above the ground, in metres.
-        offset: X of the camera, in metres.
+        above: Height of the camera above the ground, in meters.
+        offset: X of the camera, in meters.
         bend: Curvature of the road: X shifts by ``bend * Z ** 2``.
     """
 
@@ -53,18 +53,18 @@ class Camera:
         pixels[:, 1] = (self.above - points[:, 1]) * scale
         return pixels + (SUPERSAMPLE * self.width / 2, SUPERSAMPLE * self.horizon)
 
-    def pixels_per_metre(self, z: float) -> float:
-        """Size of a metre at depth ``z``, in pixels of the enlarged picture."""
+    def pixels_per_meter(self, z: float) -> float:
+        """Size of a meter at depth ``z``, in pixels of the enlarged picture."""
         return self.focal * SUPERSAMPLE / max(z, 0.3)
 
 
 @dataclass
 class Light:
-    """What the weather and the hour do to colours.
+    """What the weather and the hour do to colors.
 
     Args:
         tint: Gain of red, green and blue.
-        fog: Colour that distance fades to.
+        fog: Color that distance fades to.
         density: Strength of that fading, 1/m.
         dark: 0 by day, 1 at night; lamps and windows shine when it is over a half.
     """
@@ -75,7 +75,7 @@ class Light:
     dark: float = 0.0
 
     def shade(self, color: Color, depth: float, emissive: bool = False) -> tuple[int, ...]:
-        """The colour as the camera sees it at ``depth`` metres."""
+        """The color as the camera sees it at ``depth`` meters."""
         # Plain floats: this runs for every polygon, and arrays of three cost ten times as much.
         gains = (1.0, 1.0, 1.0) if emissive else self.tint
         through = math.exp(-self.density * depth)
@@ -87,14 +87,14 @@ class Light:
 
 @dataclass
 class SceneObject:
-    """One labelled thing: polygons in image pixels (pixel centres at integers)."""
+    """One labeled thing: polygons in image pixels (pixel centers at integers)."""
 
     label: str
     polygons: list[np.ndarray] = field(default_factory=list)
 
 
 class Canvas:
-    """Image being painted from far to near, with the outline of every labelled object.
+    """Image being painted from far to near, with the outline of every labeled object.
 
     Attributes:
         image: RGB, uint8, enlarged by ``SUPERSAMPLE``.
@@ -173,11 +173,11 @@ class Canvas:
         emissive: bool = False,
         solid: bool = True,
     ) -> None:
-        """Draw a line through world points, ``width`` metres wide."""
+        """Draw a line through world points, ``width`` meters wide."""
         points = np.asarray(points, dtype=np.float64)
         depth = float(points[:, 2].mean())
         pixels = np.clip(self.camera.project(points), -20000, 20000)
-        thickness = max(1, round(width * self.camera.pixels_per_metre(depth)))
+        thickness = max(1, round(width * self.camera.pixels_per_meter(depth)))
         line = np.round(pixels * 16).astype(np.int32)
         shade = self.light.shade(color, depth, emissive)
         cv2.polylines(self.image, [line], False, shade, thickness, cv2.LINE_AA, shift=4)
@@ -186,23 +186,23 @@ class Canvas:
 
     def disc(
         self,
-        centre: Sequence[float],
+        center: Sequence[float],
         radius: float | tuple[float, float],
         color: Color,
         emissive: bool = False,
         solid: bool = True,
     ) -> None:
-        """Fill an ellipse that faces the camera; ``radius`` in metres, or (x, y) radii."""
+        """Fill an ellipse that faces the camera; ``radius`` in meters, or (x, y) radii."""
         radii = np.asarray(radius if isinstance(radius, tuple) else (radius, radius))
-        pixels = self.camera.project(centre) + UNIT_CIRCLE * (
-            radii * self.camera.pixels_per_metre(centre[2])
+        pixels = self.camera.project(center) + UNIT_CIRCLE * (
+            radii * self.camera.pixels_per_meter(center[2])
         )
-        self.fill(pixels, color, depth=centre[2], emissive=emissive, solid=solid)
+        self.fill(pixels, color, depth=center[2], emissive=emissive, solid=solid)
 
-    def glow(self, centre: Sequence[float], radius: float, color: Color, strength: float) -> None:
+    def glow(self, center: Sequence[float], radius: float, color: Color, strength: float) -> None:
         """Add light around a world point; belongs to no object."""
-        pixel = self.camera.project(np.asarray(centre))[0]
-        reach = int(radius * self.camera.pixels_per_metre(centre[2]))
+        pixel = self.camera.project(np.asarray(center))[0]
+        reach = int(radius * self.camera.pixels_per_meter(center[2]))
         x, y = int(pixel[0]), int(pixel[1])
         x0, x1 = max(0, x - reach), min(self.image.shape[1], x + reach + 1)
         y0, y1 = max(0, y - reach), min(self.image.shape[0], y + reach + 1)

@@ -25,19 +25,19 @@ class Domain:
         name: Name of the source.
         size: Image height and width, pixels.
         lights: Light and probability of each.
-        sky: Colours at the zenith and at the horizon.
-        plaster: Colours of houses.
-        soil: Colour of bare ground, which the terrain's grass grows on.
-        grass: Colour of that grass.
-        leaves: Colour of the vegetation.
-        asphalt: Colour of the road.
-        paving: Colour of the sidewalks.
+        sky: Colors at the zenith and at the horizon.
+        plaster: Colors of houses.
+        soil: Color of bare ground, which the terrain's grass grows on.
+        grass: Color of that grass.
+        leaves: Color of the vegetation.
+        asphalt: Color of the road.
+        paving: Color of the sidewalks.
         focal: Range of the focal length, in image widths.
-        above: Range of the camera's height, metres.
+        above: Range of the camera's height, meters.
         horizon: Range of the horizon's row, in image heights.
-        floors: Range of storeys.
+        floors: Range of stories.
         crowd: How many people and two-wheelers, relative to Cityscapes.
-        noise: Sensor noise, standard deviation in grey levels.
+        noise: Sensor noise, standard deviation in gray levels.
     """
 
     name: str

@@ -23,7 +23,7 @@ class Scene:
 
     Attributes:
         image: RGB, uint8 (H, W, 3).
-        objects: Labelled polygons, to be drawn in this order: later ones cover earlier ones.
+        objects: Labeled polygons, to be drawn in this order: later ones cover earlier ones.
     """
 
     image: np.ndarray

@@ -13,7 +13,7 @@ NEAR = 0.8
 
 
 def jitter(rng: np.random.Generator, color, amount: float = 12) -> np.ndarray:
-    """A colour near ``color``."""
+    """A color near ``color``."""
     return np.asarray(color, dtype=np.float64) + rng.normal(0, amount) + rng.normal(0, 4, 3)
 
 
@@ -34,9 +34,9 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> None:
     for _ in range(rng.integers(2, 8)):
         x, y = rng.uniform(0, width), rng.uniform(0, horizon * 0.7)
         for _ in range(6):
-            centre = (int(x + rng.normal(0, width * 0.07)), int(y + rng.normal(0, 8)))
+            center = (int(x + rng.normal(0, width * 0.07)), int(y + rng.normal(0, 8)))
             axes = (int(rng.uniform(0.03, 0.12) * width), int(rng.uniform(3, 12)))
-            cv2.ellipse(clouds, centre, axes, 0, 0, 360, float(rng.uniform(0.2, 0.5)), -1)
+            cv2.ellipse(clouds, center, axes, 0, 0, 360, float(rng.uniform(0.2, 0.5)), -1)
     clouds = cv2.GaussianBlur(clouds, (0, 0), 7)[..., None]
     white = np.asarray((246.0, 246.0, 248.0)) * tint * (1 - 0.4 * canvas.light.dark)
     sky = sky * (1 - clouds) + white * clouds
@@ -83,9 +83,9 @@ def paint_ground(
     Args:
         canvas: Where to paint.
         rng: Source of randomness.
-        domain: Colours.
-        road: Half the width of the road, metres.
-        sidewalk: X of the outer edge of the sidewalks, metres.
+        domain: Colors.
+        road: Half the width of the road, meters.
+        sidewalk: X of the outer edge of the sidewalks, meters.
         paved: Sides with a sidewalk, -1 left and 1 right; the other has a grassy shoulder.
     """
     height, width = canvas.image.shape[:2]
@@ -119,9 +119,9 @@ def paint_ground(
         where = canvas.stencil.copy()
         _speckle(canvas, rng, 7, 2.0, where)
         for _ in range(rng.integers(0, 3)):
-            centre = (rng.uniform(-road, road) * 0.7, 0.0, rng.uniform(4, 18))
+            center = (rng.uniform(-road, road) * 0.7, 0.0, rng.uniform(4, 18))
             patch = np.asarray(domain.asphalt) * rng.uniform(0.8, 0.92)
-            x, _, z = centre
+            x, _, z = center
             w, d = rng.uniform(0.5, 1.2), rng.uniform(1, 4)
             corners = [[x - w, 0, z], [x + w, 0, z], [x + w, 0, z + d], [x - w, 0, z + d]]
             canvas.quad(corners, patch, solid=False)
@@ -163,7 +163,7 @@ def paint_backdrop(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> 
 
 
 class Side:
-    """The plane along one edge of the street, X = ``x``; the street is towards X = 0."""
+    """The plane along one edge of the street, X = ``x``; the street is toward X = 0."""
 
     def __init__(self, canvas: Canvas, x: float, z0: float, z1: float) -> None:
         self.canvas, self.x, self.z0, self.z1 = canvas, x, z0, z1
@@ -177,7 +177,7 @@ class Side:
         self.canvas.quad(low + high, color, **options)
 
     def across(self, x0: float, x1: float, y0: float, y1: float, color, **options) -> None:
-        """A rectangle on the face towards the camera; x0, x1 in metres from the street's edge."""
+        """A rectangle on the face toward the camera; x0, x1 in meters from the street's edge."""
         a, b = self.x + self.outward * x0, self.x + self.outward * x1
         z = self.z0
         corners = [[a, y0, z], [b, y0, z], [b, y1, z], [a, y1, z]]
@@ -189,9 +189,9 @@ def paint_house(
 ) -> None:
     """A house along the street, with windows, a ground floor and a roof edge."""
     face = Side(canvas, x, z0, z1)
-    storey = 3.0
+    story = 3.0
     floors = int(rng.integers(domain.floors[0], domain.floors[1] + 1))
-    top = floors * storey + 0.8
+    top = floors * story + 0.8
     plaster = jitter(rng, domain.plaster[rng.integers(len(domain.plaster))], 10)
     lit = canvas.light.dark > 0.5
     glass, warm = np.asarray((70, 84, 104)), np.asarray((250, 206, 120))
@@ -203,7 +203,7 @@ def paint_house(
         face.across(0, 9, top - 0.6, top, np.asarray((118, 70, 56)), solid=False)
         face.along(z0, z1, 0, 0.7, plaster * 0.68, solid=False)
         for floor in range(floors):
-            y = floor * storey + 1.0
+            y = floor * story + 1.0
             for z in np.arange(z0 + 0.8, z1 - 1.5, 2.4):
                 if floor == 0 and rng.random() < 0.3:
                     face.along(z, z + 1.2, 0, 2.3, (104, 70, 52), solid=False)
@@ -257,16 +257,16 @@ def paint_fence(
 
 
 def _foliage(
-    canvas: Canvas, rng: np.random.Generator, leaves, centre, spread, blobs: int, size: float
+    canvas: Canvas, rng: np.random.Generator, leaves, center, spread, blobs: int, size: float
 ) -> None:
     """A heap of leafy blobs, dark ones first, lit ones on top; fewer where it is far."""
-    blobs = blobs if centre[2] < 20 else blobs // 2
-    size = size if centre[2] < 20 else size * 1.3
+    blobs = blobs if center[2] < 20 else blobs // 2
+    size = size if center[2] < 20 else size * 1.3
     for i in range(blobs):
         gain = 0.6 + 0.75 * i / blobs
-        place = np.asarray(centre) + rng.uniform(-1, 1, 3) * np.asarray(spread)
+        place = np.asarray(center) + rng.uniform(-1, 1, 3) * np.asarray(spread)
         place[1] += 0.35 * spread[1] * (i / blobs)
-        place[2] = centre[2]
+        place[2] = center[2]
         radius = size * rng.uniform(0.6, 1.2) * (1.1 - 0.6 * i / blobs)
         canvas.disc(place, (radius, radius * 0.8), jitter(rng, np.asarray(leaves) * gain, 8))
 

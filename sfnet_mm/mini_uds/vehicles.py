@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .actors import DARK, GLASS, TYRE, pick, shadow
+from .actors import DARK, GLASS, TIRE, pick, shadow
 from .canvas import Canvas
 
 TAIL, HEAD = (244, 36, 30), (255, 248, 214)
@@ -15,8 +15,8 @@ class Box:
 
     Args:
         canvas: Where to paint.
-        x: X of its middle, metres.
-        z: Z of its nearest face, metres.
+        x: X of its middle, meters.
+        z: Z of its nearest face, meters.
         width: Along X.
         length: Along Z.
         oncoming: Whether it shows its front.
@@ -39,7 +39,7 @@ class Box:
         return self.x - edge if self.x > eye else self.x + edge
 
     def side(self, points, color, inset: float = 0.0, **options) -> None:
-        """Polygon on the visible side: (fraction from the near to the far end, metres up)."""
+        """Polygon on the visible side: (fraction from the near to the far end, meters up)."""
         x = self.visible_side
         if x is None:
             return
@@ -52,7 +52,7 @@ class Box:
         self.canvas.quad(world, color, **options)
 
     def face(self, points, color, **options) -> None:
-        """Polygon on the near face: (fraction of the width from the middle, metres up)."""
+        """Polygon on the near face: (fraction of the width from the middle, meters up)."""
         world = [[self.x + a * self.width, up, self.z] for a, up in points]
         self.canvas.quad(world, color, **options)
 
@@ -65,11 +65,11 @@ class Box:
     def wheels(self, fractions, radius: float) -> None:
         """Wheels on the visible side and under the near face."""
         for sign in (-1, 1):
-            tyre = [(sign * 0.5, 0), (sign * 0.34, 0), (sign * 0.34, radius), (sign * 0.5, radius)]
-            self.face(tyre, TYRE)
+            tire = [(sign * 0.5, 0), (sign * 0.34, 0), (sign * 0.34, radius), (sign * 0.5, radius)]
+            self.face(tire, TIRE)
         for along in fractions:
             angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
-            for scale, color in ((1.0, TYRE), (0.55, (150, 150, 154))):
+            for scale, color in ((1.0, TIRE), (0.55, (150, 150, 154))):
                 ring = [
                     (
                         along + scale * radius * np.cos(t) / self.length,
@@ -83,8 +83,8 @@ class Box:
         """Two lamps on the near face, red behind and white in front."""
         color = HEAD if self.oncoming else TAIL
         for sign in (-1, 1):
-            centre = (self.x + sign * offset * self.width, y, self.z)
-            self.canvas.disc(centre, (size, size * 0.7), color, emissive=True, solid=False)
+            center = (self.x + sign * offset * self.width, y, self.z)
+            self.canvas.disc(center, (size, size * 0.7), color, emissive=True, solid=False)
 
     def shine(self, offset: float, y: float) -> None:
         """The lamps' glow by night."""
@@ -92,8 +92,8 @@ class Box:
             return
         color = HEAD if self.oncoming else TAIL
         for sign in (-1, 1):
-            centre = (self.x + sign * offset * self.width, y, self.z)
-            self.canvas.glow(centre, 0.9, color, 0.7)
+            center = (self.x + sign * offset * self.width, y, self.z)
+            self.canvas.glow(center, 0.9, color, 0.7)
 
 
 def rect(a: float, b: float, y0: float, y1: float) -> list[tuple[float, float]]:

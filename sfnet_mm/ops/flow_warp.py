@@ -25,9 +25,9 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     """Sample ``x`` where a semantic flow points to.
 
     Output pixel ``(i, j)`` of ``(H, W)`` sits at ``(-1 + 2j / (W - 1), -1 + 2i / (H - 1))`` of the
-    normalised map, whose corners are the centres of the corner pixels (``align_corners=True``). The
+    normalized map, whose corners are the centers of the corner pixels (``align_corners=True``). The
     flow moves that point by ``(dx / W, dy / H)``; ``x`` is read there bilinearly, as zero outside.
-    The normalised side is 2 long, so **a flow of 1 is (W - 1) / 2W output pixels, about half a
+    The normalized side is 2 long, so **a flow of 1 is (W - 1) / 2W output pixels, about half a
     pixel**. This is the unit of the released weights; Eq. 2 of the paper is twice as long.
 
     Positions and sums are computed in float32 (in float64 for a float64 ``x``) whatever the dtypes

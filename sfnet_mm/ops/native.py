@@ -13,7 +13,7 @@ from torch import Tensor
 from .exporting import is_exporting, linspace
 from .row_sums import has_rows, is_channels_last, sum_of_rows
 
-# Any normalised coordinate of this size lies a full pixel or more outside every map, where zero
+# Any normalized coordinate of this size lies a full pixel or more outside every map, where zero
 # padding makes the sample and its gradients zero.
 _FAR_OUTSIDE = 4.0
 # Into so many parts the channels of a warp are cut, where that pays.
@@ -61,7 +61,7 @@ def gated_dual_warp(
 def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     """Where to sample ``x`` (N, C, h, w): (N, H, W, 2) for ``align_corners=False``.
 
-    In those coordinates the centres of the corner pixels lie at ``1 - 1 / w`` instead of 1. ONNX
+    In those coordinates the centers of the corner pixels lie at ``1 - 1 / w`` instead of 1. ONNX
     Runtime has its fast sampler for this kind only. A side of one pixel has a reach of 0: every
     finite position on it is that pixel.
     """
@@ -70,9 +70,9 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     reach_x, reach_y = ((side - 1) / side for side in (x.shape[-1], x.shape[-2]))
     columns = linspace(-reach_x, reach_x, width, dtype=dtype, device=device)
     rows = linspace(-reach_y, reach_y, height, dtype=dtype, device=device)
-    centres = torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)))
+    centers = torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)))
     units = linspace(reach_x / width, reach_y / height, 2, dtype=dtype, device=device)
-    grid = centres + flow * units.view(2, 1, 1)
+    grid = centers + flow * units.view(2, 1, 1)
     # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
     grid = torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)
     # Interleaved last: what rewrites a graph finds both planes before it.

@@ -76,8 +76,8 @@ def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Bags:
     y_position = torch.linspace(0, height - 1, out_height, dtype=flow.dtype)[:, None]
     x_position = x_position + flow[:, 0] * ((width - 1) / (2 * out_width))
     y_position = y_position + flow[:, 1] * ((height - 1) / (2 * out_height))
-    columns, inside_x = _neighbours(x_position, width)
-    rows, inside_y = _neighbours(y_position, height)
+    columns, inside_x = _neighbors(x_position, width)
+    rows, inside_y = _neighbors(y_position, height)
     if gate is not None:
         rows = [(row, share * gate[:, 0]) for row, share in rows]
     first_row = torch.arange(batch, dtype=torch.int32)[:, None, None] * height
@@ -112,7 +112,7 @@ def _added_in_cache(first: Bags, second: Bags) -> Tensor:
     return out
 
 
-def _neighbours(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]], Tensor]:
+def _neighbors(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]], Tensor]:
     """The index and the share of the two pixels around positions on a side, and whether one is.
 
     A pixel outside has the share 0 and the index of one inside.

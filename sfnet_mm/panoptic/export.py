@@ -72,7 +72,7 @@ class PanopticGraph(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
-        """Normalised images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
+        """Normalized images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
         Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32:
         it is padded at the bottom and on the right, as the data preprocessor does it.

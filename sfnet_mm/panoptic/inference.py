@@ -23,7 +23,7 @@ class PanopticInferenceModel(PanopticGraph):
         self.memory_format = torch.contiguous_format
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (N, 3, H, W) to maps (N, H, W) of ``class + 1000 * instance``."""
+        """Normalized images (N, 3, H, W) to maps (N, H, W) of ``class + 1000 * instance``."""
         size = tuple(image.shape[2:])
         image = pad_to_stride(image).contiguous(memory_format=self.memory_format)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])

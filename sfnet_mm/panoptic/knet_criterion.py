@@ -175,11 +175,11 @@ class KNetCriterion(nn.Module):
             canvas = paint(stuff.masks, stuff.labels, self.num_classes)
             maps.append(paint(target.masks, target.labels, self.num_classes, canvas))
         labels = torch.stack(maps).flatten()
-        num_labelled = (labels < self.num_classes).sum().float().clamp(min=1)
+        num_labeled = (labels < self.num_classes).sum().float().clamp(min=1)
         return self.loss_seg(
             seg.permute(0, 2, 3, 1).flatten(0, 2),
             _one_hot(labels, self.num_classes),
-            avg_factor=num_labelled,
+            avg_factor=num_labeled,
         )
 
     def _cls_loss(self, cls_score: Tensor, targets: List[KernelTargets]) -> Tensor:

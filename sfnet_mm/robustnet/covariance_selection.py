@@ -1,4 +1,4 @@
-"""Which covariances ISW penalises: those that a change of colour and blur moves.
+"""Which covariances ISW penalizes: those that a change of color and blur moves.
 
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``CovMatrix_ISW``).
 
@@ -78,7 +78,7 @@ def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
     if k < 2:
         raise ValueError(
             f'select_sensitive: k={k} must be 2 or more, the lowest cluster is the '
-            'one that is not penalised'
+            'one that is not penalized'
         )
     values = variance.double().cpu().numpy().ravel()
     if not np.isfinite(values).all():

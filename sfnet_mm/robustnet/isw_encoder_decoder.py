@@ -22,12 +22,12 @@ class ISWEncoderDecoder(EncoderDecoder):
 
     The loss is the mean over the whitened layers of :func:`whitening_loss`, times ``loss_weight``,
     and is called ``loss_iw``, ``loss_irw`` or ``loss_isw``. At test time nothing but the
-    parameter-free normalisation remains.
+    parameter-free normalization remains.
 
     Args:
         *args: As ``mmseg.EncoderDecoder``.
-        kind: ``'IW'`` penalises all covariances; ``'IRW'`` (relaxed) leaves a margin; ``'ISW'``
-            (selective) penalises those that :class:`sfnet_mm.engine.ISWHook` has selected and none
+        kind: ``'IW'`` penalizes all covariances; ``'IRW'`` (relaxed) leaves a margin; ``'ISW'``
+            (selective) penalizes those that :class:`sfnet_mm.engine.ISWHook` has selected and none
             before.
         slots: Where whitening goes, see :func:`insert_whitening`.
         loss_weight: RobustNet's 0.6; its scripts have 1.0 for MobileNet and 0.8 for ShuffleNet.
@@ -36,7 +36,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         **kwargs: As ``mmseg.EncoderDecoder``.
 
     Buffers (saved with the weights, so that a resumed run goes on as it was):
-        ``whitening_mask_{slot}``: (C, C), 1 at penalised pairs of channels.
+        ``whitening_mask_{slot}``: (C, C), 1 at penalized pairs of channels.
         ``whitening_selected``: Whether the masks are final.
 
     Raises:

@@ -1,6 +1,6 @@
 """The photometric pairs from which ISW learns what style is.
 
-RobustNet, https://arxiv.org/abs/2103.15597, section 4.3: an image and a copy of it in other colours
+RobustNet, https://arxiv.org/abs/2103.15597, section 4.3: an image and a copy of it in other colors
 and of other sharpness.
 """
 
@@ -26,7 +26,7 @@ LOADING = (dict(type='LoadImageWhole'),)
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Seed ``random`` and ``numpy.random`` and give their states back afterwards.
+    """Seed ``random`` and ``numpy.random`` and give their states back afterward.
 
     So drawing pairs does not shift the augmentation of the training images that follow, and a run
     that is resumed after the statistics sees the same images as one that made them.

@@ -5,7 +5,7 @@ Whitening, https://arxiv.org/abs/2103.15597, section 4 (authors' ``InstanceWhite
 of ``wt_layer``; their setting ``0 0 2 2 2 0 0`` is ``('stem', 'layer1', 'layer2')`` here). SFNet's
 paper trains its models with it in Table 17.
 
-The layer itself only standardises each channel of each image. Decorrelating the channels is the
+The layer itself only standardizes each channel of each image. Decorrelating the channels is the
 work of the loss (``whitening_loss.py``), which reads what these layers put out.
 """
 

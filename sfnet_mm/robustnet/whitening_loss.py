@@ -2,7 +2,7 @@
 
 RobustNet, https://arxiv.org/abs/2103.15597, sections 3 and 4.1-4.2 (authors'
 ``instance_whitening_loss`` and ``get_covariance_matrix``). All three are one formula; they differ
-in the mask of penalised channel pairs and in the margin.
+in the mask of penalized channel pairs and in the margin.
 """
 
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ def whitening_loss(covariance: Tensor, mask: Tensor, margin: float = 0) -> Tenso
 
     Args:
         covariance: (N, C, C), as :func:`instance_covariance` gives it.
-        mask: (C, C), 1 at the penalised pairs of channels; an empty one gives 0.
+        mask: (C, C), 1 at the penalized pairs of channels; an empty one gives 0.
         margin: Sum of absolute covariance that costs nothing (IRW).
 
     Returns:
@@ -57,7 +57,7 @@ def whitening_loss(covariance: Tensor, mask: Tensor, margin: float = 0) -> Tenso
 
 
 def strict_upper_triangle(channels: int) -> Tensor:
-    """Mask (C, C) of every pair of different channels, each once: what IW and IRW penalise."""
+    """Mask (C, C) of every pair of different channels, each once: what IW and IRW penalize."""
     return torch.ones(channels, channels).triu(diagonal=1)
 
 

@@ -30,7 +30,7 @@ TAIL = 4096
 def check_whole(data: bytes, path: str) -> None:
     """Raise a ValueError when an encoded JPEG or PNG is empty or cut off.
 
-    Decoders fill the missing part of a truncated JPEG with grey and go on.
+    Decoders fill the missing part of a truncated JPEG with gray and go on.
     """
     for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
         if data.startswith(start) and end not in data[-TAIL:]:
@@ -75,7 +75,7 @@ def read_image(
 def as_picture(image: np.ndarray) -> np.ndarray:
     """An image (H, W) or (H, W, C) of any type as (H, W, 3) uint8, BGR, to be looked at.
 
-    Of more than three channels the first three are shown, and of fewer the first one, grey; other
+    Of more than three channels the first three are shown, and of fewer the first one, gray; other
     types than uint8 are stretched from their smallest to their largest value.
     """
     image = image if image.ndim == 3 else image[..., None]

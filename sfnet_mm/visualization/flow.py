@@ -1,6 +1,6 @@
-"""Colours and arrows for semantic flow.
+"""Colors and arrows for semantic flow.
 
-The colour code is the one of optical flow: hue is direction, saturation is length (A Database and
+The color code is the one of optical flow: hue is direction, saturation is length (A Database and
 Evaluation Methodology for Optical Flow, https://vision.middlebury.edu/flow/, figure 1). The
 figures of SFNet show its semantic flow this way (https://arxiv.org/abs/2207.04415).
 """
@@ -32,7 +32,7 @@ def flow_to_pixels(flow: np.ndarray) -> np.ndarray:
 
 
 def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
-    """A robust maximum of the length of a flow (H, W, 2), for a common colour scale; at least 1e-6.
+    """A robust maximum of the length of a flow (H, W, 2), for a common color scale; at least 1e-6.
 
     Args:
         flow: (H, W, 2); vectors that are not finite are left out.
@@ -44,14 +44,14 @@ def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
 
 
 def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndarray:
-    """Colour-code a flow: white is no motion, red points right, the full hue is ``max_length``.
+    """Color-code a flow: white is no motion, red points right, the full hue is ``max_length``.
 
     ``mmcv.flow2rgb`` scales every picture by its own maximum; here the scale is an argument, so
     that the flows of several modules can be compared.
 
     Args:
         flow: (H, W, 2), x to the right, then y downwards, in any unit.
-        max_length: Length drawn in full colour; longer vectors are drawn darker. None takes
+        max_length: Length drawn in full color; longer vectors are drawn darker. None takes
             :func:`flow_length` of the flow.
 
     Returns:
@@ -74,8 +74,8 @@ def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndar
     left = np.floor(position).astype(int)
     share = (position - left)[..., None]
     hue = (1 - share) * wheel[left] + share * wheel[(left + 1) % len(wheel)]
-    colour = np.where(radius <= 1, 1 - radius * (1 - hue), hue * 0.75)
-    return np.rint(colour * known[..., None] * 255).astype(np.uint8)
+    color = np.where(radius <= 1, 1 - radius * (1 - hue), hue * 0.75)
+    return np.rint(color * known[..., None] * 255).astype(np.uint8)
 
 
 def draw_arrows(
@@ -92,7 +92,7 @@ def draw_arrows(
 
     Args:
         image: (H, W, 3) uint8; a changed copy is returned.
-        flow: (h, w, 2), x then y; read at the centres of the squares.
+        flow: (h, w, 2), x then y; read at the centers of the squares.
         max_length: As for :func:`flow_to_rgb`.
         step: Side of the squares in pixels of ``image``.
         colour: Of the arrows, in the channel order of ``image``.
@@ -104,7 +104,7 @@ def draw_arrows(
         for x in range(step // 2, width, step):
             vector = flow[y * flow.shape[0] // height, x * flow.shape[1] // width]
             length = float(np.linalg.norm(vector))
-            # Arrows shorter than 1.5 px would be dots that hide the colour.
+            # Arrows shorter than 1.5 px would be dots that hide the color.
             if not np.isfinite(length) or length / max_length * 1.3 * step < 1.5:
                 continue
             scale = 1.3 * step * min(1.0, length / max_length) / length
@@ -114,7 +114,7 @@ def draw_arrows(
 
 
 def colour_key(size: int = 64) -> np.ndarray:
-    """The colour wheel as a legend: (size, size, 3) uint8, RGB, white around the disc."""
+    """The color wheel as a legend: (size, size, 3) uint8, RGB, white around the disc."""
     axis = np.linspace(-1, 1, size)
     key = np.stack(np.meshgrid(axis, axis), axis=-1)
     rgb = flow_to_rgb(key, max_length=1.0)

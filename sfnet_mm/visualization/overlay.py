@@ -7,19 +7,19 @@ import mmengine.fileio as fileio
 import numpy as np
 from mmseg.structures import SegDataSample
 
-from .sheet import colour_labels
+from .sheet import color_labels
 
 
 def overlay(
     image: np.ndarray, mask: np.ndarray, palette: Sequence, opacity: float = 0.5
 ) -> np.ndarray:
-    """Blend the colours of a mask into an image.
+    """Blend the colors of a mask into an image.
 
     Args:
         image: (H, W, 3) uint8.
         mask: (H, W) class indices.
         palette: One triple per class, in the channel order of ``image``.
-        opacity: Of the colours, 0 to 1.
+        opacity: Of the colors, 0 to 1.
 
     Raises:
         ValueError: Sizes differ.
@@ -27,7 +27,7 @@ def overlay(
     if image.shape[:2] != mask.shape:
         raise ValueError(f'the image is {image.shape[:2]} and the mask {mask.shape} pixels')
     blend = image.astype(np.float32) * (1 - opacity)
-    blend += colour_labels(mask, palette).astype(np.float32) * opacity
+    blend += color_labels(mask, palette).astype(np.float32) * opacity
     return np.rint(blend).astype(np.uint8)
 
 

@@ -19,7 +19,7 @@ from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_
 
 Tile = Tuple[str, np.ndarray]
 
-_INK, _GREY, _PAPER = (32, 32, 36), (120, 120, 128), (255, 255, 255)
+_INK, _GRAY, _PAPER = (32, 32, 36), (120, 120, 128), (255, 255, 255)
 _MARGIN, _GAP, _CAPTION, _KEY = 20, 12, 26, 60
 
 
@@ -33,25 +33,25 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size)
 
 
-def colour_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> np.ndarray:
-    """Class indices (H, W) as colours (H, W, 3) uint8; indices outside the palette are grey.
+def color_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> np.ndarray:
+    """Class indices (H, W) as colors (H, W, 3) uint8; indices outside the palette are gray.
 
     Args:
-        label: Integers; any index without a colour is drawn in the grey ``background``.
+        label: Integers; any index without a color is drawn in the gray ``background``.
         palette: One RGB triple per class.
-        background: Grey level.
+        background: Gray level.
     """
-    colours = np.full((len(palette) + 1, 3), background, np.uint8)
-    colours[:-1] = np.asarray(palette, np.uint8).reshape(-1, 3)
+    colors = np.full((len(palette) + 1, 3), background, np.uint8)
+    colors[:-1] = np.asarray(palette, np.uint8).reshape(-1, 3)
     label = np.asarray(label).astype(np.int64)
     outside = (label < 0) | (label >= len(palette))
-    return colours[np.where(outside, len(palette), label)]
+    return colors[np.where(outside, len(palette), label)]
 
 
 def error_map(
     prediction: np.ndarray, label: np.ndarray, image: np.ndarray, ignore_index: int = 255
 ) -> np.ndarray:
-    """Wrong pixels in red on the faded image, ignored pixels in plain grey.
+    """Wrong pixels in red on the faded image, ignored pixels in plain gray.
 
     Args:
         prediction: (H, W) class indices.
@@ -64,8 +64,8 @@ def error_map(
     """
     if prediction.shape != label.shape:
         raise ValueError(f'the prediction is {prediction.shape} and the label {label.shape} pixels')
-    grey = _fit(image, label.shape[::-1]).mean(axis=-1, keepdims=True)
-    out = np.broadcast_to(grey * 0.45 + 130, (*label.shape, 3)).astype(np.uint8)
+    gray = _fit(image, label.shape[::-1]).mean(axis=-1, keepdims=True)
+    out = np.broadcast_to(gray * 0.45 + 130, (*label.shape, 3)).astype(np.uint8)
     out[label == ignore_index] = 96
     out[(label != ignore_index) & (prediction != label)] = (214, 39, 40)
     return out
@@ -81,7 +81,7 @@ def feature_maps(*means: Tensor) -> List[np.ndarray]:
 
 
 def heat_map(x: np.ndarray) -> np.ndarray:
-    """Values (H, W) in [0, 1] as viridis colours (H, W, 3) uint8, RGB."""
+    """Values (H, W) in [0, 1] as viridis colors (H, W, 3) uint8, RGB."""
     bgr = cv2.applyColorMap(np.rint(x * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
@@ -138,9 +138,9 @@ def image_row(
     """Tiles of what is known of an image: itself, its label, the prediction and its errors."""
     row: List[Tile] = [('input', image)]
     if label is not None:
-        row.append(('label', colour_labels(label, palette)))
+        row.append(('label', color_labels(label, palette)))
     if prediction is not None:
-        row.append(('prediction', colour_labels(prediction, palette)))
+        row.append(('prediction', color_labels(prediction, palette)))
     if label is not None and prediction is not None:
         valid = label != 255
         wrong = float((prediction != label)[valid].mean()) if valid.any() else 0.0
@@ -156,7 +156,7 @@ def draw_sheet(
     tile_width: int = 420,
     columns: int = 4,
 ) -> np.ndarray:
-    """Lay out captioned tiles in rows, with the keys of class, flow and gate colours below.
+    """Lay out captioned tiles in rows, with the keys of class, flow and gate colors below.
 
     Args:
         title: Printed on top.
@@ -216,25 +216,25 @@ def _fit(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
 
 
 def _draw_key(width: int, classes: Sequence[str], palette: Sequence, flows: bool) -> Image.Image:
-    """The legend: the flow's colour wheel and the gate's scale, and a swatch for each class."""
+    """The legend: the flow's color wheel and the gate's scale, and a swatch for each class."""
     font = _font(13)
     left = 400 if flows else 0
     swatches, x, y = [], left, 4
-    for name, colour in zip(classes, palette):
+    for name, color in zip(classes, palette):
         step = 30 + int(font.getlength(name)) + 16
         if x + step > width and x > left:
             x, y = left, y + 24
-        swatches.append((x, y, name, tuple(int(c) for c in colour)))
+        swatches.append((x, y, name, tuple(int(c) for c in color)))
         x += step
     key = Image.new('RGB', (width, max(_KEY + 8 if flows else 0, y + 24)), _PAPER)
     draw = ImageDraw.Draw(key)
-    for x, y, name, colour in swatches:
-        draw.rectangle((x, y, x + 22, y + 14), fill=colour, outline=_GREY)
+    for x, y, name, color in swatches:
+        draw.rectangle((x, y, x + 22, y + 14), fill=color, outline=_GRAY)
         draw.text((x + 28, y + 7), name, _INK, font, anchor='lm')
     if flows:
         key.paste(Image.fromarray(colour_key(_KEY)), (0, 2))
         draw.text((_KEY + 10, 12), 'flow: hue is direction,', _INK, font, anchor='lm')
-        draw.text((_KEY + 10, 32), 'full colour is the length', _INK, font, anchor='lm')
+        draw.text((_KEY + 10, 32), 'full color is the length', _INK, font, anchor='lm')
         draw.text((_KEY + 10, 52), 'printed under the tile', _INK, font, anchor='lm')
         ramp = heat_map(np.tile(np.linspace(0, 1, 90), (14, 1)))
         key.paste(Image.fromarray(ramp), (268, 4))

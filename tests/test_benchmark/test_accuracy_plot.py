@@ -29,7 +29,7 @@ def drawn(tmp_path, monkeypatch):
     plt.close('all')
 
 
-def test_labels_of_neighbours_are_apart_and_inside(drawn):
+def test_labels_of_neighbors_are_apart_and_inside(drawn):
     panels = drawn([entry(name, 1 + 0.1 * i) for i, name in enumerate(PEERS)])
     assert sum(len(axes.texts) for axes in panels) == len(PEERS)
     for axes in panels:

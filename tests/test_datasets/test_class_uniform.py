@@ -136,7 +136,7 @@ def streets(tmp_path):
     return write(tmp_path / 'streets', masks)
 
 
-def centres(data, epoch):
+def centers(data, epoch):
     infos = [data.get_data_info((epoch, i)) for i in range(len(data))]
     return [i['centroid_class'] for i in infos if 'centroid' in i], infos
 
@@ -144,14 +144,14 @@ def centres(data, epoch):
 def test_an_epoch_has_equally_many_crops_of_every_class_that_occurs(streets):
     data = uniform(dataset(streets), fraction=0.5)
     assert len(data) == 60 and data.metainfo['classes'] == CLASSES
-    classes, infos = centres(data, 0)
+    classes, infos = centers(data, 0)
     assert np.bincount(classes).tolist() == [6] * 5
     plain = [i['img_path'] for i in infos if 'centroid' not in i]
     assert len(plain) == 30 == len(set(plain))
     # Other fractions; what does not divide goes to the plain images.
-    assert np.bincount(centres(uniform(dataset(streets), fraction=0.99), 0)[0]).tolist() == [11] * 5
-    assert centres(uniform(dataset(streets), fraction=0), 0)[0] == []
-    assert np.bincount(centres(uniform(dataset(streets), fraction=0.01), 0)[0]).tolist() == [1] * 5
+    assert np.bincount(centers(uniform(dataset(streets), fraction=0.99), 0)[0]).tolist() == [11] * 5
+    assert centers(uniform(dataset(streets), fraction=0), 0)[0] == []
+    assert np.bincount(centers(uniform(dataset(streets), fraction=0.01), 0)[0]).tolist() == [1] * 5
 
 
 def test_draws_with_plain_indices_are_uniform_over_classes_and_centroids(streets):
@@ -173,25 +173,25 @@ def test_sampled_centroids_cover_a_class_evenly_over_epochs(streets):
     images = [
         i['img_path']
         for epoch in range(60)
-        for i in centres(data, epoch)[1]
+        for i in centers(data, epoch)[1]
         if i.get('centroid_class') == 1
     ]
     assert chisquare(np.unique(images, return_counts=True)[1]).pvalue > 0.001
     # Twelve images hold class 3: none comes twice before every one came once.
     for epoch in range(5):
-        rare = [i['img_path'] for i in centres(data, epoch)[1] if i.get('centroid_class') == 3]
+        rare = [i['img_path'] for i in centers(data, epoch)[1] if i.get('centroid_class') == 3]
         assert len(rare) == len(set(rare)) == 6
 
 
 def test_centroids_are_those_of_the_masks(streets):
-    for info in centres(uniform(dataset(streets)), 0)[1]:
+    for info in centers(uniform(dataset(streets)), 0)[1]:
         if 'centroid' in info:
             mask = np.asarray(Image.open(info['seg_map_path']))
             found = class_centroids(mask, 32, 6).tolist()
             assert [info['centroid_class'], *info['centroid']] in found
 
 
-def test_crops_hold_their_centre(streets):
+def test_crops_hold_their_center(streets):
     data = uniform(dataset(streets))
     seen = set()
     for i in range(data.num_crops):
@@ -205,10 +205,10 @@ def test_crops_hold_their_centre(streets):
 
 def test_epochs_differ_and_are_the_same_on_every_rank_and_after_a_restart(streets):
     first, second = uniform(dataset(streets)), uniform(dataset(streets))
-    epochs = [centres(first, e)[1] for e in range(3)]
+    epochs = [centers(first, e)[1] for e in range(3)]
     assert epochs[0] != epochs[1] != epochs[2]
-    assert centres(second, 2)[1] == epochs[2]  # without having been through 0 and 1
-    assert centres(uniform(dataset(streets), seed=6), 0)[1] != epochs[0]
+    assert centers(second, 2)[1] == epochs[2]  # without having been through 0 and 1
+    assert centers(uniform(dataset(streets), seed=6), 0)[1] != epochs[0]
 
 
 @pytest.mark.parametrize('workers', [0, 2])
@@ -252,7 +252,7 @@ def test_concatenated_and_repeated_data_sets(streets, tmp_path):
         RepeatDataset(dict(type='ConcatDataset', datasets=[dataset(streets), dataset(other)]), 3)
     )
     assert len(data) == 183
-    classes, infos = centres(data, 0)
+    classes, infos = centers(data, 0)
     assert np.bincount(classes).tolist() == [15] * 6
     assert all('/other/' in i['img_path'] for i in infos if i.get('centroid_class') == 5)
 
@@ -284,7 +284,7 @@ def test_coarse_labels_add_centroids_of_rare_classes_only(streets, tmp_path):
     coarse[5:15, 5:15] = 4
     folder = write(tmp_path / 'coarse', [coarse] * 3)
     data = uniform(dataset(streets), coarse=dataset(folder), coarse_classes=(4,))
-    classes, infos = centres(data, 1)
+    classes, infos = centers(data, 1)
     assert np.bincount(classes).tolist() == [6] * 5
     from_coarse = [i for i in infos if '/coarse/' in i['img_path']]
     assert {i['centroid_class'] for i in from_coarse} == {4} and len(from_coarse) > 3
@@ -433,7 +433,7 @@ def test_errors_name_the_way_out(streets, tmp_path):
     few = write(tmp_path / 'few', [blobs(0, (40, 40), 6)] * 2)
     with pytest.raises(ValueError, match='RepeatDataset'):
         uniform(dataset(few))
-    assert np.bincount(centres(uniform(RepeatDataset(dataset(few), 6)), 0)[0]).tolist() == [1] * 6
+    assert np.bincount(centers(uniform(RepeatDataset(dataset(few), 6)), 0)[0]).tolist() == [1] * 6
     with pytest.raises(ValueError, match='no images'):
         CentroidIndex.of([], None, 32, 6)
     with pytest.raises(FileNotFoundError, match='data_root'):
@@ -463,7 +463,7 @@ def test_classes_left_out_get_no_crops(streets, monkeypatch, excluded):
     said = []
     monkeypatch.setattr(class_uniform_dataset, 'print_log', lambda text, *_: said.append(text))
     data = uniform(dataset(streets), exclude_classes=excluded)
-    assert np.bincount(centres(data, 0)[0]).tolist() == [0, 10, 10, 0, 10]
+    assert np.bincount(centers(data, 0)[0]).tolist() == [0, 10, 10, 0, 10]
     assert len(said) == 1 and ': f never occur' in said[0]
 
 
@@ -535,7 +535,7 @@ def test_crop_holds_every_centroid_also_after_resizing(shape, loaded, crop):
         assert x0 <= int((x + 0.5) * shape[1] / loaded[1]) < x1
 
 
-def test_crop_without_jitter_is_centred_and_with_it_uniform():
+def test_crop_without_jitter_is_centered_and_with_it_uniform():
     middle = CropAroundCentroid(11, jitter=0)
     y0, y1, x0, x1 = middle.crop_bbox(results((50, 50), (20, 30)))
     assert (y0, y1, x0, x1) == (25, 36, 15, 26)

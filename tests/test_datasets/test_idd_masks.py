@@ -68,7 +68,7 @@ def test_triangle_equals_half_planes():
         along = (q - p) / np.hypot(*(q - p))
         signed.append(along[0] * (y - p[1]) - along[1] * (x - p[0]))
     distance = np.min(signed, axis=0)
-    # A rasteriser may decide about the pixels that the edge touches.
+    # A rasterizer may decide about the pixels that the edge touches.
     assert (mask[distance > 1] == 1).all()
     assert (mask[distance < -1] == 0).all()
 

@@ -37,14 +37,14 @@ def ids():
     return np.random.default_rng(0).integers(0, 34, (12, 17)).astype(np.uint8)
 
 
-@pytest.mark.parametrize('kind', ['grey', 'palette', '16 bit'])
+@pytest.mark.parametrize('kind', ['gray', 'palette', '16 bit'])
 def test_mapping_equals_a_loop_over_pixels(tmp_path, ids, kind):
     path = tmp_path / 'mask.png'
-    if kind == 'grey':
+    if kind == 'gray':
         Image.fromarray(ids).save(path)
     elif kind == 'palette':
         mask = Image.fromarray(ids)
-        # Colours that would give other ids if they were read instead of the indices.
+        # Colors that would give other ids if they were read instead of the indices.
         mask.putpalette([(7 * i + 3) % 256 for i in range(768)])
         mask.save(path)
         assert Image.open(path).mode == 'P'
@@ -95,7 +95,7 @@ def test_ids_outside_the_table(tmp_path, ids, dtype, wrong):
     refuse(lambda: load(path), str(path), f'ids {wrong},', 'cityscapes', '0..33')
 
 
-def test_coloured_mask(tmp_path):
+def test_colored_mask(tmp_path):
     path = tmp_path / 'color.png'
     Image.fromarray(np.zeros((4, 5, 3), np.uint8)).save(path)
     refuse(lambda: load(path), str(path), '3 channels')

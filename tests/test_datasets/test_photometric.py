@@ -34,7 +34,7 @@ def test_operations_are_pillows(image, name, enhancer, factor):
 
 
 @pytest.mark.parametrize('turns', [-0.25, -0.1, 0.0, 0.25])
-def test_hue_turns_the_colour_circle(image, turns):
+def test_hue_turns_the_color_circle(image, turns):
     hsv = np.array(Image.fromarray(image[..., ::-1]).convert('HSV'))
     hsv[..., 0] = (hsv[..., 0].astype(int) + round(turns * 255)) % 256
     expected = Image.fromarray(hsv, 'HSV').convert('RGB')

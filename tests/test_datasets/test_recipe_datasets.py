@@ -44,7 +44,7 @@ def test_vistas_keeps_its_65_classes_and_ignores_unlabeled(tmp_path):
 
 
 @pytest.mark.parametrize('shape', [(60, 90), (90, 60), (80, 80)])
-def test_vistas_is_scored_on_the_centre_of_the_short_side(tmp_path, shape):
+def test_vistas_is_scored_on_the_center_of_the_short_side(tmp_path, shape):
     mask = vistas(tmp_path, shape)
     pipeline = load_config('configs/sfnet_r18_mapillary.py').val_dataloader.dataset.pipeline
     small = [dict(t) for t in pipeline]

@@ -80,7 +80,7 @@ def small_model(folder, in_channels=3, **config):
 
 
 def smooth_image(size=SIZE, channels=3):
-    """A random image (H, W, channels) uint8 whose neighbouring pixels are alike."""
+    """A random image (H, W, channels) uint8 whose neighboring pixels are alike."""
     cells = np.random.default_rng(0).integers(0, 256, (9, 15, channels), dtype=np.uint8)
     image = cv2.resize(cells, size[::-1], interpolation=cv2.INTER_CUBIC)
     return image.reshape(*size, channels)

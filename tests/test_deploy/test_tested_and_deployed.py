@@ -182,7 +182,7 @@ def test_windows_are_those_of_mmseg(size, crop, stride):
 
 
 @pytest.mark.parametrize('align_corners', [True, False])
-def test_nearest_class_lies_where_bilinear_resizing_has_its_centre(align_corners):
+def test_nearest_class_lies_where_bilinear_resizing_has_its_center(align_corners):
     ramp = torch.arange(12.0).view(1, 1, 1, 12).expand(1, 1, 9, 12)
     exact = F.interpolate(ramp, (30, 29), mode='bilinear', align_corners=align_corners)[0, 0]
     got = nearest(ramp[0, 0].numpy(), (9, 12), (9, 12), (30, 29), align_corners)

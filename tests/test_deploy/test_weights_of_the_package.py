@@ -28,7 +28,7 @@ def test_weights_are_small_safe_to_load_and_have_a_card():
 
 
 def test_a_street_is_segmented_without_a_config(tmp_path):
-    # Grey road below, blue sky above: what every street has.
+    # Gray road below, blue sky above: what every street has.
     image = np.full((240, 320, 3), (250, 220, 190), np.uint8)
     image[140:] = (95, 95, 95)
     noise = np.random.default_rng(0).integers(-6, 7, image.shape)

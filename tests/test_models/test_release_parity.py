@@ -110,7 +110,7 @@ def test_prediction_at_image_size():
 
 
 @torch.no_grad()
-def test_inputs_are_normalised_as_in_the_release():
+def test_inputs_are_normalized_as_in_the_release():
     """RGB in [0, 1], the ImageNet mean and deviation; OpenMMLab's pipelines load BGR."""
     model = model_of_config(
         convert(ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32).checkpoint()).family,

@@ -59,7 +59,7 @@ def make_case(shape, dtype=torch.float64, layout='nchw', gate=True, scale=2.0, d
 
 
 def away_from_integers(case):
-    """The same case with flows whose samples keep a distance from pixel centres and the border.
+    """The same case with flows whose samples keep a distance from pixel centers and the border.
 
     There the bilinear sample has a kink, and its gradient by the flow no single value.
     """

@@ -11,8 +11,8 @@ import numpy as np
 
 def position(index, flow, size, out_size):
     """Where output index ``index`` reads along one axis, in pixels of a map of ``size``."""
-    centre = -1.0 if out_size == 1 else -1.0 + 2.0 * index / (out_size - 1)
-    return (centre + flow / out_size + 1.0) / 2.0 * (size - 1)
+    center = -1.0 if out_size == 1 else -1.0 + 2.0 * index / (out_size - 1)
+    return (center + flow / out_size + 1.0) / 2.0 * (size - 1)
 
 
 def corners(flow_x, flow_y, i, j, size, out_size):

@@ -24,7 +24,7 @@ def test_map_without_segments_is_the_image(tmp_path, void):
 
 
 @pytest.mark.parametrize('void', [2, 0])
-def test_void_stays_uncoloured(tmp_path, void):
+def test_void_stays_uncolored(tmp_path, void):
     # The metric of the host overwrites void with 0 in the result that is drawn after it.
     values = np.full((64, 96), void)
     values[32:] = 1

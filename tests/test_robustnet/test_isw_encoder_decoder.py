@@ -146,7 +146,7 @@ def test_isw_loss_alone_decorrelates_the_selected_channels():
     model = build(slots=SLOTS)
     model.backbone.init_weights()
     inputs, _ = batch(size=272)  # layer2 has 34 x 34 pixels: its diagonal is off by less than 1e-3
-    inputs = inputs + 2 * inputs.mean(dim=1, keepdim=True)  # correlated colours, as in an image
+    inputs = inputs + 2 * inputs.mean(dim=1, keepdim=True)  # correlated colors, as in an image
     masks = some_masks(model)
     model.set_whitening_masks(masks)
 

@@ -50,7 +50,7 @@ def test_repetition_does_not_repeat_images(dataset):
 
 
 def test_the_copy_differs_in_style_and_not_in_place(dataset):
-    """Colours change as a whole, the edges stay where they are: the ranks of a step edge."""
+    """Colors change as a whole, the edges stay where they are: the ranks of a step edge."""
     pairs = PhotometricPairs(dataset)
     shifts = [pairs[i].float().mean(dim=(2, 3)).diff(dim=0).abs().max().item() for i in range(6)]
     assert max(shifts) > 20  # of 255: far beyond what flips, crops or noise would give

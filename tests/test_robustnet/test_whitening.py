@@ -32,7 +32,7 @@ NARROW = [
 @pytest.fixture(params=NARROW, ids=IDS)
 def backbone(request):
     backbone = request.param()
-    for module in backbone.modules():  # no branch may be switched off by its initialisation
+    for module in backbone.modules():  # no branch may be switched off by its initialization
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.uniform_(module.bias, -0.5, 0.5)
@@ -88,7 +88,7 @@ def test_only_the_slots_change(backbone):
     assert all((a - b).abs().max() > 1e-3 for a, b in zip(changed, expected))
 
 
-def test_output_of_every_slot_is_standardised_and_survives_the_forward(backbone):
+def test_output_of_every_slot_is_standardized_and_survives_the_forward(backbone):
     """A ReLU in place behind a slot would overwrite the map that the loss reads."""
     layers = insert_whitening(backbone, SLOTS)
     maps = {}
@@ -117,7 +117,7 @@ def test_statistics_without_gradients_are_those_of_training(backbone):
         assert (got[name].flatten(1).amin(1) < 0).all()
 
 
-def test_layer_is_instance_normalisation_in_training_and_at_test_time():
+def test_layer_is_instance_normalization_in_training_and_at_test_time():
     layer = InstanceWhitening(3)
     x = 5 * torch.randn(2, 3, 8, 8) + 2
     expected = torch.nn.functional.instance_norm(x)

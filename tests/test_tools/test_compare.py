@@ -121,7 +121,7 @@ BUDGET = Budget(iters=20, batch_size=2, crop=(32, 32), lr=0.02)
 
 
 def scores(folder):
-    """What a run learnt, without its times."""
+    """What a run learned, without its times."""
     result = finished(str(folder), BUDGET)
     return {
         k: v
@@ -156,7 +156,7 @@ def test_killed_and_failing_runs(camvid, tmp_path, monkeypatch, capsys):
     failures = run_jobs([broken, killed, whole], BUDGET, resources, at_once=3)
     (failure,) = failures
     assert failure.startswith('broken, seed 1: ') and 'Error' in failure
-    # The run that was killed learnt what the other one did.
+    # The run that was killed learned what the other one did.
     assert scores(tmp_path / 'killed') == scores(tmp_path / 'whole')
     assert 'Advance dataloader' in (tmp_path / 'killed' / 'output.txt').read_text()
     with pytest.raises(ValueError, match=r'killed has a run with other settings \(iters\)'):

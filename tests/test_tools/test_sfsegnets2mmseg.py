@@ -1,4 +1,4 @@
-"""The converter of the authors' checkpoints: what it recognises, drops, writes and refuses."""
+"""The converter of the authors' checkpoints: what it recognizes, drops, writes and refuses."""
 
 import importlib.util
 import os
@@ -146,7 +146,7 @@ def imagenet(name, released):
     ],
 )
 @torch.no_grad()
-def test_imagenet_weights_initialise_a_backbone(name, cfg, tool, released, tmp_path, capsys):
+def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, released, tmp_path, capsys):
     src, dst = tmp_path / 'imagenet.pth', tmp_path / 'backbone.pth'
     torch.save(imagenet(name, released), src)
     tool.main([str(src), str(dst)])
@@ -237,7 +237,7 @@ def test_copies_of_stdc_weights_must_agree(released):
         ([1, 2], 'holds no state_dict'),
         (
             {'conv1.weight': torch.zeros(1), 'layer3.0.conv1.weight': torch.zeros(1)},
-            'no model of the release is recognised',
+            'no model of the release is recognized',
         ),
         (
             {

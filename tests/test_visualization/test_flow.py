@@ -19,7 +19,7 @@ def constant_flow(x, y, size=(4, 6)):
     return np.broadcast_to(np.float32([x, y]), (*size, 2)).copy()
 
 
-def test_colours_are_those_of_the_host_at_the_hosts_scale():
+def test_colors_are_those_of_the_host_at_the_hosts_scale():
     flow = np.random.default_rng(0).normal(size=(13, 17, 2)).astype(np.float32)
     longest = np.linalg.norm(flow, axis=-1).max()
     # just above, lest rounding make the longest vector one beyond the scale

@@ -46,9 +46,9 @@ def draw(job):
     train_ids = str(ids).replace('labelIds', 'labelTrainIds')
     cv2.imwrite(train_ids, cv2.LUT(mask, TABLE.lut))
     rng = np.random.default_rng(i)
-    colours = rng.integers(0, 255, (256, 3)).astype(np.uint8)
+    colors = rng.integers(0, 255, (256, 3)).astype(np.uint8)
     noise = rng.normal(0, 6, (*mask.shape, 3))
-    cv2.imwrite(str(image), np.clip(colours[mask] + noise, 0, 255).astype(np.uint8))
+    cv2.imwrite(str(image), np.clip(colors[mask] + noise, 0, 255).astype(np.uint8))
 
 
 def datasets(root):

@@ -2,7 +2,7 @@
 
     python tools/analysis_tools/draw_flow.py CONFIG CHECKPOINT IMAGE... --out-dir flow
 
-A sheet shows the input, the prediction, the flows in colour code with arrows, the gate of GD-FAM
+A sheet shows the input, the prediction, the flows in color code with arrows, the gate of GD-FAM
 and the features before and after the warp; with ``--labels`` also the label and the errors. It is
 named by the path of its image below the folder that was given, with the folder's name in front
 where there are several.

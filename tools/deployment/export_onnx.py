@@ -30,7 +30,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--normalize',
         action='store_true',
-        help='take raw images (N, H, W, 3) uint8, BGR, and normalise them in the graph',
+        help='take raw images (N, H, W, 3) uint8, BGR, and normalize them in the graph',
     )
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
     parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')

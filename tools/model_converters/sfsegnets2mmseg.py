@@ -2,9 +2,9 @@
 
     python tools/model_converters/sfsegnets2mmseg.py SRC DST
 
-The model is recognised from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
+The model is recognized from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
 DF1/2, with and without deep supervision, and the baselines FPN+PPM and DF-Seg. ImageNet weights of
-these backbones are recognised too; DST is then what the ``init_cfg`` of the backbone loads.
+these backbones are recognized too; DST is then what the ``init_cfg`` of the backbone loads.
 """
 
 import argparse
@@ -67,7 +67,7 @@ def write(checkpoint: Dict[str, Any], dst: str) -> None:
 
 def report(result: Conversion, dst: str) -> None:
     family = result.family
-    print(f'recognised {family}')
+    print(f'recognized {family}')
     dropped = sum(map(len, result.dropped.values()))
     print(f'mapped {len(result.state_dict) - len(result.filled)} tensors, dropped {dropped}')
     for reason, keys in result.dropped.items():

@@ -1,4 +1,4 @@
-# Domain generalisation (Table 17): trained and validated on Cityscapes, tested on the other three
+# Domain generalization (Table 17): trained and validated on Cityscapes, tested on the other three
 # sets, each reported by itself. Augmentation and sampling are RobustNet's.
 data_root = 'data'
 targets = dict(idd='idd', mapillary='mapillary', bdd='bdd100k')
@@ -46,7 +46,7 @@ train_dataloader = dict(
         dataset=dict(split='train', pipeline=train_pipeline, **source),
     ),
 )
-# Checkpoints are chosen on the source: choosing them on the targets would not be generalisation.
+# Checkpoints are chosen on the source: choosing them on the targets would not be generalization.
 val_dataloader = dict(
     batch_size=1,
     num_workers=4,

@@ -1,5 +1,5 @@
 # Mapillary Vistas v1.2 with its own 65 classes. Images are tested with the short side at 1536 and
-# their centre cropped, and scored there (Table 4).
+# their center cropped, and scored there (Table 4).
 _base_ = ['./driving.py']
 
 data_root = 'data/mapillary'

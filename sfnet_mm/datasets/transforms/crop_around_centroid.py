@@ -130,10 +130,10 @@ class CropAroundCentroid(RandomCrop):
         )
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
 
-    def _start(self, centre: int, size: int, crop: int) -> int:
-        """First pixel along one side of a window of ``crop`` that holds pixel ``centre``."""
+    def _start(self, center: int, size: int, crop: int) -> int:
+        """First pixel along one side of a window of ``crop`` that holds pixel ``center``."""
         reach = int(self.jitter * (crop - 1) / 2)
-        start = centre - crop // 2 + np.random.randint(-reach, reach + 1)
+        start = center - crop // 2 + np.random.randint(-reach, reach + 1)
         return int(np.clip(start, 0, max(size - crop, 0)))
 
     def __repr__(self) -> str:

@@ -62,7 +62,7 @@ def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarra
 
 
 def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
-    """Ids (H, W) of a mask as they are stored: 8-bit grey, palette or 16-bit PNG.
+    """Ids (H, W) of a mask as they are stored: 8-bit gray, palette or 16-bit PNG.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -72,14 +72,14 @@ def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
     check_whole(data, path)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # Palette images give their indices, not their colours.
+            # Palette images give their indices, not their colors.
             mask = np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded: {error}') from None
     if mask.ndim != 2:
         raise ValueError(
             f'{path} has {mask.shape[-1]} channels; expected a mask of ids with one channel, '
-            'not a coloured one'
+            'not a colored one'
         )
     return mask
 
@@ -89,7 +89,7 @@ class LoadMappedAnnotations(LoadAnnotations):
     """Load a mask and translate its ids into train ids by the sample's label table.
 
     One lookup per pixel, so that masks stay on disk as they were
-    distributed. Handles 8-bit grey, palette and 16-bit PNG. Samples without ``label_table`` (of
+    distributed. Handles 8-bit gray, palette and 16-bit PNG. Samples without ``label_table`` (of
     mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image alone, as
     mmseg's ``inference_model`` passes it, stays without a label.
 

@@ -1,4 +1,4 @@
-"""Colour and blur augmentation of SFNet's training recipe.
+"""Color and blur augmentation of SFNet's training recipe.
 
 They are of the authors' code (``ColorJitter`` at 0.25, ``RandomGaussianBlur``); the paper does not
 name them.
@@ -31,7 +31,7 @@ class RandomColorJitter(BaseTransform):
         brightness: Factors are drawn from 1 - brightness to 1 + brightness.
         contrast: Likewise.
         saturation: Likewise.
-        hue: Shifts are drawn from -hue to hue, in turns of the colour circle; 0.5 at most.
+        hue: Shifts are drawn from -hue to hue, in turns of the color circle; 0.5 at most.
 
     Raises:
         ValueError: A range outside of 0..1 (hue: 0..0.5).
@@ -88,7 +88,7 @@ def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(img: np.ndarray, turns: float) -> np.ndarray:
-    """Turn the colour circle; OpenCV's full-range hue has 256 steps."""
+    """Turn the color circle; OpenCV's full-range hue has 256 steps."""
     hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
     shifted = (np.arange(256) + round(turns * 256)) % 256
     hsv[..., 0] = cv2.LUT(hsv[..., 0], shifted.astype(np.uint8))

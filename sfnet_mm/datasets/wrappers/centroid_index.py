@@ -64,8 +64,8 @@ def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray
     begin = np.flatnonzero(begins)
     length = np.diff(begin, append=mask.size)
     category = mask.reshape(-1)[begin]
-    labelled = category < num_classes
-    begin, length, category = begin[labelled], length[labelled], category[labelled]
+    labeled = category < num_classes
+    begin, length, category = begin[labeled], length[labeled], category[labeled]
     y, x = np.divmod(begin, width)
 
     # Sums over the runs of each class in each tile; whole numbers, exact in float64.

@@ -25,7 +25,7 @@ class HostForm(nn.Module):
         self.threshold = class_threshold(model)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalised images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
+        """Normalized images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
         if self.output_size == 'stride':
             logits = self.model(image, mode='tensor')
         else:
@@ -39,14 +39,14 @@ class HostForm(nn.Module):
 
 
 class ExportModel(nn.Module):
-    """What becomes the graph: the inference form, with normalisation in front if wanted.
+    """What becomes the graph: the inference form, with normalization in front if wanted.
 
     Args:
         form: Inference form of the segmentor, or its :class:`HostForm`.
         mean: Of the channels in the order of the training (RGB).
         std: As ``mean``.
         swap: Whether raw images (BGR) are to be brought to that order.
-        normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalised (N, 3, H, W).
+        normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalized (N, 3, H, W).
     """
 
     def __init__(

@@ -40,7 +40,7 @@ def export_onnx(
         output: ``'argmax'`` (int32 classes (N, h, w), of a single logit by the head's
             threshold) or ``'logits'`` (float32 (N, K, h, w)).
         output_size: ``'full'`` or ``'stride'``, see :func:`sfnet_mm.deploy.inference.optimize`.
-        normalize: Put the normalisation of raw images into the graph, see :class:`ExportModel`.
+        normalize: Put the normalization of raw images into the graph, see :class:`ExportModel`.
         dynamic: Leave batch size, height and width open.
         fp16: Compute in float16, all but the positions of the warp and ``GridSample`` itself;
             inputs and outputs stay float32.

@@ -42,7 +42,7 @@ def optimize(
         verbose: Log what was done.
 
     Returns:
-        InferenceModel: Called with normalised images (N, C, H, W); ``report`` says what was done.
+        InferenceModel: Called with normalized images (N, C, H, W); ``report`` says what was done.
 
     Raises:
         ValueError: The model is in training mode or not an ``EncoderDecoder``.
@@ -122,7 +122,7 @@ class InferenceModel(nn.Module):
         self.report: List[str] = []
 
     def forward(self, image: Tensor) -> Tensor:
-        """Segment normalised images.
+        """Segment normalized images.
 
         Args:
             image: (N, C, H, W), in the channel order of the training (RGB).

@@ -84,7 +84,7 @@ def nearest(
     size: Tuple[int, int],
     align_corners: bool,
 ) -> np.ndarray:
-    """Classes at another size, each from where bilinear resizing of logits would have its centre.
+    """Classes at another size, each from where bilinear resizing of logits would have its center.
 
     Args:
         mask: (h, w), of an input of the size ``run``.

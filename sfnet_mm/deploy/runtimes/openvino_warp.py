@@ -138,8 +138,8 @@ def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
     for warp, gate in gated:
         batch, channels, height, width = sides(warp.data)
         planes = _planes(warp.grid)
-        column, share_x = _neighbours(planes, 0, width, [0, 1, 0, 1])
-        row, share_y = _neighbours(planes, 1, height, [0, 0, 1, 1])
+        column, share_x = _neighbors(planes, 0, width, [0, 1, 0, 1])
+        row, share_y = _neighbors(planes, 1, height, [0, 0, 1, 1])
         first = np.arange(batch, dtype=np.int32).reshape(-1, 1, 1) * height * width + first_row
         index = op.add(op.multiply(row, constant(np.int32(width))), column)
         indices.append(reshape(op.add(index, constant(first)), [4, -1]))
@@ -155,7 +155,7 @@ def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
     return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)
 
 
-def _neighbours(planes: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
+def _neighbors(planes: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
     """Index (int32) and share along x (0) or y (1) of the four pixels around, (4, N, H, W).
 
     A pixel outside has the share 0 and the index of one inside.

@@ -96,7 +96,7 @@ class StreamWriter:
     ) -> None:
         self.rate, self.live, self.opacity = reader.rate, reader.live, opacity
         self.classes = runtime.classes
-        self.palette = [colour[::-1] for colour in runtime.palette]
+        self.palette = [color[::-1] for color in runtime.palette]
         self._next = 0
         self._shares = self._video = None
         self._folders: Dict[str, Tuple[str, str]] = {}

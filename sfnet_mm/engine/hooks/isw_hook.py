@@ -28,7 +28,7 @@ class ISWHook(Hook):
 
     A trial passes ``num_images`` training images, each with its distorted copy as a batch of two
     and the network in eval mode, and clusters the variances of their covariances; a pair of
-    channels is penalised if every trial selects it. The main process does this and shows a progress
+    channels is penalized if every trial selects it. The main process does this and shows a progress
     bar; each trial's masks are sent to the others, so all ranks hold the same. The masks are saved
     with the weights: a run resumed later does not select again.
 
@@ -113,7 +113,7 @@ class ISWHook(Hook):
         for slot, mask in masks.items():
             chosen, total = int(mask.sum()), mask.shape[0] * (mask.shape[0] - 1) // 2
             report = runner.logger.info if chosen else runner.logger.warning
-            report(f'ISW: {slot}: {chosen} of {total} covariances are penalised')
+            report(f'ISW: {slot}: {chosen} of {total} covariances are penalized')
 
     def _pairs(self, runner: Runner) -> PhotometricPairs:
         seed = self.seed if self.seed is not None else runner.seed or 0

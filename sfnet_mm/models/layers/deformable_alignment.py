@@ -62,7 +62,7 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = Fals
     height, width = x.shape[2:]
     if min(height, width) < 2:
         raise ValueError(
-            f'deform_conv: a map of {height}x{width} pixels has no neighbours to sample between'
+            f'deform_conv: a map of {height}x{width} pixels has no neighbors to sample between'
         )
     kernel_size = weight.shape[-1]
     # A flow of 1 moves by (W - 1) / 2W pixels, see flow_warp.

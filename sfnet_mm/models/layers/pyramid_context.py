@@ -24,7 +24,7 @@ from .upsampling import resize
 
 
 def is_synced(module: nn.Module) -> bool:
-    """Whether a layer normalises over the processes."""
+    """Whether a layer normalizes over the processes."""
     return 'SyncB' in type(module).__name__
 
 
@@ -184,7 +184,7 @@ class InferenceContext(nn.Module):
         self.pooled = nn.ModuleList()
         for part, (_, stage) in zip(parts, stages):
             self.pooled.append(make_conv(compose(part, stage.conv), None, conv))
-            # The weights of bilinear interpolation sum to one: a bias can be added afterwards.
+            # The weights of bilinear interpolation sum to one: a bias can be added afterward.
             bias = bias + part[:, :, 0, 0] @ bias_of(stage.conv)
         self.own = make_conv(own, bias + bias_of(conv), conv)
         self.activate = activation(context.bottleneck)

@@ -55,7 +55,7 @@ def compose(outer: Tensor, inner: nn.Conv2d) -> Tensor:
 
 
 def padded_kernel(weight: Tensor, size: int) -> Tensor:
-    """A centred kernel (O, C, size, size) of the same convolution."""
+    """A centered kernel (O, C, size, size) of the same convolution."""
     margin = (size - weight.shape[-1]) // 2
     return F.pad(weight, [margin] * 4)
 
@@ -115,12 +115,12 @@ class TapConv2d(nn.Module):
             return add_parts(
                 self._upsampled(columns[0], size), self.out_channels, self.kernel, dim=3
             )
-        centre = self.kernel // 2
-        out = self._upsampled(columns[centre], size)
+        center = self.kernel // 2
+        out = self._upsampled(columns[center], size)
         for i, column in enumerate(columns):
-            if i != centre:
+            if i != center:
                 column = self._upsampled(column, size)
-                out = add_at_offset(out, column, i - centre, dim=3)
+                out = add_at_offset(out, column, i - center, dim=3)
         return out
 
     def _add_rows(self, x: Tensor, taps: Iterable[nn.Conv2d], height: int) -> Tensor:

@@ -47,11 +47,11 @@ def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor
 
 def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
     """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
-    centre = len(groups) // 2
-    total = groups[centre] if is_exporting() else groups[centre].clone()
+    center = len(groups) // 2
+    total = groups[center] if is_exporting() else groups[center].clone()
     for i, group in enumerate(groups):
-        if i != centre:
-            total = add_at_offset(total, group, i - centre, dim)
+        if i != center:
+            total = add_at_offset(total, group, i - center, dim)
     return total
 
 

@@ -53,7 +53,7 @@ SFNET_HD bool locate(const Axis<A>& axis, int64_t index, A flow, int32_t* lo, A*
 
 // A sample of one map: the clamped corner indices and, per axis, the weight of either corner and
 // its derivative by the position. A corner outside the map has weight and derivative zero, and is
-// clamped onto its neighbour, which is inside.
+// clamped onto its neighbor, which is inside.
 template <typename A>
 struct Sample {
   int32_t x0, x1, y0, y1;

@@ -23,7 +23,7 @@ def pair(channels=8, size=(6, 10)):
     return low, torch.randn(2, channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
 
 
-def test_upsampling_by_nearest_neighbour_and_bilinear():
+def test_upsampling_by_nearest_neighbor_and_bilinear():
     low, high = pair()
     module = FlowAlignmentModule(8, upsample='nearest')
     _, up = module._project(low, high)

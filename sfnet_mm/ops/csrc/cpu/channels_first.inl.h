@@ -1,4 +1,4 @@
-// Kernels of the NCHW layout: neighbouring numbers are neighbouring pixels of one channel, so the
+// Kernels of the NCHW layout: neighboring numbers are neighboring pixels of one channel, so the
 // samples of a strip of the output are worked out once and then used for every channel. Included
 // inside namespace SFNET_ISA.
 
@@ -90,7 +90,7 @@ static inline bool has_pairs(const Problem& p) {
 }
 
 #if defined(SFNET_AVX2)
-// (left, right) of four pixels: the pixels at offset[0..3] and their right neighbours. A pair is
+// (left, right) of four pixels: the pixels at offset[0..3] and their right neighbors. A pair is
 // moved as one double, of no particular alignment.
 typedef double pair_t __attribute__((aligned(4), may_alias));
 

@@ -50,7 +50,7 @@ static void scatter_channels(const Problem& p, int m, const Index& index, const 
   const int64_t w = p.map_w[m];
   const auto* const pixels = static_cast<const Pixel<A>*>(index.entries);
   const auto* const edges = static_cast<const Edge<A>*>(index.edges);
-  // Neighbouring output pixels often fall into one cell of the map: sum those in registers.
+  // Neighboring output pixels often fall into one cell of the map: sum those in registers.
   int32_t cell = -1;
   A sum[CH][4] = {};
   const auto flush = [&] {

@@ -184,7 +184,7 @@ static void index_cl(const Problem& p, int m, int64_t image, Index* index) {
   each([&](int64_t, int32_t, int32_t y, A, A) { ++first[y + 2]; });
   for (int64_t r = 1; r <= rows; ++r) first[r] += first[r - 1];
   // first[r] is where row r - 1 starts; filling moves it to where that row ends, which is where the
-  // next one starts: afterwards row y has the entries first[y] to first[y + 1], first[-1] being 0.
+  // next one starts: afterward row y has the entries first[y] to first[y + 1], first[-1] being 0.
   auto* const entries = static_cast<Entry<A>*>(index->entries);
   each([&](int64_t pixel, int32_t x, int32_t y, A fx, A fy) {
     entries[first[y + 1]++] = {fx, fy, share_of<A>(p, m, image, pixel), x, int32_t(pixel)};

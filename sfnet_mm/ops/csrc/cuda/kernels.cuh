@@ -75,7 +75,7 @@ SFNET_HD acc_t<T> share_of(const Problem<T, F>& p, int m, int n, int i, int j) {
   return m == 0 ? gate : A(1) - gate;
 }
 
-// --- channels_last: `lanes` neighbouring threads share a pixel, V channels each at a time -------
+// --- channels_last: `lanes` neighboring threads share a pixel, V channels each at a time -------
 
 template <typename T, typename F, int MAPS, int V>
 __global__ void __launch_bounds__(kThreads) forward_cl(const Problem<T, F> p, int lanes) {
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(kThreads) backward_flow_cl(const Problem<T, F>
   }
 }
 
-// --- NCHW: a thread per output pixel, so that neighbours read and write neighbours ---------------
+// --- NCHW: a thread per output pixel, so that neighbors read and write neighbors ---------------
 
 template <typename T, typename F, int MAPS>
 __global__ void __launch_bounds__(kThreads) forward_cf(const Problem<T, F> p) {
