@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from sfnet_mm.utils import enable_amp, load_config
-from sfnet_mm.utils.config_parts import metrics, type_name, walk
+from sfnet_mm.utils.config_parts import data_sets, metrics, type_name, walk
 
 OPTIMIZERS = {
     'sgd': dict(type='SGD', lr=0.01, momentum=0.9, weight_decay=0.0005),
@@ -98,7 +98,8 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
         loader.update(loading)
         if resources.data_root:
-            loader.dataset.data_root = resources.data_root
+            for dataset in data_sets(loader):
+                dataset['data_root'] = resources.data_root
     cfg.train_dataloader.update(
         batch_size=budget.batch_size, persistent_workers=resources.workers > 0
     )

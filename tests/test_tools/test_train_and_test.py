@@ -43,7 +43,9 @@ def quiet(monkeypatch):
 def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, tmp_path, no_model):
     config = osp.join(ROOT, 'configs', 'sfnet_r18_cityscapes.py')
     split = name.split('.')[0]
-    where = f'{split}_dataloader.dataset.data_root={tmp_path}/none'
+    # The training data is wrapped in a ClassUniformDataset.
+    inner = 'dataset.dataset' if split == 'train' else 'dataset'
+    where = f'{split}_dataloader.{inner}.data_root={tmp_path}/none'
     checkpoint = ['x.pth'] if split == 'test' else []
     args = [config, *checkpoint, '--work-dir', tmp_path / 'work', '--cfg-options', where]
     with pytest.raises(SystemExit) as e:
