@@ -1,4 +1,4 @@
-"""Reads the checkpoints that SFNet's authors released (repository ``SFSegNets``).
+"""Reads the checkpoints of SFNet's authors (repository ``SFSegNets``).
 
 :func:`convert` recognizes the model from the names and shapes of its tensors and renames them to
 those of this package. Besides whole models it takes the ImageNet weights of their backbones: STDC
@@ -29,9 +29,9 @@ class Conversion:
     """Result of :func:`convert`.
 
     Args:
-        family: What was recognized.
+        family: The model that was recognized.
         state_dict: Tensors under the names of this package.
-        dropped: Reason -> names of the tensors of the source that the release never uses.
+        dropped: Reason -> names of the tensors of the source that the authors' code never uses.
         folded: Biases of convolutions that became part of the ``running_mean`` of their BN.
         filled: Counters (``num_batches_tracked``) that the source is too old to have.
     """
@@ -55,7 +55,7 @@ def _merge_stdc_copies(state: StateDict) -> None:
             state[first] = state[key]
         elif not torch.equal(state[first], state[key]):
             raise ConversionError(
-                f'{first} and its copy {key} differ: the release keeps them '
+                f'{first} and its copy {key} differ: the authors keep them '
                 'equal, so one of them is not what the model computed with'
             )
 
@@ -107,17 +107,17 @@ def _check(result: Conversion, unplaced: List[str]) -> None:
 
 
 def convert(checkpoint: Any, backbone_only: bool = False) -> Conversion:
-    """Convert a checkpoint of the release.
+    """Convert a checkpoint of SFNet's authors.
 
     Args:
-        checkpoint: What the file holds: a state dict, bare or under ``state_dict``, names with or
-            without ``module.``.
+        checkpoint: What the file holds: a state dict, bare or under ``state_dict``. Its names may
+            begin with ``module.``.
         backbone_only: Leave the decoder out and name the tensors as ``init_cfg`` of a backbone
             expects them (a checkpoint without decoder is always converted like that).
 
     Raises:
-        ConversionError: Not recognized, or tensors remain without a place, have another shape or
-            are missing.
+        ConversionError: The model is not recognized, or tensors have no place here, have another
+            shape or are missing.
     """
     state = unwrap(checkpoint)
     if backbone_only:

@@ -1,4 +1,4 @@
-"""Tells which model of the authors' release (repository ``SFSegNets``) a state dict belongs to."""
+"""Tells which model of the authors (repository ``SFSegNets``) a state dict belongs to."""
 
 import re
 import warnings
@@ -30,7 +30,7 @@ class ConversionError(ValueError):
 
 @dataclass
 class Family:
-    """What a state dict of the release was recognized as.
+    """The model of the authors that a state dict belongs to.
 
     Args:
         backbone: Key of ``BACKBONES``.
@@ -118,7 +118,7 @@ class Family:
 def unwrap(checkpoint: Any) -> StateDict:
     """The tensors of a checkpoint: without ``state_dict`` around them and ``module.`` before names.
 
-    Names without prefix (the backbone of the release's ResNets, the decoder of DF-Seg, ImageNet
+    Names without prefix (the backbone of the authors' ResNets, the decoder of DF-Seg, ImageNet
     weights) get ``backbone.`` or ``head.``.
 
     Raises:
@@ -152,7 +152,7 @@ def _recognize_backbone(state: StateDict) -> str:
         if kind not in names:
             raise ConversionError(
                 f'a ResNet with {kind[0]} blocks in its third stage is none of '
-                'the ResNet-18, 50 and 101 of the release'
+                "the authors' ResNet-18, 50 and 101"
             )
         return names[kind]
     features = {
@@ -166,7 +166,7 @@ def _recognize_backbone(state: StateDict) -> str:
     if any(k.startswith('backbone.stage2.') for k in state):
         return 'df1'
     raise ConversionError(
-        'no model of the release is recognized: none of its backbones (ResNet with deep stem, '
+        'no model of the authors is recognized: none of their backbones (ResNet with deep stem, '
         f'STDC, DFNet) starts like {next(iter(state)).replace("backbone.", "", 1)}'
     )
 
@@ -175,7 +175,7 @@ def recognize(state: StateDict) -> Family:
     """Family of a state dict that :func:`unwrap` returned.
 
     Raises:
-        ConversionError: No family of the release, or one that this package does not have.
+        ConversionError: It is no model of the authors, or one that this package does not have.
     """
     if any(k.startswith('backbone.decode_head.') for k in state):
         raise ConversionError(

@@ -1,4 +1,4 @@
-"""Names of the tensors in the released checkpoints (``SFSegNets``) and in this package."""
+"""Names of the tensors in the authors' checkpoints (``SFSegNets``) and in this package."""
 
 import re
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 @dataclass(frozen=True)
 class Backbone:
-    """One backbone of the release: its name, config here and maps given to the two decoders."""
+    """One backbone of the authors: its name, its config here and its maps for the two decoders."""
 
     title: str
     cfg: Dict[str, Any]
@@ -63,7 +63,7 @@ DFNET_STAGES = dict(
     df2=('stage2_1', 'stage2_2', 'stage3_1', 'stage3_2', 'stage4_1', 'stage4_2'),
 )
 
-# What the forward of the release never reads, by name; the second column says why.
+# Tensors that the authors' forward never reads, by name; the second column says why.
 UNUSED_STDC = {
     r'backbone\.(conv_last|fc|bn|linear)\.': 'ImageNet classifier',
     r'backbone\.x(2|4|8|16|32)\.0\.': 'second copy of backbone.features',
@@ -77,7 +77,7 @@ UNUSED_LITE = {
 # The decoder of DF-Seg has no ``head.`` before its names.
 DFSEG = r'(cc[345]|ppm|fn[34]|fc\.aux)\.'
 
-# Names of the heads in the release and here; what follows the match is kept.
+# Names of the authors' heads and of those here; the rest of a name is kept.
 HEAD = {
     r'head\.ppm\.stages\.(\d+)\.1\.': r'{fpn}ppm.stages.\1.1.conv.',
     r'head\.ppm\.stages\.(\d+)\.2\.': r'{fpn}ppm.stages.\1.1.bn.',
@@ -109,7 +109,7 @@ RESNET = {
 
 
 def backbone_names(backbone: str) -> Dict[str, str]:
-    """Names of a backbone in the release and here."""
+    """The authors' names of the tensors of a backbone, and those here."""
     if backbone in STDC_BLOCKS:
         names, number = {r'backbone\.features\.([01])\.': r'stages.\1.'}, 2
         for stage, blocks in enumerate(STDC_BLOCKS[backbone], start=2):

@@ -12,7 +12,7 @@ class CityscapesCoarseDataset(MappedSegDataset):
 
     ``data_root`` holds ``leftImg8bit/{split}`` and ``gtCoarse/{split}``, with split ``'train'``,
     ``'val'`` or ``'train_extra'`` (19,998 images that have no fine labels). Class-uniform sampling
-    takes centroids of rare classes from it (the release's "coarse boost").
+    takes centroids of rare classes from it (the authors' "coarse boost").
     """
 
     LAYOUT = SourceLayout(

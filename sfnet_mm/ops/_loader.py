@@ -22,7 +22,7 @@ def read_build_info(library: Path) -> Dict[str, str]:
     return dict(field.split('=', 1) for field in fields if '=' in field)
 
 
-def _release(version: str) -> str:
+def _public_version(version: str) -> str:
     return version.split('+')[0]
 
 
@@ -54,8 +54,8 @@ class Extension:
         try:
             self.info = read_build_info(self.library)
             built_for = self.info.get('torch', 'an unknown torch')
-            # A library for another release may load and then read the wrong fields of a tensor.
-            if _release(built_for) != _release(torch.__version__):
+            # A library for another torch may load and then read the wrong fields of a tensor.
+            if _public_version(built_for) != _public_version(torch.__version__):
                 return (
                     f'{self.library.name} was built for torch {built_for} and this is '
                     f'{torch.__version__}: build it again, {INSTALL}'

@@ -28,7 +28,7 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     normalized map, whose corners are the centers of the corner pixels (``align_corners=True``). The
     flow moves that point by ``(dx / W, dy / H)``; ``x`` is read there bilinearly, as zero outside.
     The normalized side is 2 long, so **a flow of 1 is (W - 1) / 2W output pixels, about half a
-    pixel**. This is the unit of the released weights; Eq. 2 of the paper is twice as long.
+    pixel**. This is the unit of the authors' weights; Eq. 2 of the paper is twice as long.
 
     Positions and sums are computed in float32 (in float64 for a float64 ``x``) whatever the dtypes
     are. A NaN or infinite flow points outside: the result is zero, and so are its gradients.

@@ -1,4 +1,4 @@
-"""The counter of parameters and multiply-adds, against figures counted on the released modules."""
+"""The counter of parameters and multiply-adds, against figures counted on the authors' modules."""
 
 import importlib.util
 import os.path as osp

@@ -7,9 +7,9 @@ import pickle
 
 import pytest
 import torch
+from authors_reference import AuthorsModel
 from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
-from release_reference import ReleasedModel
 from torch import nn
 
 from sfnet_mm.compat import load_checkpoint_file
@@ -30,13 +30,13 @@ def tool():
 
 
 @pytest.fixture(scope='module')
-def released():
-    """Released models by name, drawn once; their tensors must not be changed."""
+def authors_model():
+    """Models of the authors by name, drawn once; their tensors must not be changed."""
     models = {}
 
     def get(name):
         if name not in models:
-            models[name] = ReleasedModel(name, dtype=torch.float32)
+            models[name] = AuthorsModel(name, dtype=torch.float32)
         return models[name]
 
     return get
@@ -51,7 +51,7 @@ def refused(tool, src, dst, capsys, *options):
     return message, capsys.readouterr().err
 
 
-# Parameters that run at inference, counted on the released modules; tensors dropped for a reason.
+# Parameters that run at inference, counted on the authors' modules; tensors dropped for a reason.
 FAMILIES = {
     'sfnet_r18': (12869715, 0),
     'sfnet_r50': (31325139, 0),
@@ -70,8 +70,8 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize('name', FAMILIES)
-def test_every_tensor_is_mapped_or_dropped_for_a_reason(name, released):
-    state = released(name).state
+def test_every_tensor_is_mapped_or_dropped_for_a_reason(name, authors_model):
+    state = authors_model(name).state
     result = convert(dict(state_dict=state))
     parameters, dropped = FAMILIES[name]
     statistics = ('.running_mean', '.running_var', '.num_batches_tracked')
@@ -84,8 +84,8 @@ def test_every_tensor_is_mapped_or_dropped_for_a_reason(name, released):
     assert name.split('_')[1] in result.family.configs()[0]
 
 
-def test_biases_under_deep_supervision_are_folded(released):
-    state = released('sfnet-dsn_r18').state
+def test_biases_under_deep_supervision_are_folded(authors_model):
+    state = authors_model('sfnet-dsn_r18').state
     result = convert(state)
     assert len(result.folded) == 3 and len(result.state_dict) == len(state) - 3
     mean = state['head.dsn.1.1.running_mean'] - state['head.dsn.1.0.bias']
@@ -93,9 +93,9 @@ def test_biases_under_deep_supervision_are_folded(released):
     assert 'model.decode_head.deep_supervision=True' in result.family.options()
 
 
-def test_tool_writes_what_init_model_reads(tool, released, tmp_path, capsys):
+def test_tool_writes_what_init_model_reads(tool, authors_model, tmp_path, capsys):
     src, dst = tmp_path / 'authors.pth', tmp_path / 'new' / 'converted.pth'
-    torch.save(released('sfnet-lite_stdc1').checkpoint(), src)
+    torch.save(authors_model('sfnet-lite_stdc1').checkpoint(), src)
     tool.main([str(src), str(dst)])
     out = capsys.readouterr().out
     assert 'SFNet-Lite with STDC1 (19 classes, attention gate)' in out
@@ -113,19 +113,19 @@ def test_tool_writes_what_init_model_reads(tool, released, tmp_path, capsys):
     load_checkpoint(segmentor, str(dst), strict=True)
     torch.testing.assert_close(
         segmentor.decode_head.conv_seg.bias.data,
-        released('sfnet-lite_stdc1').state['head.conv_last.1.bias'],
+        authors_model('sfnet-lite_stdc1').state['head.conv_last.1.bias'],
     )
 
 
-def test_options_for_other_class_counts(released):
-    family = convert(ReleasedModel('sfnet_df1', dtype=torch.float32, num_classes=11).state).family
+def test_options_for_other_class_counts(authors_model):
+    family = convert(AuthorsModel('sfnet_df1', dtype=torch.float32, num_classes=11).state).family
     assert family.options() == ['model.decode_head.num_classes=11']
 
 
-def imagenet(name, released):
-    """ImageNet weights as their authors store them, from the backbone of a released model."""
-    release = released(name)
-    state = {k: v for k, v in release.state.items() if not k.startswith('head.')}
+def imagenet(name, authors_model):
+    """ImageNet weights as their authors store them, from the backbone of a model of the authors."""
+    authors = authors_model(name)
+    state = {k: v for k, v in authors.state.items() if not k.startswith('head.')}
     if name.endswith('r18'):
         state = {
             k.replace('layer0.0.', 'conv1.').replace('layer0.1.', 'bn1.'): v
@@ -146,28 +146,28 @@ def imagenet(name, released):
     ],
 )
 @torch.no_grad()
-def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, released, tmp_path, capsys):
+def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, authors_model, tmp_path, capsys):
     src, dst = tmp_path / 'imagenet.pth', tmp_path / 'backbone.pth'
-    torch.save(imagenet(name, released), src)
+    torch.save(imagenet(name, authors_model), src)
     tool.main([str(src), str(dst)])
     assert "init_cfg=dict(type='Pretrained'" in capsys.readouterr().out
     backbone = MODELS.build(dict(cfg, init_cfg=dict(type='Pretrained', checkpoint=str(dst))))
     backbone.init_weights()
     x = torch.randn(1, 3, 40, 72)
-    for value, expected in zip(backbone.eval()(x), released(name).features(x)):
+    for value, expected in zip(backbone.eval()(x), authors_model(name).features(x)):
         torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_backbone_of_a_whole_model(tool, released, tmp_path):
+def test_backbone_of_a_whole_model(tool, authors_model, tmp_path):
     src, dst = tmp_path / 'model.pth', tmp_path / 'backbone.pth'
-    torch.save(released('sfnet_df2').checkpoint(), src)
+    torch.save(authors_model('sfnet_df2').checkpoint(), src)
     tool.main([str(src), str(dst), '--backbone-only'])
     state = load_checkpoint_file(str(dst))['state_dict']
     MODELS.build(dict(type='DFNet', arch='DF2')).load_state_dict(state, strict=True)
 
 
-def test_counters_that_old_files_lack_are_filled(released):
-    state = released('sfnet_df1').state
+def test_counters_that_old_files_lack_are_filled(authors_model):
+    state = authors_model('sfnet_df1').state
     old = {k: v for k, v in state.items() if not k.endswith('num_batches_tracked')}
     result = convert(old)
     assert len(result.filled) == len(state) - len(old)
@@ -177,9 +177,9 @@ def test_counters_that_old_files_lack_are_filled(released):
 # ---- bad input ----
 
 
-def test_source_is_never_overwritten(tool, released, tmp_path, capsys):
+def test_source_is_never_overwritten(tool, authors_model, tmp_path, capsys):
     src = tmp_path / 'authors.pth'
-    torch.save(released('sfnet_df1').checkpoint(), src)
+    torch.save(authors_model('sfnet_df1').checkpoint(), src)
     before = src.read_bytes()
     os.symlink(src, tmp_path / 'link.pth')
     for dst in (src, tmp_path / 'link.pth', tmp_path / '.' / 'authors.pth'):
@@ -187,9 +187,9 @@ def test_source_is_never_overwritten(tool, released, tmp_path, capsys):
     assert src.read_bytes() == before
 
 
-def test_failure_leaves_what_was_there(tool, released, tmp_path, capsys, monkeypatch):
+def test_failure_leaves_what_was_there(tool, authors_model, tmp_path, capsys, monkeypatch):
     src, dst = tmp_path / 'authors.pth', tmp_path / 'converted.pth'
-    torch.save(released('sfnet_df1').checkpoint(), src)
+    torch.save(authors_model('sfnet_df1').checkpoint(), src)
     dst.write_bytes(b'an earlier conversion')
 
     def disk_full(checkpoint, path):
@@ -203,8 +203,8 @@ def test_failure_leaves_what_was_there(tool, released, tmp_path, capsys, monkeyp
     assert sorted(p.name for p in tmp_path.iterdir()) == ['authors.pth', 'converted.pth']
 
 
-def test_missing_extra_and_misshapen_tensors_are_listed(tool, released, tmp_path, capsys):
-    state = dict(released('sfnet_df1').state)
+def test_missing_extra_and_misshapen_tensors_are_listed(tool, authors_model, tmp_path, capsys):
+    state = dict(authors_model('sfnet_df1').state)
     del state['head.fpn_in.1.0.bias'], state['backbone.stage3.1.bn2.weight']
     state['head.spatial.0.weight'] = torch.zeros(3)
     state['head.fpn_out.0.0.0.weight'] = torch.zeros(64, 64, 1, 1)
@@ -219,8 +219,8 @@ def test_missing_extra_and_misshapen_tensors_are_listed(tool, released, tmp_path
     assert not (tmp_path / 'out.pth').exists()
 
 
-def test_copies_of_stdc_weights_must_agree(released):
-    state = dict(released('sfnet_stdc1').state)
+def test_copies_of_stdc_weights_must_agree(authors_model):
+    state = dict(authors_model('sfnet_stdc1').state)
     del state['backbone.features.1.conv.weight']  # one copy is enough
     assert len(convert(state).state_dict) == 260
     key = 'backbone.x8.0.2.conv_list.0.conv.weight'
@@ -237,7 +237,7 @@ def test_copies_of_stdc_weights_must_agree(released):
         ([1, 2], 'holds no state_dict'),
         (
             {'conv1.weight': torch.zeros(1), 'layer3.0.conv1.weight': torch.zeros(1)},
-            'no model of the release is recognized',
+            'no model of the authors is recognized',
         ),
         (
             {
@@ -288,9 +288,9 @@ def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, capsys):
     assert victim.exists()
 
 
-def test_truncated_and_missing_files(tool, released, tmp_path, capsys):
+def test_truncated_and_missing_files(tool, authors_model, tmp_path, capsys):
     src = tmp_path / 'authors.pth'
-    torch.save(released('sfnet_df1').checkpoint(), src)
+    torch.save(authors_model('sfnet_df1').checkpoint(), src)
     whole = src.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 100):
         src.write_bytes(whole[:length])

@@ -2,8 +2,8 @@
 
 Draws masks of street-like regions with the ids of Cityscapes (or takes your own), indexes them, and
 prints seconds, speed-up, the largest difference in pixels and the memory that the build added. The
-scan does what the release does: it translates the ids by one comparison each, and looks for every
-class in every tile. Both run in as many processes.
+scan does what the authors' code does: it translates the ids by one comparison each, and looks for
+every class in every tile. Both run in as many processes.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Convert a checkpoint that SFNet's authors released (SFSegNets) to the names of this package.
+"""Convert a checkpoint of SFNet's authors (SFSegNets) to the names of this package.
 
     python tools/model_converters/sfsegnets2mmseg.py SRC DST
 

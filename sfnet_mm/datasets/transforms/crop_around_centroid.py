@@ -74,9 +74,9 @@ class CropAroundCentroid(RandomCrop):
 
     Args:
         crop_size: Side, or height and width, of the window in pixels.
-        jitter: How far the window may be off the centroid, as a share of what keeps the centroid
-            inside: 1, as in the release, puts the centroid anywhere in the window, 0 puts it in the
-            middle.
+        jitter: How far the window may be off the centroid, as a share of the largest distance that
+            keeps the centroid inside: 1, as in the authors' code, puts the centroid anywhere in
+            the window, 0 puts it in the middle.
         cat_max_ratio: As in mmseg's ``RandomCrop``, for crops without a centroid.
         ignore_index: As in mmseg's ``RandomCrop``.
 

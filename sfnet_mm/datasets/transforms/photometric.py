@@ -117,8 +117,8 @@ class RandomGaussianBlur(BaseTransform):
     Modified Keys: img
 
     Args:
-        sigma: Least and greatest standard deviation in pixels; the release's are the default.
-        prob: Probability; the release always blurs.
+        sigma: Least and greatest standard deviation in pixels; the authors' by default.
+        prob: Probability of a blur; the authors' code always blurs.
 
     Raises:
         ValueError: A range that is empty or not positive, or a probability outside of 0..1.

@@ -33,8 +33,8 @@ FORMAT = 1
 def tile_edges(size: int, tile: int) -> np.ndarray:
     """Edges of the tiles along one side: as few equal ones as fit into ``tile`` pixels.
 
-    A side that ``tile`` divides gets the tiles of the release. Any other is covered whole, where
-    the release drops what is left over (and so finds no tile at all in images of 720 rows).
+    A side that ``tile`` divides gets the authors' tiles. Any other is covered whole, where the
+    authors' code drops the remainder (and so finds no tile at all in images of 720 rows).
 
     Returns:
         Array (tiles + 1,), from 0 to ``size``.

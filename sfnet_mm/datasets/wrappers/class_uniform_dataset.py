@@ -48,7 +48,7 @@ class ClassUniformDataset:
             their own.
         coarse: Data set (Cityscapes coarse) that adds centroids of ``coarse_classes``, and nothing
             else (section 3.5). A config without a pipeline gets that of ``dataset``.
-        coarse_classes: Rare classes, by default the release's: truck, bus, train, wall, rider,
+        coarse_classes: Rare classes, by default the authors': truck, bus, train, wall, rider,
             motorcycle and fence.
         seed: Seed of the draws; None takes one that all ranks share.
         index_dir: Where the centroid index is kept; None: beside the masks.

@@ -30,8 +30,8 @@ class DFNet(PretrainedBackbone, BaseModule):
         init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
-    and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the release has these three,
-    which is where DF's speed comes from.)
+    and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the authors' code has these
+    three, from which DF has its speed.)
 
     Raises:
         ValueError: Unknown ``arch``.

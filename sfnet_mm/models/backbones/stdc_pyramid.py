@@ -20,8 +20,8 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         stdc_type: ``'STDCNet1'`` (STDC813) or ``'STDCNet2'`` (STDC1446).
         in_channels: Channels of the image.
         channels: Output channels of the five stages.
-        norm_cfg: Normalization layers. The release leaves most of the backbone without SyncBN;
-            here all of it follows ``norm_cfg``; None leaves it out.
+        norm_cfg: Normalization layers. The authors leave most of the backbone without SyncBN;
+            here all of it follows ``norm_cfg``. None leaves normalization out.
         act_cfg: Activation layers.
         init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
 

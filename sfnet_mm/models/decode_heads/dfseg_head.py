@@ -1,7 +1,7 @@
 """The decoder of DF-Seg, a baseline of SFNet with the same backbones.
 
 Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture Search,
-https://arxiv.org/abs/1903.03777, section 4.3, as the release builds it.
+https://arxiv.org/abs/1903.03777, section 4.3, as SFNet's authors build it.
 """
 
 from typing import Any, Dict, Sequence
@@ -23,7 +23,7 @@ class FusionNode(nn.Module):
 
     Args:
         channels: Channels of both maps and of the output.
-        align_corners: Of the upsampling.
+        align_corners: ``align_corners`` of the upsampling.
     """
 
     def __init__(self, channels: int, align_corners: bool = True) -> None:
@@ -41,8 +41,8 @@ class FusionNode(nn.Module):
 class DFSegHead(BaseDecodeHead):
     """PPM on the last map and two fusion nodes on the way to the first.
 
-    Layers carry the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The release also
-    halves the image before the network and enlarges the logits at test time; that is a
+    Layers carry the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The authors also
+    halve the image before the network and enlarge the logits at test time; that is a
     preprocessing for speed and is not part of this head.
 
     Args:
@@ -50,7 +50,7 @@ class DFSegHead(BaseDecodeHead):
         channels: Width of the classifier.
         width: Width of the context and of the fusion nodes.
         context: Module on the last map.
-        dropout_ratio: Before the classifier.
+        dropout_ratio: Ratio of the dropout before the classifier.
         **kwargs: As ``mmseg.BaseDecodeHead``.
 
     Raises:
@@ -92,7 +92,7 @@ class DFSegHead(BaseDecodeHead):
         self.cc3 = nn.Conv2d(in_channels[0], width, 1)
         self.fn4 = FusionNode(width, align_corners)
         self.fn3 = FusionNode(width, align_corners)
-        # The release gives this convolution a bias although BN follows.
+        # The authors give this convolution a bias although BN follows.
         self.conv_last = ConvModule(
             width, channels, 3, padding=1, bias=True, norm_cfg=norm_cfg, act_cfg=self.act_cfg
         )

@@ -33,9 +33,10 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         deep_supervision: Classify every fused level too while training: see
             :class:`.deep_supervision.DeepSupervision`.
         norm_cfg: Normalization layers.
-        dropout_ratio: Before the classifier; the release has none here.
-        align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
-            warp keeps its convention. The released weights were trained with True.
+        dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
+        align_corners: ``align_corners`` of all bilinear upsampling, inside the context and the
+            alignment too; the warp keeps its convention. The authors' weights were trained with
+            True.
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:

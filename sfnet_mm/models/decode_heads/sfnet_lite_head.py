@@ -36,9 +36,10 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             :class:`.deep_supervision.DeepSupervision`. (The authors' code makes this layer, but
             never runs it.)
         norm_cfg: Normalization layers.
-        dropout_ratio: Before the classifier; the release has none here.
-        align_corners: Of all bilinear upsampling, inside the context and the alignment too; the
-            warp keeps its convention. The released weights were trained with True.
+        dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
+        align_corners: ``align_corners`` of all bilinear upsampling, inside the context and the
+            alignment too; the warp keeps its convention. The authors' weights were trained with
+            True.
         **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
@@ -83,7 +84,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             align_corners=align_corners,
             **conv_cfg,
         )
-        # The release gives the laterals a bias although BN follows; its weights have it.
+        # The authors give the laterals a bias although BN follows; their weights have it.
         self.fpn_in = nn.ModuleList(
             ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1]
         )

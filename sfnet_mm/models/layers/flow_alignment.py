@@ -62,7 +62,7 @@ class FlowPredictor(BaseModule):
         return self.down_l(low), self.upsample(self.down_h(high), low)
 
     def _flow(self, low: Tensor, high: Tensor) -> Tensor:
-        # The order [high, low] is that of the released weights.
+        # The order [high, low] is that of the authors' weights.
         return self.flow_make(high, low)
 
 
@@ -70,7 +70,7 @@ class FlowPredictor(BaseModule):
 class FlowAlignmentModule(FlowPredictor):
     """FAM: warps a coarse, semantically strong map to the grid of a fine one.
 
-    The paper's text speaks of two 3x3 convolutions; its Figure 4 and the release have one.
+    The paper's text speaks of two 3x3 convolutions; its Figure 4 and the authors' code have one.
 
     Args:
         channels: Channels of both maps.

@@ -26,7 +26,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
     """GD-FAM: warps the coarse *and* the fine map, each by its own flow, and blends them by a gate.
 
     ``out = warp(high, flow[:, :2]) * gate + warp(low, flow[:, 2:]) * (1 - gate)``. The gate weights
-    the coarse map, as the paper's text and the release say (its Eq. 6 prints the two exchanged).
+    the coarse map, as the paper's text and the authors' code say (Eq. 6 prints the two exchanged).
 
     Args:
         channels: Channels of both maps.
@@ -34,7 +34,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             models), ``'conv'`` (from the projected maps; authors' ``AlignedModulev2``) or None (the
             warped maps are added).
         kernel_size: Kernel of the flow convolution.
-        gate_kernel_size: Kernel of the gate convolution: 3 in the release, 1 in the paper (Eq. 5).
+        gate_kernel_size: Kernel of the gate convolution: 3 in the authors' code, 1 in Eq. 5.
         align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
             the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
         init_cfg: As in ``BaseModule``.
@@ -77,7 +77,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         """The gate (N, 1, H, W) in (0, 1), or None.
 
         The attention gate pools the *projected* coarse map but the *original* fine map; the order
-        of its four channels is that of the released weights.
+        of its four channels is that of the authors' weights.
         """
         if self.gate is None:
             return None

@@ -3,7 +3,7 @@
 Online hard example mining, https://arxiv.org/abs/1604.03540, as SFNet trains with it (SFNet paper,
 section 3.5; authors' ``OhemCrossEntropy2dTensor``). mmseg's ``OHEMPixelSampler`` selects the same
 pixels but then divides their sum by *all* pixels, which makes the loss, and so the gradient,
-smaller by the share of kept pixels: about 20-fold at the release's setting.
+smaller by the share of kept pixels: about 20-fold at the authors' setting.
 """
 
 import math

@@ -125,7 +125,7 @@ class AlignedFPN(BaseModule):
             act_cfg=act_cfg,
             align_corners=align_corners,
         )
-        # The release gives the laterals a bias although BN follows; its weights have it.
+        # The authors give the laterals a bias although BN follows; their weights have it.
         self.fpn_in = nn.ModuleList(
             ConvModule(c, out_channels, 1, bias=True, norm_cfg=norm_cfg, act_cfg=act_cfg)
             for c in in_channels[:-1]

@@ -13,10 +13,10 @@ def parameters(*modules):
     return sum(p.numel() for m in modules for p in m.parameters())
 
 
-@pytest.mark.parametrize('arch, released', [('DF1', 9371000), ('DF2', 18825000)])
-def test_dfseg_has_the_parameters_of_the_release(arch, released):
+@pytest.mark.parametrize('arch, expected', [('DF1', 9371000), ('DF2', 18825000)])
+def test_dfseg_has_the_parameters_of_the_authors(arch, expected):
     count = parameters(DFNet(arch), DFSegHead(num_classes=19))
-    assert abs(count - released) < 1000
+    assert abs(count - expected) < 1000
 
 
 def test_dfseg_is_its_definition():

@@ -10,7 +10,7 @@ from sfnet_mm.models import FlowAlignmentModule, GatedDualFlowAlignmentModule
 
 
 def sample(x, flow):
-    """Warp of the release, pixel by pixel in float64: x (C, h, w), flow (2, H, W) -> (C, H, W)."""
+    """The authors' warp, pixel by pixel in float64: x (C, h, w), flow (2, H, W) -> (C, H, W)."""
     x, flow = x.double(), flow.double()
     (_, h, w), (height, width) = x.shape, flow.shape[1:]
     out = torch.zeros(len(x), height, width, dtype=torch.float64)

@@ -49,7 +49,7 @@ def test_eval_equals_the_formula(mode, size):
 
 
 def test_projections_have_no_relu():
-    """mmseg's own PPM has one; with it the released weights give other maps."""
+    """mmseg's own PPM has one; with it the authors' weights give other maps."""
     module = randomized(PyramidContext(12, 8)).eval()
     assert all(prior.min() < 0 for prior in module.stages(torch.randn(2, 12, 7, 7)))
 

@@ -1,4 +1,4 @@
-"""The loss against a loop over pixels in float64, written from the release's definition."""
+"""The loss against a loop over pixels in float64, written from the authors' definition."""
 
 import json
 import math
@@ -28,7 +28,7 @@ def losses_of_pixels(scores, labels, ignore_index=255):
     return losses, probs, classes
 
 
-def release_loss(scores, labels, thresh, min_kept):
+def authors_loss(scores, labels, thresh, min_kept):
     """Mean over pixels of probability <= max(thresh, min_kept-th smallest); all if fewer valid."""
     losses, probs, _ = losses_of_pixels(scores, labels)
     if len(losses) >= min_kept:
@@ -54,15 +54,15 @@ def batch(scale, seed=0, ignored=0.2, size=(2, 5, 9, 11)):
 @pytest.mark.parametrize(
     'thresh, min_kept', [(0.7, 0), (0.7, 20), (0.7, 150), (0.7, 10**5), (0.2, 40), (1.0, 1)]
 )
-def test_equals_the_release(scale, thresh, min_kept):
+def test_equals_the_authors(scale, thresh, min_kept):
     scores, labels = batch(scale)
     loss = HardPixelCrossEntropy(thresh, min_kept)(scores, labels)
-    expected = release_loss(scores, labels, thresh, min_kept)
+    expected = authors_loss(scores, labels, thresh, min_kept)
     assert loss.item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_both_sides_of_the_threshold_occur():
-    """Of the cases above some keep by the threshold and some by the count, or they prove little."""
+    """Some of the cases above keep by the threshold and some by the count, or they prove little."""
     probs = sorted(losses_of_pixels(*batch(1.0))[1])
     below = sum(p <= 0.7 for p in probs)
     assert 20 < below < 150 < len(probs)
@@ -199,7 +199,7 @@ def test_half_precision_logits_are_compared_in_float32():
     half = scores.detach().bfloat16()
     loss = HardPixelCrossEntropy(0.7, 10)(half, labels)
     assert loss.dtype == torch.float32
-    assert loss.item() == pytest.approx(release_loss(half, labels, 0.7, 10), rel=1e-5)
+    assert loss.item() == pytest.approx(authors_loss(half, labels, 0.7, 10), rel=1e-5)
 
 
 @pytest.mark.parametrize(

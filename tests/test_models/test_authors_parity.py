@@ -1,6 +1,6 @@
-"""Converted checkpoints of the release give the release's logits.
+"""Converted checkpoints of the authors give the authors' logits.
 
-``release_reference`` computes them from the same tensors in plain torch; the model here is the
+``authors_reference`` computes them from the same tensors in plain torch; the model here is the
 one of the config that the converter names.
 """
 
@@ -9,10 +9,10 @@ import os.path as osp
 
 import pytest
 import torch
+from authors_reference import AuthorsModel
 from mmengine.config import Config, DictAction
 from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
-from release_reference import ReleasedModel
 
 from sfnet_mm.converters.sfsegnets import convert
 from sfnet_mm.utils.config import fit_to_cpu
@@ -34,8 +34,8 @@ def model_of_config(family, config):
         return MODELS.build(cfg.model).eval()
 
 
-def converted(release):
-    result = convert(release.checkpoint())
+def converted(authors):
+    result = convert(authors.checkpoint())
     model = model_of_config(result.family, result.family.configs()[0]).double()
     model.load_state_dict(result.state_dict, strict=True)
     return model
@@ -68,10 +68,10 @@ def image(dtype=torch.float64):
 )
 @torch.no_grad()
 def test_logits_in_float64_and_float32(name):
-    release = ReleasedModel(name)
-    model = converted(release)
-    expected, _ = release(image())
-    maps = release.features(image())
+    authors = AuthorsModel(name)
+    model = converted(authors)
+    expected, _ = authors(image())
+    maps = authors.features(image())
     for value, reference in zip(model.backbone(image()), maps):
         assert relative_error(value, reference) < 1e-10
     assert relative_error(model(image(), mode='tensor'), expected) < 1e-10
@@ -81,10 +81,10 @@ def test_logits_in_float64_and_float32(name):
 
 @torch.no_grad()
 def test_logits_of_deep_supervision():
-    """Their convolution has a bias in the release, which is folded into BN here."""
-    release = ReleasedModel('sfnet-dsn_r18')
-    model = converted(release)
-    expected, supervised = release(image())
+    """The authors' convolution has a bias, which is folded into BN here."""
+    authors = AuthorsModel('sfnet-dsn_r18')
+    model = converted(authors)
+    expected, supervised = authors(image())
     head = model.decode_head
     inputs = model.backbone(image())
     assert relative_error(head(inputs), expected) < 1e-10
@@ -96,12 +96,12 @@ def test_logits_of_deep_supervision():
 
 @torch.no_grad()
 def test_prediction_at_image_size():
-    """The release upsamples its logits to the image bilinearly with aligned corners."""
-    release = ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32)
-    model = converted(release).float()
+    """The authors upsample their logits to the image bilinearly with aligned corners."""
+    authors = AuthorsModel('sfnet-lite_stdc1', dtype=torch.float32)
+    model = converted(authors).float()
     x = image(torch.float32)
     expected = torch.nn.functional.interpolate(
-        release(x)[0], size=IMAGE[2:], mode='bilinear', align_corners=True
+        authors(x)[0], size=IMAGE[2:], mode='bilinear', align_corners=True
     )
     metas = [dict(ori_shape=IMAGE[2:], img_shape=IMAGE[2:], pad_shape=IMAGE[2:])]
     logits = model.inference(x, metas)
@@ -110,10 +110,10 @@ def test_prediction_at_image_size():
 
 
 @torch.no_grad()
-def test_inputs_are_normalized_as_in_the_release():
+def test_inputs_are_normalized_as_by_the_authors():
     """RGB in [0, 1], the ImageNet mean and deviation; OpenMMLab's pipelines load BGR."""
     model = model_of_config(
-        convert(ReleasedModel('sfnet-lite_stdc1', dtype=torch.float32).checkpoint()).family,
+        convert(AuthorsModel('sfnet-lite_stdc1', dtype=torch.float32).checkpoint()).family,
         'configs/sfnet_lite_stdc1_cityscapes.py',
     )
     bgr = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
@@ -136,13 +136,13 @@ def test_inputs_are_normalized_as_in_the_release():
 @torch.no_grad()
 def test_the_comparison_would_see_another_convention(name, change):
     """Else the random weights above would prove nothing."""
-    release = ReleasedModel(name)
-    expected, _ = release(image())
-    for key, value in release.state.items():
+    authors = AuthorsModel(name)
+    expected, _ = authors(image())
+    for key, value in authors.state.items():
         if key.endswith('flow_make.weight') and 'twice' in change:
             value.mul_(2)
         elif key.endswith('flow_make.weight') and 'exchanged' in change:
             value.copy_(value[[1, 0] if len(value) == 2 else [1, 0, 3, 2]].clone())
         elif key.endswith('flow_gate.0.weight') and 'gate' in change:
             value.neg_()
-    assert relative_error(release(image())[0], expected) > 1e-2
+    assert relative_error(authors(image())[0], expected) > 1e-2

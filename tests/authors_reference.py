@@ -1,10 +1,10 @@
-"""SFNet and SFNet-Lite as released, written a second time in the plainest form.
+"""The authors' SFNet and SFNet-Lite, written a second time in the plainest form.
 
 No class of this package or of its hosts is used: a model is a function over a dict of tensors under
 the names that the authors' checkpoints have. Tests convert such a dict and compare the logits.
 
 A parameter is drawn at random where the forward pass first reads it, so the forward pass is also
-the table of names and shapes. What the release stores without using is added after it.
+the table of names and shapes. What the authors store without using is added after it.
 """
 
 from typing import Dict, List, Tuple
@@ -30,8 +30,8 @@ DF = dict(
 DF_OUTPUTS = dict(df1=('stage3', 'stage4', 'stage5'), df2=('stage2_2', 'stage3_2', 'stage4_2'))
 
 
-class ReleasedModel:
-    """One released model: ``name`` is ``HEAD_BACKBONE`` with the heads below.
+class AuthorsModel:
+    """One model of the authors: ``name`` is ``HEAD_BACKBONE`` with the heads below.
 
     ``sfnet``, ``sfnet-dsn`` (deep supervision), ``sfnet-lite`` (attention gate),
     ``sfnet-lite-conv`` (convolution gate), ``fpn-ppm`` (no flow), ``dfseg``; backbones r18, r50,
@@ -39,9 +39,9 @@ class ReleasedModel:
 
     Args:
         name: As above, for example ``'sfnet-lite_stdc1'``.
-        seed: Of the random weights.
-        dtype: Of the weights.
-        num_classes: Of the classifier.
+        seed: Seed of the random weights.
+        dtype: Dtype of the weights.
+        num_classes: Number of classes of the classifier.
     """
 
     def __init__(
