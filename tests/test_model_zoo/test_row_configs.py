@@ -15,6 +15,8 @@ from sfnet_mm.utils.config_parts import walk
 FILES = config_files(Path(ROOT))
 SAYS = {s['section']: s['says'] for s in paper_settings()}
 CASES = [(t, r) for t in paper_tables() for r in t.rows if r.config and t.number != '15']
+# Baselines whose published training this package keeps: losses, and no ImageNet weights there.
+FROM_SCRATCH = ('bisenetv2', 'erfnet', 'ddrnet')
 DATA = {
     'Cityscapes': 'cityscapes',
     '4': 'mapillary',
@@ -88,7 +90,7 @@ def test_classes_and_test(case):
 def test_training_is_that_of_the_sections(case):
     table, row = case
     cfg = config(row.config)
-    says = {k: v for s in table.expect.get('settings', []) for k, v in SAYS[s].items()}
+    says = {k: v for s in table.expect['settings'] for k, v in SAYS[s].items()}
     pipeline = innermost(cfg.train_dataloader).pipeline
     optimizer, (*_, poly) = cfg.optim_wrapper.optimizer, cfg.param_scheduler
     if 'iterations' in says:
@@ -102,6 +104,21 @@ def test_training_is_that_of_the_sections(case):
         assert found == tuple(says[k] for k in ('optimizer', 'lr', 'momentum', 'weight_decay'))
         assert (poly.type, poly.power) == ('PolyLR', says['power'])
         assert cfg.auto_scale_lr.base_batch_size == says['batch']
+        # Of the image's own size.
+        assert list(step(pipeline, 'RandomRescale').ratio_range) == says['scale']
+        assert step(pipeline, 'RandomFlip').prob == 0.5
+    ours = row.config.startswith(('sfnet', 'fpn', 'fcn', 'dilated'))
+    if says.get('imagenet') and not row.config.startswith(FROM_SCRATCH):
+        pretrained = [n for n in walk(cfg.model.backbone) if n.get('init_cfg')]
+        assert pretrained and pretrained[0].init_cfg.type == 'Pretrained', row.config
+    if says.get('uniform_sampling'):
+        assert cfg.train_dataloader.dataset.type == 'ClassUniformDataset'
+        assert cfg.train_dataloader.dataset.fraction == 0.5
+    if says.get('hard_pixels') and not row.config.startswith(FROM_SCRATCH):
+        losses = [n.type for n in walk(heads(cfg)) if n.get('type', '').endswith('Entropy')]
+        assert set(losses) == {'HardPixelCrossEntropy'}
+    if says.get('deep_supervision') and ours and heads(cfg)[0].type == 'SFNetHead':
+        assert heads(cfg)[0].deep_supervision
 
 
 BACKBONES = {
@@ -194,6 +211,17 @@ def test_table_8a_is_a_ladder():
     assert [c is None for c in contexts] == [False, False, True, True]
     aligned = [heads(config(r.config))[0].get('align', True) is not None for r in table.rows[2:]]
     assert aligned == [False, True, False, True]
+
+
+def test_table_10c_adds_one_trick_at_a_time():
+    table = next(t for t in paper_tables() if t.number == '10c')
+    for row in table.rows:
+        cfg = config(row.config)
+        data = cfg.train_dataloader.dataset
+        assert (data.fraction == 0.5) == row.figures['uniform_sampling']
+        long = SAYS['4.3']['long' if row.figures['long_training'] else 'short']
+        assert cfg.train_cfg.max_epochs == cfg.param_scheduler[0].end == long
+        assert bool(data.get('coarse')) == row.figures['coarse_boosting']
 
 
 def test_tables_14_and_16():

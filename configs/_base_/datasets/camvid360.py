@@ -14,3 +14,5 @@ train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(_delete_=True, split='train', pipeline=train_pipeline, **_base_.camvid),
 )
+val_dataloader = dict(dataset=dict(split='val'))
+test_dataloader = val_dataloader
