@@ -1,5 +1,5 @@
-# CamVid with 11 classes at 720x960 (Table 14). The paper does not print the splits; the authors' code
-# trains on train and val and scores test, as here.
+# CamVid with 11 classes at 720x960 (Table 14). The paper does not print the splits; the authors'
+# code trains on train and val and scores test, as here.
 _base_ = ['./driving.py']
 
 data_root = 'data/camvid'
