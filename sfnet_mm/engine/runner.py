@@ -17,6 +17,7 @@ from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
 
+from .drawing import only_draws, warn_instead_of_raising
 from .model_weights import check_host_parts, forget_pretrained, random_weights
 
 # What numpy says when mmengine joins the entries of a data set that has none.
@@ -59,6 +60,12 @@ class DataFirstRunner(Runner):
         }
         self._talk(False)
         return logger
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register all hooks; those that only draw end no run."""
+        super().register_hooks(*args, **kwargs)
+        for hook in filter(only_draws, self.hooks):
+            warn_instead_of_raising(hook)
 
     def _talk(self, wanted: bool) -> None:
         """Let remarks through to the screen, or warnings only."""

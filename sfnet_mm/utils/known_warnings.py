@@ -8,6 +8,7 @@ import warnings
 PYTHON = (
     '``build_loss`` would be deprecated soon',  # mmseg builds its own heads with it
     'Unnecessary conv bias before batch/instance norm',  # as the published checkpoints have it
+    'Default ``avg_non_ignore`` is False',  # mmseg averages so in all of its configs
     'The draw is False, it means that the hook',  # pictures are asked for by --show-dir
     'When align_corners=True, the output would more aligned',  # the sizes are the paper's
     'pkg_resources is deprecated as an API',  # setuptools<81 is pinned for it
