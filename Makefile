@@ -112,7 +112,7 @@ demo-panoptic: install-panoptic
 DEVICE ?= cuda
 gpu: install
 	@$(BIN)/python tools/analysis_tools/gpu_report.py --device $(DEVICE) \
-		$(if $(CAMVID),--camvid $(CAMVID))
+		$(if $(OUT),--out $(OUT)) $(if $(CAMVID),--camvid $(CAMVID))
 
 test: install
 	@OMP_WAIT_POLICY=passive $(BIN)/pytest -q -n $(JOBS) --dist loadfile $(PYTEST_ARGS)

@@ -164,7 +164,7 @@ def _networks(plan: Plan) -> List[Step]:
         return Step(name, title, command, limit, read=_json(osp.basename(out)))
 
     if plan.device == 'cpu':
-        backends, fast, peers = 'release,torch,ext,optimize', 'optimize', 'BiSeNetV2'
+        backends, fast, peers = 'release,ext,optimize', 'optimize', 'BiSeNetV2'
     else:
         half = 'ext@float16,compile@float16,graph@float16,compile-graph@float16'
         backends = f'release,torch,ext,graph,{half}'

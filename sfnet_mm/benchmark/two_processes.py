@@ -8,7 +8,8 @@ gloo, which averages on the host, does not.
 """
 
 import argparse
-import socket
+import tempfile
+from datetime import timedelta
 from typing import List, Optional
 
 import torch
@@ -23,6 +24,8 @@ import sfnet_mm.models  # noqa: F401  registers the head
 
 CHANNELS = [8, 12, 16]
 SIZES = [(32, 64), (8, 16), (4, 8)]
+# One process waits as long for the other.
+PATIENCE = timedelta(seconds=60)
 
 
 def make_head(device: str) -> nn.Module:
@@ -51,16 +54,17 @@ def step(head: nn.Module, images: List[Tensor]) -> None:
     optimizer.step()
 
 
-def work(rank: int, port: int, device: str, expected: List[Tensor]) -> None:
-    """One process."""
-    address = f'tcp://127.0.0.1:{port}'
-    dist.init_process_group('gloo', init_method=address, rank=rank, world_size=2)
+def work(rank: int, store: str, device: str, expected: List[Tensor]) -> None:
+    """One process; ``store`` is a file by which both find each other."""
+    dist.init_process_group(
+        'gloo', init_method=f'file://{store}', rank=rank, world_size=2, timeout=PATIENCE
+    )
     head = make_head(device)
     wrapped = DistributedDataParallel(head)
     step(wrapped, [t[2 * rank : 2 * rank + 2] for t in batch(device)])
     for parameter, value in zip(head.parameters(), expected):
         torch.testing.assert_close(parameter.detach().cpu(), value, rtol=1e-4, atol=1e-5)
-    # The first process keeps the store: it may not end before the other is done with it.
+    # Neither closes its connection while the other still reads from it.
     dist.barrier()
     dist.destroy_process_group()
 
@@ -73,10 +77,8 @@ def main(argv: Optional[List[str]] = None) -> None:
     head = make_head(args.device)
     step(head, batch(args.device))
     expected = [p.detach().cpu() for p in head.parameters()]
-    with socket.socket() as free:
-        free.bind(('127.0.0.1', 0))
-        port = free.getsockname()[1]
-    mp.spawn(work, (port, args.device, expected), nprocs=2)
+    with tempfile.TemporaryDirectory() as folder:
+        mp.spawn(work, (f'{folder}/store', args.device, expected), nprocs=2)
     print('two processes and one end with the same weights')
 
 
