@@ -1,8 +1,11 @@
 """What several tests share."""
 
+import functools
 import glob
+import importlib.util
 import os.path as osp
-from typing import List
+from types import ModuleType
+from typing import Any, List
 
 import torch
 from mmengine.config import Config
@@ -28,6 +31,26 @@ def load_config(path: str) -> Config:
     cfg = Config.fromfile(osp.join(ROOT, path))
     fit_to_cpu(cfg)
     return cfg
+
+
+@functools.cache
+def load_tool(name: str) -> ModuleType:
+    """The module of ``tools/{name}.py``, such as ``'analysis_tools/compare'``; loaded once."""
+    path = osp.join(ROOT, 'tools', f'{name}.py')
+    spec = importlib.util.spec_from_file_location(f'tools.{name.replace("/", ".")}', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def run_tool(name: str, *arguments: Any) -> Any:
+    """What ``main`` of ``tools/{name}.py`` returns for these arguments, in this process."""
+    return load_tool(name).main([str(argument) for argument in arguments])
+
+
+def has_hooks(module: torch.nn.Module) -> bool:
+    """Whether something is called after the module's forward pass."""
+    return bool(vars(module)['_forward_hooks'])
 
 
 def build_segmentor(cfg: Config) -> torch.nn.Module:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 
 from sfnet_mm.compat import host_family, load_checkpoint_file
 
@@ -73,7 +73,8 @@ def run(folder, *command):
     assert result.returncode == 0, result.stdout[-3000:]
 
 
-def test_two_processes_lose_what_one_does(tmp_path):
+def test_two_processes_lose_what_one_does(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
     # Nothing random in the data or the network, so that only the way of computing differs.
     same = """
 custom_imports = dict(imports=['sfnet_mm', 'loss_recorder'])
@@ -96,7 +97,11 @@ model = dict(
             tmp_path, name, batch_size, 3, same.format(path=tmp_path / f'{name}.pth')
         )
         options = ['--launcher', 'pytorch'] if launcher else []
-        run(tmp_path, *launcher, TRAIN, config, '--work-dir', tmp_path / f'work_{name}', *options)
+        arguments = [config, '--work-dir', tmp_path / f'work_{name}', *options]
+        if launcher:
+            run(tmp_path, *launcher, TRAIN, *arguments)
+        else:
+            run_tool('train', *arguments)
         losses[name] = torch.load(tmp_path / f'{name}.pth', weights_only=True)
     assert len(losses['one']) == 3
     assert losses['two'] == pytest.approx(losses['one'], rel=1e-4)
@@ -109,7 +114,10 @@ model = dict(
 def test_killed_and_resumed_run_ends_with_the_same_weights(tmp_path):
     config = write_config(tmp_path, 'killed', 2, 5)
     whole, killed = tmp_path / 'whole', tmp_path / 'killed'
-    run(tmp_path, TRAIN, config, '--work-dir', whole)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as the processes below have
+    run_tool('train', config, '--work-dir', whole)
+    torch.set_num_threads(threads)
 
     process = subprocess.Popen(
         [sys.executable, TRAIN, config, '--work-dir', str(killed)],

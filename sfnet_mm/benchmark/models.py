@@ -123,7 +123,7 @@ def run_benchmark(
     progress = ProgressBar(settings.rounds * len(calls))
     for turn in range(settings.rounds):
         for entry, call in calls if turn % 2 == 0 else reversed(calls):
-            entry.milliseconds.append(_time(call, entry.backend, settings))
+            entry.milliseconds.append(time_pass(call, entry.backend, settings))
             progress.update()
         if on_round:
             on_round(entries)
@@ -145,7 +145,7 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
     return call
 
 
-def _time(call: Callable[[], Any], backend: str, settings: Settings) -> float:
+def time_pass(call: Callable[[], Any], backend: str, settings: Settings) -> float:
     """Milliseconds of one forward pass, after some that are not timed."""
     # For every model alike; the public code leaves torch as it is, and others have allocators.
     keeps = settings.device == 'cpu' and backend in ('torch', 'ext', 'compile', 'optimize')

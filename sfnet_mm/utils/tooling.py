@@ -10,7 +10,7 @@ import statistics
 import sys
 import traceback
 from importlib import import_module
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Any, Iterator, Sequence, Tuple, Type
 
 
 def image_size(text: str) -> Tuple[int, int]:
@@ -114,14 +114,18 @@ def first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def one_error_line(trace: bool = False) -> Iterator[None]:
-    """End the program after an error with ``error: ...`` as its last line.
+def one_error_line(*more: Type[Exception], trace: bool = False) -> Iterator[None]:
+    """End the program after an error with ``error: ...`` as its last line; may decorate ``main``.
 
     Args:
-        trace: Show the traceback of any exception before the line. Otherwise only a bad file,
-            argument or setting (``OSError``, ``ValueError``, ``ImportError``) is caught.
+        more: Caught besides what a bad file, argument or setting raises (``OSError``,
+            ``ValueError``, ``ImportError``, ``argparse.ArgumentTypeError``). Any other exception is
+            a defect and keeps its traceback.
+        trace: Catch every exception, and show its traceback before the line.
     """
-    expected = (Exception,) if trace else (OSError, ValueError, ImportError)
+    expected = (OSError, ValueError, ImportError, argparse.ArgumentTypeError, *more)
+    if trace:
+        expected = (Exception,)
     try:
         yield
     except expected as e:

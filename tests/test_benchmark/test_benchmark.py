@@ -1,12 +1,10 @@
 import copy
 import json
 import os.path as osp
-import runpy
-import sys
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 from mmengine.config import Config
 
 from sfnet_mm.benchmark.accuracy_plot import plot
@@ -17,28 +15,23 @@ from sfnet_mm.benchmark.peers import PEERS, published, without_flow
 from sfnet_mm.benchmark.report import markdown
 from sfnet_mm.deploy import load_model
 
+TOOL = 'analysis_tools/benchmark'
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_cityscapes.py')
 
 BASE = osp.join(ROOT, 'configs', '_base_', 'default_runtime.py')
-
-
-def benchmark(monkeypatch, *args):
-    tool = osp.join(ROOT, 'tools', 'analysis_tools', 'benchmark.py')
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-    runpy.run_path(tool, run_name='__main__')
 
 
 def test_all_backends_are_timed_in_interleaved_rounds(monkeypatch):
     import sfnet_mm.benchmark.models as timing
 
     order = []
-    original = timing._time
+    original = timing.time_pass
 
     def spy(call, backend, settings):
         order.append(backend)
         return original(call, backend, settings)
 
-    monkeypatch.setattr(timing, '_time', spy)
+    monkeypatch.setattr(timing, 'time_pass', spy)
     settings = Settings(size=(64, 128), rounds=3, warmup=0)
     seen = []
     entries = run_benchmark(
@@ -129,7 +122,7 @@ def test_neighbours_in_a_round_are_models_on_one_backend(monkeypatch):
         return 1.0
 
     monkeypatch.setattr(timing, '_prepare', lambda entry, model, settings: entry.name)
-    monkeypatch.setattr(timing, '_time', spy)
+    monkeypatch.setattr(timing, 'time_pass', spy)
     cfg = Config.fromfile(CONFIG)
     models = {'lite': cfg, 'twin': without_flow(cfg)}
     run_benchmark(models, ['torch', 'optimize'], Settings(size=(64, 128), rounds=2))
@@ -146,8 +139,8 @@ def test_nothing_is_drawn_without_a_published_accuracy(tmp_path):
 
 def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
     out = tmp_path / 'speed.json'
-    benchmark(
-        monkeypatch,
+    run_tool(
+        TOOL,
         CONFIG,
         '--peers',
         'Fast-SCNN',
@@ -187,5 +180,5 @@ def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
 )
 def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
     with pytest.raises(SystemExit, match=message) as caught:
-        benchmark(monkeypatch, *args, '--rounds', '1')
+        run_tool(TOOL, *args, '--rounds', '1')
     assert '\n' not in str(caught.value)

@@ -1,12 +1,9 @@
 import json
-import os
-import runpy
-import sys
 from functools import partial
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import run_tool
 
 from sfnet_mm.benchmark import stopwatch, warp_report
 from sfnet_mm.benchmark.authors_composition import host_grid_gated_dual_warp
@@ -41,12 +38,10 @@ def test_composition_of_the_release_is_the_warp():
         torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)
 
 
-def test_tool_times_every_way_that_was_asked_for(tmp_path, monkeypatch, capsys):
-    tool = os.path.join(ROOT, 'tools', 'analysis_tools', 'benchmark_ops.py')
+def test_tool_times_every_way_that_was_asked_for(tmp_path, capsys):
     out = tmp_path / 'ops.json'
     args = '--device cpu --rounds 1 --sizes 512x1024 --dtypes float32 --ways native authors'
-    monkeypatch.setattr(sys, 'argv', [tool, *args.split(), '--out', str(out)])
-    runpy.run_path(tool, run_name='__main__')
+    run_tool('analysis_tools/benchmark_ops', *args.split(), '--out', out)
     rows = json.loads(out.read_text())['rows']
     kinds = {(r['module'], r['layout'], r['pass']) for r in rows}
     assert len(rows) == len(kinds) == 8
@@ -77,10 +72,9 @@ def test_table_has_the_ratios_of_the_shortest_times():
         ('--network no.py', 'error: config no.py does not exist'),
     ],
 )
-def test_tool_says_what_is_wrong_before_it_measures(args, message, tmp_path, monkeypatch):
-    tool = os.path.join(ROOT, 'tools', 'analysis_tools', 'benchmark_ops.py')
+def test_tool_says_what_is_wrong_before_it_measures(args, message, tmp_path):
     out = tmp_path / 'ops.json'
-    monkeypatch.setattr(sys, 'argv', [tool, '--device', 'cpu', '--out', str(out), *args.split()])
+    options = ['--device', 'cpu', '--out', out, *args.split()]
     with pytest.raises(SystemExit, match=message):
-        runpy.run_path(tool, run_name='__main__')
+        run_tool('analysis_tools/benchmark_ops', *options)
     assert not out.exists()

@@ -105,12 +105,12 @@ PIPELINE = [
 ]
 
 
-def dataset(folder, pipeline=PIPELINE):
+def dataset(folder, pipeline=PIPELINE, classes=CLASSES):
     return BaseSegDataset(
         data_root=str(folder),
         data_prefix=dict(img_path='img', seg_map_path='ann'),
         img_suffix='.png',
-        metainfo=dict(classes=CLASSES),
+        metainfo=dict(classes=classes) if classes else {},
         pipeline=pipeline,
     )
 
@@ -450,10 +450,9 @@ def test_a_class_that_never_occurs_is_named(streets, monkeypatch):
 @pytest.mark.parametrize('count', [3, 50])
 def test_the_classes_are_those_of_the_data_set(tmp_path, count):
     masks = [np.full((20, 20), i % count, np.uint8) for i in range(2 * count)]
-    data = dataset(write(tmp_path, masks))
-    data._metainfo['classes'] = tuple(map(str, range(count)))
+    data = dataset(write(tmp_path, masks), classes=tuple(map(str, range(count))))
     assert uniform(data, num_classes=None, fraction=1).present.tolist() == list(range(count))
-    data._metainfo['classes'] = None
+    data = dataset(tmp_path, classes=None)
     with pytest.raises(ValueError, match='BaseSegDataset names no classes: set num_classes'):
         uniform(data, num_classes=None)
 

@@ -1,14 +1,10 @@
 """Models with another normalization, other channels, no mean, or very many classes."""
 
-import os.path as osp
-import runpy
-import sys
-
 import numpy as np
 import pytest
 import torch
 from deploy_helpers import FULL, SIZE, predicted_by_mmseg, small_config, small_model, smooth_image
-from helpers import ROOT
+from helpers import run_tool
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
@@ -122,12 +118,10 @@ def test_more_classes_than_a_byte_holds(tmp_path):
     assert (drawn == np.asarray(runtime.palette)[mask]).all()
 
 
-def test_get_flops_takes_other_channels(tmp_path, monkeypatch, capsys):
+def test_get_flops_takes_other_channels(tmp_path, capsys):
     path = str(tmp_path / 'four_bands.py')
     small_config(in_channels=4, norm_cfg=dict(type='IN')).dump(path)
-    monkeypatch.setattr(sys, 'argv', ['get_flops.py', path, '--size', '128x128'])
-    tool = osp.join(ROOT, 'tools', 'analysis_tools', 'get_flops.py')
-    runpy.run_path(tool, run_name='__main__')
+    run_tool('analysis_tools/get_flops', path, '--size', '128x128')
     assert 'four_bands' in capsys.readouterr().out
 
 

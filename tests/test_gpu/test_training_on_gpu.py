@@ -119,7 +119,7 @@ def test_alignment_is_deterministic_where_torch_asks_for_it(module, gpu_device, 
 @pytest.mark.parametrize('head', HEADS)
 def test_a_compiled_head_gives_the_same_logits_and_gradients(head, gpu_device):
     """By Triton on a GPU; the rehearsal traces the same graph and runs it by torch."""
-    torch._dynamo.reset()
+    torch.compiler.reset()
     decoder = build_segmentor(head).decode_head.to(gpu_device).eval()
     channels, sizes = (8, 16, 32, 64), ((17, 25), (9, 13), (5, 7), (3, 4))
     maps = [

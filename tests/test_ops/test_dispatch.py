@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from sfnet_mm.ops import _loader, flow_warp, gated_dual_flow_warp, has_ext
+from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
+from sfnet_mm.ops._loader import Extension
 
 from .cases import BACKENDS, DEVICES, make_case, needs_ext
 
@@ -50,7 +51,7 @@ def test_opcheck(device, layout, dtype):
 @parametrize('layout', ['nchw', 'channels_last'])
 def test_compiles_without_a_graph_break(backend, layout):
     case = make_case((1, 4, (3, 4), (5, 6)), torch.float32, layout)
-    torch._dynamo.reset()
+    torch.compiler.reset()
 
     @torch.compile(fullgraph=True, backend='aot_eager')
     def fuse(*args):
@@ -179,7 +180,7 @@ def test_a_library_for_another_torch_is_never_loaded(tmp_path):
     # The text would be read from a real library the same way; this one could not be loaded.
     library = tmp_path / '_ext.abi3.so'
     library.write_bytes(b'\0' * 64 + b'SFNET_MM_BUILD{torch=1.0.0+cpu}' + b'\0')
-    extension = _loader.Extension(tmp_path)
+    extension = Extension(tmp_path)
     assert not extension.devices
     assert 'built for torch 1.0.0+cpu' in extension.why_not('cpu')
     assert torch.__version__ in extension.describe()
@@ -188,12 +189,12 @@ def test_a_library_for_another_torch_is_never_loaded(tmp_path):
 @parametrize('content', [b'', b'not a library', f'SFNET_MM_BUILD{{torch={torch.__version__}}}'])
 def test_a_broken_library_is_reported_not_raised(tmp_path, content):
     (tmp_path / '_ext.so').write_bytes(content if isinstance(content, bytes) else content.encode())
-    reason = _loader.Extension(tmp_path).why_not('cpu')
+    reason = Extension(tmp_path).why_not('cpu')
     assert '_ext.so' in reason and '\n' not in reason and 'SFNET_MM_WITH_OPS=1' in reason
 
 
 def test_without_a_library_ext_says_how_to_build_it(tmp_path, monkeypatch):
-    missing = _loader.Extension(tmp_path)
+    missing = Extension(tmp_path)
     monkeypatch.setattr(sys.modules['sfnet_mm.ops.flow_warp'], 'EXT', missing)
     case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
     with pytest.raises(RuntimeError, match='SFNET_MM_WITH_OPS=1 pip install'):

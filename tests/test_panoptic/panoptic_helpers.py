@@ -1,8 +1,5 @@
 """A tiny panoptic problem: sizes, and samples made of rectangles."""
 
-import runpy
-from pathlib import Path
-
 import numpy as np
 import torch
 from mmdet.structures import DetDataSample
@@ -29,9 +26,3 @@ def make_sample(things, seg_map=None, **meta):
     if seg_map is not None:
         sample.gt_sem_seg = PixelData(sem_seg=torch.as_tensor(seg_map)[None])
     return sample
-
-
-def run_tool(name, *args):
-    """``main`` of ``tools/{name}`` with these arguments, in this process."""
-    path = Path(__file__).parents[2] / 'tools' / name
-    return runpy.run_path(str(path))['main']([str(arg) for arg in args])

@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import run_tool
 from mmdet.registry import DATASETS, METRICS
 from mmdet.structures import DetDataSample
 from mmengine.fileio import dump, load
 from mmengine.structures import PixelData
-from panoptic_helpers import run_tool
 from PIL import Image
 
 from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes
@@ -150,10 +150,9 @@ def test_missing_data(root):
 
 def test_command(root, capsys):
     args = [root, '--workers', 1, '--splits', 'val', 'train']
-    assert run_tool('dataset_converters/cityscapes_panoptic.py', *args) == 1
-    out, err = capsys.readouterr()
-    assert '3 maps written, 0 were there already' in out
-    assert err.startswith('error: no instance maps')
+    with pytest.raises(SystemExit, match='^error: no instance maps'):
+        run_tool('dataset_converters/cityscapes_panoptic', *args)
+    assert '3 maps written, 0 were there already' in capsys.readouterr().out
 
 
 def test_loaded_masks_are_those_of_the_instances(root):

@@ -1,9 +1,10 @@
 import json
 import os.path as osp
 
+import numpy as np
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -58,8 +59,22 @@ def test_panoptic_models_are_timed_and_say_what_they_cannot():
 
 
 def test_runtime_of_a_panoptic_graph_refuses_to_predict_classes():
-    import numpy as np
-
     runtime = Runtime(json.loads('{"output": "panoptic", "size": [64, 128]}'))
     with pytest.raises(ValueError, match='masks of a panoptic model'):
         runtime.predict(np.zeros((64, 128, 3), np.uint8))
+
+
+@pytest.mark.slow
+def test_a_panoptic_model_is_exported_up_to_its_masks(capsys, tmp_path):
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(name)
+    import onnxruntime
+
+    path = tmp_path / 'panoptic.onnx'
+    run_tool('deployment/export_onnx', CONFIG, 'none', path, '--size', '64x128')
+    assert 'done' in capsys.readouterr().out
+    session = onnxruntime.InferenceSession(str(path))
+    image = np.random.default_rng(0).normal(size=(1, 3, *SIZE)).astype(np.float32)
+    scores, masks = session.run(['scores', 'masks'], {'image': image})
+    assert scores.shape[:2] == masks.shape[:2] and masks.shape[2:] == (16, 32)
+    assert masks.min() >= 0 and masks.max() <= 1 and scores.min() >= 0 and scores.max() <= 1

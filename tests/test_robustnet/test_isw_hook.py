@@ -133,24 +133,24 @@ def test_a_resumed_run_equals_the_uninterrupted_one(uninterrupted, data_root, tm
 def test_one_pass_per_pair_and_nothing_of_the_network_changes(data_root, tmp_path):
     pytest.importorskip('kmeans1d', reason='kmeans1d is not installed')
     runner = Runner.from_cfg(make_config(data_root, tmp_path, max_iters=1, begin_iter=0))
-    runner._init_model_weights()
+    runner.model.init_weights()
     model, sizes = runner.model, []
     model.backbone.register_forward_hook(lambda m, args, out: sizes.append(args[0].shape))
     weights = copy.deepcopy(model.state_dict())
-    runner._train_loop = runner.build_train_loop(runner.cfg.train_cfg)
+    assert runner.train_loop  # is built when it is asked for
     hook = ISWHook(0, num_images=100, trials=3, k=2)
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    masks = hook._select(runner, model)
+    masks = hook.select(runner, model)
     assert len(sizes) == 3 * NUM_IMAGES
     assert set(sizes) == {(2, 3, 64, 64)}
     assert torch.equal(torch.get_rng_state(), state)
     for name, value in model.state_dict().items():
         assert torch.equal(value, weights[name]), name
-    again = ISWHook(0, num_images=100, trials=3, k=2, num_workers=2)._select(runner, model)
+    again = ISWHook(0, num_images=100, trials=3, k=2, num_workers=2).select(runner, model)
     for slot, mask in masks.items():
         assert torch.equal(mask, again[slot]), 'the number of workers must not matter'
-    single = ISWHook(0, num_images=100, trials=1, k=2)._select(runner, model)
+    single = ISWHook(0, num_images=100, trials=1, k=2).select(runner, model)
     for slot, mask in masks.items():
         assert (mask <= single[slot]).all(), 'further trials can only take pairs out'
 
@@ -200,11 +200,11 @@ def test_two_processes_hold_the_same_masks(data_root, tmp_path):
         cfg = Config.fromfile(f'{folder}/config.py')
         cfg.work_dir = f'{folder}/rank{rank}'
         runner = Runner.from_cfg(cfg)
-        runner._train_loop = runner.build_train_loop(cfg.train_cfg)
+        assert runner.train_loop  # is built when it is asked for
         torch.manual_seed(rank)
         for p in runner.model.parameters():
             torch.nn.init.normal_(p)
-        masks = ISWHook(0, num_images=4, trials=2, k=2)._select(runner, runner.model)
+        masks = ISWHook(0, num_images=4, trials=2, k=2).select(runner, runner.model)
         weight = runner.model.backbone.stem[0].weight.detach()
         torch.save(dict(masks, weight=weight), f'{folder}/{rank}.pt')
         """)

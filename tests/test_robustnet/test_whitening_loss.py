@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import has_hooks
 from torch import nn
 
 from sfnet_mm.robustnet import collect_covariances, instance_covariance, whitening_loss
@@ -66,4 +67,4 @@ def test_collecting_leaves_no_hook_behind():
         layer(x)
         raise RuntimeError
     torch.testing.assert_close(found['a'], instance_covariance(layer(x)))
-    assert not layer._forward_hooks
+    assert not has_hooks(layer)

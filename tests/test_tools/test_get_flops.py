@@ -1,21 +1,15 @@
 """The counter of parameters and multiply-adds, against figures counted on the authors' modules."""
 
-import importlib.util
 import os.path as osp
 
 import pytest
-from helpers import ROOT, load_config
+from helpers import ROOT, load_config, load_tool, run_tool
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
+from sfnet_mm.model_zoo.counts import multiply_adds, parameters_at_inference
 
-@pytest.fixture(scope='module')
-def tool():
-    path = osp.join(ROOT, 'tools', 'analysis_tools', 'get_flops.py')
-    spec = importlib.util.spec_from_file_location('get_flops', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+TOOL = 'analysis_tools/get_flops'
 
 
 def meta_model(config, **head):
@@ -33,23 +27,23 @@ def meta_model(config, **head):
         ('configs/sfnet_df1_cityscapes.py', 8422387, 32.7 / 4),
     ],
 )
-def test_counts(tool, config, parameters, giga_at_half_size):
+def test_counts(config, parameters, giga_at_half_size):
     model = meta_model(config)
-    assert tool.parameters_at_inference(model) == parameters
+    assert parameters_at_inference(model) == parameters
     # The context module's part does not grow with the area, hence not exactly a quarter.
-    giga = tool.multiply_adds(model, (512, 1024)) / 1e9
+    giga = multiply_adds(model, (512, 1024)) / 1e9
     assert giga == pytest.approx(giga_at_half_size, abs=0.05)
 
 
-def test_deep_supervision_is_not_counted(tool):
+def test_deep_supervision_is_not_counted():
     config = 'configs/sfnet_df1_cityscapes.py'
     model = meta_model(config, deep_supervision=True)
     assert sum(p.numel() for p in model.parameters()) > 8422387
-    assert tool.parameters_at_inference(model) == 8422387
+    assert parameters_at_inference(model) == 8422387
 
 
-def test_table_shows_the_paper_and_why_it_differs(tool, capsys):
-    tool.main([osp.join(ROOT, 'configs', 'sfnet_stdc1_uds.py')])
+def test_table_shows_the_paper_and_why_it_differs(capsys):
+    run_tool(TOOL, osp.join(ROOT, 'configs', 'sfnet_stdc1_uds.py'))
     out = capsys.readouterr().out
     name, parameters, paper, macs, paper_macs = out.splitlines()[2].split()
     assert name == 'sfnet_stdc1_uds'
@@ -57,26 +51,27 @@ def test_table_shows_the_paper_and_why_it_differs(tool, capsys):
     assert 'counts the ImageNet classifier' in out
 
 
-def test_figures_of_the_paper_belong_to_configs(tool):
-    assert tool.figures_for('configs/sfnet_r18_cityscapes.py') == {
+def test_figures_of_the_paper_belong_to_configs():
+    figures_for = load_tool(TOOL).figures_for
+    assert figures_for('configs/sfnet_r18_cityscapes.py') == {
         'params_m': 12.9,
         'gflops': 123.5,
         'size': '1024x1024',
         'config': 'sfnet_r18_cityscapes',
     }
     # A row of its own comes first, then that on Cityscapes.
-    uds = tool.figures_for('configs/sfnet_lite_stdc1_uds.py')
+    uds = figures_for('configs/sfnet_lite_stdc1_uds.py')
     assert (uds['params_m'], uds['gflops']) == (13.7, 59.0)
-    assert tool.figures_for('configs/sfnet_lite_stdc1_miniuds.py')['params_m'] == 9.7
-    assert tool.figures_for('configs/sfnet_efflite0_uds.py') == {}
+    assert figures_for('configs/sfnet_lite_stdc1_miniuds.py')['params_m'] == 9.7
+    assert figures_for('configs/sfnet_efflite0_uds.py') == {}
 
 
 @pytest.mark.parametrize('arguments', [[], ['a.py', '--size', '1024'], ['a.py', '--size', '8x8']])
-def test_bad_arguments(tool, arguments):
+def test_bad_arguments(arguments):
     with pytest.raises(SystemExit):
-        tool.parse_args(arguments)
+        run_tool(TOOL, *arguments)
 
 
-def test_missing_config_is_one_line(tool):
+def test_missing_config_is_one_line():
     with pytest.raises(SystemExit, match='^error: config nowhere.py does not exist$'):
-        tool.main(['nowhere.py'])
+        run_tool(TOOL, 'nowhere.py')

@@ -1,25 +1,16 @@
 """Published weights: small, safe to read, and as good as those they come from."""
 
-import importlib.util
 import os.path as osp
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 from mmengine.logging import HistoryBuffer
 
 from sfnet_mm.deploy.model import load_model
 
+TOOL = 'model_converters/publish'
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_df1_camvid.py')
-
-
-@pytest.fixture(scope='module')
-def publish():
-    path = osp.join(ROOT, 'tools', 'model_converters', 'publish.py')
-    spec = importlib.util.spec_from_file_location('publish', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope='module')
@@ -35,10 +26,10 @@ def save(path, state):
     torch.save(dict(meta={}, state_dict=state, optimizer=optimizer, message_hub=hub), path)
 
 
-def test_weights_are_half_as_large_and_give_the_same_classes(publish, model, tmp_path):
+def test_weights_are_half_as_large_and_give_the_same_classes(model, tmp_path):
     src, dst = tmp_path / 'iter_1.pth', tmp_path / 'weights.pth'
     save(src, model.state_dict())
-    publish.main([CONFIG, str(src), str(dst)])
+    run_tool(TOOL, CONFIG, str(src), str(dst))
     found = torch.load(dst, weights_only=True)
     assert set(found) == {'meta', 'state_dict'}
     assert found['meta']['config'] == 'sfnet_df1_camvid.py'
@@ -57,18 +48,18 @@ def test_weights_are_half_as_large_and_give_the_same_classes(publish, model, tmp
     assert (got - wanted).norm() < 0.01 * wanted.norm()
 
 
-def test_bad_input_is_named_and_leaves_nothing(publish, model, tmp_path):
+def test_bad_input_is_named_and_leaves_nothing(model, tmp_path):
     src, dst = tmp_path / 'iter_1.pth', tmp_path / 'weights.pth'
     state = model.state_dict()
     name = next(k for k in state if k.endswith('running_var'))
     save(src, {**state, name: state[name] + 1e6})
     with pytest.raises(SystemExit, match=rf'{name} has values up to 1e\+06: no float16'):
-        publish.main([CONFIG, str(src), str(dst)])
+        run_tool(TOOL, CONFIG, str(src), str(dst))
     save(src, {k: v for k, v in state.items() if k != name})
     with pytest.raises(SystemExit, match='does not belong to'):
-        publish.main([CONFIG, str(src), str(dst)])
+        run_tool(TOOL, CONFIG, str(src), str(dst))
     with pytest.raises(SystemExit, match=r'none\.pth'):
-        publish.main([CONFIG, str(tmp_path / 'none.pth'), str(dst)])
+        run_tool(TOOL, CONFIG, str(tmp_path / 'none.pth'), str(dst))
     with pytest.raises(SystemExit, match='is SRC'):
-        publish.main([CONFIG, str(src), str(src)])
+        run_tool(TOOL, CONFIG, str(src), str(src))
     assert not dst.exists()

@@ -3,25 +3,19 @@
 import logging
 import os
 import os.path as osp
-import runpy
 import subprocess
 import sys
 import warnings
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, load_tool, run_tool
 from mmengine.config import Config
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.utils.tooling import one_error_line
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_miniuds.py')
-
-
-def tool(name, monkeypatch, *args):
-    monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
-    runpy.run_path(osp.join(ROOT, 'tools', name), run_name='__main__')
 
 
 @pytest.fixture
@@ -39,7 +33,7 @@ def quiet(monkeypatch):
     monkeypatch.setattr(runner_file.DataFirstRunner, '_log_env', lambda *args: None)
 
 
-@pytest.mark.parametrize('name', ['train.py', 'test.py'])
+@pytest.mark.parametrize('name', ['train', 'test'])
 def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, tmp_path, no_model):
     config = osp.join(ROOT, 'configs', 'sfnet_r18_cityscapes.py')
     split = name.split('.')[0]
@@ -49,7 +43,7 @@ def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, t
     checkpoint = ['x.pth'] if split == 'test' else []
     args = [config, *checkpoint, '--work-dir', tmp_path / 'work', '--cfg-options', where]
     with pytest.raises(SystemExit) as e:
-        tool(name, monkeypatch, *args)
+        run_tool(name, *args)
     assert str(e.value).startswith(f'error: {split}_dataloader: ')
     assert f'{tmp_path}/none' in str(e.value) and '\n' not in str(e.value)
 
@@ -122,7 +116,7 @@ class Numbers(torch.utils.data.Dataset):
 
 def test_data_is_read_once_and_the_screen_stays_free(tmp_path, capsys):
     runner = run_of(tmp_path, dict(type=Numbers), name='numbers')
-    loader = runner.build_dataloader(runner._train_dataloader)
+    loader = runner.train_dataloader
     assert isinstance(loader.dataset, Numbers) and Numbers.built == 1
     runner.logger.info('training goes on')
     screen = ''.join(capsys.readouterr())
@@ -148,8 +142,7 @@ def test_known_warnings_are_left_out_and_others_are_not(tmp_path, capsys):
 
 
 def test_demo_ends_with_commands_that_the_tools_take():
-    demo = runpy.run_path(osp.join(ROOT, 'tools', 'demo', 'run.py'))
-    commands = demo['next_commands']('work_dirs/demo/train/iter_300.pth')
+    commands = load_tool('demo/run').next_commands('work_dirs/demo/train/iter_300.pth')
     assert len(commands) == 3
     for command in commands:
         _, tool_path, *args = command.split()
@@ -178,16 +171,16 @@ def test_foreign_checkpoint_is_refused_unless_asked_for(tmp_path, monkeypatch):
     tested = []
     monkeypatch.setattr(runner_file.DataFirstRunner, 'test', lambda self: tested.append(1))
     with pytest.raises(SystemExit, match=r'foreign\.pth does not belong to .*--no-strict tests it'):
-        tool('test.py', monkeypatch, *args, '--cfg-options', *options)
+        run_tool('test', *args, '--cfg-options', *options)
     assert not tested
-    tool('test.py', monkeypatch, *args, '--no-strict', '--cfg-options', *options)
+    run_tool('test', *args, '--no-strict', '--cfg-options', *options)
     assert tested
 
 
-@pytest.mark.parametrize('name, part', [('train.py', 'train'), ('test.py', 'test')])
+@pytest.mark.parametrize('name, part', [('train', 'train'), ('test', 'test')])
 def test_config_without_data_is_one_line(name, part, monkeypatch, tmp_path):
     path = tmp_path / 'c.py'
     path.write_text(f"_base_ = ['{CONFIG}']\n{part}_dataloader = {part}_cfg = None\n")
     args = [path, *(['x.pth'] if part == 'test' else []), '--work-dir', tmp_path / 'work']
     with pytest.raises(SystemExit, match=rf'error: config .*c\.py has no {part}_dataloader'):
-        tool(name, monkeypatch, *args)
+        run_tool(name, *args)

@@ -1,7 +1,6 @@
 """A wheelhouse made of an index of tiny wheels by uv and pip themselves, and installed by make."""
 
 import os
-import runpy
 import shutil
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import venv
 import zipfile
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, load_tool
 
 FOLDER = os.path.join(ROOT, 'tools', 'deployment')
 CURRENT = '{}.{}'.format(*sys.version_info)
@@ -69,14 +68,14 @@ def tool(tmp_path, monkeypatch):
     settings.write_text(f"no-index = true\nfind-links = ['{index}']\n")
     for name, value in (('CONFIG_FILE', settings), ('OFFLINE', 1), ('CACHE_DIR', tmp_path / 'uv')):
         monkeypatch.setenv(f'UV_{name}', str(value))
-    scope = runpy.run_path(os.path.join(FOLDER, 'make_wheelhouse.py'))
-    # The functions of a module that was run see this dict.
-    scope['make'].__globals__.update(ROOT=str(project), PACKAGE=('requirements', 'setup.py'))
-    return scope['make'].__globals__
+    module = load_tool('deployment/make_wheelhouse')
+    monkeypatch.setattr(module, 'ROOT', str(project))
+    monkeypatch.setattr(module, 'PACKAGE', ('requirements', 'setup.py'))
+    return module
 
 
 def check(folder):
-    return runpy.run_path(os.path.join(FOLDER, 'check_wheelhouse.py'))['check'](str(folder))
+    return load_tool('deployment/check_wheelhouse').check(str(folder))
 
 
 def names(folder):
@@ -86,7 +85,7 @@ def names(folder):
 @pytest.mark.slow
 def test_takes_pure_and_small_wheels_and_lists_the_large(tool, tmp_path):
     out = tmp_path / 'wheelhouse'
-    line = tool['make'](CURRENT, str(out), 60)
+    line = tool.make(CURRENT, str(out), 60)
     assert line.startswith(f'{out}: 6 wheels for Python {CURRENT}, 7.')
     assert names(out) == ['helper', 'host', 'panopticapi_lite', 'project', 'small', 'weights']
     header, *needed = (out / 'NEEDED.txt').read_text().splitlines()
@@ -107,21 +106,19 @@ def test_a_wheelhouse_that_cannot_be_made_leaves_the_old_one(tool, tmp_path):
     out.mkdir()
     (out / 'NEEDED.txt').write_text('old')
     before = sorted({*tmp_path.iterdir(), tmp_path / 'uv'})
-    with pytest.raises(
-        SystemExit, match=r'^error: the wheels take 7\.\d MiB, .*weights.*6\.0 MiB$'
-    ):
-        tool['make'](CURRENT, str(out), 5)
+    with pytest.raises(ValueError, match=r'^the wheels take 7\.\d MiB, .*weights.*6\.0 MiB$'):
+        tool.make(CURRENT, str(out), 5)
     os.remove(tmp_path / 'index' / f'host-1.0-{PURE}.whl')
     write_wheel(tmp_path / 'index', 'host', COMPILED, megabytes=5)
-    with pytest.raises(SystemExit, match=f'^error: host==1.0: .*4 MiB.*Python {CURRENT}$'):
-        tool['make'](CURRENT, str(out), 60)
+    with pytest.raises(ValueError, match=f'^host==1.0: .*4 MiB.*Python {CURRENT}$'):
+        tool.make(CURRENT, str(out), 60)
     os.remove(tmp_path / 'index' / f'host-1.0-{COMPILED}.whl')
-    with pytest.raises(SystemExit, match='^error: uv pip compile failed: [^\n]*$'):
-        tool['make'](CURRENT, str(out), 60)
+    with pytest.raises(ValueError, match='^uv pip compile failed: [^\n]*$'):
+        tool.make(CURRENT, str(out), 60)
     assert sorted(tmp_path.iterdir()) == before
     assert [p.name for p in out.iterdir()] == ['NEEDED.txt']
-    with pytest.raises(SystemExit, match='is not empty and no wheelhouse'):
-        tool['make'](CURRENT, str(tmp_path / 'index'), 60)
+    with pytest.raises(ValueError, match='is not empty and no wheelhouse'):
+        tool.make(CURRENT, str(tmp_path / 'index'), 60)
 
 
 def test_check_names_what_is_missing_in_one_line(tmp_path, monkeypatch):
@@ -151,7 +148,7 @@ def test_make_installs_it_beside_the_packages_of_another_venv(tool, tmp_path, mo
     if make is None:
         pytest.skip('needs make')
     out, base, target = (tmp_path / name for name in ('wheelhouse', 'base', 'target'))
-    tool['make'](CURRENT, str(out), 60)
+    tool.make(CURRENT, str(out), 60)
     venv.create(base, with_pip=False)
     packages = base / 'lib' / f'python{CURRENT}' / 'site-packages'
     for module in ('torch', 'numpy'):

@@ -1,13 +1,11 @@
 import copy
-import runpy
-import sys
 
 import cv2
 import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, has_hooks, run_tool
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -36,7 +34,7 @@ def test_recorder_catches_flow_and_gate_and_changes_nothing(module):
     torch.testing.assert_close(during, before, rtol=0, atol=0)
     assert [r.name for r in recorder.records] == ['align', 'align']
     assert len(recorder.first_pass()) == 1
-    assert not any(m._forward_hooks for m in net.modules())
+    assert not any(map(has_hooks, net.modules()))
     record = recorder.records[0]
     if record.kind == 'FAM':
         rebuilt = record.warped_coarse()
@@ -117,7 +115,7 @@ def test_hook_writes_a_sheet_for_each_of_the_first_images(data):
     assert written == [f'work/flow/00{i}_street_{i}.png' for i in range(3)]
     # first row of four tiles, then two rows of GD-FAM
     assert cv2.imread(str(data / written[2])).shape[1] > 4 * 96
-    assert not any(m._forward_hooks for m in run.model.modules())
+    assert not any(map(has_hooks, run.model.modules()))
 
 
 def test_hook_keeps_to_its_number_and_folder(data):
@@ -177,11 +175,7 @@ def test_hook_is_found_by_name_and_checks_its_arguments():
         FlowVisualizationHook(num_images=0)
 
 
-def draw_flow(monkeypatch, *args):
-    monkeypatch.setattr(sys, 'argv', ['draw_flow.py', *map(str, args)])
-    runpy.run_path(f'{ROOT}/tools/analysis_tools/draw_flow.py', run_name='__main__')
-
-
+DRAW_FLOW = 'analysis_tools/draw_flow'
 CONFIG = f'{ROOT}/configs/sfnet_lite_stdc1_cityscapes.py'
 
 
@@ -192,7 +186,7 @@ def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsy
     whole = (data / 'img' / 'street_0.png').read_bytes()
     (data / 'img' / 'whole.png').write_bytes(whole[: len(whole) // 2])
     with pytest.raises(SystemExit, match='2 of 4 files failed'):
-        draw_flow(monkeypatch, CONFIG, 'none', data / 'img', '--out-dir', data / 'out')
+        run_tool(DRAW_FLOW, CONFIG, 'none', data / 'img', '--out', data / 'out')
     names = sorted(p.relative_to(data / 'out').as_posix() for p in data.glob('out/**/*.png'))
     assert names == ['drive/street_0.png', 'street_0.png']
     failed = [s for s in capsys.readouterr().err.splitlines() if s.startswith('failed: ')]
@@ -203,7 +197,7 @@ def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsy
 def test_draw_flow_never_replaces_its_input(data, monkeypatch):
     before = (data / 'img/street_0.png').read_bytes()
     with pytest.raises(SystemExit, match='choose another'):
-        draw_flow(monkeypatch, CONFIG, 'none', data / 'img/street_0.png', '--out-dir', data / 'img')
+        run_tool(DRAW_FLOW, CONFIG, 'none', data / 'img/street_0.png', '--out', data / 'img')
     assert (data / 'img/street_0.png').read_bytes() == before
 
 
@@ -214,11 +208,11 @@ def test_draw_flow_maps_the_label_ids_of_the_data_set(data, monkeypatch):
     monkeypatch.setattr(
         'sfnet_mm.visualization.image_row', lambda i, label, *_: shown.append(label) or [('', i)]
     )
-    args = [CONFIG, 'none', image, '--labels', path, '--out-dir', data / 'out']
-    draw_flow(monkeypatch, *args)
+    args = [CONFIG, 'none', image, '--labels', path, '--out', data / 'out']
+    run_tool(DRAW_FLOW, *args)
     assert (shown[0] == 13).all()  # a car
     with pytest.raises(SystemExit, match='holds 26, but the classes are 0 to 18'):
-        draw_flow(monkeypatch, *args, '--label-table', 'none')
+        run_tool(DRAW_FLOW, *args, '--label-table', 'none')
 
 
 @pytest.mark.parametrize(
@@ -239,7 +233,7 @@ def test_draw_flow_names_what_is_wrong_in_one_line(data, monkeypatch, args, mess
     named = {'EMPTY': 'empty', 'BROKEN': 'broken.png', 'OTHER': str(data / 'other.pth')}
     monkeypatch.chdir(data)
     with pytest.raises(SystemExit, match=message) as caught:
-        draw_flow(monkeypatch, CONFIG, *[named.get(a, a) for a in args])
+        run_tool(DRAW_FLOW, CONFIG, *[named.get(a, a) for a in args])
     assert '\n' not in str(caught.value)
 
 

@@ -11,6 +11,7 @@ rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy ove
 import argparse
 import datetime
 import os.path as osp
+from typing import Optional, Sequence
 
 import torch
 
@@ -24,10 +25,10 @@ from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
 from sfnet_mm.benchmark.report import markdown, write_json
-from sfnet_mm.utils.tooling import image_size, write_text
+from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time models side by side')
     parser.add_argument('configs', nargs='*', metavar='CONFIG')
     parser.add_argument('--backend', default='torch', help=f'some of {",".join(BACKENDS)}')
@@ -49,7 +50,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out', help='JSON file; a .md appears beside it, and a .png if accuracies are known'
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def read_models(args: argparse.Namespace) -> dict:
@@ -72,46 +73,44 @@ def read_models(args: argparse.Namespace) -> dict:
     return models
 
 
-def main() -> None:
-    args = parse_args()
+@one_error_line(RuntimeError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     init_default_scope('mmseg')
-    try:
-        if args.half and not args.device.startswith('cuda'):
-            raise ValueError('--half is for CUDA devices: float16 is slow or wrong on a CPU')
-        if min(args.rounds, args.repeats) < 1:
-            raise ValueError('--rounds and --repeats must be 1 or more')
-        settings = Settings(
-            image_size(args.size),
-            args.device,
-            args.output,
-            args.half,
-            args.rounds,
-            args.repeats,
-            args.warmup,
-            args.threads,
-            args.cache,
-        )
-        models = read_models(args)
-        if args.threads:
-            torch.set_num_threads(args.threads)
-        header = dict(
-            device=device_name(args.device),
-            date=str(datetime.date.today()),
-            size=args.size,
-            output=args.output,
-            precision='float16' if args.half else 'float32',
-            threads=args.threads,
-            rounds=args.rounds,
-            sfnet_mm=sfnet_mm.__version__,
-        )
+    if args.half and not args.device.startswith('cuda'):
+        raise ValueError('--half is for CUDA devices: float16 is slow or wrong on a CPU')
+    if min(args.rounds, args.repeats) < 1:
+        raise ValueError('--rounds and --repeats must be 1 or more')
+    settings = Settings(
+        image_size(args.size),
+        args.device,
+        args.output,
+        args.half,
+        args.rounds,
+        args.repeats,
+        args.warmup,
+        args.threads,
+        args.cache,
+    )
+    models = read_models(args)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    header = dict(
+        device=device_name(args.device),
+        date=str(datetime.date.today()),
+        size=args.size,
+        output=args.output,
+        precision='float16' if args.half else 'float32',
+        threads=args.threads,
+        rounds=args.rounds,
+        sfnet_mm=sfnet_mm.__version__,
+    )
 
-        def save(entries: list) -> None:
-            if args.out:
-                write_json(args.out, header, entries)
+    def save(entries: list) -> None:
+        if args.out:
+            write_json(args.out, header, entries)
 
-        entries = run_benchmark(models, args.backend.split(','), settings, save)
-    except (argparse.ArgumentTypeError, OSError, ValueError, ImportError, RuntimeError) as e:
-        raise SystemExit(f'error: {e}') from None
+    entries = run_benchmark(models, args.backend.split(','), settings, save)
     table = markdown(header, [e.to_dict() for e in entries])
     print(table)
     if args.out:

@@ -13,17 +13,19 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Optional, Sequence
 
 import cv2
 import numpy as np
 from scipy.ndimage import center_of_mass
 
-from sfnet_mm.datasets.label_maps import LABEL_TABLES
+from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.datasets.wrappers import CentroidIndex
 from sfnet_mm.utils.parallel import available_cpus, parallel_map
+from sfnet_mm.utils.tooling import one_error_line, write_text
 
 
-def parse_args():
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--masks', help='folder with masks of Cityscapes ids (*.png)')
     parser.add_argument('--num', type=int, default=1000, help='number of masks that are drawn')
@@ -36,11 +38,10 @@ def parse_args():
         default=50,
         help='masks that the scan runs on; its time is scaled to all',
     )
-    parser.add_argument('--out', help='also write the figures to this JSON file')
-    return parser.parse_args()
+    parser.add_argument('--out', help='JSON file')
+    return parser.parse_args(argv)
 
 
-TABLE = LABEL_TABLES['cityscapes']
 CLASSES = 19
 
 
@@ -50,24 +51,6 @@ def read_ids(info):
 
 def read(info):
     return cv2.LUT(read_ids(info), TABLE.lut)
-
-
-def draw_mask(job):
-    """A mask of smooth regions, about as many and as ragged as those of a street scene."""
-    path, seed, (height, width) = job
-    rng = np.random.default_rng(seed)
-    ids = list(TABLE.train_ids)
-    present = rng.permutation(ids)[: rng.integers(len(ids) // 2, len(ids))]
-    coarse = rng.random((height // 64 + 2, width // 64 + 2, len(present)), dtype=np.float32)
-    coarse = cv2.GaussianBlur(coarse, (0, 0), 2)
-    best = np.full((height, width), -1, np.float32)
-    mask = np.zeros((height, width), np.uint8)
-    for i, label_id in enumerate(present):
-        layer = cv2.resize(np.ascontiguousarray(coarse[..., i]), (width, height))
-        higher = layer > best
-        mask[higher], best[higher] = label_id, layer[higher]
-    mask[-height // 20 :] = 1  # the bonnet, which is ignored
-    cv2.imwrite(path, mask)
 
 
 def scan(job):
@@ -111,14 +94,15 @@ class Timer:
         return time.perf_counter(), sum(os.times()[:4])
 
 
-def main():
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     workers = args.workers or available_cpus()
     with tempfile.TemporaryDirectory() as folder:
         if args.masks:
             paths = sorted(map(str, Path(args.masks).rglob('*.png')))
             if not paths:
-                raise SystemExit(f'--masks {args.masks} holds no *.png')
+                raise FileNotFoundError(f'--masks {args.masks} holds no *.png')
         else:
             paths = [f'{folder}/{i:06d}.png' for i in range(args.num)]
             jobs = [(p, i, tuple(args.size)) for i, p in enumerate(paths)]
@@ -168,7 +152,7 @@ def main():
     )
     print(json.dumps(result, indent=1))
     if args.out:
-        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+        write_text(args.out, json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -12,25 +12,27 @@ import statistics
 import tempfile
 import time
 from pathlib import Path
+from typing import Optional, Sequence
 
 import cv2
 import numpy as np
-from benchmark_centroid_index import TABLE, draw_mask
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.utils.parallel import parallel_map
+from sfnet_mm.utils.tooling import one_error_line, write_text
 
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes.py'
 
 
-def parse_args():
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--images', type=int, default=38, help='pictures that are drawn')
     parser.add_argument('--rounds', type=int, default=4, help='times that each is loaded')
-    parser.add_argument('--out', help='also write the figures to this JSON file')
-    return parser.parse_args()
+    parser.add_argument('--out', help='JSON file')
+    return parser.parse_args(argv)
 
 
 def draw(job):
@@ -75,8 +77,9 @@ def datasets(root):
     return {name: DATASETS.build(config) for name, config in configs.items()}
 
 
-def main():
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     cv2.setNumThreads(1)
     init_default_scope('mmseg')
     seconds = {}
@@ -103,7 +106,7 @@ def main():
         }
     print(json.dumps(result, indent=1))
     if args.out:
-        Path(args.out).write_text(json.dumps(result, indent=1) + '\n')
+        write_text(args.out, json.dumps(result, indent=1) + '\n')
 
 
 if __name__ == '__main__':

@@ -8,9 +8,9 @@ and the table of docs/ops.md from all files there. With --table, only the table 
 
 import argparse
 import json
-import sys
 import time
 from pathlib import Path
+from typing import Optional, Sequence
 
 import torch
 from mmengine.utils import track_iter_progress
@@ -18,7 +18,7 @@ from mmengine.utils import track_iter_progress
 from sfnet_mm.benchmark.machine import cpu_model
 from sfnet_mm.benchmark.warp_report import warp_tables
 from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure, measure_network
-from sfnet_mm.utils.tooling import replace_between, write_text
+from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / 'docs' / 'ops.md'
@@ -26,7 +26,7 @@ RESULTS = ROOT / 'docs' / 'benchmarks'
 BEGIN, END = '<!-- table of benchmark_ops.py: begin -->', '<!-- table of benchmark_ops.py: end -->'
 
 
-def parse_args():
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,7 +42,7 @@ def parse_args():
     parser.add_argument('--out', help='JSON file; default: docs/benchmarks/ops_{device}.json')
     parser.add_argument('--table', action='store_true', help='only write the table of docs/ops.md')
     parser.add_argument('--check', action='store_true', help='only check the table of docs/ops.md')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def page_with_table():
@@ -55,19 +55,19 @@ def page_with_table():
 def check(args):
     """Refuse what would fail only after everything else was timed."""
     if args.rounds < 1 or args.threads < 1:
-        raise SystemExit('error: --rounds and --threads must be 1 or more')
+        raise ValueError('--rounds and --threads must be 1 or more')
     if args.device == 'cuda' and not torch.cuda.is_available():
-        raise SystemExit('error: there is no CUDA device: use --device cpu')
+        raise ValueError('there is no CUDA device: use --device cpu')
     if args.network and not Path(args.network).is_file():
-        raise SystemExit(f'error: config {args.network} does not exist')
+        raise FileNotFoundError(f'config {args.network} does not exist')
 
 
-def main():
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     if args.check:
         if PAGE.read_text(encoding='utf-8') != page_with_table():
-            print(f'{PAGE} is not up to date: python {Path(__file__).name} --table')
-            sys.exit(1)
+            raise ValueError(f'{PAGE} is not up to date: python {Path(__file__).name} --table')
         return
     if args.table:
         write_text(PAGE, page_with_table())

@@ -12,6 +12,7 @@ The table says how many seeds each row has.
 import argparse
 import json
 import os.path as osp
+from typing import Optional, Sequence
 
 import torch
 from mmengine.config import Config, DictAction
@@ -32,10 +33,10 @@ from sfnet_mm.comparison import (
     time_steps,
 )
 from sfnet_mm.utils.config_parts import type_name
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import one_error_line, write_text
 
 
-def parse_args():
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -90,7 +91,7 @@ def parse_args():
         'these times and not those of the runs, which may have shared the machine',
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if args.iters < 20 or args.batch_size < 1:
         parser.error('--iters must be 20 or more and --batch-size positive')
     for name in ('jobs', 'threads', 'checkpoint_interval', 'lr', 'backbone_lr_mult', 'minutes'):
@@ -134,7 +135,7 @@ def report(args, budget, jobs):
             rows.setdefault(name_of(job.config), []).append(result)
     if not rows:
         if args.report_only:
-            raise SystemExit('error: no run is finished')
+            raise ValueError('no run is finished')
         print('no run is finished: there is no table yet')
         return
     if args.time:
@@ -155,24 +156,25 @@ def check(args):
     """Raise unless the configs can be compared."""
     names = [name_of(c) for c in args.configs]
     if len(set(names)) < len(names):
-        raise SystemExit('error: the same config is named twice')
+        raise ValueError('the same config is named twice')
     kinds = {}
     for config in args.configs:
         if not osp.isfile(config):
-            raise SystemExit(f'error: config {config} does not exist')
+            raise FileNotFoundError(f'config {config} does not exist')
         dataset = Config.fromfile(config).val_dataloader.dataset
         kinds.setdefault((type_name(dataset), str(dataset.get('sources'))), []).append(config)
     if len(kinds) > 1:
-        raise SystemExit(
-            'error: the configs are on different data sets: '
+        raise ValueError(
+            'the configs are on different data sets: '
             + ', '.join(f'{found[0]} on {kind}' for (kind, _), found in kinds.items())
         )
     if args.baseline and args.baseline not in names:
-        raise SystemExit(f'error: --baseline {args.baseline} is none of {", ".join(names)}')
+        raise ValueError(f'--baseline {args.baseline} is none of {", ".join(names)}')
 
 
-def main():
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     check(args)
     budget, resources = settings(args)
     jobs = [
@@ -190,15 +192,12 @@ def main():
             failures = run_jobs(jobs, budget, resources, args.jobs, args.minutes)
         if args.time:
             time_steps(args.configs, budget, resources, args.time, args.work_dir)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'error: {e}') from None
     except KeyboardInterrupt:
-        raise SystemExit('interrupted: the same command goes on from the checkpoints') from None
+        raise ValueError('stopped; the same command goes on from the checkpoints') from None
     report(args, budget, jobs)
     if failures:
-        raise SystemExit(
-            '\n'.join([f'error: {len(failures)} of {len(jobs)} runs failed:', *failures])
-        )
+        print('\n'.join(failures))
+        raise ValueError(f'{len(failures)} of {len(jobs)} runs failed: the lines above name them')
     open_runs = sum(not finished(job.work_dir, budget) for job in jobs)
     if open_runs:
         print(f'{open_runs} of {len(jobs)} runs are not finished: the same command goes on')

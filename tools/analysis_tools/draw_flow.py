@@ -1,6 +1,6 @@
 """Draw what every FAM and GD-FAM does to an image, one sheet per image.
 
-    python tools/analysis_tools/draw_flow.py CONFIG CHECKPOINT IMAGE... --out-dir flow
+    python tools/analysis_tools/draw_flow.py CONFIG CHECKPOINT IMAGE... --out flow
 
 A sheet shows the input, the prediction, the flows in color code with arrows, the gate of GD-FAM
 and the features before and after the warp; with ``--labels`` also the label and the errors. It is
@@ -10,7 +10,7 @@ where there are several.
 
 import argparse
 import os.path as osp
-from typing import List
+from typing import List, Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmseg.apis import inference_model
@@ -22,6 +22,7 @@ from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import find_images, refuse_overwriting
 from sfnet_mm.utils.media import as_picture, read_image
+from sfnet_mm.utils.tooling import one_error_line
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -32,7 +33,7 @@ from sfnet_mm.visualization import (
 )
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw semantic flow')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint; "none" draws random weights')
@@ -44,10 +45,12 @@ def parse_args() -> argparse.Namespace:
         help='translates the ids of the label maps; "none" takes them as class indices; '
         "by default that of the config's data set",
     )
-    parser.add_argument('--out-dir', default='flow', help='folder for the sheets')
+    parser.add_argument(
+        '--out', '--out-dir', dest='out', default='flow', help='folder for the sheets'
+    )
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--tile-width', type=int, default=480, help='width of a tile in pixels')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def draw(model, path: str, label, title: str, tile_width: int):
@@ -73,37 +76,35 @@ def draw(model, path: str, label, title: str, tile_width: int):
     )
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        images = find_images(args.images, args.out_dir)
-        outputs = {name: osp.join(args.out_dir, f'{name}.png') for name in images}
-        refuse_overwriting(outputs.values(), images.values())
-        labels = args.labels or []
-        if labels and len(labels) != len(images):
-            raise ValueError(f'{len(labels)} labels were given for {len(images)} images')
-        labels = dict(zip(images, labels))
-        if args.tile_width < 64:
-            raise ValueError(f'--tile-width {args.tile_width} is below 64 pixels')
-        checkpoint = None if args.checkpoint == 'none' else args.checkpoint
-        model = load_model(args.config, checkpoint, args.device)
-        if not AlignmentRecorder(model).modules:
-            raise ValueError(f'{args.config} has no FAM or GD-FAM, so there is no flow to draw')
-        table = args.label_table or label_table(model.cfg)
-        written: List[str] = []
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    images = find_images(args.images, args.out)
+    outputs = {name: osp.join(args.out, f'{name}.png') for name in images}
+    refuse_overwriting(outputs.values(), images.values())
+    labels = args.labels or []
+    if labels and len(labels) != len(images):
+        raise ValueError(f'{len(labels)} labels were given for {len(images)} images')
+    labels = dict(zip(images, labels))
+    if args.tile_width < 64:
+        raise ValueError(f'--tile-width {args.tile_width} is below 64 pixels')
+    checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+    model = load_model(args.config, checkpoint, args.device)
+    if not AlignmentRecorder(model).modules:
+        raise ValueError(f'{args.config} has no FAM or GD-FAM, so there is no flow to draw')
+    table = args.label_table or label_table(model.cfg)
+    written: List[str] = []
 
-        def work(name, path, _):
-            label = None
-            if name in labels:
-                label = read_label(labels[name], table, model.decode_head.num_classes)
-            sheet = draw(model, path, label, name, args.tile_width)
-            written.append(save_png(outputs[name], sheet))
+    def work(name, path, _):
+        label = None
+        if name in labels:
+            label = read_label(labels[name], table, model.decode_head.num_classes)
+        sheet = draw(model, path, label, name, args.tile_width)
+        written.append(save_png(outputs[name], sheet))
 
-        failures = for_each_file(images, work)
-        print('\n'.join(written))
-        check_failures(failures, len(images))
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'error: {e}') from None
+    failures = for_each_file(images, work)
+    print('\n'.join(written))
+    check_failures(failures, len(images))
 
 
 if __name__ == '__main__':

@@ -12,7 +12,6 @@ Nothing is computed for this (tensors have shapes and no memory), so that any si
 import argparse
 import logging
 import os.path as osp
-import sys
 import warnings
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -22,7 +21,7 @@ import sfnet_mm  # noqa: F401  registers the models
 from sfnet_mm.config_files import config_path
 from sfnet_mm.model_zoo.counts import build, multiply_adds, parameters_at_inference
 from sfnet_mm.model_zoo.paper import difference, paper_rows
-from sfnet_mm.utils.tooling import image_size
+from sfnet_mm.utils.tooling import image_size, one_error_line
 
 HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
@@ -90,6 +89,7 @@ def row(config: str, size: Tuple[int, int], paper: Dict[str, Any]) -> Tuple[List
     return cells, remarks
 
 
+@one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
@@ -108,10 +108,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     print(f'multiply-adds of an image of {args.size[0]}x{args.size[1]}')
     print(line(HEADER))
     for config in configs:
-        try:
-            cells, remarks = row(config, args.size, figures_for(config))
-        except (ValueError, OSError) as e:
-            sys.exit(f'error: {e}')
+        cells, remarks = row(config, args.size, figures_for(config))
         print(line(cells), flush=True)
         for remark in remarks:
             print(f'    {remark}', flush=True)

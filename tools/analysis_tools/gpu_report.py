@@ -14,6 +14,7 @@ import hashlib
 import json
 import os.path as osp
 from pathlib import Path
+from typing import Optional, Sequence
 
 import torch
 
@@ -21,7 +22,7 @@ from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.benchmark.gpu_summary import summary
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.steps import run_steps
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import one_error_line, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / 'docs' / 'benchmarks'
@@ -29,7 +30,7 @@ PUBLISHED = ROOT / 'docs' / 'benchmarks'
 FILES = dict(ops='ops_cuda', networks='speed_cuda_networks', peers='speed_cuda_peers')
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--jobs', type=int, default=3, help='training runs at the same time')
     parser.add_argument('--steps', nargs='+', metavar='NAME', help='only these')
     parser.add_argument('--publish', metavar='REPORT', help='put a report.json into the docs')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def sources() -> str:
@@ -61,7 +62,7 @@ def publish(path: str) -> None:
         if found['ops']['kind'] != 'cuda':
             raise ValueError('it is a rehearsal on a CPU')
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise SystemExit(f'error: {path} is not a report of a CUDA device: {error}') from None
+        raise ValueError(f'{path} is not a report of a CUDA device: {error}') from None
     for step, name in FILES.items():
         if step in found:
             write_text(PUBLISHED / f'{name}.json', json.dumps(found[step], indent=1) + '\n')
@@ -72,15 +73,16 @@ def publish(path: str) -> None:
     print(f'written to {PUBLISHED}: now `make docs`')
 
 
-def main() -> None:
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     if args.publish:
         publish(args.publish)
         return
     if args.device == 'cuda' and not torch.cuda.is_available():
-        raise SystemExit('error: there is no CUDA device: rehearse with --device cpu')
+        raise ValueError('there is no CUDA device: rehearse with --device cpu')
     if args.camvid and not osp.isdir(osp.join(args.camvid, 'images', 'train')):
-        raise SystemExit(f'error: --camvid {args.camvid} has no images/train')
+        raise ValueError(f'--camvid {args.camvid} has no images/train')
     rehearsal = args.device == 'cpu'
     plan = Plan(
         args.device,
@@ -94,7 +96,7 @@ def main() -> None:
     unknown = set(args.steps or ()) - {s.name for s in steps}
     if unknown:
         names = ', '.join(s.name for s in steps)
-        raise SystemExit(f'error: --steps {sorted(unknown)[0]} is not one of {names}')
+        raise ValueError(f'--steps {sorted(unknown)[0]} is not one of {names}')
     if args.steps:
         steps = [s for s in steps if s.name in args.steps]
 
@@ -108,7 +110,7 @@ def main() -> None:
     print(f'report.json and report.md are in {plan.folder}')
     failed = [r['name'] for r in records if r['status'] in ('failed', 'timed out')]
     if failed:
-        raise SystemExit(f'error: {", ".join(failed)} did not end well')
+        raise ValueError(f'{", ".join(failed)} did not end well')
 
 
 if __name__ == '__main__':

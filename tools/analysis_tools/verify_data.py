@@ -9,7 +9,6 @@ missing or broken.
 
 import argparse
 import os.path as osp
-import sys
 from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
@@ -39,31 +38,34 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with one_error_line():
-        cfg = read_config(args.config)
-        cfg.merge_from_dict(parse_options(args.cfg_options))
-        choose_sources(cfg)
-        sources = list_sources(cfg)
-        for source in sources:
-            print(f'{"complete" if source.is_complete else "INCOMPLETE"}: {source}')
-        complete = all(source.is_complete for source in sources)
-        if not args.decode:
-            return 0 if complete else 1
+    cfg = read_config(args.config)
+    cfg.merge_from_dict(parse_options(args.cfg_options))
+    choose_sources(cfg)
+    sources = list_sources(cfg)
+    for source in sources:
+        print(f'{"complete" if source.is_complete else "INCOMPLETE"}: {source}')
+    wrong = []
+    incomplete = sum(not source.is_complete for source in sources)
+    if incomplete:
+        wrong.append(f'{incomplete} of {len(sources)} data sets are not complete')
+    if args.decode:
         try:
             samples = [sample for source in sources for sample in source.samples]
             broken, earlier = find_broken(samples, args.state, args.workers)
         except KeyboardInterrupt:
-            raise SystemExit('error: stopped; the same command goes on from here') from None
+            raise ValueError('stopped; the same command goes on from here') from None
         for line in broken:
             print(f'broken: {line}')
-        print(
-            f'{len(broken)} pairs of an image and its mask are broken; an earlier run had read '
-            f'{earlier:,} of all pairs'
-        )
-    return 0 if complete and not broken else 1
+        pairs = f'{len(broken)} pairs of an image and its mask are broken'
+        print(f'{pairs}; an earlier run had read {earlier:,} of all pairs')
+        if broken:
+            wrong.append(pairs)
+    if wrong:
+        raise ValueError(f'{" and ".join(wrong)}: the lines above name them')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -9,7 +9,6 @@ line. The exit code is 0 where nothing is wrong (with --fix: with the masks that
 
 import argparse
 import os.path as osp
-import sys
 from functools import partial
 from typing import Optional, Sequence
 
@@ -63,40 +62,41 @@ def show(report: FolderReport) -> None:
         print('\n'.join(['', 'Colors of the masks, to be given ids in a table:', *lines]))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    with one_error_line():
-        for folder in (args.images, args.masks):
-            if args.fix and osp.join(osp.realpath(args.fix), '').startswith(
-                osp.join(osp.realpath(folder), '')
-            ):
-                raise ValueError(f'--fix {args.fix} is in {folder}: choose a folder outside')
-        table = read_color_table(args.colors) if args.colors else ColorTable()
-        if args.picture:
-            check_folder(args.picture)
-        check = partial(
-            check_folders,
-            args.images,
-            num_classes=args.classes,
-            reduce_zero_label=args.reduce_zero_label,
-            img_suffix=args.img_suffix,
-            workers=args.workers,
-        )
-        report = check(args.masks, seg_map_suffix=args.seg_map_suffix)
+    for folder in (args.images, args.masks):
+        if args.fix and osp.join(osp.realpath(args.fix), '').startswith(
+            osp.join(osp.realpath(folder), '')
+        ):
+            raise ValueError(f'--fix {args.fix} is in {folder}: choose a folder outside')
+    table = read_color_table(args.colors) if args.colors else ColorTable()
+    if args.picture:
+        check_folder(args.picture)
+    check = partial(
+        check_folders,
+        args.images,
+        num_classes=args.classes,
+        reduce_zero_label=args.reduce_zero_label,
+        img_suffix=args.img_suffix,
+        workers=args.workers,
+    )
+    report = check(args.masks, seg_map_suffix=args.seg_map_suffix)
+    show(report)
+    if args.fix:
+        masks = find_files(args.masks, args.seg_map_suffix)
+        names = {path: name for name, path in masks.items()}
+        lines = clean_masks(report, names, args.fix, table, args.workers)
+        for line in lines:
+            print(f'not written: {line}')
+        print(f'\nChecking the masks in {args.fix}:')
+        report = check(args.fix, seg_map_suffix='.png')
         show(report)
-        if args.fix:
-            masks = find_files(args.masks, args.seg_map_suffix)
-            names = {path: name for name, path in masks.items()}
-            lines = clean_masks(report, names, args.fix, table, args.workers)
-            for line in lines:
-                print(f'not written: {line}')
-            print(f'\nChecking the masks in {args.fix}:')
-            report = check(args.fix, seg_map_suffix='.png')
-            show(report)
-        if args.picture:
-            print(f'\n{draw_overlays(report, args.picture)} shows masks over images')
-    return 1 if report.troubles else 0
+    if args.picture:
+        print(f'\n{draw_overlays(report, args.picture)} shows masks over images')
+    if report.troubles:
+        raise ValueError(f'{len(report.troubles)} things are wrong: the lines above name them')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,10 +1,9 @@
 """Write panoptic maps and annotations of Cityscapes in the form that mmdet reads."""
 
 import argparse
-import sys
 from typing import Optional, Sequence
 
-from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes
+from sfnet_mm.utils.tooling import one_error_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -17,24 +16,22 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--splits', nargs='+', default=['train', 'val'], help='splits to convert (train val)'
     )
-    parser.add_argument('--out-dir', help='where the results go (DATA_ROOT/gtFine)')
+    parser.add_argument(
+        '--out', '--out-dir', dest='out', help='folder to write to (DATA_ROOT/gtFine)'
+    )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    try:
-        for split in args.splits:
-            path, written, kept = convert_cityscapes(
-                args.data_root, split, args.out_dir, args.workers
-            )
-            print(f'{path}: {written} maps written, {kept} were there already')
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes  # needs mmdet
+
+    for split in args.splits:
+        path, written, kept = convert_cityscapes(args.data_root, split, args.out, args.workers)
+        print(f'{path}: {written} maps written, {kept} were there already')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -2,11 +2,13 @@
 
 import argparse
 import sys
+from typing import Optional, Sequence
 
 from sfnet_mm.datasets.idd_masks import convert_idd
+from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw gtFine/{split}/{drive}/*_gtFine_labelids.png from the polygons of India '
         'Driving. Masks that are there already are kept, so that an interrupted run goes on.'
@@ -17,23 +19,21 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
     parser.add_argument('--force', action='store_true', help='draw masks that exist, too')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_args()
-    try:
-        written, kept, errors = convert_idd(
-            args.data_root, tuple(args.splits), args.workers, args.force
-        )
-    except FileNotFoundError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    written, kept, errors = convert_idd(
+        args.data_root, tuple(args.splits), args.workers, args.force
+    )
     print(f'{written} masks written, {kept} were there already, {len(errors)} failed')
     for line in errors:
-        print(f'error: {line}', file=sys.stderr)
-    return 1 if errors else 0
+        print(f'failed: {line}', file=sys.stderr)
+    if errors:
+        raise ValueError(f'{len(errors)} masks were not drawn: the lines above name them')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -1,12 +1,13 @@
 """Draw the embedded data set mini_uds."""
 
 import argparse
-import sys
+from typing import Optional, Sequence
 
 from sfnet_mm.mini_uds import ensure_mini_uds
+from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw street scenes in the layouts of Cityscapes, IDD, Mapillary Vistas and '
         'BDD100K. Configs of mini_uds do this by themselves on first use.'
@@ -16,19 +17,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--val', type=int, default=12, help='validation images per source (12)')
     parser.add_argument('--seed', type=int, default=0, help='seed of the drawings (0)')
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> int:
-    args = parse_args()
-    try:
-        root = ensure_mini_uds(args.data_root, args.train, args.val, args.seed, args.workers)
-    except (ValueError, OSError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    root = ensure_mini_uds(args.data_root, args.train, args.val, args.seed, args.workers)
     print(f'{root} is complete')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

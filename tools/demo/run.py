@@ -12,6 +12,9 @@ import shutil
 import subprocess
 import sys
 import time
+from typing import Optional, Sequence
+
+from sfnet_mm.utils.tooling import one_error_line
 
 CONFIG = osp.join('configs', 'sfnet_lite_stdc1_miniuds.py')
 
@@ -41,11 +44,12 @@ def next_commands(checkpoint):
     ]
 
 
-def main():
+@one_error_line(subprocess.CalledProcessError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'))
     parser.add_argument('--cfg-options', nargs='*', default=[], help='passed on to train and test')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     begin = time.time()
     options = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
     train_dir, test_dir = osp.join(args.work_dir, 'train'), osp.join(args.work_dir, 'test')

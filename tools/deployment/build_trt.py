@@ -6,26 +6,27 @@ python tools/deployment/build_trt.py model.onnx model.engine --fp16
 import argparse
 import json
 import os
+from typing import Optional, Sequence
 
 import numpy as np
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
-from sfnet_mm.utils.tooling import require
+from sfnet_mm.utils.tooling import one_error_line, require
 
 # GridSample is native from this version on.
 OLDEST = (8, 5)
 AGREEMENT = {False: 0.999, True: 0.99}
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Build a TensorRT engine')
     parser.add_argument('onnx', help='a file of export_onnx.py with a fixed size')
     parser.add_argument('engine', help='the file to write, ending in .engine')
     parser.add_argument('--fp16', action='store_true', help='allow float16')
     parser.add_argument('--workspace', type=int, default=4, help='GiB')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def trtexec(args: argparse.Namespace) -> str:
@@ -54,36 +55,34 @@ def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
     return bytes(engine)
 
 
-def main() -> None:
-    args = parse_args()
+@one_error_line(RuntimeError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     print(trtexec(args), flush=True)
-    try:
-        trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
-        version = tuple(int(v) for v in trt.__version__.split('.')[:2])
-        if version < OLDEST:
-            raise ImportError(f'TensorRT {trt.__version__} has no GridSample: 8.5 or later has')
-        if not args.engine.endswith('.engine'):
-            raise ValueError(f'{args.engine} must end in .engine')
-        reference = OnnxRuntime(args.onnx)
-        if reference.meta['size'] is None:
-            raise ValueError(f'{args.onnx} has an open size: export it without --dynamic')
-        temporary = f'{args.engine}.tmp.engine'
-        with open(temporary, 'wb') as f:
-            f.write(build(trt, args.onnx, args.fp16, args.workspace))
-        with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
-            json.dump(reference.meta, f)
-        shape = (*reference.meta['size'], reference.channels)
-        image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        data = reference.prepare(image)
-        expected, got = reference.infer(data), TensorRTRuntime(temporary).infer(data)
-        same = parity(expected, got, shape[:2], reference.meta.get('threshold')).agreement
-        print(f'TensorRT against ONNX Runtime: classes agree on {same:.4%}')
-        if same < AGREEMENT[args.fp16]:
-            raise RuntimeError(f'the engine does not agree, see {temporary}')
-        os.replace(temporary, args.engine)
-        os.replace(f'{temporary}.json', f'{args.engine}.json')
-    except (OSError, ValueError, ImportError, RuntimeError) as e:
-        raise SystemExit(f'error: {e}') from None
+    trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
+    version = tuple(int(v) for v in trt.__version__.split('.')[:2])
+    if version < OLDEST:
+        raise ImportError(f'TensorRT {trt.__version__} has no GridSample: 8.5 or later has')
+    if not args.engine.endswith('.engine'):
+        raise ValueError(f'{args.engine} must end in .engine')
+    reference = OnnxRuntime(args.onnx)
+    if reference.meta['size'] is None:
+        raise ValueError(f'{args.onnx} has an open size: export it without --dynamic')
+    temporary = f'{args.engine}.tmp.engine'
+    with open(temporary, 'wb') as f:
+        f.write(build(trt, args.onnx, args.fp16, args.workspace))
+    with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
+        json.dump(reference.meta, f)
+    shape = (*reference.meta['size'], reference.channels)
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    data = reference.prepare(image)
+    expected, got = reference.infer(data), TensorRTRuntime(temporary).infer(data)
+    same = parity(expected, got, shape[:2], reference.meta.get('threshold')).agreement
+    print(f'TensorRT against ONNX Runtime: classes agree on {same:.4%}')
+    if same < AGREEMENT[args.fp16]:
+        raise RuntimeError(f'the engine does not agree, see {temporary}')
+    os.replace(temporary, args.engine)
+    os.replace(f'{temporary}.json', f'{args.engine}.json')
     print(f'done: {args.engine}')
 
 

@@ -15,7 +15,7 @@ import argparse
 import json
 import os.path as osp
 import tempfile
-from typing import Optional
+from typing import Optional, Sequence
 
 import cv2
 import numpy as np
@@ -34,10 +34,10 @@ from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.media import read_image
-from sfnet_mm.utils.tooling import image_size, write_text
+from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Compare runtimes with torch')
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
     parser.add_argument(
@@ -45,8 +45,8 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--checkpoint', help='of the one config; needs --image')
     parser.add_argument('--image', help='is resized to each size')
-    parser.add_argument('--out', default='parity.json')
-    args = parser.parse_args()
+    parser.add_argument('--out', default='parity.json', help='JSON file')
+    args = parser.parse_args(argv)
     if (args.checkpoint is None) != (args.image is None):
         parser.error('--checkpoint and --image belong together')
     if args.checkpoint and len(args.configs) > 1:
@@ -176,15 +176,16 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     return found
 
 
-def main() -> None:
-    args = parse_args()
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     results = {}
     if osp.isfile(args.out):
         try:
             with open(args.out, encoding='utf-8') as f:
                 results = json.load(f)
         except ValueError:
-            raise SystemExit(f'error: {args.out} is no JSON: remove it or choose another') from None
+            raise ValueError(f'{args.out} is no JSON: remove it or choose another') from None
     progress = ProgressBar(len(args.configs) * len(args.sizes))
     for config in args.configs:
         for size in args.sizes:
@@ -195,7 +196,7 @@ def main() -> None:
                     results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
                     print()  # ends the line of the progress bar
-                    raise SystemExit(f'error: {key}: {e}') from None
+                    raise ValueError(f'{key}: {e}') from None
                 write_text(args.out, json.dumps(results, indent=1))
             progress.update()
     print()

@@ -9,13 +9,13 @@ import argparse
 import os.path as osp
 import sys
 from importlib import import_module
-from typing import Dict, List
+from typing import Dict, List, Optional, Sequence
 
 
-def main() -> None:
+def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('folder')
-    print(check(parser.parse_args().folder))
+    print(check(parser.parse_args(argv).folder))
 
 
 def check(folder: str) -> str:

@@ -4,6 +4,7 @@ python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x20
 """
 
 import argparse
+from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import export_onnx
@@ -11,10 +12,10 @@ from sfnet_mm.deploy.export.onnx_graph import count_nodes
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops.exporting import RUNTIMES
 from sfnet_mm.utils.config import is_panoptic
-from sfnet_mm.utils.tooling import check_folder, first_line, image_size
+from sfnet_mm.utils.tooling import check_folder, image_size, one_error_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export a model to ONNX')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint; "none" exports random weights')
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         default='onnxruntime',
         help='which one the file is to be fast in; it computes the same in each',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def export(args: argparse.Namespace, checkpoint: str) -> list:
@@ -63,15 +64,13 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
     )
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        check_folder(args.out)
-        checkpoint = None if args.checkpoint == 'none' else args.checkpoint
-        print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
-        parities = export(args, checkpoint)
-    except (OSError, ValueError, ImportError, RuntimeError) as e:
-        raise SystemExit(f'error: {first_line(e)}') from None
+@one_error_line(RuntimeError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    check_folder(args.out)
+    checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+    print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
+    parities = export(args, checkpoint)
     for parity in parities:
         print(f'ONNX Runtime against torch, {parity}')
     print(f'done: {args.out}, {count_nodes(args.out)} GridSample')

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from typing import Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import one_error_line, write_text
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # What the wheel of this package is built from.
@@ -50,22 +50,23 @@ class Package(NamedTuple):
     parents: Tuple[str, ...]
 
 
-def main() -> None:
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     current = '{}.{}'.format(*sys.version_info)
     parser.add_argument('--python', default=current, help='Python of that machine, such as 3.12')
     parser.add_argument('--out', default='wheelhouse', help='folder to make or to replace')
     parser.add_argument('--limit', type=float, default=60, help='of the whole folder, in MiB')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if not re.fullmatch(r'3\.\d+', args.python):
-        raise SystemExit(f'error: --python {args.python} is not a version such as 3.12')
+        raise ValueError(f'--python {args.python} is not a version such as 3.12')
     print(make(args.python, args.out, args.limit))
 
 
 def make(python: str, out: str, limit: float) -> str:
     """Make the folder ``out``, whole or not at all; a line that says what it holds."""
     if osp.isdir(out) and os.listdir(out) and not osp.isfile(osp.join(out, NEEDED)):
-        raise SystemExit(f'error: {out} is not empty and no wheelhouse: choose another --out')
+        raise ValueError(f'{out} is not empty and no wheelhouse: choose another --out')
     core = resolve(python, *requirement_files(CORE))
     packages = resolve(python, *requirement_files(CORE + OPTIONAL))
     # What torch pulls in comes with it.
@@ -99,8 +100,8 @@ def download(
         if path is not None:
             files[name] = path
         elif name in core or name not in packages:
-            raise SystemExit(
-                f'error: {name}{version}: no pure wheel and none of less than '
+            raise ValueError(
+                f'{name}{version}: no pure wheel and none of less than '
                 f'{LARGEST_COMPILED // MIB} MiB was found for Python {python}'
             )
         else:
@@ -121,7 +122,7 @@ def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]
     beside = osp.join(osp.dirname(sys.executable), 'uv')
     uv = beside if osp.isfile(beside) else shutil.which('uv')
     if uv is None:
-        raise SystemExit('error: uv is not installed: pip install uv')
+        raise ValueError('uv is not installed: pip install uv')
     command = [uv, 'pip', 'compile', '--quiet', '--no-header', '--annotation-style=line']
     command += ['--python-version', python, '--python-platform=x86_64-manylinux_2_28']
     return parse(run([*command, *arguments], stdin))
@@ -203,8 +204,8 @@ def check_size(folder: str, limit: float) -> None:
     total = sum(found.values()) / MIB
     if total > limit:
         largest = max(found, key=found.__getitem__)
-        raise SystemExit(
-            f'error: the wheels take {total:.1f} MiB, more than --limit {limit:g}; the largest is '
+        raise ValueError(
+            f'the wheels take {total:.1f} MiB, more than --limit {limit:g}; the largest is '
             f'{largest} of {found[largest] / MIB:.1f} MiB'
         )
 
@@ -241,7 +242,7 @@ def run(command: Sequence[str], stdin: str = '') -> str:
     result = subprocess.run(command, input=stdin, capture_output=True, text=True)
     if result.returncode:
         reason = (result.stderr.strip() or 'no message').splitlines()[-1].strip()
-        raise SystemExit(f'error: {" ".join(map(osp.basename, command[:3]))} failed: {reason}')
+        raise ValueError(f'{" ".join(map(osp.basename, command[:3]))} failed: {reason}')
     return result.stdout
 
 

@@ -7,7 +7,6 @@
 
 import argparse
 import os.path as osp
-import sys
 from typing import Optional, Sequence
 
 import torch
@@ -16,7 +15,7 @@ from torch import Tensor
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.knet import rename
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -28,27 +27,23 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    try:
-        checkpoint = load_checkpoint_file(args.src)
-        state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else 0
-        if not isinstance(state_dict, dict) or not all(
-            isinstance(value, Tensor) for value in state_dict.values()
-        ):
-            raise ValueError(f'{args.src} holds no state dict')
-        renamed = rename(state_dict)
-        meta = dict(sfnet_mm_version=sfnet_mm.__version__, converted_from=osp.basename(args.src))
-        with whole_file(args.dst) as temporary:
-            torch.save(dict(meta=meta, state_dict=renamed), temporary)
-    except (OSError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    checkpoint = load_checkpoint_file(args.src)
+    state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else 0
+    if not isinstance(state_dict, dict) or not all(
+        isinstance(value, Tensor) for value in state_dict.values()
+    ):
+        raise ValueError(f'{args.src} holds no state dict')
+    renamed = rename(state_dict)
+    meta = dict(sfnet_mm_version=sfnet_mm.__version__, converted_from=osp.basename(args.src))
+    with whole_file(args.dst) as temporary:
+        torch.save(dict(meta=meta, state_dict=renamed), temporary)
     classes = renamed['panoptic_head.mask_head.0.fc_cls.weight'].shape[0]
     proposals = renamed['panoptic_head.init_kernels.weight'].shape[0]
     print(f'{args.dst}: {len(renamed)} tensors, {classes} classes, {proposals} proposals')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -17,7 +17,7 @@ from torch import Tensor
 import sfnet_mm  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.deploy.model import load_model
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
 def to_half(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -67,6 +67,7 @@ def publish(config: str, src: str, dst: str) -> None:
         torch.save(checkpoint, temporary)
 
 
+@one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -75,10 +76,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('src', help='checkpoint of a training')
     parser.add_argument('dst', help='file to write')
     args = parser.parse_args(argv)
-    try:
-        publish(args.config, args.src, args.dst)
-    except (OSError, ValueError) as e:
-        raise SystemExit(f'error: {e}') from None
+    publish(args.config, args.src, args.dst)
     print(f'wrote {args.dst}, {osp.getsize(args.dst) / 1e6:.1f} MB')
 
 

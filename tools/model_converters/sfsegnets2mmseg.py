@@ -19,7 +19,7 @@ import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.sfsegnets import Conversion, convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -85,6 +85,7 @@ def report(result: Conversion, dst: str) -> None:
         print(f'  with --cfg-options {" ".join(family.options())}')
 
 
+@one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     try:
@@ -100,9 +101,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             print(f'no place for: {name}', file=sys.stderr)
         for name in e.missing:
             print(f'missing: {name}', file=sys.stderr)
-        sys.exit(f'error: {args.src}: {e}')
-    except (ValueError, OSError) as e:
-        sys.exit(f'error: {e}')
+        raise ValueError(f'{args.src}: {e}') from None
     report(result, args.dst)
 
 

@@ -108,7 +108,7 @@ class ISWHook(Hook):
         model = _unwrapped(runner)
         if runner.iter < self.begin_iter or model.whitening_selected:
             return
-        masks = self._select(runner, model)
+        masks = self.select(runner, model)
         model.set_whitening_masks(masks)
         for slot, mask in masks.items():
             chosen, total = int(mask.sum()), mask.shape[0] * (mask.shape[0] - 1) // 2
@@ -121,7 +121,7 @@ class ISWHook(Hook):
             runner.train_dataloader.dataset, self.distortion, self.loading, seed=seed
         )
 
-    def _select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
+    def select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
         """The masks by slot, equal on all ranks."""
         pairs = self._pairs(runner)
         num_images = min(self.num_images, len(pairs))

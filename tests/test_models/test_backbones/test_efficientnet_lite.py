@@ -109,8 +109,9 @@ def test_features_are_those_of_the_reference_package(number):
     model.load_state_dict(reference.state_dict())
     x = torch.randn(1, 3, 64, 64, dtype=torch.float64)
     with torch.no_grad():
-        want = reference._swish(reference._bn0(reference._conv_stem(x)))
-        for block in reference._blocks:
+        parts = dict(reference.named_children())
+        want = parts['_swish'](parts['_bn0'](parts['_conv_stem'](x)))
+        for block in parts['_blocks']:
             want = block(want)
         np.testing.assert_allclose(model(x)[0], want, rtol=1e-9, atol=1e-9)
 

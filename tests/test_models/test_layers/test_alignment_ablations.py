@@ -23,12 +23,21 @@ def pair(channels=8, size=(6, 10)):
     return low, torch.randn(2, channels, (size[0] + 1) // 2, (size[1] + 1) // 2)
 
 
+def upsampled(module, low, high):
+    """The coarse map as the module upsamples it before it predicts a flow."""
+    found = []
+    handle = module.upsample.register_forward_hook(lambda _module, _args, out: found.append(out))
+    module(low, high)
+    handle.remove()
+    return found[0]
+
+
 def test_upsampling_by_nearest_neighbor_and_bilinear():
     low, high = pair()
     module = FlowAlignmentModule(8, upsample='nearest')
-    _, up = module._project(low, high)
+    up = upsampled(module, low, high)
     assert torch.equal(up, module.down_h(high).repeat_interleave(2, 2).repeat_interleave(2, 3))
-    _, up = FlowAlignmentModule(8)._project(low, torch.ones_like(high))
+    up = upsampled(FlowAlignmentModule(8), low, torch.ones_like(high))
     assert up.std((2, 3)).max() < 1e-6
     assert not list(module.upsample.parameters())
 
@@ -44,7 +53,7 @@ def test_deconvolution_doubles_and_fits_odd_sizes(size):
     spread = x.new_zeros(*x.shape[:2], 2 * x.shape[2] + 1, 2 * x.shape[3] + 1)
     spread[..., 1:-1:2, 1:-1:2] = x
     expected = F.conv2d(F.pad(spread, (1, 1, 1, 1)), weight.transpose(0, 1).flip(2, 3))
-    up = module._project(low, high)[1]
+    up = upsampled(module, low, high)
     torch.testing.assert_close(up, expected[..., : size[0], : size[1]], atol=1e-5, rtol=1e-4)
     assert module(low, high).shape == low.shape
 
@@ -157,15 +166,28 @@ def test_deformable_alignment_agrees_with_mmcv():
     ],
 )
 def test_lite_head_adds_the_fine_map_unless_the_module_fuses(align):
-    head = SFNetLiteHead(
-        [4, 6, 8], 8, num_classes=3, align=dict(align, type='mmseg.' + align['type'])
-    )
+    maps = [torch.randn(2, c, *size) for c, size in zip((4, 6, 8), ((6, 10), (3, 5), (2, 3)))]
+
+    def fused(head):
+        """What goes into the last convolution, and the maps that it is made of."""
+        found = {}
+        head.eval().conv_last.register_forward_pre_hook(
+            lambda _module, args: found.update(fused=args[0][:, :8])
+        )
+        for name, module in (('fine', head.fpn_in[0]), ('coarse', head.ppm)):
+            module.register_forward_hook(lambda _m, _a, out, name=name: found.update({name: out}))
+        head(maps)
+        return found['fused'], found['fine'], found['coarse']
+
+    options = dict(in_index=[0, 1, 2], num_classes=3)
+    head = SFNetLiteHead([4, 6, 8], 8, align=dict(align, type='mmseg.' + align['type']), **options)
     head.init_weights()
-    fine, coarse = pair()
-    assert torch.equal(head._fuse(fine, coarse), fine + head.flow_align_module(fine, coarse))
-    head = SFNetLiteHead([4, 6, 8], 8, num_classes=3)
+    got, fine, coarse = fused(head)
+    assert torch.equal(got, fine + head.flow_align_module(fine, coarse))
+    head = SFNetLiteHead([4, 6, 8], 8, **options)
     assert isinstance(head.flow_align_module, GatedDualFlowAlignmentModule)
-    assert torch.equal(head._fuse(fine, coarse), head.flow_align_module(fine, coarse))
+    got, fine, coarse = fused(head)
+    assert torch.equal(got, head.flow_align_module(fine, coarse))
 
 
 # Context modules

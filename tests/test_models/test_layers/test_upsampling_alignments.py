@@ -284,10 +284,17 @@ def test_head_trains_in_bfloat16(name, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize('kind', ALIGNS)
 def test_compiles_as_one_graph(kind):
-    """``fullgraph`` raises at any graph break; no C++ compiler is needed for this backend."""
+    """``fullgraph`` raises at any graph break; no C++ compiler is needed for these backends.
+
+    The first traces the gradients, too. The other one sees two sizes, so that they become symbols.
+    """
     module = build(kind, 0.3, torch.float32)
-    compiled = torch.compile(module, fullgraph=True, backend='aot_eager')
-    for size in ((6, 10), (7, 9)):
+    graphs = {
+        backend: torch.compile(module, fullgraph=True, backend=backend)
+        for backend in ('aot_eager', 'eager')
+    }
+    for backend, size in (('aot_eager', (6, 10)), ('eager', (6, 10)), ('eager', (7, 9))):
+        compiled = graphs[backend]
         low, high = pair(size, (4, 5), dtype=torch.float32)
         results = []
         for function in (module, compiled):

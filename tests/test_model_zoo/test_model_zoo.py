@@ -1,29 +1,18 @@
 """The model zoo: complete, up to date, and its counts right."""
 
-import importlib
 import json
 import os.path as osp
 import re
-import sys
 
 import pytest
 import yaml
-from helpers import ROOT, config_paths
+from helpers import ROOT, config_paths, run_tool
 
 from sfnet_mm.model_zoo.counts import COMPLEXITY, count
 from sfnet_mm.model_zoo.metafiles import results_text
 
-TOOLS = osp.join(ROOT, 'tools', 'analysis_tools')
+TOOL = 'analysis_tools/make_model_zoo'
 PAGE = osp.join(ROOT, 'docs', 'model_zoo.md')
-
-
-@pytest.fixture(scope='module')
-def tool():
-    sys.path.insert(0, TOOLS)
-    try:
-        yield importlib.import_module('make_model_zoo')
-    finally:
-        sys.path.remove(TOOLS)
 
 
 def stored_counts():
@@ -31,8 +20,8 @@ def stored_counts():
         return json.load(file)
 
 
-def test_page_is_up_to_date(tool):
-    tool.main(['--check'])
+def test_page_is_up_to_date():
+    run_tool(TOOL, '--check')
 
 
 def test_every_config_is_on_the_page():

@@ -1,12 +1,9 @@
 """What the tools share."""
 
 import argparse
-import os.path as osp
-import runpy
-import sys
 
 import pytest
-from helpers import ROOT
+from helpers import run_tool
 
 from sfnet_mm.utils.tooling import image_size, mean_and_spread, replace_between, write_text
 
@@ -43,8 +40,6 @@ def test_mean_and_spread():
     assert mean_and_spread([1.0, 3.0], 1) == '2.0 ± 1.4'  # sqrt(2)
 
 
-def test_export_into_a_folder_that_is_not_there_is_refused(tmp_path, monkeypatch):
-    args = ['export_onnx.py', 'config.py', 'none', f'{tmp_path}/nodir/x.onnx']
-    monkeypatch.setattr(sys, 'argv', args)
+def test_export_into_a_folder_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(SystemExit, match=r'error: .*nodir/x\.onnx cannot be written: make the'):
-        runpy.run_path(osp.join(ROOT, 'tools/deployment/export_onnx.py'), run_name='__main__')
+        run_tool('deployment/export_onnx', 'config.py', 'none', f'{tmp_path}/nodir/x.onnx')

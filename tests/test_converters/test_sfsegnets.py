@@ -1,13 +1,12 @@
 """The converter of the authors' checkpoints: what it recognizes, drops, writes and refuses."""
 
-import importlib.util
 import os
-import os.path as osp
 import pickle
 
 import pytest
 import torch
 from authors_reference import AuthorsModel
+from helpers import load_tool, run_tool
 from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 from torch import nn
@@ -16,17 +15,12 @@ from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.sfsegnets import convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
 
-TOOL = osp.join(
-    osp.dirname(__file__), '..', '..', 'tools', 'model_converters', 'sfsegnets2mmseg.py'
-)
+TOOL = 'model_converters/sfsegnets2mmseg'
 
 
-@pytest.fixture(scope='module')
+@pytest.fixture
 def tool():
-    spec = importlib.util.spec_from_file_location('sfsegnets2mmseg', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_tool(TOOL)
 
 
 @pytest.fixture(scope='module')
@@ -42,10 +36,10 @@ def authors_model():
     return get
 
 
-def refused(tool, src, dst, capsys, *options):
+def refused(src, dst, capsys, *options):
     """Run the tool, which must fail with one line on stderr; the line and all that was printed."""
     with pytest.raises(SystemExit) as exit_info:
-        tool.main([str(src), str(dst), *options])
+        run_tool(TOOL, str(src), str(dst), *options)
     message = exit_info.value.code
     assert message.startswith('error: ') and '\n' not in message
     return message, capsys.readouterr().err
@@ -96,7 +90,7 @@ def test_biases_under_deep_supervision_are_folded(authors_model):
 def test_tool_writes_what_init_model_reads(tool, authors_model, tmp_path, capsys):
     src, dst = tmp_path / 'authors.pth', tmp_path / 'new' / 'converted.pth'
     torch.save(authors_model('sfnet-lite_stdc1').checkpoint(), src)
-    tool.main([str(src), str(dst)])
+    run_tool(TOOL, str(src), str(dst))
     out = capsys.readouterr().out
     assert 'SFNet-Lite with STDC1 (19 classes, attention gate)' in out
     assert 'mapped 230 tensors, dropped 196' in out
@@ -149,7 +143,7 @@ def imagenet(name, authors_model):
 def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, authors_model, tmp_path, capsys):
     src, dst = tmp_path / 'imagenet.pth', tmp_path / 'backbone.pth'
     torch.save(imagenet(name, authors_model), src)
-    tool.main([str(src), str(dst)])
+    run_tool(TOOL, str(src), str(dst))
     assert "init_cfg=dict(type='Pretrained'" in capsys.readouterr().out
     backbone = MODELS.build(dict(cfg, init_cfg=dict(type='Pretrained', checkpoint=str(dst))))
     backbone.init_weights()
@@ -161,7 +155,7 @@ def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, authors_model, 
 def test_backbone_of_a_whole_model(tool, authors_model, tmp_path):
     src, dst = tmp_path / 'model.pth', tmp_path / 'backbone.pth'
     torch.save(authors_model('sfnet_df2').checkpoint(), src)
-    tool.main([str(src), str(dst), '--backbone-only'])
+    run_tool(TOOL, str(src), str(dst), '--backbone-only')
     state = load_checkpoint_file(str(dst))['state_dict']
     MODELS.build(dict(type='DFNet', arch='DF2')).load_state_dict(state, strict=True)
 
@@ -183,7 +177,7 @@ def test_source_is_never_overwritten(tool, authors_model, tmp_path, capsys):
     before = src.read_bytes()
     os.symlink(src, tmp_path / 'link.pth')
     for dst in (src, tmp_path / 'link.pth', tmp_path / '.' / 'authors.pth'):
-        assert 'is SRC' in refused(tool, src, dst, capsys)[0]
+        assert 'is SRC' in refused(src, dst, capsys)[0]
     assert src.read_bytes() == before
 
 
@@ -198,7 +192,7 @@ def test_failure_leaves_what_was_there(tool, authors_model, tmp_path, capsys, mo
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr(tool.torch, 'save', disk_full)
-    assert 'No space left' in refused(tool, src, dst, capsys)[0]
+    assert 'No space left' in refused(src, dst, capsys)[0]
     assert dst.read_bytes() == b'an earlier conversion'
     assert sorted(p.name for p in tmp_path.iterdir()) == ['authors.pth', 'converted.pth']
 
@@ -210,7 +204,7 @@ def test_missing_extra_and_misshapen_tensors_are_listed(tool, authors_model, tmp
     state['head.fpn_out.0.0.0.weight'] = torch.zeros(64, 64, 1, 1)
     src = tmp_path / 'changed.pth'
     torch.save(dict(state_dict=state), src)
-    message, printed = refused(tool, src, tmp_path / 'out.pth', capsys)
+    message, printed = refused(src, tmp_path / 'out.pth', capsys)
     assert '2 tensors have no place' in message and '2 tensors of the target are missing' in message
     assert 'no place for: head.spatial.0.weight (3,)' in printed
     assert 'fpn_out.0.conv.weight (64, 64, 1, 1), which should be (64, 64, 3, 3)' in printed
@@ -259,7 +253,7 @@ def test_copies_of_stdc_weights_must_agree(authors_model):
 def test_other_checkpoints_are_refused(state, message, tool, tmp_path, capsys):
     src = tmp_path / 'other.pth'
     torch.save(state, src)
-    assert message in refused(tool, src, tmp_path / 'out.pth', capsys)[0]
+    assert message in refused(src, tmp_path / 'out.pth', capsys)[0]
     assert not (tmp_path / 'out.pth').exists()
 
 
@@ -281,7 +275,7 @@ def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, capsys):
         src,
         _use_new_zipfile_serialization=zipped,
     )
-    assert 'was refused' in refused(tool, src, tmp_path / 'out.pth', capsys)[0]
+    assert 'was refused' in refused(src, tmp_path / 'out.pth', capsys)[0]
     assert not victim.exists()
     # The same bytes in the hands of plain pickle would have run it.
     pickle.loads(pickle.dumps(_Payload(str(victim)))).close()
@@ -294,7 +288,7 @@ def test_truncated_and_missing_files(tool, authors_model, tmp_path, capsys):
     whole = src.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 100):
         src.write_bytes(whole[:length])
-        assert str(src) in refused(tool, src, tmp_path / 'out.pth', capsys)[0]
+        assert str(src) in refused(src, tmp_path / 'out.pth', capsys)[0]
     src.unlink()
-    assert 'does not exist' in refused(tool, src, tmp_path / 'out.pth', capsys)[0]
+    assert 'does not exist' in refused(src, tmp_path / 'out.pth', capsys)[0]
     assert list(tmp_path.iterdir()) == []

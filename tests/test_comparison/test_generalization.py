@@ -1,32 +1,18 @@
 """The table of sources by targets comes from ``compare.py``."""
 
-import importlib.util
-import os.path as osp
-import sys
-
-import pytest
 import torch
-from helpers import ROOT, config_paths, segmentation_samples
+from helpers import ROOT, config_paths, load_tool, segmentation_samples
 from mmseg.registry import METRICS
 
-from sfnet_mm.comparison import prepare, table
+from sfnet_mm.comparison import Budget, prepare, table
 
-TOOL = osp.join(ROOT, 'tools', 'analysis_tools', 'compare.py')
 CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
 
 
-@pytest.fixture
-def compare(monkeypatch):
-    spec = importlib.util.spec_from_file_location('compare', TOOL)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def test_prepared_runs_keep_the_whitening_hook_and_the_sources(monkeypatch, tmp_path):
     monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, 'argv', ['compare.py', *CONFIGS])
-    return module
-
-
-def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path):
-    args = compare.parse_args()
+    compare = load_tool('analysis_tools/compare')
+    args = compare.parse_args(CONFIGS)
     compare.check(args)
     for path in CONFIGS:
         cfg = prepare(path, *compare.settings(args), 0, str(tmp_path))
@@ -36,7 +22,7 @@ def test_prepared_runs_keep_the_whitening_hook_and_the_sources(compare, tmp_path
         assert cfg.val_evaluator.type == 'UDSMetric'
 
 
-def test_metric_of_a_run_has_classes_and_sources(compare):
+def test_metric_of_a_run_has_classes_and_sources():
     metric = METRICS.build(dict(type='UDSMetric', iou_metrics=['mIoU']))
     metric.dataset_meta = dict(classes=('a', 'b'))
     for source, right in (('cityscapes', True), ('idd', False)):
@@ -55,7 +41,7 @@ def test_metric_of_a_run_has_classes_and_sources(compare):
     assert metric.per_class['IoU'] == {'a': 33.33, 'b': 33.33}
 
 
-def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
+def test_table_has_a_row_for_a_config_and_a_column_for_a_target():
     def result(name, seed, bdd):
         return dict(
             name=name,
@@ -74,7 +60,7 @@ def test_table_has_a_row_for_a_config_and_a_column_for_a_target(compare):
         )
 
     rows = {'a': [result('a', 0, 30.0), result('a', 1, 34.0)], 'b': [result('b', 0, 40.0)]}
-    text = table(rows, compare.settings(compare.parse_args())[0])
+    text = table(rows, Budget())
     assert '| mIoU | cityscapes | bdd |' in text
     assert '| a | 60.00 ± 0.00 | 32.00 ± 2.83 |' in text
     assert '| b | 60.00 | 40.00 |' in text
