@@ -1,4 +1,4 @@
-"""Several configs trained under one budget, and the table of their results."""
+"""Trains several configs under one budget and writes a table of their results."""
 
 from .jobs import Job, check_budget, run_jobs
 from .report import plot, table

@@ -1,4 +1,4 @@
-"""One run of a comparison: ``python -m sfnet_mm.comparison JOB.json``."""
+"""Run one job of a comparison: ``python -m sfnet_mm.comparison JOB.json``."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""Runs of a comparison as processes, several at a time."""
+"""Starts the runs of a comparison as processes, several at a time."""
 
 import json
 import os
@@ -19,12 +19,12 @@ JOB, OUTPUT = 'job.json', 'output.txt'
 
 @dataclass
 class Job:
-    """One run.
+    """One run of a comparison.
 
     Args:
-        config: Path of its config.
-        seed: Of its run.
-        work_dir: Folder of its own.
+        config: Path of the config.
+        seed: Seed of the run.
+        work_dir: Folder of this run alone.
     """
 
     config: str
@@ -33,13 +33,13 @@ class Job:
 
     @property
     def label(self) -> str:
-        """Its name in messages."""
+        """The name of the run in messages."""
         return f'{name_of(self.config)}, seed {self.seed}'
 
     def start(
         self, budget: Budget, resources: Resources, deadline: Optional[float]
     ) -> subprocess.Popen:
-        """Start the run in a process that goes on when Ctrl-C hits this one, to stop by itself."""
+        """Start the run in a process that Ctrl-C does not reach; it stops when this one is gone."""
         job = dict(
             config=self.config,
             budget=asdict(budget),
@@ -60,7 +60,7 @@ class Job:
             )
 
     def failure(self, code: int) -> str:
-        """Why the run failed: its last line, and where the others are."""
+        """Say why the run failed: its last line, and the file with the others."""
         path = osp.join(self.work_dir, OUTPUT)
         if code < 0:
             return f'{self.label}: ended by signal {-code} (see {path})'
@@ -70,7 +70,7 @@ class Job:
 
 
 def check_budget(jobs: Sequence[Job], budget: Budget) -> None:
-    """Raise a ValueError if a folder has a run of another budget, from which none can go on."""
+    """Raise a ValueError if a folder has a run of another budget, which cannot be continued."""
     wanted = json.loads(json.dumps(asdict(budget)))
     for job in jobs:
         path = osp.join(job.work_dir, JOB)
@@ -96,15 +96,15 @@ def run_jobs(
     """Run all jobs that have no result yet.
 
     Args:
-        jobs: In the order in which they are started.
-        budget: Of all.
-        resources: Of each.
-        at_once: How many run at the same time.
-        minutes: Stop after so many; runs that are being trained then write a checkpoint.
+        jobs: The runs, in the order in which they are started.
+        budget: The budget of all runs.
+        resources: The resources of each run.
+        at_once: How many jobs run at the same time.
+        minutes: Stop after this many minutes; the runs in progress then write a checkpoint.
         report_every: Seconds between two lines of progress.
 
     Returns:
-        What failed, one line for each run. A failing run does not end the others.
+        One line for each run that failed. A run that fails does not end the others.
     """
     waiting = [job for job in jobs if not finished(job.work_dir, budget)]
     for job in jobs:
@@ -151,7 +151,7 @@ def run_jobs(
 
 
 def progress(left_before: int, left: int, running: int, seconds: float) -> str:
-    """A line: iterations left when the call began and now, runs in progress, time left."""
+    """Say how many iterations are done since the call began, how many runs go on and how long."""
     done = left_before - left
     rest = f'about {seconds * left / done / 60:.0f} min left' if done > 0 else 'starting'
     return f'{done} of {left_before} iterations, {running} running, {seconds / 60:.0f} min, {rest}'

@@ -1,4 +1,4 @@
-"""Table and plot of a comparison."""
+"""Writes the table and the plot of a comparison."""
 
 import math
 import statistics
@@ -9,7 +9,7 @@ from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 
 from .settings import Budget
 
-# Results of each name, as ``train`` writes them.
+# One result as ``train`` writes it, and the results of each config by its name.
 Result = Dict[str, Any]
 Rows = Dict[str, List[Result]]
 METRICS = ('mIoU', 'bIoU')
@@ -48,7 +48,7 @@ def paired_difference(
 
 
 def devices_of(rows: Rows) -> List[str]:
-    """Each device with the date of its last run and, if there are several, its seeds."""
+    """List each device with the date of its last run and, if there are several, its seeds."""
     found: Dict[str, List[Result]] = {}
     for results in rows.values():
         for result in results:
@@ -62,12 +62,12 @@ def devices_of(rows: Rows) -> List[str]:
 
 
 def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
-    """The results as Markdown.
+    """Write the results as Markdown.
 
     Args:
-        rows: Results of each name.
-        budget: Of all.
-        baseline: Name of the row that others are compared with, seed by seed.
+        rows: Results of each config by its name.
+        budget: The budget of all runs.
+        baseline: Name of the config that the others are compared with, seed by seed.
     """
     first = next(iter(rows.values()))[0]
     base = rows.get(baseline or '')
@@ -119,7 +119,7 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
 
 
 def plot(rows: Rows, path: str) -> None:
-    """Mean mIoU and boundary IoU of each name, with a dot for each seed."""
+    """Draw the mean mIoU and boundary IoU of each config, with a dot for each seed."""
     import matplotlib
 
     matplotlib.use('Agg')

@@ -1,4 +1,4 @@
-"""What all runs of a comparison share, and the config of one of them."""
+"""Settings that all runs of a comparison share, and the config of one run."""
 
 import os.path as osp
 from dataclasses import dataclass, field
@@ -18,20 +18,20 @@ OPTIMIZERS = {
 
 @dataclass
 class Budget:
-    """What makes two results comparable.
+    """The settings that two results must share to be comparable.
 
     Args:
         iters: Iterations of every run.
         batch_size: Images of an iteration.
-        crop: (height, width); that of each config by default.
+        crop: (height, width); by default the crop of each config.
         optimizer: ``'sgd'`` or ``'adamw'`` with a warm-up and a polynomial decay, or ``'config'``:
-            each config's own optimizer and schedule, the schedule scaled to ``iters``.
-        lr: Initial learning rate; by default 0.01 of SGD, 0.001 of AdamW, or the config's.
-        backbone_lr_mult: What the learning rate of the backbone is multiplied with.
-        warmup: Iterations of warm-up; a twentieth by default. Not used with ``'config'``.
-        min_kept: Least share of pixels that hard-pixel losses keep.
+            each config's own optimizer and its schedule, which is scaled to ``iters``.
+        lr: Initial learning rate; by default 0.01 for SGD, 0.001 for AdamW, or the config's.
+        backbone_lr_mult: Factor of the learning rate of the backbone.
+        warmup: Iterations of warm-up; by default a twentieth of all. Not used with ``'config'``.
+        min_kept: Smallest share of the pixels that hard-pixel losses keep.
         amp: Train in mixed precision: float16 with loss scaling, bfloat16 on a CPU.
-        options: As ``--cfg-options``.
+        options: Settings that override those of every config, as ``--cfg-options`` does.
     """
 
     iters: int = 400
@@ -46,7 +46,7 @@ class Budget:
     options: Dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> str:
-        """The budget in words, for the head of a table."""
+        """Describe the budget in words, for the text above a table."""
         name = {'sgd': 'SGD', 'adamw': 'AdamW'}.get(self.optimizer, "each config's own optimizer")
         rate = self.lr or OPTIMIZERS.get(self.optimizer, {}).get('lr')
         text = f'{self.iters} iterations of batch {self.batch_size}, {name}'
@@ -59,14 +59,14 @@ class Budget:
 
 @dataclass
 class Resources:
-    """What a run finds on this machine; none of it changes what is computed.
+    """Settings of this machine; none of them changes what is computed.
 
     Args:
-        data_root: The data set's folder, in place of the configs'.
-        workers: Loading processes.
-        threads: Of torch.
-        channels_last: Lay convolutions out channels-last.
-        checkpoint_interval: Iterations between checkpoints; a tenth of all by default.
+        data_root: Folder of the data set; None keeps the one in the configs.
+        workers: Number of processes that load data.
+        threads: Number of threads of torch.
+        channels_last: Store the model channels-last.
+        checkpoint_interval: Iterations between checkpoints; by default a tenth of all.
     """
 
     data_root: Optional[str] = None
@@ -77,12 +77,12 @@ class Resources:
 
 
 def name_of(config: str) -> str:
-    """Of a run, in tables and folders."""
+    """The name of a config in tables and folders."""
     return osp.splitext(osp.basename(config))[0]
 
 
 def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_dir: str) -> Config:
-    """The config of one run: network and losses are its own, the rest is the same for all."""
+    """Make the config of one run: it keeps its network and losses; the rest is the same for all."""
     cfg = load_config(config, budget.options, work_dir, 'none')
     crop = tuple(budget.crop or cfg.crop_size)
     for node in walk([cfg.train_dataloader, cfg.model]):
@@ -112,8 +112,8 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     set_schedule(cfg, budget)
     if budget.amp:
         enable_amp(cfg)
-    # The last weights are scored, not the best ones: val decides nothing. Two checkpoints are
-    # kept, so that one is whole while the other is written.
+    # The last weights are scored, not the best ones: val selects nothing. Two checkpoints are
+    # kept, so that one is complete while the other is written.
     interval = resources.checkpoint_interval or max(1, budget.iters // 10)
     cfg.default_hooks.checkpoint = dict(
         type='CheckpointHook', by_epoch=False, interval=interval, max_keep_ckpts=2

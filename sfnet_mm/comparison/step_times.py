@@ -21,7 +21,7 @@ TIMES = 'times.json'
 def time_steps(
     configs: Sequence[str], budget: Budget, resources: Resources, rounds: int, work_dir: str
 ) -> None:
-    """Write the median milliseconds of a training step of each config; they take turns."""
+    """Write the median milliseconds of a training step of each config. The configs take turns."""
     torch.set_num_threads(resources.threads)
     steps = {}
     for config in configs:
@@ -40,7 +40,7 @@ def time_steps(
             model.train_step(batch, optim_wrapper=wrapper)
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            if turn:  # the first one warms up
+            if turn:  # the first turn warms up
                 times[name].append(1000 * (time.perf_counter() - start))
     print()
     found = {name: round(statistics.median(values), 1) for name, values in times.items()}

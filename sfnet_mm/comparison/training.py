@@ -26,13 +26,13 @@ RESULT, PROGRESS = 'result.json', 'progress.txt'
 
 
 class RunMonitorHook(Hook):
-    """Writes how far a run is, and stops it with a checkpoint when its time is over.
+    """Writes the progress of a run, and stops it with a checkpoint when its time is over.
 
     Args:
-        work_dir: Of the run.
-        deadline: In seconds since the epoch; None is no limit.
-        parent: The process that started this one. The run also stops when that is gone, so that it
-            does not write into a folder in which the next call trains.
+        work_dir: Folder of the run.
+        deadline: When to stop, in seconds since the epoch; None sets no limit.
+        parent: The process that started this one. The run also stops when that process is
+            gone, so that it does not write into a folder in which the next call trains.
     """
 
     priority = 'VERY_LOW'
@@ -55,7 +55,7 @@ class RunMonitorHook(Hook):
 
 
 def last_checkpoint(work_dir: str) -> Optional[str]:
-    """The newest checkpoint of a run that is whole: a run may have been killed while writing."""
+    """The newest complete checkpoint of a run, which may have been killed while writing one."""
     found = {}
     for path in glob.glob(osp.join(glob.escape(work_dir), 'iter_*.pth')):
         match = re.fullmatch(r'iter_(\d+)\.pth', osp.basename(path))
@@ -73,10 +73,10 @@ def train(
     deadline: Optional[float] = None,
     parent: Optional[int] = None,
 ) -> None:
-    """One run, in this process: train, score and write the result.
+    """Train and score one run in this process, and write its result.
 
     The run goes on from its last checkpoint, if there is one. The weights of the last iteration
-    are scored, not the best ones. There is no result if the run was stopped before that; see
+    are scored, not the best ones. No result is written if the run is stopped before; see
     :class:`RunMonitorHook` for ``deadline`` and ``parent``.
     """
     torch.set_num_threads(resources.threads)
@@ -130,7 +130,7 @@ def train(
 
 
 def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
-    """The result in a folder, if it is of the same budget."""
+    """The result in a folder; None if there is none of the same budget."""
     try:
         with open(osp.join(work_dir, RESULT), encoding='utf-8') as file:
             result = json.load(file)
@@ -140,7 +140,7 @@ def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
 
 
 def iterations_done(work_dir: str) -> int:
-    """How far the run in a folder is."""
+    """The number of iterations that the run in a folder has done."""
     try:
         with open(osp.join(work_dir, PROGRESS), encoding='utf-8') as file:
             return int(file.read())

@@ -1,4 +1,4 @@
-"""What ``tools/train.py`` and ``tools/test.py`` do to a config before the runner is built."""
+"""Reads a config and fits it to the command line and this machine, for the training tools."""
 
 import argparse
 import os
@@ -27,13 +27,13 @@ def load_config(
     Args:
         path: Path of the config.
         options: ``--cfg-options``: a dict, or strings ``key=value``.
-        work_dir: ``--work-dir``; None takes the config's, or ``work_dirs/`` and its name.
+        work_dir: ``--work-dir``; None takes the config's, or ``work_dirs/`` plus its name.
         launcher: ``--launcher``.
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: The file is no config, one that only others build on, or one that names a source
-            that UDS does not have.
+        ValueError: The file is no config, is a base that others build on, or names a source that
+            UDS does not have.
         PermissionError: The work dir cannot be written.
     """
     cfg = read_config(path)
@@ -55,7 +55,7 @@ def load_config(
 
 
 def read_config(config: Union[str, Config]) -> Config:
-    """Read a config that a model can be built from; a config that was read before is checked only.
+    """Read a config that a model can be built from. A config that was read before is only checked.
 
     Raises:
         FileNotFoundError: There is no such config.
@@ -84,10 +84,10 @@ def is_panoptic(config: Union[str, Config]) -> bool:
 
 
 def parse_options(pairs: Sequence[str]) -> Dict[str, Any]:
-    """The dict of some ``key=value``, in which mmengine reads numbers, lists and tuples.
+    """Parse strings ``key=value`` into a dict; mmengine reads numbers, lists and tuples in them.
 
     Raises:
-        ValueError: A string without ``=``.
+        ValueError: A string has no ``=``.
     """
     for pair in pairs:
         if '=' not in pair:
@@ -111,16 +111,16 @@ def check_writable(work_dir: str) -> None:
 
 
 def fit_to_cpu(cfg: Config) -> None:
-    """Replace SyncBN, which needs CUDA: by ``CPUSyncBN`` among several processes, else by BN."""
+    """Replace SyncBN, which needs CUDA, by ``CPUSyncBN`` in several processes and by BN in one."""
     norm = 'BN' if cfg.get('launcher', 'none') == 'none' else 'CPUSyncBN'
     if _replace_norm(cfg.get('model', {}), norm):
         print_log(f'no CUDA device: SyncBN is replaced by {norm}', logger='current')
 
 
 def join_cpu_processes(cfg: Config) -> None:
-    """Make the process group of a ``torchrun`` on CPUs, and keep the model on the CPU in DDP.
+    """Start the process group of a ``torchrun`` on CPUs, and keep the model on the CPU in DDP.
 
-    mmengine alone would select a CUDA device for both, whatever the backend.
+    mmengine would select a CUDA device for both, whatever the backend is.
     """
     if not dist.is_initialized():
         dist.init_process_group('gloo')
@@ -132,7 +132,7 @@ def join_cpu_processes(cfg: Config) -> None:
 
 
 def _replace_norm(node: Any, norm: str) -> int:
-    """Replace SyncBN by ``norm`` in a nested config; the number of places where it stood."""
+    """Replace SyncBN by ``norm`` in a nested config and return the number of replacements."""
     found = [d for d in walk(node) if type_name(d) in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')]
     for layer in found:
         layer['type'] = norm
@@ -157,10 +157,10 @@ def enable_amp(cfg: Config) -> None:
 
 
 def enable_auto_scale_lr(cfg: Config) -> None:
-    """Scale the learning rate by the ratio of the batch size to the one that the config is for.
+    """Scale the learning rate by the ratio of the batch size to that of the config.
 
     Raises:
-        ValueError: The config does not say for which batch size it is.
+        ValueError: The config does not say which batch size it was made for.
     """
     scale = cfg.get('auto_scale_lr')
     if not scale or not scale.get('base_batch_size'):
@@ -175,8 +175,8 @@ def enable_tta(cfg: Config) -> None:
     """Wrap the model of ``cfg`` in its ``tta_model`` and test with its ``tta_pipeline``.
 
     Raises:
-        ValueError: The config defines no test-time augmentation, or its test data set is wrapped
-            in one that has a pipeline of its own.
+        ValueError: The config defines no test-time augmentation, or a wrapper of its test data set
+            has a pipeline too.
     """
     if not cfg.get('tta_model') or not cfg.get('tta_pipeline'):
         raise ValueError('--tta needs tta_model and tta_pipeline in the config')
@@ -200,7 +200,7 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
     hook, such as mmdet's, is switched on.
 
     Raises:
-        ValueError: Such another hook is there, and no visualizer that it can use.
+        ValueError: The config has such another hook, but no visualizer that it can use.
     """
     default_hooks = cfg.get('default_hooks') or {}
     cfg.default_hooks = default_hooks
@@ -222,7 +222,7 @@ def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: 
 
 
 def keep_predictions(cfg: Config, folder: str) -> None:
-    """Write what a test predicts into ``folder``: masks, or results in COCO's form."""
+    """Write the predictions of a test into ``folder``, as masks or in the format of COCO."""
     found = metrics(cfg.get('test_evaluator'))
     coco = [m for m in found if 'Coco' in type_name(m) or 'Panoptic' in type_name(m)]
     for metric in coco:

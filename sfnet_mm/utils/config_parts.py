@@ -1,7 +1,7 @@
-"""Reads a config whatever its shape: parts in lists and wrappers, types as strings or classes.
+"""Finds the parts of a config in lists and wrappers, with types as strings or as classes.
 
-mmengine takes ``type='mmseg.IoUMetric'`` and, in its pure-Python configs, ``type=IoUMetric``; one
-evaluator or a list of them; a data set or wrappers around some.
+mmengine takes ``type='mmseg.IoUMetric'`` and, in its pure-Python configs, ``type=IoUMetric``. It
+also takes one evaluator or a list of them, and a data set or wrappers around some.
 """
 
 import logging
@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 
 
 def type_name(node: Any) -> str:
-    """Name of the class of a part, without its scope; empty for what has no type."""
+    """Name of the class of a part, without its scope; empty if it has no type."""
     kind = node.get('type') if isinstance(node, dict) else node
     if kind is None:
         return ''
@@ -21,14 +21,14 @@ def type_name(node: Any) -> str:
 
 
 def parts(node: Any) -> List[Dict]:
-    """One part, a list of some or None, as a list."""
+    """Return one part, a list of parts or None as a list."""
     if node is None:
         return []
     return [node] if isinstance(node, dict) else list(node)
 
 
 def walk(node: Any) -> Iterator[Dict]:
-    """A config and all dicts in it."""
+    """Yield a config and all dicts inside it."""
     if isinstance(node, dict):
         yield node
         node = list(node.values())
@@ -38,7 +38,7 @@ def walk(node: Any) -> Iterator[Dict]:
 
 
 def metrics(evaluator: Any) -> List[Dict]:
-    """The metrics of an evaluator, which is one, a list of some, or an ``Evaluator`` of some."""
+    """The metrics of an evaluator: one metric, a list of them, or an ``Evaluator`` with them."""
     found = []
     for part in parts(evaluator):
         found += metrics(part['metrics']) if 'metrics' in part else [part]
@@ -46,7 +46,7 @@ def metrics(evaluator: Any) -> List[Dict]:
 
 
 def data_wrappers(loader: Any) -> List[Dict]:
-    """The data set of a data loader and those that it wraps, from the outside to the inside."""
+    """The data set of a data loader and the ones that it wraps, from the outside to the inside."""
     found: List[Dict] = []
     waiting = parts((loader or {}).get('dataset'))
     while waiting:
@@ -62,7 +62,7 @@ def data_sets(loader: Any) -> List[Dict]:
 
 
 def registered(registry: Any, node: Any) -> Any:
-    """The class of a part in the default scope; None where it has no type or an unknown one."""
+    """The class of a part in the default scope; None if its type is missing or unknown."""
     kind = node.get('type')
     if not isinstance(kind, str):
         return kind

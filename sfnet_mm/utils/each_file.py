@@ -1,4 +1,4 @@
-"""Work on many files: one that cannot be used is named and the others go on."""
+"""Processes many files: it names those that cannot be used, and goes on with the others."""
 
 import sys
 from typing import Callable, List, Mapping
@@ -14,13 +14,13 @@ def for_each_file(
 ) -> List[str]:
     """Call ``work(name, path, progress)`` for each file, and show a bar of progress.
 
-    A file that is damaged, too small or gone is named on stderr; what else goes wrong, such as a
-    full disk, ends the run. Messages that are printed meanwhile stand above the bar.
+    A file that is damaged, too small or gone is named on stderr; any other error, such as a full
+    disk, ends the run. Messages that are printed meanwhile stand above the bar.
 
     Args:
         files: Path of each file by its name.
-        work: What to do; raises ValueError, RuntimeError, cv2.error or FileNotFoundError for a
-            file that it cannot use. It may add a task of its own to the ``progress``.
+        work: Processes one file. It raises ValueError, RuntimeError, cv2.error or
+            FileNotFoundError for a file that it cannot use, and may add a task to ``progress``.
 
     Returns:
         list[str]: One line for each file that could not be used.
@@ -43,6 +43,6 @@ def for_each_file(
 
 
 def check_failures(failures: List[str], total: int) -> None:
-    """Raise a ValueError that counts the files that failed and names the first, if there is any."""
+    """Raise a ValueError that counts the failed files and names the first, if there are any."""
     if failures:
         raise ValueError(f'{len(failures)} of {total} files failed: {failures[0]}')

@@ -1,4 +1,4 @@
-"""Names of what a tool writes for its images: paths below a folder, so that none is lost."""
+"""Names the results of images by paths below a folder, so that no two have the same name."""
 
 import os
 import os.path as osp
@@ -8,14 +8,14 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.we
 
 
 class NameCollision(ValueError):
-    """Two files whose results would have the same name."""
+    """The results of two files would have the same name."""
 
 
 def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
-    """Path of each file by its name without suffix.
+    """Map the name without suffix of each file to its path.
 
     Args:
-        named: (name with suffix, path) of each file; a file that comes twice counts once.
+        named: (name with suffix, path) of each file; a file that is listed twice counts once.
 
     Raises:
         NameCollision: Two files have the same name, such as ``1.jpg`` and ``1.png``.
@@ -33,7 +33,7 @@ def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
 
 
 def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
-    """Images that a user gave, by the name of what is written for each.
+    """Map the name of each result to the image that a user gave for it.
 
     A folder stands for all images in it and in the folders inside it, sorted by path; their names
     are paths below that folder. With several folders, each name begins with that of its folder.
@@ -41,11 +41,11 @@ def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
 
     Args:
         inputs: Paths of images and folders.
-        out_dir: Where the results go.
+        out_dir: Folder of the results.
 
     Raises:
         FileNotFoundError: There is no such file or folder.
-        ValueError: A folder without images, no path at all, or ``out_dir`` is one of the folders.
+        ValueError: A folder has no images, no path is given, or ``out_dir`` is one of the folders.
         NameCollision: See :func:`distinct_names`.
     """
     if not inputs:
@@ -69,7 +69,7 @@ def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
 
 
 def _images_below(folder: str, without: str) -> List[str]:
-    """Paths of the images in a folder and below; links are followed, each folder is read once."""
+    """Paths of the images below a folder; links are followed, and each folder is read once."""
     paths, seen = [], {without}
     for directory, inner, names in os.walk(folder, followlinks=True):
         seen.add(osp.realpath(directory))
@@ -87,20 +87,20 @@ def _images_below(folder: str, without: str) -> List[str]:
 
 
 def refuse_overwriting(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise a ValueError when a file to write is one of those to read."""
+    """Raise a ValueError if one of the files to write is also one of the files to read."""
     both = {osp.realpath(p) for p in inputs} & {osp.realpath(p) for p in outputs}
     if both:
         raise ValueError(f'{min(both)} is an input and would be replaced: choose another --out-dir')
 
 
 def dataset_names(dataset) -> Dict[str, str]:
-    """Name of each image of a data set, by its path: the path below the folder of the images.
+    """Map the path of each image of a data set to its name, the path below the image folder.
 
-    That folder is ``data_prefix['img_path']`` of mmseg's data sets, else ``data_root``. With
-    several of them, in UDS or in a ``ConcatDataset``, it is the deepest folder that holds them all.
+    That folder is ``data_prefix['img_path']`` of mmseg's data sets, else ``data_root``. If there
+    are several, as in UDS or a ``ConcatDataset``, it is the deepest folder that holds them all.
 
     Args:
-        dataset: Of mmengine, mmseg or this package, or a wrapper with ``get_data_info``.
+        dataset: A data set of mmengine, mmseg or this package, or a wrapper with ``get_data_info``.
 
     Raises:
         NameCollision: See :func:`distinct_names`.
@@ -115,7 +115,7 @@ def dataset_names(dataset) -> Dict[str, str]:
 
 
 def _image_folders(dataset) -> List[str]:
-    """Folders of the images of a data set, through all wrappers."""
+    """Folders of the images of a data set, also inside wrappers."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     if inner[0] is not None:
         return [folder for part in inner for folder in _image_folders(part)]

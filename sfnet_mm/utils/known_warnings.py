@@ -1,19 +1,19 @@
-"""Warnings of the hosts that every run prints and that ask nothing of a user."""
+"""Hides warnings of the hosts that every run prints and that a user need not act on."""
 
 import logging
 import re
 import warnings
 
-# Beginning of each, as Python's ``warnings`` give them.
+# How each begins that comes from Python's ``warnings``.
 PYTHON = (
     '``build_loss`` would be deprecated soon',  # mmseg builds its own heads with it
-    'Unnecessary conv bias before batch/instance norm',  # as the published checkpoints have it
+    'Unnecessary conv bias before batch/instance norm',  # the published checkpoints have it
     'Default ``avg_non_ignore`` is False',  # mmseg averages so in all of its configs
-    'The draw is False, it means that the hook',  # pictures are asked for by --show-dir
+    'The draw is False, it means that the hook',  # --show-dir asks for pictures
     'When align_corners=True, the output would more aligned',  # the sizes are the paper's
     'pkg_resources is deprecated as an API',  # setuptools<81 is pinned for it
 )
-# Beginning of each, as mmengine's logger gives them.
+# How each begins that comes from mmengine's logger.
 LOGGED = (
     'The prefix is not set in metric class',
     '"FileClient" will be deprecated in future',
@@ -23,11 +23,11 @@ LOGGED = (
 
 
 def ignore_python_warnings() -> None:
-    """Keep those of ``PYTHON`` off the screen, and no others."""
+    """Hide the warnings of ``PYTHON``, and no others."""
     for beginning in PYTHON:
         warnings.filterwarnings('ignore', message=re.escape(beginning))
 
 
 def is_unknown(record: logging.LogRecord) -> bool:
-    """Whether a record of a logger is none of ``LOGGED``; a filter for ``logging``."""
+    """Whether a record of a logger is not in ``LOGGED``; serves as a filter for ``logging``."""
     return not record.getMessage().startswith(LOGGED)

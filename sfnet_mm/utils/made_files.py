@@ -1,4 +1,4 @@
-"""Remembers what the files of a folder were made of: a second run makes only what differs."""
+"""Remembers what each file of a folder was made from, so that a run repeats only what changed."""
 
 import hashlib
 import json
@@ -22,13 +22,13 @@ def text_digest(text: str) -> str:
 
 
 class MadeFiles:
-    """What the files of a folder were made of.
+    """A record of what the files of a folder were made from.
 
-    It is kept in ``.made_of.jsonl`` of that folder, one line for each file when it is finished, so
-    that a run that is stopped loses nothing. The last line of a file counts.
+    It is kept in ``.made_of.jsonl`` in that folder, which gets a line when a file is finished, so
+    that a run that is stopped loses nothing. Of several lines for one file the last one counts.
 
     Args:
-        folder: Need not exist.
+        folder: The folder, which need not exist.
     """
 
     NAME = '.made_of.jsonl'
@@ -47,20 +47,20 @@ class MadeFiles:
             entry = json.loads(line)
             self.made[entry['file']] = entry['of']
         except (ValueError, KeyError, TypeError):
-            pass  # A line that a stopped run left unfinished: its file is made again.
+            pass  # A stopped run left this line unfinished: its file is made again.
 
     def has(self, names: Sequence[str], of: Dict[str, Any]) -> bool:
-        """Whether all files are there and were made of just that."""
+        """Whether all files exist and were made from exactly this."""
         return all(
             self.made.get(name) == of and osp.exists(osp.join(self.folder, name)) for name in names
         )
 
     def begin(self, names: Sequence[str]) -> None:
-        """Forget files that are going to be replaced."""
+        """Remove files from the record that are about to be replaced."""
         self._write(dict.fromkeys((name for name in names if self.made.get(name)), None))
 
     def finish(self, names: Sequence[str], of: Dict[str, Any]) -> None:
-        """Remember files that have been written; ``of`` consists of JSON's own types."""
+        """Record files that have been written; ``of`` must be serializable as JSON."""
         self._write(dict.fromkeys(names, of))
 
     def _write(self, made: Dict[str, Any]) -> None:
@@ -68,5 +68,5 @@ class MadeFiles:
         if made:
             os.makedirs(self.folder, exist_ok=True)
             with open(self.path, 'a', encoding='utf-8') as file:
-                # The newline comes first, for the last line may be unfinished.
+                # The newline comes first, because the last line may be unfinished.
                 file.writelines('\n' + json.dumps({'file': k, 'of': v}) for k, v in made.items())

@@ -1,4 +1,4 @@
-"""Images and videos that come from a user, and videos that go to one."""
+"""Reads images and videos of a user, and writes videos."""
 
 import contextlib
 import os
@@ -13,12 +13,12 @@ import numpy as np
 
 from .tooling import whole_file
 
-# FFmpeg reads it when it is first used. Its own lines name neither file nor address, and what is
-# wrong with them is said here.
+# FFmpeg reads this when it is first used. Its own messages name neither file nor address; the
+# errors of this package do.
 os.environ.setdefault('OPENCV_FFMPEG_LOGLEVEL', '-8')
 
 VIDEO_SUFFIXES = ('.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.webm')
-# H.264, MPEG-4 part 2 and VP8; browsers do not show the second.
+# H.264, MPEG-4 part 2 and VP8; browsers do not play the second.
 VIDEO_FORMATS = (('.mp4', 'avc1'), ('.mp4', 'mp4v'), ('.webm', 'VP80'))
 
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
@@ -28,7 +28,7 @@ TAIL = 4096
 
 
 def check_whole(data: bytes, path: str) -> None:
-    """Raise a ValueError when an encoded JPEG or PNG is empty or cut off.
+    """Raise a ValueError if an encoded JPEG or PNG is empty or cut off.
 
     Decoders fill the missing part of a truncated JPEG with gray and go on.
     """
@@ -44,12 +44,12 @@ def check_whole(data: bytes, path: str) -> None:
 def read_image(
     path: str, color_type: str = 'color', imdecode_backend: Optional[str] = None
 ) -> np.ndarray:
-    """Read an image as (H, W, 3) uint8, BGR, or in another way of mmcv's ``LoadImageFromFile``.
+    """Read an image as (H, W, 3) uint8, BGR, or as the options of ``LoadImageFromFile`` say.
 
     Args:
-        path: Of the file.
-        color_type: Such as ``'unchanged'``, which keeps all channels and 16 bits.
-        imdecode_backend: Such as ``'tifffile'``; None takes mmcv's.
+        path: Path of the file.
+        color_type: For example ``'unchanged'``, which keeps all channels and 16 bits.
+        imdecode_backend: For example ``'tifffile'``; None takes mmcv's default.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -73,10 +73,10 @@ def read_image(
 
 
 def as_picture(image: np.ndarray) -> np.ndarray:
-    """An image (H, W) or (H, W, C) of any type as (H, W, 3) uint8, BGR, to be looked at.
+    """Convert an image (H, W) or (H, W, C) of any type to (H, W, 3) uint8, BGR, for display.
 
-    Of more than three channels the first three are shown, and of fewer the first one, gray; other
-    types than uint8 are stretched from their smallest to their largest value.
+    An image with more than three channels shows the first three, one with fewer the first as gray.
+    Types other than uint8 are stretched from their smallest to their largest value.
     """
     image = image if image.ndim == 3 else image[..., None]
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
@@ -87,16 +87,16 @@ def as_picture(image: np.ndarray) -> np.ndarray:
 
 
 def is_video(path: str) -> bool:
-    """Whether the name of a file is that of a video."""
+    """Whether a file name has the suffix of a video."""
     return path.lower().endswith(VIDEO_SUFFIXES)
 
 
 @cache
 def video_format(browser: bool = False) -> Tuple[str, str]:
-    """Suffix and code of the first video format that OpenCV can write here.
+    """Suffix and FourCC of the first video format that OpenCV can write here.
 
     Args:
-        browser: Only formats that browsers show.
+        browser: Consider only formats that browsers play.
 
     Raises:
         ValueError: OpenCV has no encoder at all.
@@ -117,12 +117,12 @@ def video_format(browser: bool = False) -> Tuple[str, str]:
 
 @contextlib.contextmanager
 def write_video(path: str, size: Tuple[int, int], rate: float, browser: bool = False) -> Iterator:
-    """A ``cv2.VideoWriter``.
+    """Open a ``cv2.VideoWriter``.
 
-    The file appears when all is written, and not at all after an error.
+    The file appears when everything is written, and not at all after an error.
 
     Args:
-        path: Ends in the suffix of :func:`video_format`.
+        path: Path of the file, with the suffix of :func:`video_format`.
         size: (width, height) of a frame.
         rate: Frames per second.
         browser: See :func:`video_format`.
@@ -141,7 +141,7 @@ def write_video(path: str, size: Tuple[int, int], rate: float, browser: bool = F
 
 
 def _open_writer(path: str, code: str, rate: float, size: Tuple[int, int]) -> cv2.VideoWriter:
-    """Open a writer without the lines that FFmpeg prints on stderr about encoders and codes."""
+    """Open a writer and hide what FFmpeg prints on stderr about encoders."""
     stderr = os.dup(2)
     try:
         with open(os.devnull, 'wb') as nothing:

@@ -1,4 +1,4 @@
-"""Work on many files with a progress bar."""
+"""Maps a function over many items in several processes, with a progress bar."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ def available_cpus() -> int:
 def parallel_map(
     func: Callable[[Any], Any], items: Sequence[Any], workers: int | None = None
 ) -> list[Any]:
-    """``[func(item) for item in items]`` in several processes, with a progress bar.
+    """Compute ``[func(item) for item in items]`` in several processes, with a progress bar.
 
-    Unlike a ``multiprocessing.Pool`` it raises when a worker is killed, instead of waiting
-    for ever.
+    Unlike ``multiprocessing.Pool``, it raises when a worker is killed instead of waiting forever.
 
     Args:
         func: A function that can be pickled.
-        items: Its arguments.
-        workers: Number of processes; None takes one per available CPU, 0 or 1 none besides
-            this one.
+        items: The arguments of the function.
+        workers: Number of processes; None takes one per available CPU, and 0 or 1 work in this
+            process.
 
     Returns:
         The results in the order of ``items``.
@@ -42,7 +41,7 @@ def parallel_map(
     results: list[Any] = [None] * len(items)
     if not items:
         return results
-    bar = _Steps(len(items))
+    bar = _SparseProgressBar(len(items))
     if workers <= 1:
         for i, item in enumerate(items):
             results[i] = func(item)
@@ -62,22 +61,22 @@ def parallel_map(
 
 
 def _start_worker() -> None:
-    """Prepare a worker."""
+    """Prepare a worker process."""
     # One process per CPU, so OpenCV must not start threads of its own.
     cv2.setNumThreads(0)
-    # Ctrl-C reaches the whole group; this process is ended by its parent.
+    # Ctrl-C reaches the whole process group; the parent ends this process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _end_with_parent() -> None:
-    """End when the parent was killed: the pool would wait for ever, and hold the parent's locks."""
+    """End with the parent: an orphaned worker would wait forever and hold the parent's locks."""
     multiprocessing.parent_process().join()
     os._exit(1)
 
 
-class _Steps:
-    """mmengine's progress bar, redrawn at most fifty times so that logs stay readable."""
+class _SparseProgressBar:
+    """mmengine's progress bar, which is drawn at most fifty times so that logs stay readable."""
 
     def __init__(self, total: int) -> None:
         self.bar = ProgressBar(total, file=sys.stdout)

@@ -1,22 +1,22 @@
-"""One switch for the sources of UDS in all loaders of a config."""
+"""Chooses the sources of UDS for all loaders of a config."""
 
 from mmengine.config import Config
 
 from .config_parts import walk
 
-# What `sources` of configs/_base_/datasets/driving.py says; another value is somebody's choice.
+# The defaults of `sources` in configs/_base_/datasets/driving.py; a user sets other values.
 USUAL_FOLDERS = dict(cityscapes='cityscapes', idd='idd', mapillary='mapillary', bdd='bdd100k')
 
 
 def choose_sources(cfg: Config) -> None:
-    """Carry what the variable ``sources`` of a config says into every data set with sources.
+    """Apply the variable ``sources`` of a config to every data set that has sources.
 
-    So ``--cfg-options sources.mapillary=None``, or ``sources = dict(mapillary=None)`` in a config
-    of one's own, leaves Mapillary Vistas out of training, validation and test, and another folder
-    is read by all. No data set gets a source that it does not have.
+    ``--cfg-options sources.mapillary=None``, or ``sources = dict(mapillary=None)`` in a user's
+    config, leaves Mapillary Vistas out of training, validation and test. Another folder is read by
+    all of them. No data set gets a source that it does not have.
 
     Raises:
-        ValueError: A source that UDS does not have.
+        ValueError: The variable names a source that UDS does not have.
     """
     chosen = cfg.get('sources')
     if not isinstance(chosen, dict):

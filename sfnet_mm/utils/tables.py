@@ -1,4 +1,4 @@
-"""Markdown tables."""
+"""Writes Markdown tables."""
 
 from typing import List, Optional, Sequence
 
@@ -6,13 +6,13 @@ from typing import List, Optional, Sequence
 def markdown_table(
     header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Optional[int] = None
 ) -> List[str]:
-    """Lines of a table.
+    """Write the lines of a table.
 
     Args:
         header: Names of the columns.
         rows: Cells of each row.
         text_columns: How many columns from the left hold text; the others hold numbers and are
-            aligned on the right. None takes all for text.
+            aligned on the right. None treats all as text.
     """
     text = len(header) if text_columns is None else text_columns
     rule = ['---'] * text + ['--:'] * (len(header) - text)

@@ -1,4 +1,4 @@
-"""What several tools share: sizes, whole files, pages, tables, optional packages, errors."""
+"""Helpers of the tools: image sizes, atomic files, page sections, optional packages, errors."""
 
 import argparse
 import contextlib
@@ -14,10 +14,10 @@ from typing import Any, Iterator, Sequence, Tuple, Type
 
 
 def image_size(text: str) -> Tuple[int, int]:
-    """(height, width) of ``HEIGHTxWIDTH``, as a ``type`` of argparse.
+    """Parse ``HEIGHTxWIDTH`` to (height, width), as a ``type`` of argparse.
 
     Raises:
-        argparse.ArgumentTypeError: Another form.
+        argparse.ArgumentTypeError: The text has another form.
     """
     match = re.fullmatch(r'([1-9]\d*)x([1-9]\d*)', text.lower())
     if not match:
@@ -27,13 +27,13 @@ def image_size(text: str) -> Tuple[int, int]:
 
 @contextlib.contextmanager
 def whole_file(path: str, suffix: str = '') -> Iterator[str]:
-    """The name to write a file under: it gets its own in the end, and is gone after an error.
+    """Give a temporary path that is renamed to ``path`` in the end and removed after an error.
 
-    Its folder is made.
+    The folder of the file is made.
 
     Args:
-        path: Of the file.
-        suffix: Of the temporary name, where the writer chooses the format by it.
+        path: Path of the file.
+        suffix: Suffix of the temporary name, for writers that choose the format by it.
     """
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     temporary = f'{path}.{os.getpid()}.tmp{suffix}'
@@ -47,9 +47,9 @@ def whole_file(path: str, suffix: str = '') -> Iterator[str]:
 
 @contextlib.contextmanager
 def whole_folder(path: str) -> Iterator[str]:
-    """The name to make a folder under: it replaces the one at ``path`` in the end.
+    """Give a temporary folder that replaces the one at ``path`` in the end.
 
-    After an error it is gone, and what was at ``path`` is still there.
+    After an error the temporary folder is removed, and ``path`` is as it was.
     """
     temporary = f'{path}.{os.getpid()}.tmp'
     os.makedirs(temporary)
@@ -62,23 +62,23 @@ def whole_folder(path: str) -> Iterator[str]:
 
 
 def check_folder(path: str) -> None:
-    """Raise a ``FileNotFoundError`` unless the folder of a file that is to be written exists."""
+    """Raise a ``FileNotFoundError`` if the folder of a file to write does not exist."""
     folder = osp.dirname(osp.abspath(path))
     if not osp.isdir(folder):
         raise FileNotFoundError(f'{path} cannot be written: make the folder {folder} first')
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a file, and its folder; the file is whole at any time."""
+    """Write a text file atomically, and make its folder."""
     with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write(text)
 
 
 def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str:
-    """A page with ``new`` between two marks; ``name`` is that of the page.
+    """Return a page with ``new`` between two markers; ``name`` names the page in an error.
 
     Raises:
-        SystemExit: The page does not have each mark once.
+        SystemExit: The page does not have each marker exactly once.
     """
     if text.count(begin) != 1 or text.count(end) != 1:
         raise SystemExit(f'error: {name} lacks its markers {begin.strip()} and {end.strip()}')
@@ -86,21 +86,21 @@ def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
-    """``mean ± standard deviation``; the mean alone of a single value."""
+    """Format ``mean ± standard deviation``; a single value has only a mean."""
     spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
     return f'{statistics.mean(values):.{digits}f}{spread}'
 
 
 def require(name: str, remedy: str, title: str = '') -> Any:
-    """An optional package.
+    """Import an optional package.
 
     Args:
-        name: Of its module.
-        remedy: How to install it.
-        title: What people call it, if not by its module.
+        name: Name of its module.
+        remedy: How to install it, for the error.
+        title: Usual name of the package, if it is not that of its module.
 
     Raises:
-        ImportError: It is not installed; says the remedy.
+        ImportError: The package is not installed. The message says the remedy.
     """
     try:
         return import_module(name)
@@ -109,7 +109,7 @@ def require(name: str, remedy: str, title: str = '') -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of its message."""
+    """The first line of the message of an error."""
     return str(error).strip().split('\n')[0]
 
 

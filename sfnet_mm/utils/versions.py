@@ -1,4 +1,4 @@
-"""Versions of all that a result or a bug depends on."""
+"""Collects the versions that a result or a bug depends on."""
 
 import platform
 import shutil
@@ -12,7 +12,7 @@ import torch
 from sfnet_mm.ops._loader import EXT
 from sfnet_mm.version import __version__
 
-# What people call it, and the distributions that bring it.
+# The usual name of a package, and the distributions that install it.
 PACKAGES = {
     'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -35,9 +35,9 @@ _DRIVER = ('nvidia-smi', '--query-gpu=name,driver_version,memory.total', '--form
 
 
 def versions() -> Dict[str, str]:
-    """Versions by name, as text; of what is missing it says so.
+    """Versions by name, as text; a missing package is marked as such.
 
-    mmengine's ``collect_env`` knows neither mmcv-lite nor the runtimes, nor the warp.
+    mmengine's ``collect_env`` does not list mmcv-lite, the runtimes or the warp.
     """
     return {
         'sfnet_mm': __version__,
@@ -62,7 +62,7 @@ def _gpus() -> str:
 
 
 def _installed(distributions: Sequence[str]) -> str:
-    """Versions of those that are installed, with their names where there is a choice."""
+    """Versions of the installed distributions, with their names unless it is the usual one."""
     found = []
     for name in distributions:
         try:
@@ -74,7 +74,7 @@ def _installed(distributions: Sequence[str]) -> str:
 
 
 def _output(*command: str) -> str:
-    """What a program prints, in one line per device; never raises."""
+    """Run a program and return its output, one line per device; never raises."""
     if not shutil.which(command[0]):
         return 'not installed'
     try:

@@ -1,4 +1,4 @@
-"""Pictures of semantic flow."""
+"""Draws semantic flow, masks and sheets of both."""
 
 from .alignment_recorder import Alignment, AlignmentRecorder
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb

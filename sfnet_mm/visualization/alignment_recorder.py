@@ -1,4 +1,4 @@
-"""Catches the flows and gates of a model while it predicts."""
+"""Records the flows and gates of a model while it predicts."""
 
 from dataclasses import dataclass
 from typing import List, Optional
@@ -19,7 +19,7 @@ class Alignment:
     is the mean of the warped map.
 
     Attributes:
-        name: Of the module within the model.
+        name: Name of the module within the model.
         flow: (N, 2, H, W) for FAM, (N, 4, H, W) for GD-FAM, in the unit of ``flow_warp``.
         gate: (N, 1, H, W) in (0, 1), the share of the coarse map; None for FAM or without gate.
         coarse: (N, 1, h, w), mean of the map of the high level.
@@ -34,30 +34,30 @@ class Alignment:
 
     @property
     def kind(self) -> str:
-        """The paper's name of the module."""
+        """The name of the module in the paper."""
         return 'FAM' if self.flow.shape[1] == 2 else 'GD-FAM'
 
     def warped_coarse(self) -> Tensor:
-        """(N, 1, H, W): the mean of the coarse map after the warp."""
+        """The mean of the coarse map after the warp, (N, 1, H, W)."""
         return flow_warp(self.coarse, self.flow[:, :2], backend='native')
 
     def warped_fine(self) -> Tensor:
-        """(N, 1, H, W): the mean of the fine map after the warp, for GD-FAM only."""
+        """The mean of the fine map after the warp, (N, 1, H, W); for GD-FAM only."""
         return flow_warp(self.fine, self.flow[:, 2:], backend='native')
 
 
 class AlignmentRecorder:
     """Records every forward pass of every FAM and GD-FAM of a model, from ``start`` to ``stop``.
 
-    As a context manager it records what runs inside. It works by forward hooks, so the model is
+    As a context manager it records what runs inside. It uses forward hooks, so the model is
     unchanged and computes the same. Tensors are float32 on the CPU.
 
     Args:
         model: Any module; a model without alignment modules records nothing.
 
     Attributes:
-        records: In the order of execution; several passes of one module (sliding window, test-time
-            augmentation) give several records of the same name.
+        records: The records in the order of execution. Several passes of one module (sliding
+            window, test-time augmentation) give several records of the same name.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -104,14 +104,14 @@ class AlignmentRecorder:
         self._handles.append(module.register_forward_hook(finish))
 
     def start(self) -> None:
-        """Forget all records, and record from now on."""
+        """Clear the records and start recording."""
         self.stop()
         self.records.clear()
         for name, module in self.modules.items():
             self._watch(name, module)
 
     def stop(self) -> None:
-        """Record no more; the records stay."""
+        """Stop recording and keep the records."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()

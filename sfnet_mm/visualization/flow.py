@@ -1,4 +1,4 @@
-"""Colors and arrows for semantic flow.
+"""Draws semantic flow as colors and arrows.
 
 The color code is the one of optical flow: hue is direction, saturation is length (A Database and
 Evaluation Methodology for Optical Flow, https://vision.middlebury.edu/flow/, figure 1). The
@@ -13,16 +13,16 @@ from mmcv.visualization.optflow import make_color_wheel
 
 
 def flow_to_pixels(flow: np.ndarray) -> np.ndarray:
-    """Turn the unit of ``sfnet_mm.ops.flow_warp`` into pixels of the flow's own grid.
+    """Convert a flow from the unit of ``sfnet_mm.ops.flow_warp`` to pixels of its own grid.
 
     Args:
         flow: (2, H, W), x then y; a flow of 1 is ``(W - 1) / 2W`` (and ``(H - 1) / 2H``) pixels.
 
     Returns:
-        (H, W, 2) float32, x then y, in pixels: from each pixel to the place that it is read from.
+        (H, W, 2) float32, x then y, in pixels: the vector from each pixel to where it is sampled.
 
     Raises:
-        ValueError: Another shape.
+        ValueError: The flow has another shape.
     """
     if flow.ndim != 3 or flow.shape[0] != 2:
         raise ValueError(f'flow has shape {flow.shape}: expected (2, H, W)')
@@ -32,11 +32,11 @@ def flow_to_pixels(flow: np.ndarray) -> np.ndarray:
 
 
 def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
-    """A robust maximum of the length of a flow (H, W, 2), for a common color scale; at least 1e-6.
+    """A robust maximum of the length of a flow, for a common color scale; at least 1e-6.
 
     Args:
         flow: (H, W, 2); vectors that are not finite are left out.
-        percentile: 100 is the true maximum, which a single stray vector can set.
+        percentile: Percentile of the lengths. 100 is the true maximum, which one outlier can set.
     """
     length = np.linalg.norm(flow, axis=-1)
     length = length[np.isfinite(length)]
@@ -58,7 +58,7 @@ def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndar
         (H, W, 3) uint8, RGB; vectors that are not finite are black.
 
     Raises:
-        ValueError: Another shape, or a ``max_length`` that is not positive.
+        ValueError: The flow has another shape, or ``max_length`` is not positive.
     """
     if flow.ndim != 3 or flow.shape[2] != 2:
         raise ValueError(f'flow has shape {flow.shape}: expected (H, W, 2)')
@@ -87,15 +87,15 @@ def draw_arrows(
 ) -> np.ndarray:
     """Draw a flow as arrows on a picture, one in every ``step`` by ``step`` square.
 
-    An arrow of ``max_length`` is 1.3 squares long, so directions are right and lengths are in
-    proportion but not to the scale of the picture: most semantic flow is too short to see.
+    A flow of ``max_length`` becomes an arrow of 1.3 squares, so directions and proportions are
+    right, but lengths are not to scale: most semantic flow is too short to see.
 
     Args:
-        image: (H, W, 3) uint8; a changed copy is returned.
+        image: (H, W, 3) uint8; the arrows are drawn on a copy.
         flow: (h, w, 2), x then y; read at the centers of the squares.
         max_length: As for :func:`flow_to_rgb`.
         step: Side of the squares in pixels of ``image``.
-        colour: Of the arrows, in the channel order of ``image``.
+        colour: Color of the arrows, in the channel order of ``image``.
     """
     max_length = flow_length(flow) if max_length is None else max_length
     canvas = np.ascontiguousarray(image).copy()
@@ -104,7 +104,7 @@ def draw_arrows(
         for x in range(step // 2, width, step):
             vector = flow[y * flow.shape[0] // height, x * flow.shape[1] // width]
             length = float(np.linalg.norm(vector))
-            # Arrows shorter than 1.5 px would be dots that hide the color.
+            # Arrows shorter than 1.5 pixels would be dots that hide the color.
             if not np.isfinite(length) or length / max_length * 1.3 * step < 1.5:
                 continue
             scale = 1.3 * step * min(1.0, length / max_length) / length
@@ -114,7 +114,7 @@ def draw_arrows(
 
 
 def colour_key(size: int = 64) -> np.ndarray:
-    """The color wheel as a legend: (size, size, 3) uint8, RGB, white around the disc."""
+    """Draw the color wheel as a legend: (size, size, 3) uint8, RGB, white around the disk."""
     axis = np.linspace(-1, 1, size)
     key = np.stack(np.meshgrid(axis, axis), axis=-1)
     rgb = flow_to_rgb(key, max_length=1.0)

@@ -1,4 +1,4 @@
-"""Masks drawn over images, and what share of an image each class has."""
+"""Draws masks over images and computes the share of each class."""
 
 from typing import Dict, Optional, Sequence
 
@@ -19,10 +19,10 @@ def overlay(
         image: (H, W, 3) uint8.
         mask: (H, W) class indices.
         palette: One triple per class, in the channel order of ``image``.
-        opacity: Of the colors, 0 to 1.
+        opacity: Opacity of the colors, 0 to 1.
 
     Raises:
-        ValueError: Sizes differ.
+        ValueError: Image and mask differ in size.
     """
     if image.shape[:2] != mask.shape:
         raise ValueError(f'the image is {image.shape[:2]} and the mask {mask.shape} pixels')
@@ -32,30 +32,30 @@ def overlay(
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
-    """Share of the pixels of each class that occurs, the largest first."""
+    """The share of pixels of each class that occurs, largest first."""
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts.tolist()) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def read_sample_image(sample: SegDataSample, backend_args: Optional[Dict] = None) -> np.ndarray:
-    """The image of a sample as (H, W, 3) uint8, RGB.
+    """Read the image of a sample as (H, W, 3) uint8, RGB.
 
-    With a label, its pixels are those of the file, as the data set loaded them; an image alone is
-    turned as EXIF asks for.
+    With a label, its pixels are those of the file, as the data set loaded them. An image alone is
+    rotated by its EXIF tag.
 
     Raises:
-        ValueError: OpenCV cannot decode it as a picture.
+        ValueError: OpenCV cannot decode the file as a picture.
     """
     content = fileio.get(sample.img_path, backend_args=backend_args)
     flag = 'color_ignore_orientation' if 'gt_sem_seg' in sample else 'color'
     image = mmcv.imfrombytes(content, flag=flag)
     if image is None:
         raise ValueError(f'OpenCV cannot decode {sample.img_path}')
-    # mmcv itself would leave the pixels that ignore EXIF in BGR.
+    # Without this, mmcv returns BGR when it ignores EXIF.
     return np.ascontiguousarray(image[..., ::-1])
 
 
 def class_map(sample: SegDataSample, name: str) -> np.ndarray:
-    """A map of class indices (H, W) of a sample, such as its ``'pred_sem_seg'``."""
+    """The class indices (H, W) of one map of a sample, such as ``'pred_sem_seg'``."""
     return getattr(sample, name).data.squeeze(0).long().cpu().numpy()

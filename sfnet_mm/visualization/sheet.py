@@ -1,4 +1,4 @@
-"""One sheet per image: input, label, prediction, errors, and what every alignment module did.
+"""Draws a sheet per image: input, label, prediction, errors, and each alignment module.
 
 The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.04415): flows in the
 color code of optical flow, features before and after the warp, errors.
@@ -25,7 +25,7 @@ _MARGIN, _GAP, _CAPTION, _KEY = 20, 12, 26, 60
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # matplotlib, which the hosts need anyway, brings this font along.
+    # This font comes with matplotlib, which the hosts need anyway.
     from matplotlib import font_manager
 
     weight = 'bold' if bold else 'regular'
@@ -34,12 +34,12 @@ def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def color_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> np.ndarray:
-    """Class indices (H, W) as colors (H, W, 3) uint8; indices outside the palette are gray.
+    """Color class indices: (H, W) to (H, W, 3) uint8.
 
     Args:
-        label: Integers; any index without a color is drawn in the gray ``background``.
+        label: Class indices (H, W); an index outside the palette is drawn in gray.
         palette: One RGB triple per class.
-        background: Gray level.
+        background: Gray level of indices outside the palette.
     """
     colors = np.full((len(palette) + 1, 3), background, np.uint8)
     colors[:-1] = np.asarray(palette, np.uint8).reshape(-1, 3)
@@ -51,7 +51,7 @@ def color_labels(label: np.ndarray, palette: Sequence, background: int = 0) -> n
 def error_map(
     prediction: np.ndarray, label: np.ndarray, image: np.ndarray, ignore_index: int = 255
 ) -> np.ndarray:
-    """Wrong pixels in red on the faded image, ignored pixels in plain gray.
+    """Draw wrong pixels in red on the faded image, and ignored pixels in gray.
 
     Args:
         prediction: (H, W) class indices.
@@ -72,7 +72,7 @@ def error_map(
 
 
 def feature_maps(*means: Tensor) -> List[np.ndarray]:
-    """Channel means (1, H, W) as heat maps (H, W, 3) uint8 with one scale for all of them."""
+    """Draw channel means (1, H, W) as heat maps (H, W, 3) uint8 with a common scale."""
     maps = [m.numpy()[0] for m in means]
     values = np.concatenate([m.ravel() for m in maps])
     low, high = np.percentile(values[np.isfinite(values)], (1, 99))
@@ -81,7 +81,7 @@ def feature_maps(*means: Tensor) -> List[np.ndarray]:
 
 
 def heat_map(x: np.ndarray) -> np.ndarray:
-    """Values (H, W) in [0, 1] as viridis colors (H, W, 3) uint8, RGB."""
+    """Draw values (H, W) in [0, 1] in viridis colors, (H, W, 3) uint8, RGB."""
     bgr = cv2.applyColorMap(np.rint(x * 255).astype(np.uint8), cv2.COLORMAP_VIRIDIS)
     return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
 
@@ -89,14 +89,14 @@ def heat_map(x: np.ndarray) -> np.ndarray:
 def alignment_rows(
     alignments: Sequence[Alignment], index: int, tile_width: int, image_size: Tuple[int, int]
 ) -> List[List[Tile]]:
-    """Tiles of every alignment module: its flows, its gate, features before and after the warp.
+    """Draw the tiles of every alignment module: flows, gate, features before and after the warp.
 
     FAM fills one row, GD-FAM two.
 
     Args:
-        alignments: As recorded by ``AlignmentRecorder``.
-        index: Of the image in the batch.
-        tile_width: In pixels.
+        alignments: Records of ``AlignmentRecorder``.
+        index: Index of the image in the batch.
+        tile_width: Width of a tile in pixels.
         image_size: (height, width) of the network input, which tells the stride of each module.
     """
     rows = []
@@ -111,7 +111,7 @@ def alignment_rows(
         row: List[Tile] = []
         for name, *_ in halves:
             rgb = flow_to_rgb(pixels[name], longest)
-            # Enlarge first, so that arrows have the same weight on every tile.
+            # The map is enlarged first, so that arrows are equally thick on every tile.
             rgb = _fit(rgb, (tile_width, round(tile_width * rgb.shape[0] / rgb.shape[1])))
             rgb = draw_arrows(rgb, pixels[name], longest, step=max(12, tile_width // 20))
             what = 'flow' if len(halves) == 1 else f'flow of the {name} map'
@@ -135,7 +135,7 @@ def image_row(
     prediction: Optional[np.ndarray],
     palette: Sequence,
 ) -> List[Tile]:
-    """Tiles of what is known of an image: itself, its label, the prediction and its errors."""
+    """Draw the tiles of an image: the image, its label, the prediction and its errors."""
     row: List[Tile] = [('input', image)]
     if label is not None:
         row.append(('label', color_labels(label, palette)))
@@ -156,22 +156,22 @@ def draw_sheet(
     tile_width: int = 420,
     columns: int = 4,
 ) -> np.ndarray:
-    """Lay out captioned tiles in rows, with the keys of class, flow and gate colors below.
+    """Lay out captioned tiles in rows, with the legend of class, flow and gate colors below.
 
     Args:
-        title: Printed on top.
-        rows: Rows of (caption, (H, W, 3) uint8 picture); rows longer than ``columns`` are broken.
-            All tiles take the aspect ratio of the very first one.
-        classes: Names for the key of the palette.
+        title: Text on top.
+        rows: Rows of (caption, (H, W, 3) uint8 picture); rows longer than ``columns`` are wrapped.
+            All tiles take the aspect ratio of the first one.
+        classes: Names of the classes in the legend.
         palette: One RGB triple per class.
-        tile_width: In pixels.
-        columns: Most tiles side by side.
+        tile_width: Width of a tile in pixels.
+        columns: Largest number of tiles side by side.
 
     Returns:
         (H, W, 3) uint8, RGB.
 
     Raises:
-        ValueError: There is no tile.
+        ValueError: There are no tiles.
     """
     broken = [row[i : i + columns] for row in rows for i in range(0, len(row), columns)]
     if not broken:
@@ -181,7 +181,7 @@ def draw_sheet(
     shown = max(len(row) for row in broken)
     width = 2 * _MARGIN + shown * tile_width + (shown - 1) * _GAP
     flows = any('flow' in caption for row in rows for caption, _ in row)
-    key = _draw_key(width - 2 * _MARGIN, classes, palette, flows)
+    key = _draw_legend(width - 2 * _MARGIN, classes, palette, flows)
     top = _MARGIN + 34
     height = top + len(broken) * (tile[1] + _CAPTION + _GAP) + key.height + _MARGIN
     sheet = Image.new('RGB', (width, height), _PAPER)
@@ -200,14 +200,14 @@ def draw_sheet(
 
 
 def save_png(path: str, image: np.ndarray) -> str:
-    """Write an RGB picture; the file appears whole or not at all. Returns the path."""
+    """Write an RGB picture atomically and return its path."""
     with whole_file(path) as temporary:
         Image.fromarray(image).save(temporary, format='PNG')
     return path
 
 
 def _fit(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
-    """Resize to (width, height): pixels stay blocks when enlarged, as they are a model's grid."""
+    """Resize to (width, height); enlarged pixels stay blocks, which show the grid of the model."""
     if picture.shape[1::-1] == tuple(size):
         return picture
     shrinks = picture.shape[1] > size[0]
@@ -215,8 +215,8 @@ def _fit(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(picture), tuple(size), interpolation=method)
 
 
-def _draw_key(width: int, classes: Sequence[str], palette: Sequence, flows: bool) -> Image.Image:
-    """The legend: the flow's color wheel and the gate's scale, and a swatch for each class."""
+def _draw_legend(width: int, classes: Sequence[str], palette: Sequence, flows: bool) -> Image.Image:
+    """Draw the legend: the color wheel of the flow, the scale of the gate and the class colors."""
     font = _font(13)
     left = 400 if flows else 0
     swatches, x, y = [], left, 4
