@@ -31,7 +31,7 @@ def train(monkeypatch, tmp_path):
     monkeypatch.setattr(runner_file.DataFirstRunner, '_log_env', lambda *args: None)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch_home'))
 
-    def run(*options, iters=2, resume=False):
+    def run(config=CONFIG, iters=2, resume=False):
         data = [
             f'{part}.{key}={value}'
             for part in ('train_dataloader.dataset.dataset', 'val_dataloader.dataset')
@@ -42,9 +42,9 @@ def train(monkeypatch, tmp_path):
         few += ['val_dataloader.num_workers=0', 'train_dataloader.dataset.workers=1']
         few += [f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=100']
         few += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.save_best=None']
-        argv = ['train.py', CONFIG, '--work-dir', str(tmp_path / 'work')]
+        argv = ['train.py', str(config), '--work-dir', str(tmp_path / 'work')]
         argv += ['--resume'] if resume else []
-        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few, *options])
+        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few])
         runpy.run_path(osp.join(ROOT, 'tools', 'train.py'), run_name='__main__')
 
     return run
@@ -56,16 +56,20 @@ def test_the_recipe_ends_and_resumes_without_a_network(train, tmp_path):
     names = before['state_dict']
     assert any(name.startswith('decode_head.dsn.2.') for name in names)
     # The checkpoint has every weight, so none is fetched.
-    pretrained = ('type=Pretrained', f'checkpoint={UNREACHABLE}')
-    options = [f'model.backbone.init_cfg.{option}' for option in pretrained]
-    train(*options, iters=3, resume=True)
+    config = tmp_path / 'pretrained.py'
+    config.write_text(
+        f"_base_ = ['{CONFIG}']\n"
+        f"weights = dict(_delete_=True, type='Pretrained', checkpoint='{UNREACHABLE}')\n"
+        'model = dict(backbone=dict(init_cfg=weights))\n'
+    )
+    train(config, iters=3, resume=True)
     after = load_checkpoint_file(str(tmp_path / 'work' / 'iter_3.pth'))
     assert after['meta']['iter'] == 3
     assert any(not torch.equal(after['state_dict'][k], v) for k, v in names.items())
 
     # A new run has to fetch them, and the last line says what to do.
     with pytest.raises(SystemExit) as error:
-        train(*options, iters=3)
+        train(config, iters=3)
     line = str(error.value)
     place = tmp_path / 'torch_home' / 'hub' / 'checkpoints' / 'imagenet.pth'
     assert '\n' not in line and UNREACHABLE in line and f'put it at {place}' in line
