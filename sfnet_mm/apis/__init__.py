@@ -1,4 +1,4 @@
-"""Models by name and masks of images, in a line each."""
+"""Builds models by name and predicts masks of images, each in one call."""
 
 from .inference import predict
 from .models import create_model

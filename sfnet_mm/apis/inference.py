@@ -1,4 +1,4 @@
-"""The mask of an image, by a model of any kind that this package knows."""
+"""Predicts the mask of an image with a model of any kind that this package knows."""
 
 import copy
 import functools
@@ -22,7 +22,7 @@ def predict(
     weights: Union[str, os.PathLike, None] = 'camvid',
     device: str = 'cpu',
 ) -> 'np.ndarray':
-    """Class of every pixel of an image, as mmseg's ``inference_model`` gives it.
+    """Predict the class of every pixel of an image, as mmseg's ``inference_model`` does.
 
     Example::
 
@@ -30,14 +30,14 @@ def predict(
         mask = sfnet_mm.predict(cv2.imread('street.jpg'), 'sfnet_lite_stdc1_uds', 'iter_50000.pth')
 
     Args:
-        image: Path, or array (H, W, 3) uint8 in the order BGR, as ``cv2.imread`` gives it.
-        model: Name of a config of this package or path of one of yours, which runs in its inference
+        image: Path, or array (H, W, 3) uint8 in the order BGR, as from ``cv2.imread``.
+        model: Name of a config of this package or path of your own. Its model runs in its inference
             form (:class:`sfnet_mm.deploy.TorchRuntime`) and is kept for the next call with the same
-            arguments. Or a segmentor in evaluation mode (:func:`sfnet_mm.create_model`), or a
-            runtime (:func:`sfnet_mm.deploy.load_runtime`).
-        weights: For a name: path or address of its checkpoint, or ``'camvid'``; see
+            arguments. A segmentor in evaluation mode (:func:`sfnet_mm.create_model`) and a runtime
+            (:func:`sfnet_mm.deploy.load_runtime`) are taken too.
+        weights: For a config: path or address of its checkpoint, or ``'camvid'``; see
             :func:`sfnet_mm.create_model`. Not used with a segmentor or a runtime.
-        device: For a name: such as ``'cpu'`` or ``'cuda:0'``. Not used otherwise.
+        device: For a config: such as ``'cpu'`` or ``'cuda:0'``. Not used otherwise.
 
     Returns:
         np.ndarray: (H, W) uint8, or uint16 for more than 255 classes.
@@ -45,7 +45,7 @@ def predict(
     Raises:
         FileNotFoundError: There is no such image, config or checkpoint.
         ValueError: The image cannot be used, the checkpoint does not belong to the config, the
-            segmentor is in training mode, or a name comes without weights.
+            segmentor is in training mode, or a config is given without weights.
     """
     from sfnet_mm.deploy import Runtime
 
@@ -64,7 +64,7 @@ def _named_runtime(name: str, weights: Union[str, os.PathLike, None], device: st
 
 
 def _changed(path: str) -> Optional[int]:
-    """When a file was last changed, in nanoseconds; None for an address."""
+    """The time of the last change of a file, in nanoseconds; None for an address."""
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None
 
 
@@ -110,7 +110,7 @@ def _predict_by_mmseg(model: 'BaseSegmentor', image: Any) -> 'np.ndarray':
     if channels == 3 and image.dtype != np.uint8:
         raise ValueError(f'image is {image.dtype}: expected uint8, 0 to 255, in the order BGR')
     cfg = model.cfg
-    # inference_model changes the loading in it, after which it reads no path.
+    # inference_model changes the pipeline in it, which can then no longer read a path.
     model.cfg = copy.deepcopy(cfg)
     try:
         mask = inference_model(model, image).pred_sem_seg.data[0]

@@ -1,6 +1,6 @@
 """Builds a model by the name of its config, for programs that hold no config of their own.
 
-The hosts are imported when a function is called: ``import sfnet_mm`` takes no longer for it.
+The hosts are imported when a function is called, so that ``import sfnet_mm`` stays fast.
 """
 
 import copy
@@ -36,30 +36,29 @@ def create_model(
         shapes = [m.shape for m in maps(torch.rand(1, 3, 512, 1024))]
 
     Args:
-        name: Of the config (:func:`sfnet_mm.list_models` lists them), or the path of a config of
-            yours that ends in ``.py``.
-        num_classes: Of the decode head and of the auxiliary heads that have as many; None keeps
-            those of the config. With another number than the data of the config has, classes are
-            called by their numbers.
+        name: Name of the config (:func:`sfnet_mm.list_models` lists them), or the path of your own
+            config, ending in ``.py``.
+        num_classes: Number of classes of the decode head and of the auxiliary heads that have as
+            many; None keeps that of the config. If the data of the config have another number,
+            classes are named by their indices.
         weights: None leaves all weights random: the ImageNet weights that the config names for its
-            backbone are not fetched (the training tools do that). A path or an address
+            backbone are not fetched (the training tools fetch them). A path or an address
             (``https://``, ...) is that of a checkpoint of the whole model; only an address is
             fetched. ``'camvid'`` is the checkpoint of ``sfnet_efflite0_camvid360`` that comes with
             the package. If the checkpoint has as many classes as the config, and ``num_classes`` is
             another number, the classifiers stay random and a warning names them.
         features: Return the backbone and, if there is one, the neck: a module that takes images
-            (N, 3, H, W), normalized as the ``data_preprocessor`` of the config does it, and returns
-            a tuple of maps, the finest first. SFNet's aligned pyramid is a part of its head, and no
-            neck.
-        device: Where the model goes, such as ``'cuda:0'``.
+            (N, 3, H, W), normalized as by the ``data_preprocessor`` of the config, and returns a
+            tuple of maps, finest first. SFNet's aligned pyramid is a part of its head, not a neck.
+        device: Device of the model, such as ``'cuda:0'``.
 
     Returns:
-        nn.Module: In evaluation mode, SyncBN replaced by BN. A segmentor has ``cfg`` and
-        ``dataset_meta``, as mmseg's ``inference_model`` needs them.
+        nn.Module: The model in evaluation mode, with SyncBN replaced by BN. A segmentor has
+        ``cfg`` and ``dataset_meta``, as mmseg's ``inference_model`` needs them.
 
     Raises:
-        FileNotFoundError: There is no such config (names similar ones) or checkpoint.
-        ValueError: The config is none of one decode head, the checkpoint does not belong to it,
+        FileNotFoundError: There is no such config (the message names similar ones) or checkpoint.
+        ValueError: The config does not have one decode head, the checkpoint does not belong to it,
             ``num_classes`` is not positive, or the device does not exist.
     """
     from sfnet_mm.deploy.model import complete_meta
@@ -82,15 +81,15 @@ def create_model(
 
 
 def config_file(name: str) -> str:
-    """Path of a config: one of the user's, or that of the package with this name."""
+    """The path of a config: that of a user's file, or of the package's config with this name."""
     own = name.endswith('.py') and osp.isfile(name)
     return name if own else config_path(name)
 
 
 def _with_classes(cfg: 'Config', num_classes: int) -> 'Config':
-    """A copy of a config for another number of classes.
+    """Copy a config for another number of classes.
 
-    Heads with another number than the decode head, such as STDC's of boundaries, keep theirs.
+    Heads with another number than the decode head, such as STDC's boundary head, keep theirs.
     """
     from sfnet_mm.utils.config_parts import parts
 
@@ -99,20 +98,20 @@ def _with_classes(cfg: 'Config', num_classes: int) -> 'Config':
     for head in [cfg.model.decode_head, *parts(cfg.model.get('auxiliary_head'))]:
         if head['num_classes'] == before != num_classes:
             head['num_classes'] = num_classes
-            # These are of two classes in one logit.
+            # These have two classes in one logit.
             head.pop('out_channels', None)
             head.pop('threshold', None)
     return cfg
 
 
 def _build(cfg: 'Config', own: 'Config', weights: Optional[str], device: str) -> 'nn.Module':
-    """The segmentor of ``cfg``, with weights for it or, but for the classifiers, for ``own``."""
+    """Build the segmentor of ``cfg``, with weights that fit it or, without classifiers, ``own``."""
     from mmengine.logging import print_log
 
     from sfnet_mm.deploy import load_model
 
     try:
-        # The configs are copied because load_model takes the address of backbone weights out.
+        # The configs are copied because load_model removes the address of backbone weights.
         model = load_model(copy.deepcopy(cfg), weights, device)
     except ValueError as error:
         if cfg is own or weights is None:

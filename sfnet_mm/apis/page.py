@@ -1,4 +1,4 @@
-"""What the demo page does with an image, a video or a camera (``tools/demo/app.py``)."""
+"""Segments images, videos and cameras for the demo page (``tools/demo/app.py``)."""
 
 import hashlib
 import ipaddress
@@ -41,13 +41,13 @@ QUICKTIME_ATOMS = (b'ftyp', b'moov', b'mdat', b'free', b'wide', b'skip')
 
 @lru_cache(maxsize=1)
 def private_folder() -> str:
-    """A new folder that only this user can enter; it is removed when the page ends."""
+    """Make a folder that only this user can enter; it is removed when the page ends."""
     private_folder.kept = tempfile.TemporaryDirectory(prefix='sfnet_mm_')
     return private_folder.kept.name
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches a page that listens on ``host``."""
+    """Whether only this machine can reach a page that listens on ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -58,7 +58,7 @@ def read_upload(path: str) -> np.ndarray:
     """Decode an uploaded image to (H, W, 3) uint8, RGB, unless it is too large.
 
     Raises:
-        ValueError: No image, or one of more than ``MAX_PIXELS``.
+        ValueError: The file is no image, or has more than ``MAX_PIXELS`` pixels.
     """
     if not path:
         raise ValueError('choose an image first')
@@ -71,7 +71,7 @@ def read_upload(path: str) -> np.ndarray:
 
 
 def check_pixels(width: int, height: int) -> None:
-    """Raise a ``ValueError`` for an image of more than ``MAX_PIXELS``."""
+    """Raise a ``ValueError`` for an image of more than ``MAX_PIXELS`` pixels."""
     if width * height > MAX_PIXELS:
         raise ValueError(
             f'{width}x{height} pixels are too many for the page: at most {MAX_PIXELS / 1e6:.1f} '
@@ -81,7 +81,7 @@ def check_pixels(width: int, height: int) -> None:
 
 @lru_cache(maxsize=4)
 def load(config: str, checkpoint: str, runtime: str) -> tuple:
-    """The model of torch, for its flow, and the runtime that makes the mask."""
+    """Load the torch model, which gives the flow, and the runtime that makes the mask."""
     model = load_model(config, checkpoint or None)
     if runtime == 'torch':
         return model, load_runtime('torch', config, checkpoint or None)
@@ -95,7 +95,7 @@ def load(config: str, checkpoint: str, runtime: str) -> tuple:
 
 
 def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str) -> tuple:
-    """Overlay, sheet of flows and gate (None without flow), class shares and a line on the time."""
+    """Return overlay, sheet of flows and gate (or None), class shares and a line on the time."""
     model, run = load(config, checkpoint.strip(), runtime)
     bgr = np.ascontiguousarray(image[..., ::-1])
     mask = run.predict(bgr)
@@ -113,12 +113,12 @@ def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str)
 
 
 def segment_upload(path: str, config: str, checkpoint: str, runtime: str) -> tuple:
-    """:func:`segment_image` of an uploaded file."""
+    """Call :func:`segment_image` for an uploaded file."""
     return segment_image(read_upload(path), config, checkpoint, runtime)
 
 
 def check_container(path: str) -> None:
-    """Raise a ``ValueError`` for an uploaded file that is no video in itself.
+    """Raise a ``ValueError`` unless an uploaded file is a video itself.
 
     FFmpeg also opens lists of files and addresses, whatever their suffix, and reads what they name.
     """
@@ -129,7 +129,7 @@ def check_container(path: str) -> None:
 
 
 def segment_video(path: str, config: str, checkpoint: str, runtime: str) -> tuple:
-    """A video with the classes over it, and a line on the time that its frames took."""
+    """Write a video with the classes over it, and return a line on the time of its frames."""
     if not path:
         raise ValueError('choose a video first')
     check_container(path)
@@ -137,9 +137,9 @@ def segment_video(path: str, config: str, checkpoint: str, runtime: str) -> tupl
 
 
 def segment_camera(text: str, config: str, checkpoint: str, runtime: str) -> tuple:
-    """As :func:`segment_video`, for the number of a camera or an address that is typed in.
+    """Do the same as :func:`segment_video` for a typed camera number or address.
 
-    Only for a page that no other machine reaches: this one opens what it is told to.
+    This is only for a page that no other machine can reach, since it opens any address.
     """
     if not is_stream(text.strip()):
         raise ValueError('give the number of a camera, or an rtsp:// or http:// address')
@@ -157,7 +157,7 @@ def _segment(source: Source, config: str, checkpoint: str, runtime: str) -> tupl
 
 
 def sample_images() -> list:
-    """Paths of a drawn street scene of each domain of mini-UDS."""
+    """Paths of one drawn street scene of each domain of mini-UDS."""
     paths = []
     for i, domain in enumerate(DOMAINS):
         scene = paint_scene(domain, np.random.default_rng([7, i]), 0)

@@ -1,1 +1,1 @@
-"""Published checkpoints of others, converted to the names of this package."""
+"""Converts published checkpoints of others to the names of this package."""

@@ -1,4 +1,4 @@
-"""Published checkpoints of K-Net (panoptic or instance), under the names of this package.
+"""Converts the authors' checkpoints of K-Net (panoptic or instance) to the names of this package.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855.
 """
@@ -9,10 +9,10 @@ NEEDED = ('rpn_head.init_kernels.weight', 'roi_head.mask_head.0.fc_cls.weight')
 
 
 def rename(state_dict: dict) -> dict:
-    """The state dict under the names of ``mmdet.MaskFormer`` with ``KNetPanopticHead``.
+    """Rename a state dict for ``mmdet.MaskFormer`` with ``KNetPanopticHead``.
 
     Raises:
-        ValueError: It is not that of a K-Net for instances or panoptic segmentation.
+        ValueError: The state dict is not that of a K-Net for instance or panoptic segmentation.
     """
     missing = [name for name in NEEDED if name not in state_dict]
     if missing:

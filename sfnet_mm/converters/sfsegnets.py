@@ -31,9 +31,9 @@ class Conversion:
     Args:
         family: The model that was recognized.
         state_dict: Tensors under the names of this package.
-        dropped: Reason -> names of the tensors of the source that the authors' code never uses.
-        folded: Biases of convolutions that became part of the ``running_mean`` of their BN.
-        filled: Counters (``num_batches_tracked``) that the source is too old to have.
+        dropped: By reason, the names of tensors that the authors' code never uses.
+        folded: Names of biases that became part of the ``running_mean`` of the BN after them.
+        filled: Names of counters (``num_batches_tracked``) that the source is too old to have.
     """
 
     family: Family
@@ -44,10 +44,10 @@ class Conversion:
 
 
 def _merge_stdc_copies(state: StateDict) -> None:
-    """Check that the two copies of STDC's weights agree; use the second where it is the only one.
+    """Check that the two copies of STDC's weights agree; use the second if there is no first.
 
     Raises:
-        ConversionError: The copies differ, so that one of them is not what the model computed with.
+        ConversionError: The copies differ, so one of them is not what the model computed with.
     """
     for key in [k for k in state if re.match(r'backbone\.x\d+\.0\.', k)]:
         first = re.sub(r'^backbone\.x\d+\.0\.', 'backbone.features.', key)
@@ -79,7 +79,7 @@ def _quote(names: List[str], limit: int = 4) -> str:
 
 
 def _check(result: Conversion, unplaced: List[str]) -> None:
-    """Compare with the target, name by name and shape by shape; see :func:`convert`."""
+    """Compare the result with the target, name by name and shape by shape; see :func:`convert`."""
     state = result.state_dict
     target = {k: tuple(v.shape) for k, v in result.family.build().state_dict().items()}
     missing = []

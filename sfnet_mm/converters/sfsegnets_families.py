@@ -38,7 +38,7 @@ class Family:
         width: Channels of the decoder.
         num_classes: Classes of the decoder.
         gate: Gate of GD-FAM, for SFNet-Lite.
-        deep_supervision: Whether the layers of deep supervision are there and used.
+        deep_supervision: Whether the layers of deep supervision exist and are used.
     """
 
     backbone: str
@@ -63,7 +63,7 @@ class Family:
         return f'{name} with {title} ({", ".join(extras)})'
 
     def head_cfg(self) -> Dict[str, Any]:
-        """Config of the decode head that the tensors belong to."""
+        """The config of the decode head that the tensors belong to."""
         channels = BACKBONES[self.backbone].channels
         cfg = dict(channels=self.width, num_classes=self.num_classes)
         if self.head == 'dfseg':
@@ -84,9 +84,9 @@ class Family:
         return cfg if self.head == 'sfnet' else dict(cfg, align=None)
 
     def build(self) -> nn.Module:
-        """The model without memory for its weights (on torch's ``meta`` device)."""
+        """Build the model on torch's ``meta`` device, without memory for its weights."""
         with warnings.catch_warnings(), torch.device('meta'):
-            warnings.simplefilter('ignore')  # the hosts' advice on training
+            warnings.simplefilter('ignore')  # the hosts warn about training
             model = nn.Module()
             model.backbone = MODELS.build(dict(BACKBONES[self.backbone].cfg))
             if self.head is not None:
@@ -94,7 +94,7 @@ class Family:
         return model if self.head is not None else model.backbone
 
     def configs(self) -> List[str]:
-        """Configs that the converted weights fit, without the options of :meth:`options`."""
+        """The configs that the converted weights fit, together with :meth:`options`."""
         if self.head is None:
             return []
         if self.head == 'fpn_ppm':
@@ -103,7 +103,7 @@ class Family:
         return [f'{folder}/{self.head}_{self.backbone}_{data}.py' for data in ('cityscapes', 'uds')]
 
     def options(self) -> List[str]:
-        """What ``--cfg-options`` must say beside those configs."""
+        """The ``--cfg-options`` that these configs need."""
         options = []
         if self.gate == 'conv':
             options.append('model.decode_head.align.type=GatedDualFlowAlignmentModule')
@@ -116,13 +116,13 @@ class Family:
 
 
 def unwrap(checkpoint: Any) -> StateDict:
-    """The tensors of a checkpoint: without ``state_dict`` around them and ``module.`` before names.
+    """Return the tensors of a checkpoint, without ``state_dict`` and the prefix ``module.``.
 
     Names without prefix (the backbone of the authors' ResNets, the decoder of DF-Seg, ImageNet
     weights) get ``backbone.`` or ``head.``.
 
     Raises:
-        ConversionError: No dict of named tensors.
+        ConversionError: The checkpoint is no dict of named tensors.
     """
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not state:
@@ -143,7 +143,7 @@ def unwrap(checkpoint: Any) -> StateDict:
 
 
 def _recognize_backbone(state: StateDict) -> str:
-    """Key of ``BACKBONES``."""
+    """Find the key of the backbone in ``BACKBONES``."""
     blocks = {m[1] for m in (re.match(r'backbone\.layer3\.(\d+)\.', k) for k in state) if m}
     has_stem = any(re.match(r'backbone\.(layer0\.0|conv1)\.0\.', k) for k in state)
     if blocks and has_stem:
@@ -159,7 +159,7 @@ def _recognize_backbone(state: StateDict) -> str:
         m[1] for m in (re.match(r'backbone\.(?:features|x\d+\.0)\.(\d+)\.', k) for k in state) if m
     }
     if features:
-        # Any of the later blocks tells: a file that lacks one is then named with what it lacks.
+        # Any later block identifies the variant, so the error for a damaged file names its gaps.
         return 'stdc1' if max(map(int, features)) < 2 + sum(STDC_BLOCKS['stdc1']) else 'stdc2'
     if any(k.startswith('backbone.stage2_1.') for k in state):
         return 'df2'
@@ -172,7 +172,7 @@ def _recognize_backbone(state: StateDict) -> str:
 
 
 def recognize(state: StateDict) -> Family:
-    """Family of a state dict that :func:`unwrap` returned.
+    """Find the family of a state dict that :func:`unwrap` returned.
 
     Raises:
         ConversionError: It is no model of the authors, or one that this package does not have.

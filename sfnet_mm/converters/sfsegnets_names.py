@@ -55,8 +55,8 @@ BACKBONES = dict(
     df2=_dfnet('DF2'),
 )
 
-# How many blocks the stages of STDC have after its two convolutions, and where the blocks of the
-# numbered stages of DFNet are here.
+# The numbers of blocks of the stages of STDC after its two convolutions, and the places here of the
+# blocks of the numbered stages of DFNet.
 STDC_BLOCKS = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
 DFNET_STAGES = dict(
     df1=('stage2', 'stage3', 'stage4', 'stage5'),
@@ -132,7 +132,7 @@ def backbone_names(backbone: str) -> Dict[str, str]:
 
 
 def rename(key: str, names: Dict[str, str]) -> Optional[str]:
-    """Name of a tensor here, or None if none of the patterns fits the beginning of ``key``."""
+    """The name of a tensor here, or None if no pattern matches the beginning of ``key``."""
     for pattern, target in names.items():
         match = re.match(pattern, key)
         if match:

@@ -81,7 +81,7 @@ def clean_ids(
             with three equal channels holds ids where the table has no colors.
         table: What colors and ids become.
         known: The ids that may be in the result; None allows all.
-        name: Of the mask, for errors.
+        name: Name of the mask, for errors.
 
     Raises:
         ValueError: A color that the table lacks, or an id that is not known.

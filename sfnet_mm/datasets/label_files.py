@@ -34,7 +34,7 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
     """Read a label map as (H, W) class indices; 255 is ignored.
 
     Args:
-        path: Of the label map.
+        path: Path of the label map.
         table: Name of the label table that translates its ids, or ``'none'``.
         num_classes: Number of classes of the model.
 

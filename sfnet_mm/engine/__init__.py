@@ -1,4 +1,4 @@
-"""Hooks, what CPU training needs of its own, and weights that Python packages carry."""
+"""Hooks, parts for training on a CPU, and weights that come in Python packages."""
 
 from .cpu_amp_optim_wrapper import CPUAmpOptimWrapper
 from .cpu_sync_bn import CPUSyncBN

@@ -1,4 +1,4 @@
-"""Mixed precision on a CPU, which mmengine's ``AmpOptimWrapper`` refuses."""
+"""Trains in mixed precision on a CPU, which mmengine's ``AmpOptimWrapper`` refuses."""
 
 from contextlib import contextmanager
 from typing import Iterator
@@ -14,7 +14,7 @@ class CPUAmpOptimWrapper(OptimWrapper):
     """``OptimWrapper`` whose forward passes run in bfloat16 under ``torch.autocast``.
 
     Weights, gradients and optimizer state stay float32. bfloat16 has the exponents of float32, so
-    no loss scaling is needed. ``tools/train.py --amp`` selects it where there is no CUDA device.
+    no loss scaling is needed. ``tools/train.py --amp`` selects it if there is no CUDA device.
     """
 
     @contextmanager

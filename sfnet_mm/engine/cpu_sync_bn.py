@@ -1,4 +1,4 @@
-"""Batch normalization over the processes of a CPU run, where torch's SyncBatchNorm needs a GPU."""
+"""Batch normalization over the processes of a CPU run; torch's SyncBatchNorm needs a GPU."""
 
 import torch
 import torch.distributed as dist
@@ -9,11 +9,11 @@ from torch.distributed.nn.functional import all_reduce
 
 @MODELS.register_module()
 class CPUSyncBN(nn.BatchNorm2d):
-    """``BatchNorm2d`` whose training statistics are those of all processes together.
+    """``BatchNorm2d`` with the training statistics of all processes together.
 
-    Takes the place of SyncBN in configs that run on several CPU processes (see
-    :func:`sfnet_mm.utils.fit_to_cpu`), so that they train as one process with the whole batch
-    does. State dict and results at test time are those of ``BatchNorm2d``.
+    It replaces SyncBN in configs that run in several CPU processes (see
+    :func:`sfnet_mm.utils.fit_to_cpu`), so that they train like one process with the whole batch.
+    State dict and results at test time are those of ``BatchNorm2d``.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -24,7 +24,7 @@ class CPUSyncBN(nn.BatchNorm2d):
         total = all_reduce(torch.cat([x.sum((0, 2, 3)), count]))
         count = total[-1].detach()
         mean = total[:-1] / count
-        # The squares are summed around the common mean: sums of x and x^2 would cancel.
+        # The squares are summed around the common mean: sums of x and x^2 would cancel out.
         var = all_reduce((x - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1

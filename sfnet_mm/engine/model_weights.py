@@ -1,4 +1,4 @@
-"""The weights that a training starts from: fetched only where needed, and never half."""
+"""Checks the weights that a training starts from, and skips those that it does not need."""
 
 import logging
 from types import SimpleNamespace
@@ -11,7 +11,7 @@ from sfnet_mm.models.backbones.pretrained import misfits, pretrained_source, rea
 
 
 def pretrained_parts(model: nn.Module) -> Dict[str, nn.Module]:
-    """The modules of a model whose ``init_cfg`` names a file, by the path of their config."""
+    """Map the config path of each module whose ``init_cfg`` names a file to the module."""
     return {
         name: module
         for name, module in model.named_modules()
@@ -20,19 +20,19 @@ def pretrained_parts(model: nn.Module) -> Dict[str, nn.Module]:
 
 
 def forget_pretrained(model: nn.Module) -> None:
-    """Leave out all weights of ``init_cfg``: a checkpoint with every tensor is loaded next."""
+    """Remove all weights of ``init_cfg``, because a complete checkpoint is loaded next."""
     for module in pretrained_parts(model).values():
         module.init_cfg = None
 
 
 def check_host_parts(model: nn.Module) -> None:
-    """Look at the files of the hosts' modules, which take what fits and go on.
+    """Check the files of the hosts' modules, which load what fits without an error.
 
-    A file that lacks some tensors is a warning that names them; some hosts publish such files.
+    A file that lacks some tensors gives a warning that names them; some hosts publish such files.
 
     Raises:
         OSError: A file cannot be read or fetched.
-        ValueError: A file holds less than half of the tensors of a module.
+        ValueError: A file has less than half of the tensors of a module.
     """
     for name, module in pretrained_parts(model).items():
         if getattr(module, 'takes_weights_whole', False):

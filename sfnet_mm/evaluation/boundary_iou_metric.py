@@ -23,7 +23,7 @@ from .label_ids import label_ids
 
 
 def boundary_pixels(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.ndarray:
-    """The pixels of a label map that lie near the contour of their own class.
+    """Find the pixels of a label map that lie near the contour of their own class.
 
     A pixel is at the boundary if a valid pixel of another class, or the outside of the image, is
     within ``distance`` rows and columns. The outside counts as in the authors'
@@ -31,13 +31,13 @@ def boundary_pixels(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.
 
     Args:
         labels: (H, W), integers from 0 to 32765.
-        valid: (H, W), bool. The other pixels make no boundary and are none.
-        distance: In pixels, at least 1.
+        valid: (H, W), bool. The other pixels neither form a boundary nor belong to one.
+        distance: Distance in pixels, at least 1.
 
     Returns:
         (H, W), bool.
     """
-    # One minimum and one maximum over the window find another class, for all classes at once.
+    # A minimum and a maximum over the window differ if the window has another class.
     window = np.ones((2 * distance + 1, 2 * distance + 1), np.uint8)
     labels = labels.astype(np.int16)
     highest = cv2.dilate(np.where(valid, labels, -1).astype(np.int16), window)
@@ -50,27 +50,28 @@ def boundary_pixels(labels: np.ndarray, valid: np.ndarray, distance: int) -> np.
 
 @METRICS.register_module()
 class BoundaryIoUMetric(IoUMetric):
-    """mmseg's ``IoUMetric`` that also knows ``'bIoU'``, the boundary IoU.
+    """mmseg's ``IoUMetric`` with one more metric: ``'bIoU'``, the boundary IoU.
 
     The boundary IoU of a class is the IoU of two sets: the pixels of the class in the label that
-    are near the class's contour in the label, and the same of the prediction. Areas are summed over
-    images and ranks before the ratio is taken, as for the IoU. Ignored pixels make no boundary, in
+    are near its contour there, and the same pixels of the prediction. Areas are summed over
+    images and ranks before the ratio is taken, as for the IoU. Ignored pixels form no boundary, in
     the label or in the prediction, and are not counted.
 
     After an evaluation, ``per_class`` has the values of each metric by class, in percent, on the
     main process: ``{'IoU': {'road': 97.1, ...}, 'bIoU': {...}}``.
 
-    With ``format_only`` and ``output_dir`` it writes PNGs for a server: of samples whose ``source``
-    labels each class by one id, in these ids (Cityscapes: ``labelIds``), else class indices.
+    With ``format_only`` and ``output_dir`` it writes PNGs for a test server. They hold the ids of
+    the data set (``labelIds`` for Cityscapes) if the ``source`` of a sample labels each class by
+    one id, else class indices.
 
     Args:
-        iou_metrics: Of ``'mIoU'``, ``'mDice'``, ``'mFscore'`` and ``'bIoU'``.
-        boundary_width: The width of the boundary, as a share of the image's diagonal.
+        iou_metrics: Some of ``'mIoU'``, ``'mDice'``, ``'mFscore'`` and ``'bIoU'``.
+        boundary_width: Width of the boundary, as a share of the diagonal of the image.
         **kwargs: See mmseg's ``IoUMetric``.
 
     Raises:
-        ValueError: The width is not between 0 and 1, or ``format_only`` without ``output_dir``;
-            while testing, an image without a label and no ``format_only``.
+        ValueError: The width is not between 0 and 1, or ``format_only`` is set without
+            ``output_dir``. While testing, an image has no label and ``format_only`` is not set.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class BoundaryIoUMetric(IoUMetric):
         self.per_class: dict[str, dict[str, float]] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Add the areas of each image of a batch: mmseg's four, then two of the boundaries."""
+        """Add the areas of each image of a batch: mmseg's four and two of the boundaries."""
         if self.format_only:
             for sample in data_samples:
                 self.write_for_server(sample)
@@ -109,11 +110,11 @@ class BoundaryIoUMetric(IoUMetric):
                 pred = sample['pred_sem_seg']['data'].squeeze().cpu().numpy()
                 label = sample['gt_sem_seg']['data'].squeeze().cpu().numpy()
                 areas += self.boundary_areas(pred, label)
-            # Float32, in which mmseg counts, is exact in one image but not in a sum of many.
+            # mmseg counts in float32, which is exact for one image but not for a sum of many.
             self.results[i] = tuple(area.double() for area in areas)
 
     def write_for_server(self, sample: dict) -> None:
-        """Write the prediction of an image, named after it."""
+        """Write the prediction of an image under the name of the image."""
         pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
         ids = label_ids(sample.get('source'), self.dataset_meta['classes'])
         if ids is not None:
@@ -124,7 +125,7 @@ class BoundaryIoUMetric(IoUMetric):
         save_png(osp.join(self.output_dir, f'{stem}.png'), pred)
 
     def boundary_areas(self, pred: np.ndarray, label: np.ndarray) -> list[torch.Tensor]:
-        """Intersection and union of the boundaries of two maps (H, W), in pixels by class."""
+        """Count intersection and union of the boundaries of two maps (H, W), in pixels by class."""
         valid = label != self.ignore_index
         distance = max(1, round(self.boundary_width * float(np.hypot(*label.shape))))
         pred_band = boundary_pixels(pred, valid, distance)
@@ -138,7 +139,7 @@ class BoundaryIoUMetric(IoUMetric):
         return [intersection, count(pred[pred_band]) + count(label[label_band]) - intersection]
 
     def class_values(self, results: list) -> dict[str, np.ndarray]:
-        """Ratios of the summed areas of some images: each metric by class, and ``'aAcc'``."""
+        """Compute each metric by class, and ``'aAcc'``, from the summed areas of some images."""
         totals = [sum(areas) for areas in zip(*results)]
         values = self.total_area_to_metrics(*totals[:4], self.metrics, self.nan_to_num, self.beta)
         if self.boundary:
@@ -149,7 +150,7 @@ class BoundaryIoUMetric(IoUMetric):
         return values
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Metrics of mmseg, and ``'bIoU'``: the mean over the classes that occur."""
+        """Compute mmseg's metrics and ``'bIoU'``, the mean over the classes that occur."""
         if self.format_only:
             print_log(f'results for the server: {self.output_dir}', MMLogger.get_current_instance())
             return {}

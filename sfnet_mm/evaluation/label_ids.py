@@ -1,4 +1,4 @@
-"""Predictions in the ids of a data set's own masks, as its server wants them."""
+"""Translates classes to the ids of a data set's own masks, which its test server expects."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from sfnet_mm.datasets.label_maps import DRIVING_CLASSES, LABEL_TABLES
 
 
 def label_ids(source: str | None, classes: Sequence[str]) -> np.ndarray | None:
-    """The id, in the masks of a source, of each class.
+    """Return the id of each class in the masks of a source.
 
     Args:
-        source: Name of the source, which is that of its label table.
-        classes: Names of the classes that are predicted.
+        source: Name of the source and of its label table.
+        classes: Names of the predicted classes.
 
     Returns:
-        uint8 array (classes,): 7 for the road of Cityscapes. None where that has no meaning:
-        another data set, other classes, or several ids for one class, as in Mapillary Vistas.
+        uint8 array (classes,), such as 7 for the road of Cityscapes. None if there is no such
+        id: for another data set, other classes, or several ids per class, as in Mapillary Vistas.
     """
     table = LABEL_TABLES.get(source)
     if table is None or not set(classes) <= set(DRIVING_CLASSES):

@@ -1,4 +1,4 @@
-"""Mean IoU over all images and per source."""
+"""Computes the mean IoU over all images and per source."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .boundary_iou_metric import BoundaryIoUMetric, mean_percent
 
 @METRICS.register_module()
 class UDSMetric(BoundaryIoUMetric):
-    """``BoundaryIoUMetric`` that also reports every source of a mixed data set by itself.
+    """``BoundaryIoUMetric`` that also reports every source of a mixed data set on its own.
 
     Beside ``mIoU``, ``mAcc`` and ``aAcc`` of all images together there are ``mIoU/cityscapes``,
     ``mIoU/idd``, ...: the mean over the classes that occur in that source, in its labels or in its
     predictions. Areas are summed over images and ranks before the ratio is taken, as for the whole.
-    So it is with ``bIoU`` where ``iou_metrics`` has it.
+    The same is done for ``bIoU`` if ``iou_metrics`` has it.
 
     Args:
-        sources: The order of the sources; others follow by name.
+        sources: Order of the sources in the report; others follow by name.
         **kwargs: See ``BoundaryIoUMetric``.
 
     Raises:
-        KeyError: Samples without ``source`` in their meta information.
+        KeyError: A sample has no ``source`` in its meta information.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class UDSMetric(BoundaryIoUMetric):
             self.results[i] = (sample['source'], *self.results[i])
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """Ratios of the summed areas, for all and per source."""
+        """Compute the metrics of all images and of each source."""
         if self.format_only:
             return super().compute_metrics(results)
         metrics = super().compute_metrics([areas for _, *areas in results])

@@ -1,7 +1,7 @@
 """Panoptic segmentation: K-Net on MMDetection, with SFNet's aligned FPN as its neck.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855; SFNet paper, Table 15.
-The only folder that imports mmdet: a config names it in
+This is the only folder that imports mmdet. A config names it in
 ``custom_imports=dict(imports=['sfnet_mm.panoptic'])``.
 """
 

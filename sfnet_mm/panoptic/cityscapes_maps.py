@@ -1,4 +1,4 @@
-"""Panoptic maps and annotations of Cityscapes, from its instance maps."""
+"""Makes panoptic maps and annotations of Cityscapes from its instance maps."""
 
 import json
 import os
@@ -21,7 +21,8 @@ from .cityscapes_panoptic import NUM_STUFF_CLASSES, things_first
 SUFFIX = '_gtFine_instanceIds.png'
 IMAGE_SUFFIX = '_leftImg8bit.png'
 RECORD = 'panoptic'
-# Ids are 24 bits of a PNG; every image gets its own range, so that its ids do not depend on others.
+# An id is stored in 24 bits of a PNG. Every image has its own range of ids, which then do not
+# depend on other images.
 ID_LIMIT = 2**24 - 1
 IDS_PER_IMAGE = 4096
 LAST_LABEL_ID = 33
@@ -32,10 +33,10 @@ CATEGORY_OF = {CITYSCAPES_IDS[name]: i for i, name in enumerate(CLASSES)}
 
 
 def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, List[Dict]]:
-    """Panoptic ids and segments of one instance map.
+    """Find the panoptic ids and the segments of one instance map.
 
     Args:
-        instance_ids: (H, W), label id of the pixel, or ``label id * 1000 + k`` for instance k.
+        instance_ids: (H, W), the label id of a pixel, or ``label id * 1000 + k`` for instance k.
         first_id: Id of the first segment; 0 is void.
 
     Returns:
@@ -43,7 +44,7 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, 
         ``area`` in pixels, ``bbox`` (x, y, width, height) and ``iscrowd`` (a group of things).
 
     Raises:
-        ValueError: A value that no instance map of Cityscapes holds, or too many segments.
+        ValueError: A value is in no instance map of Cityscapes, or there are too many segments.
     """
     values, index, areas = np.unique(instance_ids, return_inverse=True, return_counts=True)
     index = index.reshape(instance_ids.shape)
@@ -83,7 +84,7 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, 
 
 
 def _done(path: str, source: Dict) -> Optional[Dict]:
-    """The record in a map that was written before from the same source, else None."""
+    """Read the record of a map that was written before from the same source, or None."""
     try:
         with Image.open(path) as image:
             record = json.loads(image.info[RECORD])
@@ -93,20 +94,20 @@ def _done(path: str, source: Dict) -> Optional[Dict]:
 
 
 def convert_map(folder: str, task: Tuple[str, int]) -> Tuple[Dict, bool]:
-    """Write the panoptic map of one image, unless it is there.
+    """Write the panoptic map of one image, unless it exists.
 
-    The map carries its segments in a PNG text field, so that a run that was interrupted goes on
-    from the maps alone.
+    The map stores its segments in a PNG text field, so that an interrupted run can continue from
+    the maps alone.
 
     Args:
-        folder: Where the map goes, named as the image.
+        folder: Folder of the map, which has the name of the image.
         task: Path of the instance map, and the id of its first segment.
 
     Returns:
-        tuple: ``height``, ``width`` and ``segments_info``; whether the map was there.
+        tuple: ``height``, ``width`` and ``segments_info``; and whether the map existed.
 
     Raises:
-        ValueError: The instance map cannot be read or holds other values.
+        ValueError: The instance map cannot be read or has other values.
     """
     path, first_id = task
     stat = os.stat(path)
@@ -140,14 +141,14 @@ def convert_cityscapes(
     Args:
         data_root: Folder of ``leftImg8bit`` and ``gtFine``.
         split: ``'train'`` or ``'val'``.
-        out_dir: Where both go; None takes ``gtFine``.
+        out_dir: Folder of both; None takes ``gtFine``.
         workers: Number of processes; None takes one per CPU.
 
     Returns:
-        tuple: Path of the JSON, maps written, maps that were there already.
+        tuple: Path of the JSON, number of maps written, number of maps that existed.
 
     Raises:
-        FileNotFoundError: No instance maps, or an image without its map's name.
+        FileNotFoundError: There are no instance maps, or an image is missing.
         ValueError: See :func:`convert_map`.
     """
     pattern = osp.join(data_root, 'gtFine', split, '*', f'*{SUFFIX}')

@@ -1,4 +1,4 @@
-"""Cityscapes panoptic segmentation in the form that mmdet's panoptic parts read."""
+"""The Cityscapes data set for panoptic segmentation, in the format of mmdet."""
 
 import os.path as osp
 from typing import List
@@ -14,7 +14,7 @@ CONVERTER = 'tools/dataset_converters/cityscapes_panoptic.py'
 
 
 def things_first(items: tuple) -> tuple:
-    """The 19 values of a Cityscapes table (stuff first) in the order of panoptic heads."""
+    """Reorder the 19 values of a Cityscapes table (stuff first) to the order of panoptic heads."""
     return items[NUM_STUFF_CLASSES:] + items[:NUM_STUFF_CLASSES]
 
 
@@ -22,13 +22,13 @@ def things_first(items: tuple) -> tuple:
 class CityscapesPanopticDataset(CocoPanopticDataset):
     """The 8 things and 11 stuff classes of Cityscapes, things first.
 
-    Reads what ``tools/dataset_converters/cityscapes_panoptic.py`` writes. The JSON of
-    cityscapesScripts is refused: its categories are stuff first, which mmdet would read without a
-    word as other classes. Arguments are those of ``mmdet.CocoPanopticDataset``.
+    It reads what ``tools/dataset_converters/cityscapes_panoptic.py`` writes. The JSON of
+    cityscapesScripts is refused: its categories are stuff first, which mmdet would silently read
+    as other classes. The arguments are those of ``mmdet.CocoPanopticDataset``.
 
     Raises:
-        FileNotFoundError: No annotation file, or panoptic PNGs are missing.
-        ValueError: An annotation file whose categories are not the 19 classes, things first.
+        FileNotFoundError: The annotation file or panoptic PNGs are missing.
+        ValueError: The categories of the annotation file are not the 19 classes, things first.
     """
 
     METAINFO = dict(
@@ -39,7 +39,7 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
     )
 
     def load_data_list(self) -> List[dict]:
-        """As in the parent class, after a check of what the annotation file says."""
+        """Check the annotation file, then load the list as the parent class does."""
         if not exists(self.ann_file, backend_args=self.backend_args):
             raise FileNotFoundError(f'{self.ann_file} does not exist: write it with {CONVERTER}')
         categories = load(self.ann_file, backend_args=self.backend_args).get('categories', [])
@@ -69,7 +69,7 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
             )
 
     def parse_data_info(self, raw_data_info: dict) -> dict:
-        """As in the parent class, but the maps are in one folder, without those of the cities."""
+        """Parse one entry as the parent class does, for maps without folders of cities."""
         data_info = super().parse_data_info(raw_data_info)
         if data_info['seg_map_path'] is not None:
             data_info['seg_map_path'] = osp.join(

@@ -9,15 +9,15 @@ from mmdet.registry import METRICS
 
 @METRICS.register_module()
 class CityscapesPanopticMetric(CocoPanopticMetric):
-    """mmdet's PQ, SQ and RQ, also where results are written to files.
+    """mmdet's PQ, SQ and RQ, which also work when results are written to files.
 
-    With ``outfile_prefix`` the host looks for each map under the whole name of its image, with the
-    folder of the city, and without it under the base name; the maps of Cityscapes have the latter.
-    Arguments and names of the metrics (``coco_panoptic/PQ``, ``PQ_th``, ``PQ_st``) are the host's.
+    With ``outfile_prefix`` the host looks for a map under the name of its image with the folder of
+    the city; without it, under the base name, which the maps of Cityscapes have. Arguments and
+    names of the metrics (``coco_panoptic/PQ``, ``PQ_th``, ``PQ_st``) are the host's.
 
     Args:
-        *args: As ``mmdet.CocoPanopticMetric``.
-        **kwargs: As ``mmdet.CocoPanopticMetric``.
+        *args: Arguments of ``mmdet.CocoPanopticMetric``.
+        **kwargs: Arguments of ``mmdet.CocoPanopticMetric``.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,7 +1,7 @@
 """Exports panoptic models (K-Net) up to the masks of their kernels.
 
-The graph holds backbone, neck and head. Merging masks into segments, which depends on scores and
-sizes of one image, stays outside (``KNetFusionHead``).
+The graph holds backbone, neck and head. It does not merge masks into segments, which depends on the
+scores and sizes of one image (``KNetFusionHead``).
 """
 
 import copy
@@ -32,7 +32,7 @@ def load_panoptic(
 
     Raises:
         ImportError: mmdet is not installed.
-        FileNotFoundError: No such config or checkpoint.
+        FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: The two do not belong together.
     """
     cfg = copy.deepcopy(read_config(config))
@@ -55,16 +55,16 @@ def load_panoptic(
 
 
 def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
-    """Zeros at the bottom and on the right, so that all levels of the pyramid meet."""
+    """Pad an image with zeros at the bottom and on the right to a multiple of the stride."""
     height, width = image.shape[2:]
     return F.pad(image, (0, -width % stride, 0, -height % stride))
 
 
 class PanopticGraph(nn.Module):
-    """Image to class scores and masks of all kernels.
+    """Maps an image to the class scores and masks of all kernels.
 
     Args:
-        model: Panoptic model.
+        model: A panoptic model.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -74,8 +74,8 @@ class PanopticGraph(nn.Module):
     def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         """Normalized images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
-        Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32:
-        it is padded at the bottom and on the right, as the data preprocessor does it.
+        Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32.
+        The image is padded at the bottom and on the right, as by the data preprocessor.
         """
         image = pad_to_stride(image)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
@@ -85,8 +85,8 @@ class PanopticGraph(nn.Module):
 def mean_difference(got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
     """The larger of the mean differences of scores and of masks.
 
-    Kernels are updated from masks cut at one half: rounding that carries one pixel over it moves a
-    kernel, so the largest difference says little.
+    Kernels are updated from masks that are thresholded at one half. Rounding that moves one pixel
+    over the threshold changes a kernel, so the largest difference says little.
     """
     return max(float(np.abs(a - b).mean()) for a, b in zip(got, expected))
 
@@ -100,17 +100,17 @@ def export_panoptic_onnx(
     """Export a panoptic model and compare the file in ONNX Runtime with torch.
 
     Args:
-        model: As :func:`load_panoptic` gives it.
-        path: Of the file to write, ending in ``.onnx``. Inputs: ``image``; outputs: ``scores`` and
-            ``masks``, see :class:`PanopticGraph`.
+        model: A model of :func:`load_panoptic`.
+        path: Path of the file to write, ending in ``.onnx``. Its input is ``image``, its outputs
+            are ``scores`` and ``masks``; see :class:`PanopticGraph`.
         size: (height, width) of the image.
-        runtime: As for :func:`sfnet_mm.deploy.export_onnx`.
+        runtime: See :func:`sfnet_mm.deploy.export_onnx`.
 
     Returns:
-        list[Parity]: One comparison: of scores, and of masks cut at one half.
+        list[Parity]: One comparison of scores, and of masks thresholded at one half.
 
     Raises:
-        ImportError, ValueError, RuntimeError: As :func:`sfnet_mm.deploy.export_onnx`.
+        ImportError, ValueError, RuntimeError: See :func:`sfnet_mm.deploy.export_onnx`.
     """
     check_path(path)
     check_size(size)

@@ -1,4 +1,4 @@
-"""Panoptic models (K-Net) from the image to the panoptic map."""
+"""Runs panoptic models (K-Net) from the image to the panoptic map."""
 
 import torch
 import torch.nn as nn
@@ -9,13 +9,13 @@ from .export import PanopticGraph, pad_to_stride
 
 
 class PanopticInferenceModel(PanopticGraph):
-    """Backbone, neck and head, and the merging of masks into segments.
+    """Runs backbone, neck and head, and merges masks into segments.
 
     Args:
-        model: As :func:`sfnet_mm.panoptic.export.load_panoptic` gives it.
+        model: A model of :func:`sfnet_mm.panoptic.export.load_panoptic`.
 
     Attributes:
-        memory_format: Of the images; the layout of the weights does not change.
+        memory_format: Memory format of the images; that of the weights does not change.
     """
 
     def __init__(self, model: nn.Module) -> None:
@@ -23,7 +23,7 @@ class PanopticInferenceModel(PanopticGraph):
         self.memory_format = torch.contiguous_format
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalized images (N, 3, H, W) to maps (N, H, W) of ``class + 1000 * instance``."""
+        """Map normalized images (N, 3, H, W) to (N, H, W), ``class + 1000 * instance``."""
         size = tuple(image.shape[2:])
         image = pad_to_stride(image).contiguous(memory_format=self.memory_format)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])

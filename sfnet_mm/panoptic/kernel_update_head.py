@@ -1,4 +1,4 @@
-"""One stage of K-Net: kernels, updated by what their own masks gather, give new masks and classes.
+"""One stage of K-Net: kernels gather features under their masks and give new masks and classes.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.2 and
 Figure 2 (authors' ``KernelUpdateHead`` of the detection code).
@@ -24,7 +24,7 @@ def gather_group_features(masks: Tensor, features: Tensor) -> Tensor:
     Returns:
         Tensor: (B, N, C), float32.
     """
-    # A sum over a whole image leaves the range of float16.
+    # A sum over a whole image overflows float16.
     with torch.autocast(features.device.type, enabled=False):
         hard_masks = (masks.sigmoid() > 0.5).float()
         return torch.einsum('bnhw,bchw->bnc', hard_masks, features.float())
@@ -58,7 +58,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
             in_channels=in_channels,
             out_channels=in_channels,
             feat_transform_cfg=dict(conv_cfg=dict(type='Conv2d'), act_cfg=None),
-            # The scope is named because mmseg builds this inside whatever scope is active.
+            # The scope is named because mmseg builds this in whichever scope is active.
             kernel_updator_cfg=dict(
                 type='mmseg.KernelUpdator',
                 in_channels=in_channels,
@@ -76,7 +76,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Xavier for every matrix; classes start at a probability of 0.01 (focal loss)."""
+        """Draw every matrix by Xavier; classes start at a probability of 0.01 (focal loss)."""
         super().init_weights()
         nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(0.01))
 
@@ -108,7 +108,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         group_features = gather_group_features(mask_preds, x)
         with torch.autocast(x.device.type, enabled=False):
             kernels = self.kernel_update_conv(group_features, proposal_feat.float().unsqueeze(2))
-        # The attention is over kernels, sequence first, and adds its input itself.
+        # The attention runs over kernels, sequence first, and adds its input itself.
         kernels = kernels.reshape(batch, num_kernels, -1).permute(1, 0, 2)
         kernels = self.attention_norm(self.attention(kernels)).permute(1, 0, 2)
         kernels = self.ffn_norm(self.ffn(kernels))

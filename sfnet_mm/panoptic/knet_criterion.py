@@ -1,4 +1,4 @@
-"""What K-Net is trained with: kernels are matched with segments stage by stage and compared.
+"""The training losses of K-Net: kernels are matched with segments stage by stage and compared.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
 """
@@ -23,10 +23,10 @@ CLASS_COST = dict(type='FocalLossCost', weight=2.0)
 
 
 class KNetOutputs(NamedTuple):
-    """Of one batch of B images; all masks are logits of stride 8.
+    """The outputs of K-Net for a batch of B images; all masks are logits of stride 8.
 
-    Fields: ``cls_scores``, class logits (B, N + S, C) of each stage; ``masks``, of the initial
-    kernels (B, N, h, w) and of each stage (B, N + S, h, w); ``seg``, dense class logits
+    Fields: ``cls_scores``, the class logits (B, N + S, C) of each stage; ``masks``, those of the
+    initial kernels (B, N, h, w) and of each stage (B, N + S, h, w); ``seg``, the dense class logits
     (B, C, h, w).
     """
 
@@ -36,24 +36,24 @@ class KNetOutputs(NamedTuple):
 
 
 def upsample(x: Tensor) -> Tensor:
-    """Maps of stride 8 at stride 4, the size of the losses and of the predicted masks."""
+    """Upsample maps of stride 8 to stride 4, the size of the losses and of the predicted masks."""
     return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
 
 def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """One row per label, empty for background.
+    """Encode labels as one-hot rows; a background label gives a row of zeros.
 
-    Given rows, mmdet's ``FocalLoss`` computes in plain torch; given indices on a CUDA device, it
-    needs an mmcv that was compiled for it.
+    mmdet's ``FocalLoss`` computes with rows in plain torch; with indices on a CUDA device it needs
+    a compiled mmcv.
     """
     return F.one_hot(labels, num_classes + 1)[:, :num_classes]
 
 
 class KNetCriterion(nn.Module):
-    """Matching and losses of :class:`KNetPanopticHead`, which explains the arguments.
+    """Computes matching and losses of :class:`KNetPanopticHead`, which explains the arguments.
 
     Raises:
-        ValueError: More kernels than the rank loss can index.
+        ValueError: There are more kernels than the rank loss can index.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class KNetCriterion(nn.Module):
         )
 
     def forward(self, outputs: KNetOutputs, samples: SampleList) -> Dict[str, Tensor]:
-        """Losses, under the published names ``loss_rpn_*`` and ``s{stage}_loss_*``.
+        """Compute the losses under the authors' names ``loss_rpn_*`` and ``s{stage}_loss_*``.
 
         Args:
-            outputs: Of a batch of B images.
-            samples: With ``gt_instances`` and, for stuff, ``gt_sem_seg``.
+            outputs: Outputs for a batch of B images.
+            samples: Data samples with ``gt_instances`` and, for stuff, ``gt_sem_seg``.
 
         Raises:
             ValueError: See :func:`read_segments`.
@@ -127,7 +127,7 @@ class KNetCriterion(nn.Module):
         losses['loss_rpn_seg'] = self._seg_loss(upsample(outputs.seg).float(), targets, segments)
         for s, (cls_score, mask) in enumerate(zip(outputs.cls_scores, masks[1:])):
             if s > 0:
-                # Each stage is matched by what the stage before predicted; stage 0 keeps the match
+                # A stage is matched by the predictions of the one before; stage 0 keeps the match
                 # of the initial masks, which have no class.
                 targets = [
                     match_things(
@@ -149,7 +149,7 @@ class KNetCriterion(nn.Module):
     def _mask_losses(
         self, prefix: str, masks: Tensor, targets: List[KernelTargets]
     ) -> Dict[str, Tensor]:
-        """Mask, dice and rank loss of kernels (B, K, H / 4, W / 4)."""
+        """Compute mask, dice and rank loss of kernels (B, K, H / 4, W / 4)."""
         if not any(len(t.kernels) for t in targets):
             names = ['mask', 'dice'] + (['rank'] if self.loss_rank else [])
             return {prefix + name: masks.sum() * 0 for name in names}
@@ -169,7 +169,7 @@ class KNetCriterion(nn.Module):
         return losses
 
     def _seg_loss(self, seg: Tensor, targets: List[KernelTargets], segments: List[Tuple]) -> Tensor:
-        """Dense class loss of (B, C, H / 4, W / 4); things are painted over stuff."""
+        """Compute the dense class loss of (B, C, H / 4, W / 4); things are painted over stuff."""
         maps = []
         for target, (_, stuff) in zip(targets, segments):
             canvas = paint(stuff.masks, stuff.labels, self.num_classes)
@@ -183,11 +183,11 @@ class KNetCriterion(nn.Module):
         )
 
     def _cls_loss(self, cls_score: Tensor, targets: List[KernelTargets]) -> Tensor:
-        """Class loss of kernels (B, K, C), normalized by the positive kernels of all ranks."""
+        """Class loss of kernels (B, K, C), averaged over the positive kernels of all ranks."""
         labels = cls_score.new_full(cls_score.shape[:2], self.num_classes, dtype=torch.long)
         for row, target in zip(labels, targets):
             row[target.kernels] = target.labels
-        # Kernels of things learn thing classes only, a stuff kernel its own class only.
+        # Kernels of things learn only thing classes; a stuff kernel learns only its own class.
         num_things = self.num_things_classes
         weights = cls_score.new_zeros(cls_score.shape[1:])
         weights[: self.num_proposals, :num_things] = 1

@@ -1,4 +1,4 @@
-"""From K-Net's kernels to one panoptic map, or to instances, in bounded memory.
+"""Merges the kernels of K-Net into a panoptic map, or into instances, in bounded memory.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4 (authors'
 ``get_panoptic`` and ``merge_stuff_thing``).
@@ -25,16 +25,16 @@ def _resize(masks: Tensor, size: Sequence[int]) -> Tensor:
 
 @MODELS.register_module()
 class KNetFusionHead(MaskFormerFusionHead):
-    """Every pixel goes to the kernel of the highest score times probability.
+    """Gives every pixel to the kernel with the highest product of score and probability.
 
-    Then segments are kept in the order of their scores: things below ``instance_score_thr`` are
-    dropped, and so is a segment that won less than ``overlap_thr`` of its own mask. Pixels of
+    Segments are then kept in the order of their scores: things below ``instance_score_thr`` are
+    dropped, and so is a segment that got less than ``overlap_thr`` of its own mask. Pixels of
     dropped segments stay void (the number of classes). Thing segments are counted from 1: the
-    published code counts from 0, which turns the best segment of class 0 into the value that PQ
+    authors' code counts from 0, which turns the best segment of class 0 into the value that PQ
     reads as void.
 
-    Masks are brought to the size of the image ``kernels_per_chunk`` at a time; of each chunk only
-    the best kernel per pixel so far and the areas are kept.
+    Masks are resized to the image ``kernels_per_chunk`` at a time; of each chunk, only the best
+    kernel per pixel so far and the areas are kept.
 
     Args:
         num_things_classes: Classes ``0 .. T - 1``; each such kernel takes its best thing class.
@@ -42,11 +42,11 @@ class KNetFusionHead(MaskFormerFusionHead):
         test_cfg: ``panoptic_on`` (True), ``instance_on`` (False), ``instance_score_thr`` (0.3),
             ``overlap_thr`` (0.6), ``max_per_image`` (100 instances), ``mask_thr`` (0.5, of
             instances).
-        kernels_per_chunk: Masks held at the size of the image at once.
-        **kwargs: As ``mmdet.MaskFormerFusionHead``.
+        kernels_per_chunk: Number of masks that are held at the size of the image at once.
+        **kwargs: Arguments of ``mmdet.MaskFormerFusionHead``.
 
     Raises:
-        ValueError: ``kernels_per_chunk`` below 1.
+        ValueError: ``kernels_per_chunk`` is below 1.
     """
 
     def __init__(
@@ -73,19 +73,19 @@ class KNetFusionHead(MaskFormerFusionHead):
         rescale: bool = True,
         **kwargs: Any,
     ) -> List[Dict]:
-        """Results of a batch.
+        """Compute the results of a batch.
 
         Args:
             mask_cls_results: Class logits (B, K, C).
             mask_pred_results: Mask probabilities (B, K, h, w) of the padded images.
-            batch_data_samples: With the shapes of the images in their metainfo.
-            rescale: Return the original size instead of the one that was tested.
+            batch_data_samples: Data samples whose metainfo has the shapes of the images.
+            rescale: Return maps of the original size instead of the tested size.
             **kwargs: Not used.
 
         Returns:
-            list[dict]: With ``pan_results``, a ``PixelData`` whose ``sem_seg`` (1, H, W) holds
-            ``class + 1000 * instance`` (instance 0 for stuff, void = number of classes), and with
-            ``ins_results``, as ``test_cfg`` asks.
+            list[dict]: Per image ``pan_results``, a ``PixelData`` whose ``sem_seg`` (1, H, W) holds
+            ``class + 1000 * instance`` (instance 0 for stuff, void = number of classes), and
+            ``ins_results``, as ``test_cfg`` sets.
         """
         results = []
         for logits, masks, sample in zip(mask_cls_results, mask_pred_results, batch_data_samples):
@@ -106,11 +106,11 @@ class KNetFusionHead(MaskFormerFusionHead):
     def full_size_masks(
         self, masks: Tensor, sizes: Sequence[Sequence[int]]
     ) -> Iterator[Tuple[int, Tensor]]:
-        """Chunks of masks at the size of the image, with the index of their first.
+        """Yield chunks of masks at the size of the image, with the index of their first kernel.
 
         Args:
             masks: Probabilities (K, h, w) of the padded image.
-            sizes: Height and width of the padded, the tested and the returned image.
+            sizes: Height and width of the padded image, the tested image and the result.
         """
         padded, tested, returned = sizes
         for first in range(0, len(masks), self.kernels_per_chunk):
@@ -118,7 +118,7 @@ class KNetFusionHead(MaskFormerFusionHead):
             yield first, _resize(chunk[:, : tested[0], : tested[1]], returned)
 
     def kernel_classes(self, logits: Tensor) -> Tuple[Tensor, Tensor]:
-        """Score and class of each kernel, (K,) both, of class logits (K, C)."""
+        """Compute score (K,) and class (K,) of each kernel from class logits (K, C)."""
         scores = logits.sigmoid()
         num_proposals = len(scores) - self.num_stuff_classes
         thing_scores, thing_labels = scores[:num_proposals, : self.num_things_classes].max(dim=1)
@@ -129,12 +129,12 @@ class KNetFusionHead(MaskFormerFusionHead):
     def panoptic_postprocess(
         self, mask_cls: Tensor, mask_pred: Tensor, sizes: Sequence[Sequence[int]]
     ) -> PixelData:
-        """Panoptic map of one image.
+        """Compute the panoptic map of one image.
 
         Args:
             mask_cls: Class logits (K, C).
             mask_pred: Mask probabilities (K, h, w).
-            sizes: As in :meth:`full_size_masks`.
+            sizes: See :meth:`full_size_masks`.
         """
         scores, labels = self.kernel_classes(mask_cls)
         best = mask_pred.new_full(tuple(sizes[2]), -1)
@@ -143,7 +143,7 @@ class KNetFusionHead(MaskFormerFusionHead):
         for first, masks in self.full_size_masks(mask_pred, sizes):
             mask_areas.append((masks >= 0.5).flatten(1).sum(dim=1))
             value, index = (masks * scores[first : first + len(masks), None, None]).max(dim=0)
-            # Strictly more, so that ties go to the first kernel as in one argmax over all of them.
+            # A strict comparison gives ties to the first kernel, as one argmax over all does.
             better = value > best
             best = torch.where(better, value, best)
             owner = torch.where(better, index + first, owner)
@@ -168,16 +168,16 @@ class KNetFusionHead(MaskFormerFusionHead):
     def instance_postprocess(
         self, mask_cls: Tensor, mask_pred: Tensor, sizes: Sequence[Sequence[int]]
     ) -> InstanceData:
-        """Instances of one image: the best pairs of kernel and thing class.
+        """Find the instances of one image: the best pairs of kernel and thing class.
 
         Args:
             mask_cls: Class logits (K, C).
             mask_pred: Mask probabilities (K, h, w).
-            sizes: As in :meth:`full_size_masks`.
+            sizes: See :meth:`full_size_masks`.
 
         Returns:
-            InstanceData: ``scores``, ``labels``, ``masks`` (M, H, W) bool and ``bboxes`` (M, 4),
-            which are those of the masks.
+            InstanceData: ``scores``, ``labels``, ``masks`` (M, H, W) bool and ``bboxes`` (M, 4)
+            around the masks.
         """
         num_proposals = len(mask_cls) - self.num_stuff_classes
         scores = mask_cls[:num_proposals, : self.num_things_classes].sigmoid().flatten()

@@ -2,7 +2,7 @@
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, sections 3.2 to 3.4. It
 joins the authors' ``ConvKernelHead`` (initial kernels) and ``KernelIterHead`` (their refinement),
-so that the published weights load after their prefixes ``rpn_head.`` and ``roi_head.`` have become
+so that the authors' weights load after their prefixes ``rpn_head.`` and ``roi_head.`` have become
 ``panoptic_head.`` (``tools/model_converters/knet2mmdet.py``).
 """
 
@@ -34,26 +34,26 @@ class KNetPanopticHead(BaseModule):
         num_things_classes: Classes ``0 .. T - 1``.
         num_stuff_classes: Classes ``T .. T + S - 1``.
         num_proposals: Kernels for things, N.
-        num_stages: Refinements.
+        num_stages: Number of refinement stages.
         in_channels: Channels of the four levels of the neck, of strides 4 to 32.
         num_heads: Heads of the attention between kernels.
-        feedforward_channels: Of the stages.
+        feedforward_channels: Hidden channels of the feed-forward layers of the stages.
         norm_cfg: Normalization of the convolutions.
-        rank_ignore_index: Marks the pixels that no kernel covers in the rank loss; no index of a
-            kernel may reach it.
-        loss_mask: Binary cross entropy on the masks of positive kernels.
-        loss_dice: Dice loss on the same.
-        loss_rank: Cross entropy over the kernels at each pixel; None for none.
+        rank_ignore_index: Label in the rank loss of the pixels that no kernel covers; it
+            must be negative or at least the number of kernels.
+        loss_mask: Binary cross-entropy on the masks of positive kernels.
+        loss_dice: Dice loss on the same masks.
+        loss_rank: Cross-entropy over the kernels at each pixel; None leaves it out.
         loss_seg: Focal loss on the dense class map of the initial kernels.
         loss_cls: Focal loss on the class of each kernel.
         train_cfg: May hold ``initial_assigner`` (costs of masks only) and ``assigner``; the
-            published ones by default.
-        test_cfg: Not used here, see :class:`KNetFusionHead`.
-        init_cfg: As in ``BaseModule``; replaces the published initialization.
+            authors' by default.
+        test_cfg: Not used here; see :class:`KNetFusionHead`.
+        init_cfg: See ``BaseModule``; it replaces the authors' initialization.
 
     Raises:
-        ValueError: No thing class, no proposal or stage, or more kernels than the rank loss can
-            index.
+        ValueError: There is no thing class, no proposal or no stage, or there are more kernels than
+            the rank loss can index.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class KNetPanopticHead(BaseModule):
         self._foreign_checkpoint: Optional[str] = None
 
     def init_weights(self) -> None:
-        """The published initialization, unless ``init_cfg`` says another."""
+        """Initialize as the authors do, unless ``init_cfg`` is given."""
         super().init_weights()
         if self.init_cfg is not None:
             return
@@ -140,7 +140,7 @@ class KNetPanopticHead(BaseModule):
     def forward(
         self, x: Sequence[Tensor], batch_data_samples: Optional[SampleList] = None
     ) -> KNetOutputs:
-        """Logits of the initial kernels and of every stage.
+        """Compute the logits of the initial kernels and of every stage.
 
         Args:
             x: Levels (B, in_channels, H / s, W / s) of stride s = 4, 8, 16, 32.
@@ -167,11 +167,11 @@ class KNetPanopticHead(BaseModule):
         return KNetOutputs(cls_scores, masks, seg)
 
     def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> Dict[str, Tensor]:
-        """Losses, under the published names ``loss_rpn_*`` and ``s{stage}_loss_*``.
+        """Compute the losses under the authors' names ``loss_rpn_*`` and ``s{stage}_loss_*``.
 
         Args:
-            x: As in :meth:`forward`.
-            batch_data_samples: With ``gt_instances`` and, for stuff, ``gt_sem_seg``.
+            x: See :meth:`forward`.
+            batch_data_samples: Data samples with ``gt_instances`` and, for stuff, ``gt_sem_seg``.
 
         Raises:
             ValueError: See :func:`read_segments`.
@@ -180,13 +180,13 @@ class KNetPanopticHead(BaseModule):
         return self.criterion(self(x), batch_data_samples)
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> Tuple[Tensor, Tensor]:
-        """Class logits (B, N + S, C) and mask *probabilities* (B, N + S, H / 4, W / 4).
+        """Predict class logits (B, N + S, C) and mask *probabilities* (B, N + S, H / 4, W / 4).
 
-        The published code interpolates probabilities, not logits, to the size of the image;
-        :class:`KNetFusionHead` does that piece by piece.
+        The authors' code interpolates probabilities, not logits, to the size of the image;
+        :class:`KNetFusionHead` does that in chunks.
 
         Raises:
-            ValueError: The weights came from a checkpoint of another kind of model.
+            ValueError: The weights were loaded from a checkpoint of another kind of model.
         """
         if self._foreign_checkpoint:
             raise ValueError(f'KNetPanopticHead: {self._foreign_checkpoint}')

@@ -1,4 +1,4 @@
-"""What K-Net's kernels are compared with: matching and targets of one image.
+"""Matches the kernels of K-Net with the segments of one image and makes their targets.
 
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
 """
@@ -14,9 +14,9 @@ from torch import Tensor
 
 
 class Segments(NamedTuple):
-    """Segments of one image, things or stuff.
+    """The segments of one image, either things or stuff.
 
-    Fields: ``labels`` (M,) class indices; ``masks`` (M, H / 4, W / 4) in 0..1, soft at borders.
+    Fields: ``labels`` (M,), class indices; ``masks`` (M, H / 4, W / 4) in 0..1, soft at borders.
     """
 
     labels: Tensor
@@ -26,8 +26,8 @@ class Segments(NamedTuple):
 class KernelTargets(NamedTuple):
     """The positive kernels of one image.
 
-    Fields: ``kernels`` (P,) indices, ascending, so things before stuff; ``labels`` (P,) classes;
-    ``masks`` (P, H / 4, W / 4) in 0..1.
+    Fields: ``kernels`` (P,), indices in ascending order, so things before stuff; ``labels`` (P,),
+    class indices; ``masks`` (P, H / 4, W / 4) in 0..1.
     """
 
     kernels: Tensor
@@ -48,21 +48,21 @@ def read_segments(
     size: Tuple[int, int],
     device: torch.device,
 ) -> Tuple[Segments, Segments]:
-    """Things and stuff of one image, at the size of the losses.
+    """Read the things and the stuff of one image, at the size of the losses.
 
-    Crowds and void are in neither: no mask loss ignores them, they are background to all kernels.
+    Crowds and void are in neither: they are background for all kernels, and no loss ignores them.
 
     Args:
-        sample: With ``gt_instances.{labels, masks}``, and for stuff ``gt_sem_seg.sem_seg``
-            (1, H, W), things first.
+        sample: Data sample with ``gt_instances.{labels, masks}``, and for stuff
+            ``gt_sem_seg.sem_seg`` (1, H, W), things first.
         num_things_classes: Classes ``0 .. num_things_classes - 1`` are things.
-        num_stuff_classes: The classes after them; 0 where only instances are segmented.
+        num_stuff_classes: Number of classes after them; 0 segments only instances.
         size: Height and width of the masks that are returned.
-        device: Where they are wanted.
+        device: Device of the results.
 
     Raises:
-        ValueError: Stuff classes without a semantic map, a label that is no thing, or masks or a
-            semantic map that are not padded to the size of the batch.
+        ValueError: There are stuff classes without a semantic map, a label is no thing, or masks or
+            the semantic map are not padded to the size of the batch.
     """
     things = sample.gt_instances
     if (
@@ -95,9 +95,9 @@ def read_segments(
 
 
 def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> None:
-    """Raise a ValueError unless masks have the size of the batch; they would be stretched onto it.
+    """Raise a ValueError unless masks have the size of the batch; they would be stretched to it.
 
-    ``batch_input_shape`` is written by mmdet's preprocessor; without it there was none.
+    mmdet's preprocessor writes ``batch_input_shape``; without a preprocessor it is missing.
     """
     size = tuple(sample.get('batch_input_shape', ()))
     got = (masks.height, masks.width) if hasattr(masks, 'height') else tuple(masks.shape)
@@ -112,10 +112,10 @@ def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> 
 def match_things(
     assigner: HungarianAssigner, masks: Tensor, things: Segments, scores: Optional[Tensor] = None
 ) -> KernelTargets:
-    """One-to-one matching of kernels to things.
+    """Match kernels to things one to one.
 
     Args:
-        assigner: With costs that read ``masks`` and, where ``scores`` are given, ``scores``.
+        assigner: Assigner whose costs read ``masks`` and, if ``scores`` are given, ``scores``.
         masks: Logits (N, H / 4, W / 4) of the kernels for things.
         things: The things of the image.
         scores: Class logits (N, num_things_classes).
@@ -133,12 +133,12 @@ def match_things(
 def add_stuff(
     targets: KernelTargets, stuff: Segments, first_kernel: int, num_things_classes: int
 ) -> KernelTargets:
-    """Append the stuff kernels, which are never matched: each is bound to its own class.
+    """Append the stuff kernels. They are not matched: each belongs to one class.
 
     Args:
-        targets: Matched things.
+        targets: Targets of the matched things.
         stuff: The stuff of the image.
-        first_kernel: Index of the first stuff kernel, the number of kernels for things.
+        first_kernel: Index of the first stuff kernel, which is the number of kernels for things.
         num_things_classes: The class of the first stuff kernel.
     """
     kernels = stuff.labels - num_things_classes + first_kernel
@@ -152,13 +152,13 @@ def add_stuff(
 def paint(
     masks: Tensor, values: Tensor, background: int, canvas: Optional[Tensor] = None
 ) -> Tensor:
-    """Map (H, W) of the value of the mask that covers each pixel; later masks cover earlier ones.
+    """Paint the value of each mask onto a map (H, W); later masks cover earlier ones.
 
     Args:
         masks: (P, H, W); every pixel that is not 0 is covered.
-        values: (P,).
+        values: (P,), the value of each mask.
         background: Value of pixels that nothing covers.
-        canvas: Map to paint on, in place; None starts with ``background``.
+        canvas: Map that is painted in place; None starts with a map of ``background``.
     """
     if canvas is None:
         canvas = torch.full(masks.shape[1:], background, dtype=torch.long, device=masks.device)

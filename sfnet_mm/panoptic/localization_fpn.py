@@ -17,21 +17,21 @@ from torch import Tensor
 
 @MODELS.register_module()
 class LocalizationFPN(BaseModule):
-    """Brings four pyramid levels to stride 8, sums them and projects the sum twice.
+    """Resizes four pyramid levels to stride 8, sums them and projects the sum twice.
 
-    Each level passes 3x3 convolutions with a bilinear x2 after every one but the last; the level
-    of stride 4 has a single convolution of stride 2. The coarsest level first gets a sine encoding
-    of its position. Layers carry the authors' names.
+    Each level passes through 3x3 convolutions, all but the last followed by a bilinear x2; the
+    level of stride 4 has a single convolution of stride 2. A sine encoding of the position is first
+    added to the coarsest level. Layers carry the authors' names.
 
     Args:
         in_channels: Channels of every level and of both outputs.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: In ``forward``, another number of levels than four, or levels whose sizes are
-            no powers of two of each other (images must be padded to a multiple of 32).
+        ValueError: In ``forward``, there are not four levels, or their sizes do not agree at stride
+            8 (images must be padded to a multiple of 32).
     """
 
     num_levels = 4
@@ -44,7 +44,7 @@ class LocalizationFPN(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        # Two calls of half the channels each: rows and columns.
+        # Each side has half of the channels: first the rows, then the columns.
         self.positional_encoding = SinePositionalEncoding(in_channels // 2, normalize=True)
         layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
 
@@ -65,7 +65,7 @@ class LocalizationFPN(BaseModule):
         self.aux_convs = nn.ModuleList([ConvModule(in_channels, in_channels, 1, **layer)])
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-        """Localization and semantic feature, both (B, C, H / 8, W / 8).
+        """Compute the localization and the semantic features, both (B, C, H / 8, W / 8).
 
         Args:
             inputs: Levels (B, C, H / s, W / s) of stride s = 4, 8, 16, 32.

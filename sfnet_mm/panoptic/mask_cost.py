@@ -16,8 +16,8 @@ from torch import Tensor
 class MaskCost(BaseMatchCost):
     """Minus the share of pixels on which a prediction and a segment agree.
 
-    ``-(sum(p * t) + sum((1 - p) * (1 - t))) / (H * W)`` with ``p = sigmoid(logits)``. Not a cross
-    entropy: mmdet's ``CrossEntropyLossCost`` matches differently.
+    ``-(sum(p * t) + sum((1 - p) * (1 - t))) / (H * W)`` with ``p = sigmoid(logits)``. This is no
+    cross-entropy: mmdet's ``CrossEntropyLossCost`` matches differently.
 
     Args:
         weight: Weight of this cost in the matching.
@@ -26,11 +26,11 @@ class MaskCost(BaseMatchCost):
     def __call__(
         self, pred_instances: InstanceData, gt_instances: InstanceData, *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Cost matrix (num_predictions, num_segments).
+        """Compute the cost matrix (num_predictions, num_segments).
 
         Args:
-            pred_instances: With ``masks``, logits (num_predictions, H, W).
-            gt_instances: With ``masks``, targets in 0..1 (num_segments, H, W).
+            pred_instances: Instances with ``masks``, logits (num_predictions, H, W).
+            gt_instances: Instances with ``masks``, targets in 0..1 (num_segments, H, W).
             *args: Not used.
             **kwargs: Not used.
         """

@@ -15,16 +15,16 @@ from .cityscapes_panoptic import CityscapesPanopticDataset
 class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
     """Drawn street scenes with panoptic labels, generated and converted on first use.
 
-    The annotations go to ``{data_root}_panoptic``, beside the drawings: a folder of mini_uds that
-    holds anything else counts as incomplete and is drawn again.
+    The annotations go to ``{data_root}_panoptic``, beside the drawings: a folder of mini_uds with
+    other files counts as incomplete and is drawn again.
 
     Args:
-        data_root: Where mini_uds is, or will be.
+        data_root: Folder of mini_uds, which is drawn if it does not exist.
         split: ``'train'`` or ``'val'``.
-        train: Training images of each source of mini_uds.
-        val: Validation images of each source of mini_uds.
+        train: Number of training images of each source of mini_uds.
+        val: Number of validation images of each source of mini_uds.
         seed: Seed of the drawings.
-        **kwargs: As ``mmdet.CocoPanopticDataset``, without the paths.
+        **kwargs: Arguments of ``mmdet.CocoPanopticDataset``, without the paths.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
         )
 
     def load_data_list(self) -> List[dict]:
-        """Generate and convert what is not there, then list it."""
+        """Draw and convert the scenes that are missing, then list them."""
         ensure_mini_uds(self.root, **self.request)
         out_dir = f'{self.root}_panoptic'
-        # The few small maps take less time than the start of processes.
+        # Converting the few small maps takes less time than starting processes.
         convert_cityscapes(osp.join(self.root, 'cityscapes'), self.split, out_dir, workers=0)
         return super().load_data_list()

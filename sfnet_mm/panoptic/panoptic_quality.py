@@ -1,11 +1,11 @@
-"""Averages of panoptic quality over classes of which none occurs."""
+"""Lets panoptic quality be averaged over classes of which none occurs."""
 
 import functools
 from typing import Any, Dict, Optional, Tuple
 
 
 def allow_absent_classes() -> bool:
-    """Let panopticapi average over no class: PQ, SQ and RQ are then not a number (NaN).
+    """Make panopticapi average over no class: PQ, SQ and RQ are then not a number (NaN).
 
     Its ``PQStat.pq_average`` divides by the number of classes that occur, so a data set without
     things, or without stuff, ends in a ZeroDivisionError after the whole test.

@@ -1,4 +1,4 @@
-"""Pictures of panoptic results."""
+"""Draws panoptic results."""
 
 from typing import List, Optional
 
@@ -10,11 +10,11 @@ from mmengine.structures import PixelData
 
 @VISUALIZERS.register_module()
 class PanopticVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer for maps that hold void pixels or no segment at all.
+    """mmdet's visualizer, also for maps with void pixels or without any segment.
 
-    The host's fails on a map without segments. And its panoptic metric overwrites void with 0 in
-    the result itself (on CPU, where it gets no copy), which the host's visualizer then draws as
-    class 0; no segment of K-Net has the value 0, so it is drawn as void here.
+    The host's visualizer fails on a map without segments. On a CPU, its panoptic metric overwrites
+    void with 0 in the result itself, which the visualizer then draws as class 0. No segment of
+    K-Net has the value 0, so it is drawn as void here.
     """
 
     def _draw_panoptic_seg(

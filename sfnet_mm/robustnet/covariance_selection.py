@@ -1,4 +1,4 @@
-"""Which covariances ISW penalizes: those that a change of color and blur moves.
+"""Selects the covariances that ISW penalizes: those that change with color and blur.
 
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``CovMatrix_ISW``).
 
@@ -16,10 +16,10 @@ from torch import Tensor
 
 
 def load_kmeans() -> Callable:
-    """``kmeans1d.cluster``.
+    """Import ``kmeans1d.cluster``.
 
     Raises:
-        ImportError: One line with the install command.
+        ImportError: It is not installed. The message has the install command.
     """
     try:
         from kmeans1d import cluster
@@ -33,7 +33,7 @@ def load_kmeans() -> Callable:
 class PairVariance:
     """Running mean, over image pairs, of the variance of each covariance within the pair.
 
-    Holds one C x C matrix per layer, whatever the number of pairs.
+    It holds one C x C matrix per layer, whatever the number of pairs is.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class PairVariance:
         """Add one pair.
 
         Args:
-            covariances: By layer, (2, C, C): those of an image and of its distorted copy.
+            covariances: (2, C, C) by layer, those of an image and of its distorted copy.
         """
         for name, covariance in covariances.items():
             # The unbiased variance of two numbers is half their squared difference.
@@ -53,14 +53,14 @@ class PairVariance:
         self.pairs += 1
 
     def mean(self) -> Dict[str, Tensor]:
-        """By layer, (C, C) in float64; zero on and below the diagonal."""
+        """The mean by layer, (C, C) in float64; zero on and below the diagonal."""
         return {name: total / self.pairs for name, total in self._sums.items()}
 
 
 def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
-    """Mask of the covariances outside the cluster of the lowest variance.
+    """Select the covariances outside the cluster of the lowest variance.
 
-    As in RobustNet all C * C values are clustered, the zeros of the lower triangle included.
+    As in RobustNet, all C * C values are clustered, including the zeros of the lower triangle.
 
     Args:
         variance: (C, C), zero on and below the diagonal.
@@ -72,7 +72,7 @@ def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
         empty where all variances are equal.
 
     Raises:
-        ValueError: ``k`` below 2, or a variance that is no number.
+        ValueError: ``k`` is below 2, or a variance is not a number.
         ImportError: ``kmeans1d`` is not installed.
     """
     if k < 2:

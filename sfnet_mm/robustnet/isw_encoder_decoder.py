@@ -25,23 +25,23 @@ class ISWEncoderDecoder(EncoderDecoder):
     parameter-free normalization remains.
 
     Args:
-        *args: As ``mmseg.EncoderDecoder``.
+        *args: Arguments of ``mmseg.EncoderDecoder``.
         kind: ``'IW'`` penalizes all covariances; ``'IRW'`` (relaxed) leaves a margin; ``'ISW'``
             (selective) penalizes those that :class:`sfnet_mm.engine.ISWHook` has selected and none
             before.
-        slots: Where whitening goes, see :func:`insert_whitening`.
+        slots: Places of the whitening; see :func:`insert_whitening`.
         loss_weight: RobustNet's 0.6; its scripts have 1.0 for MobileNet and 0.8 for ShuffleNet.
         relax_denominator: The margin of IRW is the number of channel pairs divided by this,
             rounded down.
-        **kwargs: As ``mmseg.EncoderDecoder``.
+        **kwargs: Arguments of ``mmseg.EncoderDecoder``.
 
     Buffers (saved with the weights, so that a resumed run goes on as it was):
         ``whitening_mask_{slot}``: (C, C), 1 at penalized pairs of channels.
         ``whitening_selected``: Whether the masks are final.
 
     Raises:
-        ValueError: An unknown ``kind``, ``slots`` that the backbone lacks, or a
-            ``relax_denominator`` below 1.
+        ValueError: ``kind`` is unknown, the backbone lacks one of the ``slots``, or
+            ``relax_denominator`` is below 1.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ISWEncoderDecoder(EncoderDecoder):
             )
         self.kind = kind
         self.loss_weight = loss_weight
-        # A plain dict, not a ModuleDict: the layers belong to the backbone.
+        # This is a plain dict and no ModuleDict because the layers belong to the backbone.
         self.whitening_layers = insert_whitening(self.backbone, slots)
         self.margins: Dict[str, int] = {}
         for slot, layer in self.whitening_layers.items():
@@ -83,7 +83,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         self.whitening_selected.fill_(True)
 
     def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
-        """Losses of the heads and, once masks are set, of whitening."""
+        """Compute the losses of the heads and, once masks are set, of whitening."""
         if not self.whitening_selected:
             return super().loss(inputs, data_samples)
         with collect_covariances(self.whitening_layers) as covariances:

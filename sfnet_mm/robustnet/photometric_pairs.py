@@ -1,7 +1,7 @@
-"""The photometric pairs from which ISW learns what style is.
+"""Makes the photometric pairs from which ISW learns which covariances depend on style.
 
-RobustNet, https://arxiv.org/abs/2103.15597, section 4.3: an image and a copy of it in other colors
-and of other sharpness.
+RobustNet, https://arxiv.org/abs/2103.15597, section 4.3: a pair is an image and a copy of it with
+other colors and other sharpness.
 """
 
 import random
@@ -15,8 +15,8 @@ from mmseg.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-#: RobustNet's: much stronger than the augmentation of its training images (0.4, 0.4, 0.4, 0.1 with
-#: probability 0.5, and the same blur).
+#: The distortion of RobustNet, which is much stronger than the augmentation of its training images
+#: (0.4, 0.4, 0.4, 0.1 with probability 0.5, and the same blur).
 DISTORTION = (
     dict(type='RandomColorJitter', brightness=0.8, contrast=0.8, saturation=0.8, hue=0.3),
     dict(type='RandomGaussianBlur', sigma=(0.15, 1.3)),
@@ -26,9 +26,9 @@ LOADING = (dict(type='LoadImageWhole'),)
 
 @contextmanager
 def seeded(*seed: int) -> Iterator[None]:
-    """Seed ``random`` and ``numpy.random`` and give their states back afterward.
+    """Seed ``random`` and ``numpy.random``, and restore their states afterward.
 
-    So drawing pairs does not shift the augmentation of the training images that follow, and a run
+    So drawing pairs does not change the augmentation of the training images that follow, and a run
     that is resumed after the statistics sees the same images as one that made them.
     """
     states = random.getstate(), np.random.get_state()
@@ -43,10 +43,10 @@ def seeded(*seed: int) -> Iterator[None]:
 
 
 def image_sources(dataset: Dataset) -> List[Dataset]:
-    """The data sets under any wrappers (concatenation, repetition, sampling), each once.
+    """Find the data sets inside any wrappers (concatenation, repetition, sampling), each once.
 
     Raises:
-        ValueError: One of them does not say where its images are (``get_data_info``).
+        ValueError: One of them does not tell the paths of its images (``get_data_info``).
     """
     if hasattr(dataset, 'datasets'):
         return [leaf for part in dataset.datasets for leaf in image_sources(part)]
@@ -64,13 +64,13 @@ class PhotometricPairs(Dataset):
     """Original and distorted copies of the images of a training data set, whole and unflipped.
 
     Args:
-        dataset: A data set of mmseg, or any wrapper of such.
-        distortion: Transforms that make the second image out of the first.
-        loading: Transforms that make the first image out of a path; the whole image by default.
-        seed: With ``trial`` and the index it fixes every random draw, in any worker process.
+        dataset: A data set of mmseg, or any wrapper of data sets.
+        distortion: Transforms that make the second image from the first.
+        loading: Transforms that load the first image from a path; by default the whole image.
+        seed: Together with ``trial`` and the index it fixes every random draw in any worker.
 
     Raises:
-        ValueError: There is no image.
+        ValueError: There are no images.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class PhotometricPairs(Dataset):
         return int(self.ends[-1])
 
     def order(self, num_images: int) -> List[int]:
-        """Indices of this trial: a random draw without repetition."""
+        """Draw the indices of this trial at random, without repetition."""
         drawn = np.random.default_rng([self.seed, self.trial]).permutation(len(self))
         return drawn[:num_images].tolist()
 
     def __getitem__(self, index: int) -> Tensor:
-        """Uint8 (2, 3, H, W) in the channel order of the files: the image, its distorted copy."""
+        """Load an image and its distorted copy: uint8 (2, 3, H, W), channels as in the file."""
         part = int(np.searchsorted(self.ends, index, side='right'))
         offset = self.ends[part - 1] if part else 0
         info = self.sources[part].get_data_info(int(index - offset))

@@ -1,12 +1,12 @@
-"""Where RobustNet's instance whitening sits in a backbone.
+"""Puts RobustNet's instance whitening into a backbone.
 
 RobustNet: Improving Domain Generalization in Urban-Scene Segmentation via Instance Selective
 Whitening, https://arxiv.org/abs/2103.15597, section 4 (authors' ``InstanceWhitening`` and the codes
 of ``wt_layer``; their setting ``0 0 2 2 2 0 0`` is ``('stem', 'layer1', 'layer2')`` here). SFNet's
 paper trains its models with it in Table 17.
 
-The layer itself only standardizes each channel of each image. Decorrelating the channels is the
-work of the loss (``whitening_loss.py``), which reads what these layers put out.
+The layer itself only standardizes each channel of each image. The loss (``whitening_loss.py``)
+decorrelates the channels; it reads the outputs of these layers.
 """
 
 from typing import Dict, Sequence, Type
@@ -22,7 +22,7 @@ SLOTS = ('stem', 'layer1', 'layer2', 'layer3', 'layer4')
 
 
 class InstanceWhitening(nn.GroupNorm):
-    """Zero mean and unit variance per image and channel; no parameters, no running statistics.
+    """Normalizes each channel of each image to mean 0 and variance 1, without parameters.
 
     This is ``nn.InstanceNorm2d(affine=False)``, computed as a group norm of one channel a group,
     which takes a fifth of the time on a CPU.
@@ -30,7 +30,7 @@ class InstanceWhitening(nn.GroupNorm):
     Args:
         channels: Channels of the map.
 
-    Shape: (N, channels, H, W) to the same; the same in training and at test time.
+    Shape: (N, channels, H, W) to the same shape. Training and test time do not differ.
     """
 
     def __init__(self, channels: int) -> None:
@@ -38,22 +38,22 @@ class InstanceWhitening(nn.GroupNorm):
 
 
 class WhitenedReLU(nn.ReLU):
-    """ReLU behind whitening, in place where no gradient is wanted.
+    """ReLU after whitening, which works in place where no gradient is needed.
 
     In training the loss needs the map as it was; at test time a second map would cost more than
     whitening itself.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape to the same."""
+        """Apply ReLU to a map of any shape."""
         return nn.functional.relu(x, inplace=not torch.is_grad_enabled())
 
 
 class _WhitenedBlock:
-    """Puts ``whitening`` between the sum of a residual block and its last ReLU.
+    """A residual block with ``whitening`` between its sum and its last ReLU.
 
-    mmseg adds the shortcut inside a closure, so no hook fits there: the block's class is changed
-    instead, which leaves its parameters and their names as they are.
+    mmseg adds the shortcut inside a closure, where no hook can be set. So the class of the block is
+    changed instead, which keeps its parameters and their names.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,8 +115,8 @@ def _whiten_resnet(backbone: ResNet, slot: str) -> InstanceWhitening:
 
 
 def _whiten_stdc(backbone: STDCNet, slot: str) -> InstanceWhitening:
-    # By stride: the first two stages are one convolution each, so they are like a ResNet's stem
-    # (norm replaced); the others end in a concatenation, after which the layer is appended.
+    # Slots go by stride. The first two stages are one convolution each, like the stem of a ResNet
+    # (their norm is replaced); the others end in a concatenation, and the layer is appended to it.
     index = SLOTS.index(slot)
     stage = backbone.stages[index]
     if index < 2:
@@ -137,10 +137,10 @@ def insert_whitening(
     ``stem`` replaces the norm of the last stem convolution. ``layer{i}`` comes after the residual
     sum and before the last ReLU of the last block of that stage. In STDC the slots are the stages
     of the same stride: ``stem`` (stride 2) and ``layer1`` (4) replace the norm of that convolution,
-    ``layer2`` (8) and deeper follow the concatenation of the last STDC module; RobustNet defines no
-    STDC, this is how it treats its own backbone of concatenations, ShuffleNet.
+    ``layer2`` (8) and deeper follow the concatenation of the last STDC module. RobustNet defines no
+    STDC; it treats ShuffleNet, which concatenates too, in this way.
 
-    No parameter is added; only those of a replaced norm go, so ImageNet weights still load.
+    No parameter is added and only those of a replaced norm go, so ImageNet weights still load.
 
     Args:
         backbone: An mmseg ``ResNet`` or ``STDCNet``, or a subclass (``SFResNet``, ``STDCPyramid``).
@@ -150,8 +150,8 @@ def insert_whitening(
         The layers by slot, in the order of the network.
 
     Raises:
-        ValueError: An unknown or repeated slot, one that is already whitened or that this backbone
-            lacks, or a backbone or block of another kind.
+        ValueError: A slot is unknown, repeated, already whitened or missing in this backbone, or
+            the backbone or a block is of another kind.
     """
     slots = tuple(slots)
     name = type(backbone).__name__

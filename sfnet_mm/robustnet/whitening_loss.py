@@ -12,21 +12,22 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-#: Added to the diagonal of every covariance.
+#: This is added to the diagonal of every covariance.
 EPS = 1e-5
 
 
 def instance_covariance(features: Tensor) -> Tensor:
-    """Covariance of the channels of each image, in float32 (or float64) also under autocast.
+    """Compute the covariance of the channels of each image.
 
     Args:
         features: (N, C, H, W), of zero mean per image and channel.
 
     Returns:
-        Tensor: (N, C, C), ``F F^T / (HW - 1) + 1e-5 I`` for ``F`` of shape (C, HW).
+        Tensor: (N, C, C), ``F F^T / (HW - 1) + 1e-5 I`` for ``F`` of shape (C, HW), in float64 for
+        float64 features and else in float32, under autocast too.
 
     Raises:
-        ValueError: Maps of fewer than two pixels, whose covariance does not exist.
+        ValueError: The maps have fewer than two pixels, so that there is no covariance.
     """
     pixels = features.shape[2] * features.shape[3]
     if pixels < 2:
@@ -42,12 +43,12 @@ def instance_covariance(features: Tensor) -> Tensor:
 
 
 def whitening_loss(covariance: Tensor, mask: Tensor, margin: float = 0) -> Tensor:
-    """Mean over the images of ``max(0, sum(|covariance * mask|) - margin) / sum(mask)``.
+    """Average ``max(0, sum(|covariance * mask|) - margin) / sum(mask)`` over the images.
 
     Args:
-        covariance: (N, C, C), as :func:`instance_covariance` gives it.
+        covariance: (N, C, C), the result of :func:`instance_covariance`.
         mask: (C, C), 1 at the penalized pairs of channels; an empty one gives 0.
-        margin: Sum of absolute covariance that costs nothing (IRW).
+        margin: Sum of absolute covariance that is not penalized (IRW).
 
     Returns:
         Tensor: A scalar.
@@ -57,16 +58,16 @@ def whitening_loss(covariance: Tensor, mask: Tensor, margin: float = 0) -> Tenso
 
 
 def strict_upper_triangle(channels: int) -> Tensor:
-    """Mask (C, C) of every pair of different channels, each once: what IW and IRW penalize."""
+    """Mask (C, C) of every pair of different channels, each once, as IW and IRW penalize them."""
     return torch.ones(channels, channels).triu(diagonal=1)
 
 
 @contextmanager
 def collect_covariances(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, Tensor]]:
-    """Record the covariance of what each layer puts out while the context is open.
+    """Record the covariance of the output of each layer while the context is open.
 
-    The maps themselves are not kept. Outside the context the layers carry no hook, so inference
-    and export see a plain network.
+    The maps themselves are not kept. Outside the context the layers have no hooks, so inference and
+    export see a plain network.
 
     Args:
         layers: Modules by name.

@@ -62,7 +62,7 @@ def _gpus() -> str:
 
 
 def _installed(distributions: Sequence[str]) -> str:
-    """Versions of the installed distributions, with their names unless it is the usual one."""
+    """Versions of the installed distributions, with the name of an unusual one."""
     found = []
     for name in distributions:
         try:

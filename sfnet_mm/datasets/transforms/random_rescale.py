@@ -26,7 +26,7 @@ class RandomRescale(Resize):
 
     Args:
         ratio_range: Smallest and largest factor; (1, 1) leaves images as they are.
-        **kwargs: As mmcv's ``Resize`` (``interpolation``, ``backend``).
+        **kwargs: Arguments of mmcv's ``Resize`` (``interpolation``, ``backend``).
 
     Raises:
         ValueError: ``ratio_range`` that is not two positive numbers in order.

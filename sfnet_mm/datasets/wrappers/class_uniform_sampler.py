@@ -18,7 +18,7 @@ class ClassUniformSampler(DefaultSampler):
         dataset: A ``ClassUniformDataset``.
         infinite: Go on to the next epoch by itself; True for ``IterBasedTrainLoop``, False for
             ``EpochBasedTrainLoop``.
-        **kwargs: As ``mmengine.DefaultSampler`` (``shuffle``, ``seed``, ``round_up``).
+        **kwargs: Arguments of ``mmengine.DefaultSampler`` (``shuffle``, ``seed``, ``round_up``).
     """
 
     def __init__(self, dataset: Sized, infinite: bool = False, **kwargs: Any) -> None:

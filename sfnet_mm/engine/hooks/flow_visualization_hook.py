@@ -1,4 +1,4 @@
-"""Writes the semantic flow of some validation or test images as pictures."""
+"""Draws the semantic flow of some validation or test images."""
 
 import os.path as osp
 from typing import Any, Dict, List, Optional, Sequence
@@ -25,25 +25,25 @@ from sfnet_mm.visualization import (
 
 @HOOKS.register_module()
 class FlowVisualizationHook(Hook):
-    """One PNG per image: input, label, prediction, errors, and the flow of every alignment module.
+    """Writes a PNG per image: input, label, prediction, errors, flow of every alignment module.
 
     FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the
-    warp, as in the figures of the SFNet paper. A model without alignment modules gets the first row
-    only. With sliding windows or test-time augmentation, the flow is that of the first pass.
+    warp, as in the figures of the SFNet paper. A model without alignment modules gets only the
+    first row. With sliding windows or test-time augmentation, the flow is that of the first pass.
 
-    What cannot be drawn (an image that is no picture, a folder that cannot be written) is named in
-    a warning and left out: it ends neither a training nor a test.
+    An image or a folder that cannot be used is named in a warning and skipped; it ends neither a
+    training nor a test.
 
     Files are named after the images. Those of a validation during training go to a folder of their
     own, ``iter_N``.
 
     Args:
-        out_dir: Where to write; None is ``flow`` in the work directory.
-        num_images: How many images of each validation or test.
-        interval: Every how many batches an image is drawn, from the first one on.
+        out_dir: Folder of the pictures; None takes ``flow`` in the work directory.
+        num_images: Number of images of each validation or test.
+        interval: Number of batches from one drawn image to the next.
         tile_width: Width of each picture on the sheet, in pixels.
-        draw: False leaves the hook without effect.
-        backend_args: How to read the images, see ``mmengine.fileio.get``.
+        draw: False turns the hook off.
+        backend_args: How to read the images; see ``mmengine.fileio.get``.
 
     Raises:
         ValueError: ``num_images``, ``interval`` or ``tile_width`` is too small.
@@ -115,7 +115,7 @@ class FlowVisualizationHook(Hook):
         for index, sample in enumerate(outputs or ()):
             if self._count >= self.num_images:
                 break
-            # What fails counts, too: one warning for each, not for every batch.
+            # A failure counts, too, so that there is a warning per image and not per batch.
             number, self._count = self._count, self._count + 1
             try:
                 path = self._write(folder, number, sample, recorder, index, meta)
@@ -137,7 +137,7 @@ class FlowVisualizationHook(Hook):
         index: int,
         meta: Dict,
     ) -> str:
-        """Write the sheet of one image; its path."""
+        """Write the sheet of one image and return its path."""
         stem = osp.splitext(osp.basename(sample.img_path))[0]
         path = osp.join(folder, f'{number:03d}_{stem}.png')
         save_png(path, self._sheet(stem, sample, recorder, index, meta))

@@ -1,4 +1,4 @@
-"""The step of RobustNet's training in which ISW selects its covariances.
+"""Selects the covariances of ISW during RobustNet's training.
 
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``cov_stat_epoch``).
 """
@@ -24,13 +24,13 @@ from sfnet_mm.robustnet.whitening_loss import collect_covariances
 
 @HOOKS.register_module()
 class ISWHook(Hook):
-    """Before iteration ``begin_iter``: collect statistics over photometric pairs, set the masks.
+    """Collects statistics over photometric pairs and sets the masks, before ``begin_iter``.
 
-    A trial passes ``num_images`` training images, each with its distorted copy as a batch of two
-    and the network in eval mode, and clusters the variances of their covariances; a pair of
-    channels is penalized if every trial selects it. The main process does this and shows a progress
-    bar; each trial's masks are sent to the others, so all ranks hold the same. The masks are saved
-    with the weights: a run resumed later does not select again.
+    A trial runs the network in eval mode on ``num_images`` training images, each in a batch with
+    its distorted copy, and clusters the variances of their covariances. A pair of channels is
+    penalized if every trial selects it. The main process does this and shows a progress
+    bar; it sends the masks of each trial to the other ranks. The masks are saved with the weights,
+    so a run that is resumed later does not select again.
 
     The draws depend on the seed and the weights alone and leave the random state of training as it
     was, so resuming before, at or after ``begin_iter`` changes nothing.
@@ -38,17 +38,17 @@ class ISWHook(Hook):
     Args:
         begin_iter: Iteration (from 0) before which the masks are made. RobustNet trains six epochs
             first: 2231 iterations of batch 8 on Cityscapes.
-        num_images: Images of a trial, at most (all if there are fewer).
+        num_images: Largest number of images of a trial.
         trials: Number of trials.
-        k: Clusters, see :func:`select_sensitive`.
+        k: Number of clusters; see :func:`select_sensitive`.
         distortion: Transforms that make the second image of a pair out of the first.
-        loading: Transforms that make the first out of a path; the whole image by default.
+        loading: Transforms that load the first image from a path; by default the whole image.
         num_workers: Processes that load pairs; None takes those of the training loader.
-        seed: Of the draws; None takes the runner's.
+        seed: Seed of the draws; None takes the runner's.
 
     Raises:
-        ValueError: A number below 1 (``k``: 2; ``begin_iter``: 0). Before training: a model that is
-            no ``ISWEncoderDecoder`` of kind ISW, or an empty data set.
+        ValueError: A number is below 1 (``k``: 2; ``begin_iter``: 0). Before training: the model is
+            no ``ISWEncoderDecoder`` of kind ISW, or the data set is empty.
         ImportError: Before training: ``kmeans1d`` is not installed.
     """
 
@@ -82,7 +82,7 @@ class ISWHook(Hook):
         self.seed = seed
 
     def before_train(self, runner: Runner) -> None:
-        """Check everything that the selection will need, hours before it does."""
+        """Check everything that the selection needs, hours before it runs."""
         model = _unwrapped(runner)
         if not isinstance(model, ISWEncoderDecoder) or model.kind != 'ISW':
             kind = getattr(model, 'kind', None)
@@ -104,7 +104,7 @@ class ISWHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Optional[Any] = None
     ) -> None:
-        """Make the masks once, at ``begin_iter`` or as soon as possible after it."""
+        """Select the masks once, at ``begin_iter`` or as soon as possible after it."""
         model = _unwrapped(runner)
         if runner.iter < self.begin_iter or model.whitening_selected:
             return
@@ -122,7 +122,7 @@ class ISWHook(Hook):
         )
 
     def select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
-        """The masks by slot, equal on all ranks."""
+        """Select the masks by slot, equal on all ranks."""
         pairs = self._pairs(runner)
         num_images = min(self.num_images, len(pairs))
         runner.logger.info(
@@ -140,8 +140,8 @@ class ISWHook(Hook):
                     variance = self._statistics(runner, model, pairs, order, bar)
                     for slot, mask in masks.items():
                         mask *= select_sensitive(variance[slot], self.k)[0]
-                # Once a trial rather than at the end: the other ranks wait here, and a wait as long
-                # as all trials would run into the time-out of the process group.
+                # Masks are sent after every trial: the other ranks wait here, and a wait as long
+                # as all trials would exceed the timeout of the process group.
                 for mask in masks.values():
                     broadcast(mask, src=0)
         finally:
@@ -159,7 +159,7 @@ class ISWHook(Hook):
         order: List[int],
         bar: ProgressBar,
     ) -> Dict[str, Tensor]:
-        """Variance (C, C) of each covariance over the pairs of a trial, by slot."""
+        """Compute the variance (C, C) of each covariance over the pairs of a trial, by slot."""
         num_workers = self.num_workers
         if num_workers is None:
             num_workers = runner.train_dataloader.num_workers
@@ -168,7 +168,7 @@ class ISWHook(Hook):
             sampler=order,
             batch_size=None,
             num_workers=num_workers,
-            # Its own generator: the default one belongs to training.
+            # A generator of its own leaves the default one to the training.
             generator=torch.Generator(),
         )
         statistics = PairVariance()

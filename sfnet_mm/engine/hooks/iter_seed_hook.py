@@ -1,4 +1,4 @@
-"""Makes a resumed training draw the random numbers of an uninterrupted one."""
+"""Makes a resumed training draw the same random numbers as an uninterrupted one."""
 
 import numpy as np
 import torch
@@ -13,14 +13,14 @@ class IterSeedHook(Hook):
     """Seed torch before every training iteration from the run's seed, the iteration and the rank.
 
     mmengine restores weights, optimizer and data order on resuming, but not the generator that
-    dropout draws from. Seeding it by the iteration needs nothing to be saved, on any rank or
-    device. Data workers have generators of their own, which mmengine advances with the data.
+    dropout draws from. Seeding it by the iteration saves nothing and works on any rank and
+    device. Data workers have their own generators, which mmengine advances with the data.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: object = None) -> None:
         """Seed the generators of this process."""
-        # Hashed, so that no two of them share a stream and any seed fits into the 64 bits of torch.
+        # A hash keeps the streams apart and fits any seed into the 64 bits of torch.
         sequence = np.random.SeedSequence(runner.seed or 0, spawn_key=(runner.iter, get_rank()))
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))

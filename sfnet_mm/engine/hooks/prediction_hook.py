@@ -1,4 +1,4 @@
-"""Writes what a test predicts, under names that tell the images apart."""
+"""Writes the predictions of a test, with a unique name for each image."""
 
 import os.path as osp
 from typing import Any, Dict, Optional, Sequence
@@ -16,28 +16,28 @@ from sfnet_mm.visualization import class_map, draw_sheet, overlay, read_sample_i
 
 @HOOKS.register_module()
 class PredictionHook(Hook):
-    """Masks and pictures of all images of a test.
+    """Writes masks and pictures of all images of a test.
 
     mmseg's ``IoUMetric(output_dir=...)`` and ``SegVisualizationHook`` name files by the base name
-    of the image, so that frames of several drives replace each other, and the names of classes are
-    as small as the image. Here a file has the image's path below the folder of the images, see
-    :func:`sfnet_mm.utils.file_names.dataset_names`, and classes are named in a key below the
+    of the image, so that frames of several drives overwrite each other, and the class names are as
+    small as the image. Here a file has the path of the image below the image folder, see
+    :func:`sfnet_mm.utils.file_names.dataset_names`. Classes are named in a legend below the
     picture, which is enlarged if it is small.
 
     Args:
-        mask_dir: Where to write masks of class indices as PNG, of 16 bits for more than 256
+        mask_dir: Folder of the masks of class indices, PNGs with 16 bits for more than 256
             classes; None writes none.
-        picture_dir: Where to write label and prediction over the image; None writes none.
+        picture_dir: Folder of pictures of label and prediction over the image; None writes none.
         show: Show these pictures in a window.
         wait_time: Seconds for which the window stays.
-        opacity: Of the classes over the image, 0 to 1.
-        backend_args: How to read the images, see ``mmengine.fileio.get``.
+        opacity: Opacity of the classes over the image, 0 to 1.
+        backend_args: How to read the images; see ``mmengine.fileio.get``.
 
     Raises:
-        NameCollision: Before the test begins, when two images differ in their suffix only.
+        NameCollision: Before the test begins, if two images differ only in their suffix.
     """
 
-    # The least width of one picture, in pixels.
+    # The smallest width of a picture, in pixels.
     WIDTH = 512
 
     def __init__(
@@ -59,7 +59,7 @@ class PredictionHook(Hook):
         self.meta: Dict[str, Any] = {}
 
     def before_test(self, runner: Runner) -> None:
-        """Name all images."""
+        """Find the names of all images."""
         dataset = runner.test_loop.dataloader.dataset
         self.names = dataset_names(dataset)
         self.meta = getattr(dataset, 'metainfo', {})
@@ -75,7 +75,7 @@ class PredictionHook(Hook):
         for sample in outputs or ():
             name = self.names[sample.img_path]
             if self.mask_dir:
-                # Where label 0 was made 255 and 1 was made 0, files keep the data set's own ids.
+                # If label 0 became 255 and label 1 became 0, files have the ids of the data set.
                 shift = int(bool(sample.get('reduce_zero_label', False)))
                 mask = class_map(sample, 'pred_sem_seg') + shift
                 many = len(self.meta.get('classes') or ()) + shift > 256
@@ -85,7 +85,7 @@ class PredictionHook(Hook):
                 self._draw(runner, name, sample)
 
     def after_test(self, runner: Runner) -> None:
-        """Say where the files are."""
+        """Log where the files are."""
         for what, folder in (('masks', self.mask_dir), ('pictures', self.picture_dir)):
             if folder:
                 runner.logger.info(f'{what} of {len(self.names)} images: {folder}')

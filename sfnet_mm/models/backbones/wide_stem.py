@@ -22,7 +22,7 @@ def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict
     """Weights in the shapes of ``own``, which compute in evaluation mode what they did before.
 
     Args:
-        weights: Of a ``ResNetV1c``, by name.
+        weights: Weights of a ``ResNetV1c`` by name.
         own: State of a ``ResNetV1c`` of the same depth, with a stem that is not narrower.
 
     Returns:

@@ -47,7 +47,7 @@ class GatedFlowAlignment(FlowAlignmentModule):
 
     Args:
         channels: Channels of both maps.
-        align_corners: Of the bilinear upsampling of the coarse map and of the gate.
+        align_corners: ``align_corners`` of the upsampling of the coarse map and of the gate.
     """
 
     def __init__(self, channels: int, align_corners: bool = True) -> None:
@@ -74,7 +74,7 @@ class BiAlignHead(BaseDecodeHead):
         width: Channels of the spatial map, to which the context is projected.
         context: Module on the context map.
         upsample_factor: Stride of the spatial map.
-        **kwargs: As ``mmseg.BaseDecodeHead``.
+        **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:
         ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to

@@ -51,7 +51,7 @@ class DFSegHead(BaseDecodeHead):
         width: Width of the context and of the fusion nodes.
         context: Module on the last map.
         dropout_ratio: Ratio of the dropout before the classifier.
-        **kwargs: As ``mmseg.BaseDecodeHead``.
+        **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:
         ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to

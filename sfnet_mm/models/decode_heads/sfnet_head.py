@@ -37,7 +37,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         align_corners: ``align_corners`` of all bilinear upsampling, inside the context and the
             alignment too; the warp keeps its convention. The authors' weights were trained with
             True.
-        **kwargs: As ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
+        **kwargs: Arguments of ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
         ValueError: ``in_channels`` that is no list, or maps of other channels, or from coarse to

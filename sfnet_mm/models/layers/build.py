@@ -21,7 +21,7 @@ def build_alignment(
         owner: Name of the decoder, for the message of an error.
         align: ``dict(type=..., ...)``; the type is the name of a registered module or a class.
         channels: Channels of both maps.
-        align_corners: Of bilinear upsampling, for modules that have this argument.
+        align_corners: ``align_corners`` of the upsampling, for modules that have this argument.
 
     Raises:
         ValueError: ``align`` is no such dict, or its type is not an alignment module; the message

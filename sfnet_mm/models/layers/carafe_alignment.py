@@ -34,7 +34,7 @@ class CARAFEAlignment(BaseModule):
         kernel_size: Side of the window.
         encoder_kernel: Kernel of the convolution that predicts.
         compressed_channels: Channels that it reads.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: An even kernel, or ``scale_factor`` or ``compressed_channels`` under 1.

@@ -20,10 +20,10 @@ class _Context(BaseModule):
         in_channels: Channels of the last backbone stage.
         channels: Output channels.
         context_channels: Channels of what :meth:`context` returns, together.
-        dropout_ratio: Of the channel dropout at the end.
+        dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class ASPPContext(_Context):
     Args:
         in_channels: Channels of the last backbone stage.
         channels: Channels of each branch and of the output.
-        dilations: Of the branches; 1 is a 1x1 convolution.
-        dropout_ratio: Of the channel dropout at the end.
+        dilations: Dilations of the branches; 1 is a 1x1 convolution.
+        dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
     """
 
     def __init__(
@@ -97,11 +97,11 @@ class DenseASPPContext(_Context):
     Args:
         in_channels: Channels of the last backbone stage.
         channels: Output channels; every layer of the chain adds half as many.
-        dilations: Of the layers, in order.
-        dropout_ratio: Of the channel dropout at the end.
+        dilations: Dilations of the layers, in order.
+        dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
     """
 
     def __init__(
@@ -151,10 +151,10 @@ class NonLocalContext(_Context):
         in_channels: Channels of the last backbone stage.
         channels: Channels under attention and of the output.
         reduction: Factor by which queries, keys and values are narrower.
-        dropout_ratio: Of the channel dropout at the end.
+        dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
     """
 
     def __init__(

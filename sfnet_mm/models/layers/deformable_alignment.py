@@ -23,7 +23,7 @@ def uses_mmcv(name: str, backend: str) -> bool:
     """Whether a module convolves with mmcv's compiled operator.
 
     Args:
-        name: Of the module, for the message of an error.
+        name: Name of the module, for the message of an error.
         backend: ``'native'``, ``'mmcv'`` or ``'auto'``, which takes mmcv's if it is there.
 
     Raises:
@@ -87,8 +87,8 @@ class DeformableAlignmentModule(FlowPredictor):
         deform_kernel_size: Kernel of the deformable convolution.
         backend: ``'native'`` (plain torch), ``'mmcv'`` (its compiled operator) or ``'auto'``, which
             takes mmcv's if it is there.
-        align_corners: Of the bilinear upsampling of the coarse map.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of the bilinear upsampling of the coarse map.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: Odd ``channels``, an even kernel or an unknown ``backend``.

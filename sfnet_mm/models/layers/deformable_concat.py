@@ -27,8 +27,8 @@ class DeformableConcatAlignment(BaseModule):
         kernel_size: Kernel of the deformable convolution and of the one that predicts its offsets.
         backend: ``'native'`` (plain torch), ``'mmcv'`` (its compiled operator) or ``'auto'``, which
             takes mmcv's if it is there.
-        align_corners: Of the bilinear upsampling of the coarse map.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of the bilinear upsampling of the coarse map.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: An even kernel or an unknown ``backend``.

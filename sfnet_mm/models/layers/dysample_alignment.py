@@ -39,7 +39,7 @@ class DySampleAlignment(BaseModule):
         scale_factor: For which ratio of sizes offsets are predicted: 2 in SFNet, 8 in SFNet-Lite.
         groups: Groups of channels; must divide ``channels``.
         dynamic_scope: Also predict how far offsets reach (``DySample+``), instead of a quarter.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: ``groups`` that do not divide ``channels``, or ``scale_factor`` under 1.

@@ -79,9 +79,9 @@ class FlowAlignmentModule(FlowPredictor):
             predicted (Table 9a): ``'bilinear'``, ``'nearest'`` or ``'deconv'``.
         max_displacement: If given, predict the flow from the correlation of the two maps up to this
             displacement, as FlowNet-C does (Table 9c), and not from their concatenation.
-        align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
-            the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
+            The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: Odd ``channels``, even ``kernel_size``, unknown ``upsample`` or a

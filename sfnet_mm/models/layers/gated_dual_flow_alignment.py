@@ -35,9 +35,9 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             warped maps are added).
         kernel_size: Kernel of the flow convolution.
         gate_kernel_size: Kernel of the gate convolution: 3 in the authors' code, 1 in Eq. 5.
-        align_corners: Of the bilinear upsampling before the flow is predicted; the warp itself has
-            the convention of :func:`sfnet_mm.ops.flow_warp` in any case.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
+            The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: Odd ``channels``, an even kernel or an unknown ``gate``.

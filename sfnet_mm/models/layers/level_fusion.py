@@ -23,7 +23,7 @@ class LevelFusion(ConvModule):
         channels: Channels of each map, and of the result.
         levels: How many maps.
         upsamples: False where the maps come with the size of the finest one.
-        align_corners: Of the bilinear upsampling.
+        align_corners: ``align_corners`` of the bilinear upsampling.
         norm_cfg: Normalization layer.
         act_cfg: Activation.
     """

@@ -101,11 +101,11 @@ class PyramidContext(BaseModule):
         channels: Output channels.
         mode: ``'ppm'``, ``'sppm'`` or ``'none'``.
         pool_scales: Cells per side; None takes those of ``mode``.
-        dropout_ratio: Of the channel dropout at the end.
+        dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers; None leaves them out.
         act_cfg: Activation after the last projection; None leaves it out.
-        align_corners: Of the upsampling.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of the upsampling.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: Unknown ``mode``.

@@ -89,7 +89,7 @@ class TapConv2d(nn.Module):
     Args:
         weight: (O, C, k, k).
         like: The convolution that the weight comes from (dtype and device).
-        align_corners: Of the upsampling.
+        align_corners: ``align_corners`` of the upsampling.
     """
 
     def __init__(self, weight: Tensor, like: nn.Conv2d, align_corners: bool = True) -> None:

@@ -31,7 +31,7 @@ class SAPAAlignment(BaseModule):
         channels: Channels of both maps.
         kernel_size: Side of the window.
         embed_channels: Channels of queries and keys.
-        init_cfg: As in ``BaseModule``.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: An even kernel, or ``embed_channels`` under 1.

@@ -15,7 +15,7 @@ class UpsampleTo(nn.Module):
         mode: ``'bilinear'``, ``'nearest'``, or ``'deconv'``, a 4x4 transposed
             convolution of stride 2, which is cut where the finer side is odd. Only ``'deconv'`` has
             parameters.
-        align_corners: Of the bilinear mode.
+        align_corners: ``align_corners`` of the bilinear mode.
 
     Raises:
         ValueError: Unknown ``mode``; in ``forward``, ``'deconv'`` between sizes that are not 2:1.

@@ -66,9 +66,9 @@ class AlignedFPN(BaseModule):
             plain 1x1 lateral.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
-        align_corners: Of bilinear upsampling, here and inside the context and the alignment modules
-            that have this argument.
-        init_cfg: As in ``BaseModule``.
+        align_corners: ``align_corners`` of bilinear upsampling, here and inside the context and
+            alignment modules that have this argument.
+        init_cfg: See ``BaseModule``.
 
     Raises:
         ValueError: Fewer than two stages, a level that does not exist, a ``num_outs`` below the
