@@ -6,14 +6,13 @@
 // out_mask.pgm and out_overlay.ppm. Classes, colors and normalization come from the file. The image
 // must have the size of the graph, or the graph be exported with --dynamic.
 
-#include <openvino/openvino.hpp>
-
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iostream>
+#include <openvino/openvino.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -52,7 +51,8 @@ const std::string kMask = "_mask.png", kOverlay = "_overlay.png";
 Image read_image(const std::string& path) {
   int width, height, channels;
   uint8_t* data = stbi_load(path.c_str(), &width, &height, &channels, 3);
-  if (!data) throw std::runtime_error("image " + path + " cannot be read: " + stbi_failure_reason());
+  if (!data)
+    throw std::runtime_error("image " + path + " cannot be read: " + stbi_failure_reason());
   Image image{size_t(height), size_t(width), 3, {data, data + size_t(height) * width * 3}};
   stbi_image_free(data);
   return image;
@@ -101,8 +101,10 @@ std::vector<float> numbers(const std::string& json) {
   for (const char* at = json.c_str(); *at;) {
     char* end;
     const float value = std::strtof(at, &end);
-    if (end == at) ++at;
-    else found.push_back(value), at = end;
+    if (end == at)
+      ++at;
+    else
+      found.push_back(value), at = end;
   }
   return found;
 }
@@ -113,8 +115,10 @@ std::vector<std::string> texts(const std::string& json) {
   bool inside = false;
   for (size_t i = 0; i < json.size(); ++i) {
     if (json[i] == '"' && !(inside = !inside)) continue;
-    if (json[i] == '"') found.emplace_back();
-    else if (inside) found.back() += json[i] == '\\' ? json[++i] : json[i];
+    if (json[i] == '"')
+      found.emplace_back();
+    else if (inside)
+      found.back() += json[i] == '\\' ? json[++i] : json[i];
   }
   return found;
 }
@@ -129,7 +133,8 @@ void segment(const std::string& path, const std::string& image_path, const std::
   };
   if (meta("slide") != "null" || meta("padding") != "null" || meta("channels") != "3" ||
       meta("output_size") != "\"full\"")
-    throw std::runtime_error(path + " slides windows, pads, has other than 3 channels or a mask of " +
+    throw std::runtime_error(path +
+                             " slides windows, pads, has other than 3 channels or a mask of " +
                              "another size: this example does none of that");
   if (meta("pipeline") != "[]")
     std::cerr << "note: the image is taken as it is, without " << meta("pipeline") << '\n';
@@ -149,12 +154,15 @@ void segment(const std::string& path, const std::string& image_path, const std::
     for (size_t c = 0; c < 3; ++c) {
       // A raw graph takes BGR; a normalized one what the network was trained with.
       const uint8_t value = image.data[3 * i + (raw || !swap ? 2 - c : c)];
-      if (raw) input.data<uint8_t>()[3 * i + c] = value;
-      else input.data<float>()[c * pixels + i] = (float(value) - mean[c]) / deviation[c];
+      if (raw)
+        input.data<uint8_t>()[3 * i + c] = value;
+      else
+        input.data<float>()[c * pixels + i] = (float(value) - mean[c]) / deviation[c];
     }
 
-  auto compiled = core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
-                                     ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY));
+  auto compiled =
+      core.compile_model(model, "CPU", ov::hint::inference_precision(ov::element::f32),
+                         ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY));
   auto request = compiled.create_infer_request();
   request.set_input_tensor(input);
   request.infer();
@@ -181,7 +189,8 @@ void segment(const std::string& path, const std::string& image_path, const std::
   write_image(out, kMask, mask);
   write_image(out, kOverlay, overlay);
   for (size_t k = 0; k < names.size() && k < 256; ++k)
-    if (counts[k]) std::printf("%5.1f %%  %s\n", 100.0 * double(counts[k]) / double(pixels), names[k].c_str());
+    if (counts[k])
+      std::printf("%5.1f %%  %s\n", 100.0 * double(counts[k]) / double(pixels), names[k].c_str());
 }
 
 int main(int count, char** arguments) {

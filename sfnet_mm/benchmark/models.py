@@ -20,6 +20,8 @@ from sfnet_mm.utils.tooling import first_line
 
 from .backends import Settings, check_backend, make_call
 from .complexity import complexity
+from .foreign import BACKENDS as GRAPH_BACKENDS
+from .foreign import ForeignGraph
 from .memory import peak_memory
 
 
@@ -35,6 +37,7 @@ class Entry:
         milliseconds: One value per round.
         memory: Peak bytes above what was in use before the model was called; None if unknown.
         failure: Why there are no timings; empty if there are.
+        note: What else a reader has to know of it.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Entry:
     milliseconds: List[float] = field(default_factory=list)
     memory: Optional[int] = None
     failure: str = ''
+    note: str = ''
 
     @property
     def median(self) -> float:
@@ -69,6 +73,7 @@ def run_benchmark(
     backends: List[str],
     settings: Settings,
     on_round: Optional[Callable[[List[Entry]], None]] = None,
+    files: Optional[Dict[str, str]] = None,
 ) -> List[Entry]:
     """Time every model on every backend.
 
@@ -81,12 +86,15 @@ def run_benchmark(
         backends: Some of ``BACKENDS``.
         settings: How to run.
         on_round: Called with the entries after every round.
+        files: Name -> path of ONNX files of any origin, for the backends that read such files.
 
     Returns:
         list[Entry]: Model by model.
 
     Raises:
-        ValueError: An unknown backend, a size that is too small, or a device that is not there.
+        FileNotFoundError: One of ``files`` is not there.
+        ValueError: An unknown backend, a size that is too small, a device that is not there, or one
+            of ``files`` is no graph of an image.
         RuntimeError: The backend ``ext`` without the compiled warp.
     """
     check_size(settings.size)
@@ -94,11 +102,15 @@ def run_benchmark(
         check_backend(backend, settings)
     if any(b.startswith('ext') for b in backends) and not has_ext():
         raise RuntimeError("backend 'ext' needs the compiled warp: make install-ops")
+    graphs = {name: ForeignGraph(path, settings.size) for name, path in (files or {}).items()}
+    readers = [b for b in backends if b in GRAPH_BACKENDS]
+    if graphs and not readers:
+        raise ValueError(f'ONNX files need a backend that reads them: {", ".join(GRAPH_BACKENDS)}')
     if settings.threads:
         torch.set_num_threads(settings.threads)
     torch.backends.cudnn.benchmark = True
     entries, calls = [], []
-    progress = ProgressBar(len(models) * len(backends))
+    progress = ProgressBar(len(models) * len(backends) + len(graphs) * len(readers))
     for name, cfg in models.items():
         torch.manual_seed(0)
         if is_panoptic(cfg):
@@ -113,6 +125,17 @@ def run_benchmark(
             entries.append(entry)
             try:
                 calls.append((entry, _prepare(entry, model, settings)))
+            except Exception as e:
+                entry.failure = first_line(e)[:200]
+            progress.update()
+    for name, graph in graphs.items():
+        for backend in readers:
+            entry = Entry(name, backend, graph.parameters)
+            entries.append(entry)
+            try:
+                call = graph.call(backend, settings.threads)
+                entry.note = graph.note(call())
+                calls.append((entry, _warmed_up(entry, call, settings)))
             except Exception as e:
                 entry.failure = first_line(e)[:200]
             progress.update()
@@ -136,6 +159,10 @@ def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[],
     shape = (1, input_channels(model), *settings.size)
     sample = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     call = make_call(entry.name, entry.backend, model, sample, settings)
+    return _warmed_up(entry, call, settings)
+
+
+def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Callable[[], Any]:
     gc.collect()
     call()
     reuse_memory(False)

@@ -34,7 +34,9 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
     notes, table = [], []
     for name, found in rows.items():
         any_entry = next(iter(found.values()))
-        cells = [name, f'{any_entry["parameters"] / 1e6:.2f}M', f'{any_entry["macs"] / 1e9:.1f}G']
+        macs = f'{any_entry["macs"] / 1e9:.1f}G' if any_entry['macs'] else '-'
+        cells = [name, f'{any_entry["parameters"] / 1e6:.2f}M', macs]
+        notes += [f'{name}: {note}' for note in {e.get('note'): 0 for e in found.values()} if note]
         for b in backends:
             e = found.get(b)
             if e is not None and not e['milliseconds']:

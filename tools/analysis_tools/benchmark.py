@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
 from sfnet_mm.benchmark.backends import BACKENDS, Settings
+from sfnet_mm.benchmark.foreign import read_foreign
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
@@ -35,6 +36,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
     parser.add_argument(
         '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg'
+    )
+    parser.add_argument(
+        '--onnx',
+        action='append',
+        default=[],
+        metavar='NAME=FILE',
+        help='an ONNX file of any project, at the size of its input; may be repeated',
     )
     parser.add_argument('--twins', action='store_true', help='also each SFNet without its flow')
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
@@ -67,9 +75,9 @@ def read_models(args: argparse.Namespace) -> dict:
         models[name] = Config.fromfile(path)
         if args.twins:
             models[f'{name} without flow'] = without_flow(models[name])
-    models.update((name, Config.fromfile(PEERS[name].path())) for name in names)
-    if not models:
-        raise ValueError('there is nothing to time: name configs or --peers')
+    models.update((name, PEERS[name].read()) for name in names)
+    if not models and not args.onnx:
+        raise ValueError('there is nothing to time: name configs, --peers or --onnx')
     return models
 
 
@@ -92,7 +100,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         args.threads,
         args.cache,
     )
-    models = read_models(args)
+    models, files = read_models(args), read_foreign(args.onnx)
+    both = sorted(models.keys() & files.keys())
+    if both:
+        raise ValueError(f'--onnx names a file {both[0]}, as a model is called already')
     if args.threads:
         torch.set_num_threads(args.threads)
     header = dict(
@@ -110,7 +121,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if args.out:
             write_json(args.out, header, entries)
 
-    entries = run_benchmark(models, args.backend.split(','), settings, save)
+    entries = run_benchmark(models, args.backend.split(','), settings, save, files)
     table = markdown(header, [e.to_dict() for e in entries])
     print(table)
     if args.out:

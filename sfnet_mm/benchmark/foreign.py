@@ -1,0 +1,108 @@
+"""ONNX files of other projects, timed in the same rounds without being a dependency."""
+
+import math
+import os.path as osp
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+
+from sfnet_mm.utils.tooling import first_line, require
+
+BACKENDS = ('onnxruntime', 'openvino')
+
+
+class ForeignGraph:
+    """An ONNX file with one image as its input, whoever made it.
+
+    Args:
+        path: Of the file.
+        size: (height, width) of the image where the file leaves them open.
+
+    Attributes:
+        parameters: Numbers that the file holds.
+        shape: Of the input: what the file says, and a batch of one.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no ONNX file, or its input is no image.
+    """
+
+    def __init__(self, path: str, size: Tuple[int, int]) -> None:
+        onnx = require('onnx', 'pip install onnx')
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'{path} does not exist')
+        try:
+            graph = onnx.load(path, load_external_data=False).graph
+        except Exception as e:
+            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        self.path = path
+        self.parameters = sum(math.prod(tensor.dims) for tensor in graph.initializer)
+        held = {tensor.name for tensor in graph.initializer}
+        inputs = [i for i in graph.input if i.name not in held]
+        dims = [d.dim_value for d in inputs[0].type.tensor_type.shape.dim] if inputs else []
+        if len(inputs) != 1 or len(dims) != 4:
+            raise ValueError(
+                f'{path} has {len(inputs)} inputs, the first of shape {dims}: no image'
+            )
+        self.name = inputs[0].name
+        kind = inputs[0].type.tensor_type.elem_type
+        self.dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind))
+        last = dims[3] in (1, 3, 4) and dims[1] not in (1, 3, 4)
+        wanted = (1, *size, dims[3]) if last else (1, dims[1] or 3, *size)
+        self.shape = tuple(d or w for d, w in zip(dims, wanted))
+
+    def call(self, backend: str, threads: int) -> Callable[[], List[np.ndarray]]:
+        """A forward pass of a random image.
+
+        Args:
+            backend: One of ``BACKENDS``.
+            threads: 0 leaves the number to the runtime.
+        """
+        rng = np.random.default_rng(0)
+        if np.issubdtype(self.dtype, np.integer):
+            data = rng.integers(0, 256, self.shape).astype(self.dtype)
+        else:
+            data = rng.standard_normal(self.shape).astype(self.dtype)
+        return {'onnxruntime': self._in_onnxruntime, 'openvino': self._in_openvino}[backend](
+            data, threads
+        )
+
+    def _in_onnxruntime(self, data: np.ndarray, threads: int) -> Callable[[], Any]:
+        ort = require('onnxruntime', 'pip install onnxruntime')
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        session = ort.InferenceSession(self.path, options, providers=['CPUExecutionProvider'])
+        return lambda: session.run(None, {self.name: data})
+
+    def _in_openvino(self, data: np.ndarray, threads: int) -> Callable[[], Any]:
+        openvino = require('openvino', 'pip install openvino')
+        core = openvino.Core()
+        model = core.read_model(self.path)
+        model.reshape(list(self.shape))
+        config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+        if threads:
+            config['INFERENCE_NUM_THREADS'] = threads
+        compiled = core.compile_model(model, 'CPU', config)
+        return lambda: list(compiled(data).values())
+
+    def note(self, outputs: List[np.ndarray]) -> str:
+        """What goes in and comes out: it need not be classes of the size of the image."""
+        made = ', '.join(f'{"x".join(map(str, out.shape))} {out.dtype}' for out in outputs)
+        return f'{osp.basename(self.path)}, {"x".join(map(str, self.shape))} to {made}'
+
+
+def read_foreign(options: List[str]) -> Dict[str, str]:
+    """Path of each file by its name, of ``NAME=FILE`` texts.
+
+    Raises:
+        ValueError: Another form, or one name for two files.
+    """
+    files: Dict[str, str] = {}
+    for option in options:
+        name, equals, path = option.partition('=')
+        if not (name and equals and path):
+            raise ValueError(f'--onnx {option} is not NAME=FILE')
+        if name in files:
+            raise ValueError(f'--onnx names two files {name}')
+        files[name] = path
+    return files
