@@ -6,94 +6,18 @@
 // out_mask.pgm and out_overlay.ppm. Classes, colors and normalization come from the file. The image
 // must have the size of the graph, or the graph be exported with --dynamic.
 
+#include <cctype>
 #include <cmath>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
+#include <memory>
 #include <openvino/openvino.hpp>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
-#if defined(WITH_OPENCV)
-#include <opencv2/imgcodecs.hpp>
-#elif defined(WITH_STB)
-#define STB_IMAGE_IMPLEMENTATION
-#include <stb_image.h>
-#define STB_IMAGE_WRITE_IMPLEMENTATION
-#include <stb_image_write.h>
-#endif
-
-struct Image {
-  size_t height = 0, width = 0, channels = 3;
-  std::vector<uint8_t> data;  // rows of pixels, RGB or gray
-};
-
-#if defined(WITH_OPENCV)
-const std::string kMask = "_mask.png", kOverlay = "_overlay.png";
-Image read_image(const std::string& path) {
-  cv::Mat bgr = cv::imread(path, cv::IMREAD_COLOR);
-  if (bgr.empty()) throw std::runtime_error("image " + path + " cannot be read");
-  Image image{size_t(bgr.rows), size_t(bgr.cols), 3, {bgr.datastart, bgr.dataend}};
-  for (size_t i = 0; i < image.data.size(); i += 3) std::swap(image.data[i], image.data[i + 2]);
-  return image;
-}
-bool encode(const std::string& path, Image image) {
-  if (image.channels == 3)
-    for (size_t i = 0; i < image.data.size(); i += 3) std::swap(image.data[i], image.data[i + 2]);
-  return cv::imwrite(path, cv::Mat(int(image.height), int(image.width), CV_8UC(int(image.channels)),
-                                   image.data.data()));
-}
-#elif defined(WITH_STB)
-const std::string kMask = "_mask.png", kOverlay = "_overlay.png";
-Image read_image(const std::string& path) {
-  int width, height, channels;
-  uint8_t* data = stbi_load(path.c_str(), &width, &height, &channels, 3);
-  if (!data)
-    throw std::runtime_error("image " + path + " cannot be read: " + stbi_failure_reason());
-  Image image{size_t(height), size_t(width), 3, {data, data + size_t(height) * width * 3}};
-  stbi_image_free(data);
-  return image;
-}
-bool encode(const std::string& path, const Image& image) {
-  return stbi_write_png(path.c_str(), int(image.width), int(image.height), int(image.channels),
-                        image.data.data(), 0);
-}
-#else
-const std::string kMask = "_mask.pgm", kOverlay = "_overlay.ppm";
-Image read_image(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string magic;
-  Image image;
-  size_t largest = 0;
-  file >> magic >> image.width >> image.height >> largest;
-  file.get();
-  if (file && magic == "P6" && largest == 255 && image.width < 65536 && image.height < 65536) {
-    image.data.resize(image.height * image.width * 3);
-    file.read(reinterpret_cast<char*>(image.data.data()), std::streamsize(image.data.size()));
-  }
-  if (!file || image.data.empty())
-    throw std::runtime_error("image " + path + " is no whole binary PPM (P6, 255): this program " +
-                             "was built without OpenCV and stb");
-  return image;
-}
-bool encode(const std::string& path, const Image& image) {
-  std::ofstream file(path, std::ios::binary);
-  file << (image.channels == 3 ? "P6 " : "P5 ") << image.width << ' ' << image.height << " 255\n";
-  file.write(reinterpret_cast<const char*>(image.data.data()), std::streamsize(image.data.size()));
-  return bool(file.flush());
-}
-#endif
-
-void write_image(const std::string& prefix, const std::string& suffix, const Image& image) {
-  const std::string path = prefix + suffix, temporary = prefix + "_tmp" + suffix;
-  if (!encode(temporary, image) || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    std::remove(temporary.c_str());
-    throw std::runtime_error(path + " cannot be written");
-  }
-}
+#include "picture.h"
 
 // The numbers in a text of JSON, in order.
 std::vector<float> numbers(const std::string& json) {
@@ -123,9 +47,20 @@ std::vector<std::string> texts(const std::string& json) {
   return found;
 }
 
+// OpenVINO names its source files in the lines before the last one.
+std::string last_line(std::string text) {
+  while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
+  return text.substr(text.rfind('\n') + 1);
+}
+
 void segment(const std::string& path, const std::string& image_path, const std::string& out) {
   ov::Core core;
-  const auto model = core.read_model(path);
+  std::shared_ptr<ov::Model> model;
+  try {
+    model = core.read_model(path);
+  } catch (const ov::Exception& e) {
+    throw std::runtime_error(path + " cannot be read as ONNX: " + last_line(e.what()));
+  }
   const auto meta = [&](const std::string& key) -> std::string {
     if (!model->has_rt_info("framework", key))
       throw std::runtime_error(path + " has no metadata of sfnet_mm: make it with export_onnx.py");
@@ -201,10 +136,7 @@ int main(int count, char** arguments) {
   try {
     segment(arguments[1], arguments[2], arguments[3]);
   } catch (const std::exception& e) {
-    std::string text = e.what();
-    while (!text.empty() && text.back() == '\n') text.pop_back();
-    // OpenVINO names its source files in the lines before the last one.
-    std::cerr << "error: " << text.substr(text.rfind('\n') + 1) << '\n';
+    std::cerr << "error: " << last_line(e.what()) << '\n';
     return 1;
   }
   return 0;
