@@ -9,7 +9,7 @@ from typing import Callable
 import cv2
 import numpy as np
 
-from sfnet_mm.mini_uds import actors, street, vehicles
+from sfnet_mm.mini_uds import actors, roadside, street, vehicles
 
 from .canvas import SUPERSAMPLE, Camera, Canvas, SceneObject
 from .domains import RAIN, Domain
@@ -90,15 +90,15 @@ def _paint_sides(
         if kind != 'house':
             for _ in range(rng.integers(0, 3)):
                 far = side * (sidewalk + rng.uniform(3, 8))
-                street.paint_tree(canvas, rng, domain, far, rng.uniform(z0, z1) + 2)
+                roadside.paint_tree(canvas, rng, domain, far, rng.uniform(z0, z1) + 2)
         if kind == 'house':
-            street.paint_house(canvas, rng, domain, x, z0, z1)
+            roadside.paint_house(canvas, rng, domain, x, z0, z1)
         elif kind == 'wall':
-            street.paint_wall(canvas, rng, domain, x, z0, z1)
+            roadside.paint_wall(canvas, rng, domain, x, z0, z1)
         elif kind == 'fence':
-            street.paint_fence(canvas, rng, domain, x, z0, z1)
+            roadside.paint_fence(canvas, rng, domain, x, z0, z1)
         elif kind == 'hedge':
-            street.paint_hedge(canvas, rng, domain, x, z0, z1)
+            roadside.paint_hedge(canvas, rng, domain, x, z0, z1)
 
 
 def _cast(
@@ -165,7 +165,7 @@ def _call(paint: Callable, x: float, z: float, args: tuple, canvas: Canvas, rng)
 
 
 def _tree(domain: Domain, x: float, z: float, canvas: Canvas, rng) -> None:
-    street.paint_tree(canvas, rng, domain, x, z)
+    roadside.paint_tree(canvas, rng, domain, x, z)
 
 
 def _paint_hood(canvas: Canvas) -> None:

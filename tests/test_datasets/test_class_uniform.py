@@ -20,7 +20,7 @@ from sfnet_mm.datasets import ClassUniformDataset, ClassUniformSampler, CropArou
 from sfnet_mm.datasets.wrappers import (
     CentroidIndex,
     class_centroids,
-    class_uniform_dataset,
+    leaves,
     tile_edges,
 )
 from sfnet_mm.datasets.wrappers.centroid_index import index_key
@@ -297,13 +297,13 @@ def test_coarse_labels_add_centroids_of_rare_classes_only(streets, tmp_path):
 
 def count_loads(monkeypatch):
     loads = []
-    call = class_uniform_dataset.MaskLoader.__call__
+    call = leaves.MaskLoader.__call__
 
     def counted(self, info):
         loads.append(info['seg_map_path'])
         return call(self, info)
 
-    monkeypatch.setattr(class_uniform_dataset.MaskLoader, '__call__', counted)
+    monkeypatch.setattr(leaves.MaskLoader, '__call__', counted)
     return loads
 
 
@@ -442,7 +442,7 @@ def test_errors_name_the_way_out(streets, tmp_path):
 
 def test_a_class_that_never_occurs_is_named(streets, monkeypatch):
     said = []
-    monkeypatch.setattr(class_uniform_dataset, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(leaves, 'print_log', lambda text, *_: said.append(text))
     uniform(dataset(streets))
     assert len(said) == 1 and ' f never occur' in said[0]
 
@@ -460,7 +460,7 @@ def test_the_classes_are_those_of_the_data_set(tmp_path, count):
 @pytest.mark.parametrize('excluded', [['a', 'd'], [0, 3], ('a', 3)])
 def test_classes_left_out_get_no_crops(streets, monkeypatch, excluded):
     said = []
-    monkeypatch.setattr(class_uniform_dataset, 'print_log', lambda text, *_: said.append(text))
+    monkeypatch.setattr(leaves, 'print_log', lambda text, *_: said.append(text))
     data = uniform(dataset(streets), exclude_classes=excluded)
     assert np.bincount(centers(data, 0)[0]).tolist() == [0, 10, 10, 0, 10]
     assert len(said) == 1 and ': f never occur' in said[0]

@@ -8,20 +8,15 @@ authors' ``uniform.build_epoch``).
 from __future__ import annotations
 
 import copy
-import logging
 from typing import Any, Mapping, Sequence
 
 import numpy as np
-from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset
 from mmengine.dist import sync_random_seed
-from mmengine.logging import print_log
 from mmseg.registry import DATASETS
 
 from ..pipelines import load_as_stored
-from ..transforms.crop_around_centroid import CropAroundCentroid, check_before_crop
-from .centroid_index import CentroidIndex
-from .leaves import MaskLoader, find_transform, label_space, leaves_of
+from .leaves import centroids_of, leaves_of, positions, warn_of_absent
 
 
 @DATASETS.register_module()
@@ -141,10 +136,7 @@ class ClassUniformDataset:
             boost = [leaf for leaf, _ in leaves_of(self.coarse)]
         # Plain images: position of the leaf and position in it.
         self.items = np.concatenate(
-            [
-                np.tile(_positions(i, len(leaf)), (times, 1))
-                for i, (leaf, times) in enumerate(leaves)
-            ]
+            [np.tile(positions(i, len(leaf)), (times, 1)) for i, (leaf, times) in enumerate(leaves)]
         )
         # Crops: the same two positions, then class, x and y.
         crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]
@@ -162,19 +154,7 @@ class ClassUniformDataset:
         """Rows (leaf, image, class, x, y) of a data set; none if nothing is drawn from it."""
         if self.fraction == 0:
             return np.empty((0, 5), dtype=np.int64)
-        loader = find_transform(leaf, LoadAnnotations, 'mask-loading transform')
-        find_transform(leaf, CropAroundCentroid, 'CropAroundCentroid')
-        check_before_crop(leaf.pipeline.transforms)
-        infos = [leaf.get_data_info(i) for i in range(len(leaf))]
-        index = CentroidIndex.of(
-            infos,
-            MaskLoader(loader),
-            self.tile,
-            self.num_classes,
-            label_space=repr([repr(loader), *sorted({label_space(info) for info in infos})]),
-            folder=self.index_dir,
-            workers=self.workers,
-        )
+        index = centroids_of(leaf, self.tile, self.num_classes, self.index_dir, self.workers)
         leaf_column = np.full(len(index), position)
         return np.stack([leaf_column, index.mask, index.category, index.x, index.y], axis=1)
 
@@ -192,16 +172,7 @@ class ClassUniformDataset:
                 f'{self.exclude_classes}: are the labels mapped to train ids?'
             )
         expected = set(range(self.num_classes)) - set(self.exclude_classes)
-        absent = sorted(expected - set(self.present.tolist()))
-        if absent:
-            names = self.metainfo.get('classes') or ()
-            named = [names[i] if i < len(names) else str(i) for i in absent]
-            print_log(
-                f'ClassUniformDataset: {", ".join(named)} never occur; the crops are shared '
-                'among the other classes',
-                'current',
-                logging.WARNING,
-            )
+        warn_of_absent(sorted(expected - set(self.present.tolist())), self.metainfo)
         if len(self.items) < len(self.present):
             raise ValueError(
                 f'ClassUniformDataset: an epoch of {len(self.items)} images has no '
@@ -276,7 +247,3 @@ class ClassUniformDataset:
     def __getitem__(self, index: int | tuple[int, int]) -> Any:
         leaf, info = self._resolve(index)
         return leaf.pipeline(info)
-
-
-def _positions(leaf: int, length: int) -> np.ndarray:
-    return np.stack([np.full(length, leaf), np.arange(length)], axis=1)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import Any, Iterator, Mapping
+import logging
+from typing import Any, Iterator, Mapping, Sequence
 
 import numpy as np
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
+from mmengine.logging import print_log
+
+from ..transforms.crop_around_centroid import CropAroundCentroid, check_before_crop
+from .centroid_index import CentroidIndex
 
 
 class MaskLoader:
@@ -49,3 +54,49 @@ def label_space(info: Mapping[str, Any]) -> str:
     """What a data info says about its labels, as text: all but the paths and the position."""
     own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
     return repr(sorted((k, v) for k, v in info.items() if k not in own))
+
+
+def centroids_of(
+    leaf: BaseDataset, tile: int, num_classes: int, folder: str | None, workers: int | None
+) -> CentroidIndex:
+    """The centroids of a data set, whose pipeline must load masks and crop around centroids.
+
+    Args:
+        leaf: The data set.
+        tile: See :meth:`CentroidIndex.of`, as for the other arguments.
+        num_classes: Number of classes.
+        folder: Folder of the index.
+        workers: Number of processes.
+    """
+    loader = find_transform(leaf, LoadAnnotations, 'mask-loading transform')
+    find_transform(leaf, CropAroundCentroid, 'CropAroundCentroid')
+    check_before_crop(leaf.pipeline.transforms)
+    infos = [leaf.get_data_info(i) for i in range(len(leaf))]
+    return CentroidIndex.of(
+        infos,
+        MaskLoader(loader),
+        tile,
+        num_classes,
+        label_space=repr([repr(loader), *sorted({label_space(info) for info in infos})]),
+        folder=folder,
+        workers=workers,
+    )
+
+
+def warn_of_absent(classes: Sequence[int], metainfo: Mapping[str, Any]) -> None:
+    """Name the classes that never occur, from which no crops can be drawn."""
+    if not classes:
+        return
+    names = metainfo.get('classes') or ()
+    named = [names[i] if i < len(names) else str(i) for i in classes]
+    print_log(
+        f'ClassUniformDataset: {", ".join(named)} never occur; the crops are shared '
+        'among the other classes',
+        'current',
+        logging.WARNING,
+    )
+
+
+def positions(leaf: int, length: int) -> np.ndarray:
+    """Rows (leaf, image) of all images of a data set."""
+    return np.stack([np.full(length, leaf), np.arange(length)], axis=1)
