@@ -1,4 +1,4 @@
-"""CamVid with eleven classes."""
+"""The CamVid data set with eleven classes."""
 
 from mmseg.registry import DATASETS
 
@@ -11,9 +11,9 @@ from .source_layouts import CAMVID
 class CamVidDataset(MappedSegDataset):
     """CamVid (Brostow, Fauqueur and Cipolla, 2008) in the eleven classes of the SegNet tutorial.
 
-    Masks hold 0..10 and 11 for unlabeled, which is ignored. ``data_root`` holds ``{split}`` and
-    ``{split}annot``, or ``images/{split}`` and ``annotations/{split}``, with split ``'train'``,
-    ``'val'`` or ``'test'``.
+    Masks have the ids 0 to 10, and 11 for unlabeled pixels, which are ignored. ``data_root`` has
+    ``{split}`` and ``{split}annot``, or ``images/{split}`` and ``annotations/{split}``, with split
+    ``'train'``, ``'val'`` or ``'test'``.
     """
 
     METAINFO = {'classes': CAMVID_CLASSES, 'palette': [list(color) for color in CAMVID_PALETTE]}

@@ -1,4 +1,4 @@
-"""Clean masks of a user's own data set: PNG with one channel of 8 bits that holds class ids."""
+"""Writes clean masks of a user's own data set: PNGs with one 8-bit channel of class ids."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from .label_maps import IGNORE_INDEX
 
 @dataclass(frozen=True)
 class ColorTable:
-    """What the colors and the ids of masks become.
+    """Class ids for the colors and the ids of masks.
 
     Args:
-        colors: Id of each packed color, see :func:`~.folder_files.pack_colors`.
-        ids: Id of each other id.
+        colors: Class id of each packed color; see :func:`~.folder_files.pack_colors`.
+        ids: Class id of each id in the masks.
     """
 
     colors: dict[int, int] = field(default_factory=dict)
@@ -35,12 +35,12 @@ class ColorTable:
 def read_color_table(path: str) -> ColorTable:
     """Read a color table.
 
-    Each line is ``R G B ID`` for a color or ``ID NEW_ID`` for an id, with spaces or commas; what
-    follows ``#`` is a remark. ID 255 is ignored in training.
+    Each line is ``R G B ID`` for a color or ``ID NEW_ID`` for an id, with spaces or commas. ``#``
+    begins a comment. ID 255 is ignored in training.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: Another line, or two lines for one color or id.
+        ValueError: A line has another form, or two lines are for one color or id.
     """
     table = ColorTable()
     try:
@@ -74,17 +74,17 @@ def read_color_table(path: str) -> ColorTable:
 def clean_ids(
     mask: Image.Image, table: ColorTable, known: Iterable[int] | None, name: str
 ) -> np.ndarray:
-    """Class ids (H, W) uint8 of a mask of any kind.
+    """Convert a mask of any kind to class ids (H, W), uint8.
 
     Args:
-        mask: Colors are translated by the table; those of a palette only if it holds colors. A mask
-            with three equal channels holds ids where the table has no colors.
-        table: What colors and ids become.
-        known: The ids that may be in the result; None allows all.
+        mask: The mask. Its colors are translated by the table; those of a palette only if the table
+            has colors. If it has none, a mask with three equal channels holds ids.
+        table: Class ids for colors and ids.
+        known: Ids that the result may have; None allows all.
         name: Name of the mask, for errors.
 
     Raises:
-        ValueError: A color that the table lacks, or an id that is not known.
+        ValueError: The table lacks a color, or an id is not known.
     """
     ids = mask_ids(mask)
     if ids is None or (mask_kind(mask) == PALETTE and table.colors):
@@ -119,20 +119,20 @@ def clean_masks(
 ) -> list[str]:
     """Write a clean mask for every image; each file appears whole or not at all.
 
-    Masks of another size than their image and files that cannot be read are left out.
+    Masks of another size than their image and files that cannot be read are skipped.
 
     Args:
-        report: Of the folders.
-        names: Path in ``out`` without suffix of each mask, by the path of the mask.
-        out: Folder for the masks, which is made.
-        table: What colors and ids become; of binary masks 255 becomes 1 if it says nothing else.
+        report: Report of the folders.
+        names: Maps the path of each mask to its path in ``out`` without suffix.
+        out: Folder of the new masks, which is made.
+        table: Class ids for colors and ids. In binary masks 255 becomes 1 by default.
         workers: Number of processes; None takes one per CPU.
 
     Returns:
         One line for each mask that was not written.
 
     Raises:
-        ValueError: A file to write is one of those to read.
+        ValueError: A file to write is also a file to read.
     """
     jobs = []
     for facts in report.facts:
@@ -151,7 +151,7 @@ def clean_masks(
 
 
 def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str]) -> str:
-    """Write one mask; the error as text, so that one file does not end the others."""
+    """Write one mask and return an error as text, so that one file does not end the others."""
     path, target = job
     try:
         ids = clean_ids(open_image(path), table, known, path)
@@ -163,7 +163,7 @@ def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str])
 
 
 def _replace(ids: np.ndarray, new: dict[int, int]) -> np.ndarray:
-    """Ids with some of them replaced."""
+    """Replace some ids of a mask."""
     out = ids.astype(np.int64)
     for value, replacement in new.items():
         out[ids == value] = replacement
@@ -171,7 +171,7 @@ def _replace(ids: np.ndarray, new: dict[int, int]) -> np.ndarray:
 
 
 def _translate(packed: np.ndarray, colors: dict[int, int], name: str) -> np.ndarray:
-    """The id of each color."""
+    """Translate packed colors to ids."""
     values, places = np.unique(packed, return_inverse=True)
     lacking = [v for v in values.tolist() if v not in colors]
     if lacking:

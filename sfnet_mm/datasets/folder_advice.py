@@ -1,4 +1,4 @@
-"""What a config should say of a user's own data set, and a picture of its masks."""
+"""Recommends settings of a config for a user's own data set, and draws its masks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .folder_check import FolderReport
 from .folder_files import PairFacts, mask_ids, open_image
 from .label_maps import IGNORE_INDEX
 
-# The paper's crop, and what backbones divide a side by.
+# The largest crop, which is the paper's, and the stride of the backbones.
 LARGEST_CROP, STRIDE = 1024, 32
 OVERLAYS = 12
 
@@ -26,11 +26,11 @@ def class_pixels(report: FolderReport) -> np.ndarray:
 
 
 def class_weights(pixels: np.ndarray) -> np.ndarray:
-    """Weights of the cross-entropy that favor rare classes, with a mean of 1.
+    """Compute weights of the cross-entropy that favor rare classes, with a mean of 1.
 
     ``1 / ln(1.02 + share)`` as in "ENet: A Deep Neural Network Architecture for Real-Time Semantic
     Segmentation" (https://arxiv.org/abs/1606.02147, section 5.2), which bounds the weight of a rare
-    class, divided by their mean. A class without a pixel counts as one of the mean.
+    class, divided by the mean weight. A class without pixels gets the mean.
 
     Args:
         pixels: Number of pixels of each class, (num_classes,).
@@ -47,7 +47,7 @@ def class_weights(pixels: np.ndarray) -> np.ndarray:
 
 
 def crop_size(facts: list[PairFacts]) -> tuple[int, int] | None:
-    """(height, width) of training crops: the median sides, in steps of 32, at most 1024."""
+    """Choose (height, width) of training crops: the median sides in steps of 32, at most 1024."""
     sizes = [f.image_size for f in facts if f.image_size != (0, 0)]
     if not sizes:
         return None
@@ -57,7 +57,7 @@ def crop_size(facts: list[PairFacts]) -> tuple[int, int] | None:
 
 
 def shares(report: FolderReport) -> list[str]:
-    """One line for each class: its share of the labeled pixels and the images that hold it."""
+    """Describe each class in a line: its share of labeled pixels and the images that have it."""
     pixels = class_pixels(report)
     lines = []
     for i, (value, n) in enumerate(zip(report.class_ids, pixels)):
@@ -68,7 +68,7 @@ def shares(report: FolderReport) -> list[str]:
 
 
 def colors(report: FolderReport, most: int = 20) -> list[str]:
-    """The most frequent colors of the masks that have colors, as lines of a color table."""
+    """List the most frequent colors of color masks, as lines of a color table."""
     total: Counter = Counter()
     for facts in report.facts:
         total.update(facts.colors)
@@ -78,15 +78,15 @@ def colors(report: FolderReport, most: int = 20) -> list[str]:
 
 
 def recommendation(report: FolderReport) -> list[str]:
-    """Lines of a config: classes, ignored label, class weights and crop.
+    """Write lines of a config: classes, ignored label, class weights and crop.
 
-    Empty where no mask holds ids.
+    There are none if no mask has ids.
     """
     reduce_zero_label, num_classes = report.reduce_zero_label, report.num_classes
     pixels = class_pixels(report)
     if not pixels.any():
         return []
-    # Nothing is labeled 0, so the ids count from 1.
+    # No pixel is labeled 0, so the ids begin at 1.
     if not reduce_zero_label and not report.given_classes and pixels[0] == 0:
         reduce_zero_label, num_classes, pixels = True, num_classes - 1, pixels[1:]
     weights = ', '.join(f'{w:.3f}' for w in class_weights(pixels))
@@ -103,8 +103,8 @@ def draw_overlays(report: FolderReport, path: str) -> str:
     """Draw the masks of up to twelve images, spread over the folder, over their images.
 
     Args:
-        report: Pairs that cannot be read or differ in size are left out.
-        path: Where the PNG goes.
+        report: Report of the folders. Pairs that cannot be read or differ in size are skipped.
+        path: Path of the PNG.
 
     Returns:
         ``path``.
@@ -118,7 +118,7 @@ def draw_overlays(report: FolderReport, path: str) -> str:
     chosen = np.unique(np.linspace(0, len(usable) - 1, OVERLAYS).round().astype(int))
     base = (np.array(matplotlib.colormaps['tab20'].colors) * 255).round().astype(int).tolist()
     palette = [base[i % len(base)] for i in range(report.num_classes)]
-    # The colors of ids, which for binary masks and with reduce_zero_label are not the classes.
+    # Colors are given to ids, which differ from classes in binary masks and with reduce_zero_label.
     by_id = np.zeros((IGNORE_INDEX + 1, 3), int)
     for value, color in zip(report.class_ids, palette):
         by_id[value] = color

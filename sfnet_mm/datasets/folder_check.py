@@ -1,4 +1,4 @@
-"""What is wrong with a folder of images and a folder of masks, before a training finds it out."""
+"""Checks a folder of images and a folder of masks before a training uses them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ KINDS = {
     DEEP: 'the mask has more than 8 bits; --fix OUT writes 8',
     ALPHA: 'the mask has an alpha channel; --fix OUT drops it',
 }
-# So many files of a trouble are named; the others are counted.
+# This many files of a trouble are named; the others are counted.
 NAMED = 3
 
 
 class Trouble(NamedTuple):
-    """One thing that is wrong: with some files, or with the whole folder if there are none."""
+    """A trouble of some files, or of the whole folder if no files are named."""
 
     kind: str
     text: str
@@ -48,16 +48,16 @@ class Trouble(NamedTuple):
 
 @dataclass
 class FolderReport:
-    """What :func:`check_folders` found.
+    """The result of :func:`check_folders`.
 
     Args:
-        num_classes: As given, or one more than the largest id.
-        given_classes: Whether it was given.
-        reduce_zero_label: Whether id 0 is taken as no class, as mmseg's data sets do with this
-            argument: the classes are the ids from 1 on.
-        binary: Whether the masks hold 0 and 255 alone, so that 255 is a class.
-        facts: What each pair holds.
-        troubles: In the order in which they should be mended.
+        num_classes: The given number of classes, or one more than the largest id.
+        given_classes: Whether the number of classes was given.
+        reduce_zero_label: Whether id 0 is no class, as in mmseg's data sets with this argument: the
+            classes are the ids from 1 on.
+        binary: Whether the masks have only 0 and 255, so that 255 is a class.
+        facts: The contents of each pair.
+        troubles: The troubles, in the order in which they should be fixed.
     """
 
     num_classes: int = 0
@@ -69,7 +69,7 @@ class FolderReport:
 
     @property
     def ids(self) -> Counter:
-        """Number of pixels of each id in all masks of ids."""
+        """The number of pixels of each id in all masks of ids."""
         total: Counter = Counter()
         for facts in self.facts:
             total.update(facts.ids)
@@ -77,14 +77,14 @@ class FolderReport:
 
     @property
     def class_ids(self) -> list[int]:
-        """The id that each class has in the masks."""
+        """The id of each class in the masks."""
         if self.binary:
             return [0, 255]
         first = int(self.reduce_zero_label)
         return list(range(first, first + self.num_classes))
 
     def is_known(self, value: int) -> bool:
-        """Whether a mask may hold this id."""
+        """Whether a mask may have this id."""
         return (
             value in self.class_ids
             or value == IGNORE_INDEX
@@ -103,7 +103,7 @@ def check_folders(
 ) -> FolderReport:
     """Read all images and masks of two folders and list what is wrong.
 
-    An image and a mask belong together when their paths in the folders are equal without the
+    An image and a mask belong together if their paths in the folders are equal without the
     suffixes.
 
     Args:
@@ -111,14 +111,14 @@ def check_folders(
         masks: Folder of the masks.
         num_classes: Number of classes; None takes the largest id of the masks as the last class.
         reduce_zero_label: Whether id 0 is no class.
-        img_suffix: End of the images' names; by default that of any image.
-        seg_map_suffix: End of the masks' names.
+        img_suffix: End of the names of the images; by default that of any image.
+        seg_map_suffix: End of the names of the masks.
         workers: Number of processes; None takes one per CPU.
 
     Raises:
-        FileNotFoundError: A folder that does not exist.
-        ValueError: A folder without images, two files of the same name, or a number of classes that
-            masks of 8 bits cannot hold.
+        FileNotFoundError: A folder does not exist.
+        ValueError: A folder has no images, two files have the same name, or there are more classes
+            than 8-bit masks can hold.
     """
     if num_classes is not None and not 1 <= num_classes <= IGNORE_INDEX:
         raise ValueError(f'{num_classes} classes: masks of 8 bits hold 1 to {IGNORE_INDEX}')
@@ -156,7 +156,7 @@ def _add(report: FolderReport, kind: str, text: str, files: list[str]) -> None:
 
 
 def _check_files(report: FolderReport) -> None:
-    """Troubles of single files: damage, sizes, orientation, kinds of masks."""
+    """Find the troubles of single files: damage, sizes, orientation, kinds of masks."""
     facts = report.facts
     damaged = [f.pair.image for f in facts if f.image_error]
     damaged += [f.pair.mask for f in facts if f.mask_error]
@@ -189,7 +189,7 @@ def _check_files(report: FolderReport) -> None:
 
 
 def _check_ids(report: FolderReport, masks: str) -> None:
-    """Troubles of the ids in the masks."""
+    """Find the troubles of the ids in the masks."""
     found = report.ids
     if not found:
         return
@@ -220,7 +220,7 @@ def _check_ids(report: FolderReport, masks: str) -> None:
 
 
 def _first(values: list[int]) -> str:
-    """The first of some numbers."""
+    """List the first of some numbers."""
     return ', '.join(map(str, values[:8])) + (', ...' if len(values) > 8 else '')
 
 
@@ -229,11 +229,11 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _is_tagged(facts: PairFacts) -> bool:
-    """Whether EXIF turns an image whose mask has the pixels of the file."""
+    """Whether EXIF rotates an image whose mask has the pixels of the file."""
     return facts.orientation in range(2, 9) and facts.mask_size == facts.image_size
 
 
 def _is_turned(facts: PairFacts) -> bool:
-    """Whether a mask fits its image only after the turn of EXIF."""
+    """Whether a mask fits its image only after the rotation by EXIF."""
     turned = facts.orientation in (5, 6, 7, 8)
     return turned and facts.mask_size != facts.image_size == facts.mask_size[::-1]

@@ -1,4 +1,4 @@
-"""One image and its mask of a user's own data set, read with all that may be wrong with them."""
+"""Reads an image and its mask of a user's own data set and reports their errors."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from sfnet_mm.utils.media import check_whole
 from .pipelines import EXIF_ORIENTATION
 from .source_layouts import Pair
 
-# Kinds of masks; only the first holds ids that every reader reads alike.
+# Kinds of masks. All readers agree only on the ids of the first.
 INDEX, PALETTE, DEEP, COLOR, ALPHA = 'index', 'palette', '16-bit', 'RGB', 'alpha'
 _KINDS = {'1': INDEX, 'L': INDEX, 'P': PALETTE, 'RGB': COLOR, 'CMYK': COLOR, 'YCbCr': COLOR}
 _KINDS.update(dict.fromkeys(('LA', 'PA', 'RGBA'), ALPHA))
-# A photo saved as a mask has countless colors: so many of them are kept.
+# A photo saved as a mask has very many colors; at most this many are kept.
 MAX_COLORS = 256
 
 
 @dataclass
 class PairFacts:
-    """What one image and its mask hold.
+    """The contents of an image and its mask.
 
     Args:
-        pair: Their paths.
-        image_error: Why the image cannot be read, or nothing.
-        mask_error: Why the mask cannot be read, or nothing.
+        pair: Paths of both.
+        image_error: Why the image cannot be read; empty if it can.
+        mask_error: Why the mask cannot be read; empty if it can.
         image_size: (height, width) of the pixels as the file stores them.
-        mask_size: (height, width).
-        orientation: That of EXIF, 1 to 8; 1 leaves the image as it is.
+        mask_size: (height, width) of the mask.
+        orientation: Orientation in EXIF, 1 to 8; 1 leaves the image as it is.
         kind: Kind of the mask.
         ids: Number of pixels of each id; empty for a mask of colors.
-        colors: Number of pixels of each (red, green, blue), at most ``MAX_COLORS`` of them.
+        colors: Number of pixels of each color (red, green, blue), at most ``MAX_COLORS`` of them.
     """
 
     pair: Pair
@@ -55,21 +55,21 @@ class PairFacts:
 
     @property
     def fits(self) -> bool:
-        """Whether both could be read and have one size."""
+        """Whether both could be read and have the same size."""
         return not (self.image_error or self.mask_error) and self.image_size == self.mask_size
 
 
 def find_files(folder: str, suffix: str = '', without: str = '') -> dict[str, str]:
-    """Paths of the images in a folder and below, by their path in it without the suffix.
+    """Find the images in a folder and below, by their path in it without the suffix.
 
     Args:
-        folder: Hidden files in it are left out.
+        folder: The folder; its hidden files are skipped.
         suffix: End of the names, such as ``_leftImg8bit.png``; by default that of any image.
-        without: A folder that is left out where it is inside.
+        without: A folder that is skipped if it is inside.
 
     Raises:
         FileNotFoundError: There is no such folder.
-        ValueError: No image in it, or two of the same name.
+        ValueError: The folder has no image, or two of the same name.
     """
     if not os.path.isdir(folder):
         raise FileNotFoundError(f'the folder {folder} does not exist')
@@ -103,23 +103,23 @@ def open_image(path: str) -> Image.Image:
 
 
 def mask_kind(mask: Image.Image) -> str:
-    """Kind of a mask."""
+    """The kind of a mask."""
     return _KINDS.get(mask.mode, DEEP)
 
 
 def mask_ids(mask: Image.Image) -> np.ndarray | None:
-    """Ids (H, W) of a mask with one channel beside alpha; None for a mask of colors."""
+    """The ids (H, W) of a mask with one channel besides alpha; None for a mask of colors."""
     if mask.mode == 'LA':
         return np.asarray(mask)[..., 0]
     if mask_kind(mask) in (INDEX, PALETTE, DEEP):
-        # Images with a palette give their indices, not their colors.
+        # Images with a palette have ids as indices, not as colors.
         ids = np.asarray(mask)
         return ids.astype(np.uint8) if ids.dtype == bool else ids
     return None
 
 
 def inspect_pair(pair: Pair) -> PairFacts:
-    """Read an image and its mask; what cannot be read is said in the result."""
+    """Read an image and its mask; errors of reading are part of the result."""
     facts = PairFacts(pair)
     try:
         image = open_image(pair.image)
@@ -143,7 +143,7 @@ def inspect_pair(pair: Pair) -> PairFacts:
 
 
 def pack_colors(mask: Image.Image) -> np.ndarray:
-    """Colors (H, W) of a mask as one number each: red * 65536 + green * 256 + blue."""
+    """Pack each color of a mask into a number (H, W): red * 65536 + green * 256 + blue."""
     rgb = np.asarray(mask.convert('RGB'), np.int64)
     return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
 

@@ -1,8 +1,8 @@
-"""Id masks of India Driving, drawn from its polygons.
+"""Draws id masks of India Driving from its polygons.
 
 IDD (https://idd.insaan.iiit.ac.in) distributes
 ``gtFine/{split}/{drive}/{frame}_gtFine_polygons.json``. The masks are written beside them as
-``{frame}_gtFine_labelids.png`` and hold the field ``id`` of the AutoNUE label table
+``{frame}_gtFine_labelids.png`` and have the field ``id`` of the AutoNUE label table
 (:data:`~sfnet_mm.datasets.label_maps.IDD_LABELS`).
 """
 
@@ -42,7 +42,7 @@ def write_png(path: str | os.PathLike, array) -> None:
 
 
 def mask_path_of(polygons: Path) -> Path:
-    """Where the mask of a polygon file belongs."""
+    """The path of the mask of a polygon file."""
     return polygons.with_name(polygons.name[: -len(POLYGONS_SUFFIX)] + MASK_SUFFIX)
 
 
@@ -57,13 +57,13 @@ def convert_file(polygons: Path, image: Path | None = None) -> Path:
 
     Args:
         polygons: ``..._gtFine_polygons.json`` with ``imgHeight``, ``imgWidth``, ``objects``.
-        image: The picture that the mask must fit; None skips that check.
+        image: Image whose size the mask must have; None skips that check.
 
     Returns:
         Path of the mask.
 
     Raises:
-        ValueError: Not such a file, an unknown label, or a size that is not the image's.
+        ValueError: The file has another form, a label is unknown, or the size is not the image's.
     """
     polygons = Path(polygons)
     try:
@@ -103,7 +103,7 @@ def _find_image(data_root: Path, polygons: Path) -> Path | None:
 
 
 def _convert_checked(data_root: Path, polygons: Path) -> str | None:
-    """Convert one file; the error as text, so that one bad file does not end the others."""
+    """Convert one file and return an error as text, so that it does not end the others."""
     try:
         convert_file(polygons, _find_image(data_root, polygons))
     except (ValueError, OSError) as error:
@@ -119,20 +119,20 @@ def convert_idd(
 ) -> tuple[int, int, list[str]]:
     """Draw every mask that is missing or older than its polygons.
 
-    A run that was interrupted goes on where it stopped: a mask that exists is whole.
+    A run that was interrupted continues where it stopped, because a mask that exists is complete.
 
     Args:
         data_root: The folder that holds ``gtFine`` and ``leftImg8bit``.
-        splits: Which splits.
+        splits: Names of the splits.
         workers: Number of processes; None takes one per CPU.
-        force: Draw masks that exist, too.
+        force: Also draw masks that exist.
 
     Returns:
-        Number of masks written, number that were there already, and one line per file that
-        could not be converted.
+        Number of masks written, number of masks that existed, and one line per file that could not
+        be converted.
 
     Raises:
-        FileNotFoundError: No polygons where they are expected.
+        FileNotFoundError: There are no polygons in the expected folder.
     """
     data_root = Path(data_root)
     files: list[Path] = []

@@ -1,4 +1,4 @@
-"""Label maps that a user gives beside images, read as the data set of a config reads its own."""
+"""Reads label maps of a user as the data set of a config reads its own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_TABLE = 'none'
 
 
 def label_table(cfg: Config) -> str:
-    """Name of the label table of a config's test data; ``'none'`` for none or more than one."""
+    """The name of the label table of a config's test data; ``'none'`` unless there is one."""
     tables: set[str] = set()
     for dataset in _datasets((cfg.get('test_dataloader') or {}).get('dataset') or {}):
         kind = dataset['type']
@@ -40,8 +40,8 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no image or one of colors, or holds ids that are neither in the
-            table nor classes.
+        ValueError: The file is no image, has colors, or has ids that are neither in the table nor
+            classes.
     """
     if table == NO_TABLE:
         label = read_ids(path)

@@ -1,9 +1,9 @@
-"""Label spaces of the driving data sets, as the numbers stored in their masks.
+"""Label tables of the driving data sets, for the ids stored in their masks.
 
 UDS, the Unified Driving Segmentation set ("SFNet: Faster and Accurate Semantic Segmentation via
 Semantic Flow", section 3.4, https://arxiv.org/abs/2207.04415), labels four data sets with the 19
-Cityscapes classes. Each source keeps its own ids on disk; a :class:`LabelTable` translates them
-while a mask is loaded, so that no second copy of a label exists.
+Cityscapes classes. Each source keeps its own ids on disk. A :class:`LabelTable` translates them
+while a mask is loaded, so that no second copy of a label is needed.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ DRIVING_PALETTE = (
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Translation of the ids in a mask into train ids.
+    """Translates the ids in a mask to train ids.
 
     Args:
         name: Name of the table in error messages.
-        known_ids: Every id that a mask may hold.
+        known_ids: Every id that a mask may have.
         train_ids: Train id of each evaluated id; the other known ids are ignored (255).
     """
 
@@ -76,12 +76,12 @@ class LabelTable:
     known_ids: Sequence[int]
     train_ids: Mapping[int, int]
 
-    # Marks the ids that no mask of this set may hold. Free in every table: classes end at 64.
+    # This marks ids that no mask of the set may have. No table uses it, since classes end at 64.
     UNKNOWN = 254
 
     @cached_property
     def lut(self) -> np.ndarray:
-        """uint8 array (256,): train id, ``IGNORE_INDEX`` or ``UNKNOWN`` of each id."""
+        """The train id, ``IGNORE_INDEX`` or ``UNKNOWN`` of each id: uint8, (256,)."""
         lut = np.full(256, self.UNKNOWN, dtype=np.uint8)
         lut[list(self.known_ids)] = IGNORE_INDEX
         for label_id, train_id in self.train_ids.items():
@@ -90,7 +90,7 @@ class LabelTable:
         return lut
 
     def describe_unknown(self, mask: np.ndarray) -> str:
-        """The ids of ``mask`` that are not in the table, as text."""
+        """List the ids of ``mask`` that are not in the table, as text."""
         ids = [int(i) for i in np.unique(mask) if i > 255 or self.lut[i] == self.UNKNOWN]
         return ', '.join(map(str, ids[:8])) + (', ...' if len(ids) > 8 else '')
 
@@ -151,7 +151,7 @@ MAPILLARY_IDS = {
     'bicycle': 52,
 }
 
-# The label table of India Driving (field ``id``), in order: the position of a name is its id.
+# The label table of India Driving (field ``id``): the position of a name is its id.
 IDD_LABELS = (
     'road',
     'parking',
@@ -234,9 +234,9 @@ LABEL_TABLES = {
         LabelTable('cityscapes', range(34), _by_name(CITYSCAPES_IDS)),
         LabelTable('idd', range(len(IDD_LABELS)), _by_name(IDD_IDS)),
         LabelTable('mapillary', range(66), _by_name(MAPILLARY_IDS)),
-        # The 10k masks hold train ids.
+        # The masks of BDD100K's 10k images have train ids.
         LabelTable('bdd', (*range(19), IGNORE_INDEX), {i: i for i in range(19)}),
-        # Its own 65 classes; 65 is unlabeled.
+        # The 65 classes of Mapillary Vistas; 65 is unlabeled.
         LabelTable('mapillary_vistas', range(66), {i: i for i in range(65)}),
         LabelTable('camvid', range(12), {i: i for i in range(11)}),
     )

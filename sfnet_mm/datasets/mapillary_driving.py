@@ -1,4 +1,4 @@
-"""Mapillary Vistas v1.2 with the 19 Cityscapes classes."""
+"""The Mapillary Vistas v1.2 data set with the 19 Cityscapes classes."""
 
 from mmseg.registry import DATASETS
 
@@ -10,8 +10,8 @@ from .source_layouts import MAPILLARY
 class MapillaryDrivingDataset(MappedSegDataset):
     """Mapillary Vistas v1.2 (https://www.mapillary.com/dataset/vistas), 66 labels mapped to 19.
 
-    ``data_root`` holds ``training`` and ``validation``; their ``labels`` (or ``v1.2/labels``) are
-    palette PNGs of v1.2 ids. For the 66 labels themselves use mmseg's ``MapillaryDataset_v1``.
+    ``data_root`` has ``training`` and ``validation``; their ``labels`` (or ``v1.2/labels``) are
+    palette PNGs of v1.2 ids. For the 66 labels use mmseg's ``MapillaryDataset_v1``.
     """
 
     LAYOUT = MAPILLARY

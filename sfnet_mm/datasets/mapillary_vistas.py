@@ -1,4 +1,4 @@
-"""Mapillary Vistas with its own 65 classes."""
+"""The Mapillary Vistas data set with its own 65 classes."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ class MapillaryVistasDataset(MappedSegDataset):
     """Mapillary Vistas v1.2 (https://www.mapillary.com/dataset/vistas), the 65 evaluated labels.
 
     The 66th, "Unlabeled", is ignored. mmseg's ``MapillaryDataset_v1`` reads the same masks, but
-    drops that label in one pass per class. For the 19 classes of UDS see
+    removes that label in one pass per class. For the 19 classes of UDS see
     :class:`MapillaryDrivingDataset`.
     """
 

@@ -1,4 +1,4 @@
-"""What the driving data sets share: layouts as distributed, labels mapped while loading."""
+"""The base of the driving data sets: they are read as distributed and map labels on loading."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from .paper_counts import contradiction
 from .pipelines import load_as_stored, walk
 from .source_layouts import SourceLayout
 
-# Splits that are several in one: models for a test server are trained on both.
+# A split that joins several: models for a test server are trained on both.
 JOINED_SPLITS = {'trainval': ('train', 'val')}
 
 
 class MappedSegDataset(BaseSegDataset):
-    """Images and masks of one or more data sets, read where they lie.
+    """Reads the images and masks of one or more data sets in their original folders.
 
-    Every sample carries ``source``, the name of its data set, and ``label_table``, the name of the
+    Every sample has ``source``, the name of its data set, and ``label_table``, the name of the
     table by which :class:`~sfnet_mm.datasets.transforms.LoadMappedAnnotations` translates the ids
     of its mask. Put ``'source'`` into ``PackSegInputs(meta_keys=...)`` to keep it for the metric.
-    Images are loaded as stored, whatever orientation their EXIF tag asks for, as masks are.
+    Images are loaded as stored, like masks; the orientation in their EXIF tag is ignored.
 
     Args:
         data_root: Folder of the data set.
-        split: ``'train'``, ``'val'``, ...; ``'trainval'`` is both.
+        split: ``'train'``, ``'val'``, ...; ``'trainval'`` joins both.
         pipeline: Transforms; labels are loaded by ``LoadMappedAnnotations``.
-        **kwargs: Further arguments of mmseg's ``BaseSegDataset``: ``metainfo``, ``indices``,
+        **kwargs: Other arguments of mmseg's ``BaseSegDataset``: ``metainfo``, ``indices``,
             ``test_mode``, ``lazy_init``, ``serialize_data``, ``max_refetch``.
 
     Raises:
-        ValueError: An unknown split, ``LoadAnnotations`` in the pipeline, or ``reduce_zero_label``
-            of the data set or of the transform that loads labels.
-        FileNotFoundError: A folder that is missing or empty, or masks for none of the images.
+        ValueError: The split is unknown, the pipeline has ``LoadAnnotations``, or the data set or
+            the transform that loads labels has ``reduce_zero_label``.
+        FileNotFoundError: A folder is missing or empty, or no image has a mask.
     """
 
     METAINFO = {'classes': DRIVING_CLASSES, 'palette': [list(color) for color in DRIVING_PALETTE]}
@@ -58,10 +58,10 @@ class MappedSegDataset(BaseSegDataset):
         super().__init__(data_root=os.fspath(data_root), pipeline=steps, **kwargs)
 
     def _check_labels(self, steps: Iterable[Callable], reduce_zero_label: bool | None) -> None:
-        """Raise a ValueError where the labels would not be the classes of this data set."""
+        """Raise a ValueError if the labels would not be the classes of this data set."""
         for step in walk(steps):
             if type(step).__name__ == 'LoadAnnotations':
-                # It would pass the ids of the mask on as if they were classes.
+                # It would use the ids of the mask as classes.
                 raise ValueError(
                     f'{type(self).__name__}: labels are mapped while they are loaded; put '
                     'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
@@ -74,19 +74,19 @@ class MappedSegDataset(BaseSegDataset):
             )
 
     def roots(self) -> list[tuple[SourceLayout, str]]:
-        """The layouts to read and the folder of each."""
+        """The layouts that are read, with the folder of each."""
         return [(self.LAYOUT, self.data_root)]
 
     def remedy(self, layout: SourceLayout) -> str:
-        """What to do where the folder of a layout does not exist."""
+        """Say what to do if the folder of a layout does not exist."""
         return f'set data_root to the folder of {layout.name}'
 
     def remark(self, layout: SourceLayout) -> str:
-        """What the log adds to the number of images of a source, or nothing."""
+        """Return a remark for the log on the number of images of a source, or an empty string."""
         return contradiction(layout.name, self.split)
 
     def load_data_list(self) -> list[dict]:
-        """One ``dict`` per image, source after source."""
+        """List one ``dict`` per image, source by source."""
         data_list = []
         counts = []
         splits = JOINED_SPLITS.get(self.split, (self.split,))
@@ -101,7 +101,7 @@ class MappedSegDataset(BaseSegDataset):
             data_list += [
                 {
                     'img_path': pair.image,
-                    # mmseg's transforms and ours take a sample without this key as an image alone.
+                    # All transforms treat a sample without this key as an image alone.
                     **({'seg_map_path': pair.mask} if pair.mask else {}),
                     'source': layout.name,
                     'label_table': layout.table,

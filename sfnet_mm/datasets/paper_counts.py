@@ -1,4 +1,4 @@
-"""How many images the paper counts in each data set.
+"""The numbers of images that the paper gives for each data set.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 Table 2 and section 4.1.
@@ -11,7 +11,7 @@ from functools import cache
 
 @cache
 def paper_counts() -> dict[tuple[str, str], dict[int, str]]:
-    """Numbers of images by source and split, each with its place in the paper.
+    """Return the numbers of images by source and split, each with its place in the paper.
 
     IDD has two numbers for one split.
     """
@@ -29,7 +29,7 @@ def paper_counts() -> dict[tuple[str, str], dict[int, str]]:
 
 
 def contradiction(source: str, split: str) -> str:
-    """What the paper says of a split for which it has several numbers; empty for the others."""
+    """Describe the contradicting numbers of the paper for a split; empty if there are none."""
     counts = paper_counts().get((source, split), {})
     if len(counts) < 2:
         return ''

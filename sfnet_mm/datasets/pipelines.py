@@ -1,4 +1,4 @@
-"""What the pipeline of a data set holds, and how its images are loaded."""
+"""Inspects the pipeline of a data set, and sets how its images are loaded."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXIF_ORIENTATION = 0x0112
 
 
 def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
-    """Built transforms in the order in which they run, and those inside of others.
+    """Yield built transforms in the order in which they run, including nested ones.
 
-    ``Compose``, ``RandomApply`` and ``RandomChoice`` hold others, so do ``TestTimeAug`` and the
-    pipelines of albumentations.
+    ``Compose``, ``RandomApply``, ``RandomChoice``, ``TestTimeAug`` and the pipelines of
+    albumentations contain others.
     """
     for transform in transforms:
         yield transform
@@ -30,17 +30,18 @@ def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
 
 
 def stored_color_type(loader: LoadImageFromFile) -> str:
-    """The ``color_type`` with which a loader leaves pixels where the file has them."""
+    """The ``color_type`` with which a loader ignores the orientation in EXIF."""
     if loader.imdecode_backend == 'turbojpeg':
-        # It never turns an image and knows no other flags.
+        # This backend never rotates an image and knows no other flags.
         return loader.color_type
     return AS_STORED.get(loader.color_type, loader.color_type)
 
 
 def load_as_stored(transforms: Iterable[Callable]) -> None:
-    """Let the image loaders of a pipeline ignore the orientation in EXIF.
+    """Make the image loaders of a pipeline ignore the orientation in EXIF.
 
-    Masks are made for the pixels of the file. Decoders turn an image by its EXIF tag, but no mask.
+    Masks are made for the pixels of the file. Decoders rotate an image by its EXIF tag, but not the
+    mask.
     """
     for transform in walk(transforms):
         if isinstance(transform, LoadImageFromFile):
@@ -48,7 +49,7 @@ def load_as_stored(transforms: Iterable[Callable]) -> None:
 
 
 def exif_remark(path: str | None, backend_args: dict | None = None) -> str:
-    """What to say of an image whose EXIF tag turns it by a quarter, or nothing."""
+    """Return a remark on an image whose EXIF tag rotates it by 90 degrees, or an empty string."""
     orientation: Any = 1
     try:
         with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:

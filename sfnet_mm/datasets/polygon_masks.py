@@ -1,4 +1,4 @@
-"""Masks of ids from the polygons of labeling tools: COCO, to which CVAT exports, and LabelMe."""
+"""Draws masks of ids from polygons in the formats of COCO, to which CVAT exports, and LabelMe."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from .polygons import draw_polygons
 def polygon_masks(
     annotations: str, classes: Sequence[str], rest: int = IGNORE_INDEX
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """The mask of each image, with its name without the suffix.
+    """Draw the mask of each image.
 
     Args:
-        annotations: A COCO file of instances, or a folder with the ``.json`` that LabelMe writes
-            beside each image.
-        classes: Names in the order of the ids.
-        rest: Id of what no shape covers.
+        annotations: A COCO file of instances, or a folder with the ``.json`` files that LabelMe
+            writes beside images.
+        classes: Names of the classes in the order of their ids.
+        rest: Id of the pixels that no shape covers.
 
     Yields:
-        tuple: The name, and the ids, uint8 (H, W). Where shapes overlap, the last one of a LabelMe
-        file is on top, and the smallest one of COCO.
+        tuple: The name of the image without suffix, and the ids, uint8 (H, W). If shapes overlap,
+        the last one is on top in LabelMe, and the smallest one in COCO.
 
     Raises:
         FileNotFoundError: There is no such file, or no ``.json`` in the folder.
-        ValueError: A file that is neither, a shape of none of the classes or without an area, or
-            more ids than 8 bits hold.
-        ImportError: COCO needs pycocotools, which is not installed.
+        ValueError: A file has neither format, a shape has another class or no area, or there are
+            more ids than 8 bits can hold.
+        ImportError: The file is from COCO, and pycocotools is not installed.
     """
     if len(set(classes)) != len(classes) or not 0 < len(classes) <= IGNORE_INDEX:
         raise ValueError(f'{len(classes)} classes: give 1 to {IGNORE_INDEX} names, each once')
@@ -50,7 +50,7 @@ def polygon_masks(
 
 
 def labelme_mask(path: str, classes: Sequence[str], rest: int) -> np.ndarray:
-    """The mask of a file of LabelMe; see :func:`polygon_masks`."""
+    """Draw the mask of a LabelMe file; see :func:`polygon_masks`."""
     data = _read(path)
     if not isinstance(data, dict) or not {'shapes', 'imageHeight', 'imageWidth'} <= data.keys():
         raise ValueError(
@@ -66,7 +66,7 @@ def labelme_mask(path: str, classes: Sequence[str], rest: int) -> np.ndarray:
 
 
 def _outline(shape: dict, path: str) -> Any:
-    """The points of a shape of LabelMe, as a polygon."""
+    """Convert a shape of LabelMe to a polygon."""
     kind, points = shape.get('shape_type') or 'polygon', shape['points']
     if kind == 'rectangle':
         (x0, y0), (x1, y1) = points
@@ -81,7 +81,7 @@ def _outline(shape: dict, path: str) -> Any:
 
 
 def coco_masks(path: str, classes: Sequence[str], rest: int) -> Iterator[tuple[str, np.ndarray]]:
-    """The masks of a COCO file, drawn by pycocotools; see :func:`polygon_masks`."""
+    """Draw the masks of a COCO file with pycocotools; see :func:`polygon_masks`."""
     data = _read(path)
     if not isinstance(data, dict) or not {'images', 'annotations', 'categories'} <= data.keys():
         raise ValueError(f'{path} is no COCO file: images, annotations or categories is missing')
@@ -118,10 +118,10 @@ def _check(found: set, classes: Sequence[str], path: str) -> None:
 
 
 def write_masks(masks: Iterator[tuple[str, np.ndarray]], out: str) -> int:
-    """Write each mask to ``out/NAME.png``; the number of masks.
+    """Write each mask to ``out/NAME.png`` and return the number of masks.
 
     Raises:
-        ValueError: Two images have one name, or a name leads out of the folder.
+        ValueError: Two images have the same name, or a name leads out of the folder.
     """
     written = set()
     for name, mask in masks:

@@ -1,4 +1,4 @@
-"""Label maps from polygons: annotations in the Cityscapes/India Driving JSON form."""
+"""Draws label maps from polygons in the JSON format of Cityscapes and India Driving."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def draw_polygons(
     name_to_id: Mapping[str, int],
     background: int,
 ) -> np.ndarray:
-    """Draw labeled polygons into an id map, in their order: later ones cover earlier ones.
+    """Draw labeled polygons into an id map in their order; later ones cover earlier ones.
 
     Args:
-        objects: ``dict(label=str, polygon=[[x, y], ...])`` each, pixels with pixel centers at
-            integers; optional ``deleted`` (an object that annotators removed). A name that ends
+        objects: Each is ``dict(label=str, polygon=[[x, y], ...])``, in pixels whose centers are
+            at integers; ``deleted`` marks an object that annotators removed. A name that ends
             in ``group`` and is not in the table counts as its singular. Polygons with fewer than
             three points cover nothing and are skipped.
         size: Height and width of the map in pixels.
@@ -31,8 +31,8 @@ def draw_polygons(
         Array (H, W), uint8.
 
     Raises:
-        ValueError: A label that is not in ``name_to_id``, a polygon that is not a list of pairs
-            of finite numbers, or an impossible size.
+        ValueError: A label is not in ``name_to_id``, a polygon is not a list of pairs of finite
+            numbers, or the size is impossible.
     """
     height, width = size
     if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE):

@@ -1,4 +1,4 @@
-"""Where each data set keeps its images and masks, as it is distributed."""
+"""The folders of images and masks of each data set as it is distributed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Mapping, NamedTuple
 
 from mmengine.logging import print_log
 
-# Images without a mask that a warning names; it counts the others.
+# A warning names this many images without a mask and counts the others.
 NAMED = 20
 
 
 class Pair(NamedTuple):
-    """An image and its mask, None in a split that has no labels."""
+    """Paths of an image and its mask, which is None in a split without labels."""
 
     image: str
     mask: str | None
@@ -22,9 +22,9 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Folders:
-    """One way in which a data set lies on disk; ``{split}`` stands for the split's folder.
+    """One folder layout of a data set; ``{split}`` stands for the folder of the split.
 
-    An image and a mask belong together when their paths inside ``images`` and ``masks`` are equal
+    An image and a mask belong together if their paths inside ``images`` and ``masks`` are equal
     without the suffixes.
     """
 
@@ -39,12 +39,12 @@ class SourceLayout:
     """A data set on disk.
 
     Args:
-        name: Name of the source, which its samples carry.
+        name: Name of the source, which is in its samples.
         table: Name of its :class:`~sfnet_mm.datasets.label_maps.LabelTable`.
-        variants: The layouts that it was distributed in, the usual one first.
+        variants: Layouts in which it was distributed, the usual one first.
         splits: Folder of each split.
-        unlabeled: Splits whose labels the owners keep; they are read without masks.
-        hint: What to do when masks are missing.
+        unlabeled: Splits whose labels are not public; they are read without masks.
+        hint: What to do if masks are missing.
     """
 
     name: str
@@ -57,19 +57,19 @@ class SourceLayout:
     def find_pairs(
         self, root: str | os.PathLike, split: str, remedy: str = 'set data_root to it'
     ) -> list[Pair]:
-        """All images of a split with their masks, sorted by name.
+        """Find all images of a split with their masks, sorted by name.
 
-        Images without a mask are left out with a warning that counts and names them: archives of
-        BDD100K held some.
+        Images without a mask are skipped with a warning that counts and names them; archives of
+        BDD100K had some.
 
         Args:
             root: Folder of the data set.
             split: ``'train'``, ``'val'``, ...
-            remedy: What to do where that folder does not exist.
+            remedy: What to do if that folder does not exist.
 
         Raises:
-            ValueError: A split that this data set does not have.
-            FileNotFoundError: A folder that is missing or empty, or no image that has a mask.
+            ValueError: The data set does not have that split.
+            FileNotFoundError: A folder is missing or empty, or no image has a mask.
         """
         self.check_split(split)
         root = Path(root)
@@ -108,7 +108,7 @@ class SourceLayout:
         return [Pair(images[key], masks[key]) for key in sorted(images)]
 
     def check_split(self, split: str) -> None:
-        """Raise a ValueError for a split that this data set does not have."""
+        """Raise a ValueError if the data set does not have that split."""
         if split not in self.splits:
             raise ValueError(
                 f'{self.name}: unknown split {split!r}; choose one of {", ".join(self.splits)}'
@@ -118,7 +118,7 @@ class SourceLayout:
         return root / pattern.format(split=self.splits[split])
 
     def _choose_variant(self, root: Path, split: str) -> Folders:
-        """The first variant whose image folder exists, or the one whose mask folder does."""
+        """Choose the first variant whose image folder exists, else whose mask folder exists."""
         for part in ('images', 'masks'):
             for variant in self.variants:
                 both = [self._folder(root, split, getattr(variant, p)) for p in ('images', 'masks')]
@@ -132,7 +132,7 @@ class SourceLayout:
     def _index(
         self, root: Path, split: str, pattern: str, suffixes: tuple[str, ...]
     ) -> dict[str, str]:
-        """Paths of the files below a folder, by their relative path without suffix."""
+        """Find the files below a folder, by their relative path without suffix."""
         folder = self._folder(root, split, pattern)
         what = f'expected {folder}/**/*{suffixes[0]}'
         if not folder.is_dir():
@@ -162,7 +162,7 @@ class SourceLayout:
 
 
 def _what_is_in(folder: Path) -> str:
-    """What a folder holds, in a few words."""
+    """Describe the contents of a folder in a few words."""
     names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith('.'))
     if not names:
         return f'{folder} is empty'
@@ -189,7 +189,7 @@ IDD = SourceLayout(
     name='idd',
     table='idd',
     variants=(
-        # Part I holds PNG, part II JPEG images; IDD lite ends its names in _image.
+        # Part I has PNG and part II JPEG images; the names of IDD lite end in _image.
         Folders(
             'leftImg8bit/{split}',
             ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg'),
@@ -206,7 +206,7 @@ MAPILLARY = SourceLayout(
     table='mapillary',
     variants=(
         Folders('{split}/images', ('.jpg',), '{split}/labels', ('.png',)),
-        # Release 2.0 carries the v1.2 labels in a folder of their own.
+        # Version 2.0 has the v1.2 labels in a folder of their own.
         Folders('{split}/images', ('.jpg',), '{split}/v1.2/labels', ('.png',)),
     ),
     splits={'train': 'training', 'val': 'validation'},
@@ -217,7 +217,7 @@ BDD = SourceLayout(
     table='bdd',
     variants=(
         Folders('images/10k/{split}', ('.jpg',), 'labels/sem_seg/masks/{split}', ('.png',)),
-        # The release of 2018, bdd100k_seg.
+        # The archive of 2018, bdd100k_seg.
         Folders('images/{split}', ('.jpg',), 'labels/{split}', ('_train_id.png',)),
     ),
 )
@@ -226,7 +226,7 @@ CAMVID = SourceLayout(
     name='camvid',
     table='camvid',
     variants=(
-        # The SegNet tutorial's folders, and the same in mmseg's usual arrangement.
+        # The folders of the SegNet tutorial, and those that are usual in mmseg.
         Folders('{split}', ('.png', '.jpg'), '{split}annot', ('.png',)),
         Folders('images/{split}', ('.png', '.jpg'), 'annotations/{split}', ('.png',)),
     ),

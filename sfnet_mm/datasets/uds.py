@@ -18,7 +18,7 @@ class UDSDataset(MappedSegDataset):
     """Cityscapes, IDD, Mapillary Vistas and BDD100K with the 19 Cityscapes classes.
 
     "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow", section 3.4
-    (https://arxiv.org/abs/2207.04415); ``MergeDrivingDataset`` in the authors' code. The four are
+    (https://arxiv.org/abs/2207.04415; authors' ``MergeDrivingDataset``). The four data sets are
     read as they are distributed::
 
         cityscapes/leftImg8bit/{train,val}/CITY/*_leftImg8bit.png
@@ -31,17 +31,17 @@ class UDSDataset(MappedSegDataset):
             labels/sem_seg/masks/{train,val}/*.png
 
     Args:
-        data_root: Folder that the sources' folders are relative to.
-        split: ``'train'``, ``'val'`` or, for both, ``'trainval'``; of Cityscapes alone also
+        data_root: Folder to which the folders of the sources are relative.
+        split: ``'train'``, ``'val'`` or, for both, ``'trainval'``. Cityscapes alone also has
             ``'test'``, without labels.
-        sources: Folder of each source to use; one that is absent or None is not used. By default
-            all four, in folders of their names.
+        sources: Folder of each source; a source that is absent or None is not used. By default, all
+            four are used, in folders of their names.
         pipeline: Transforms; labels are loaded by ``LoadMappedAnnotations``.
         **kwargs: See :class:`~sfnet_mm.datasets.mapped_dataset.MappedSegDataset`.
 
     Raises:
-        ValueError: An unknown source or split, or no source at all.
-        FileNotFoundError: A folder that is missing or empty, or masks for none of the images.
+        ValueError: A source or the split is unknown, or there is no source.
+        FileNotFoundError: A folder is missing or empty, or no image has a mask.
     """
 
     def __init__(
@@ -69,30 +69,30 @@ class UDSDataset(MappedSegDataset):
         super().__init__(data_root=data_root, split=split, pipeline=pipeline, **kwargs)
 
     def roots(self) -> list[tuple[SourceLayout, str]]:
-        """The layouts of the chosen sources, and the folder of each."""
+        """The layouts of the chosen sources, with the folder of each."""
         return [
             (UDS_SOURCES[name], os.path.join(self.data_root, os.fspath(folder)))
             for name, folder in self.sources.items()
         ]
 
     def remedy(self, layout: SourceLayout) -> str:
-        """The options that name its folder or leave it out."""
+        """Name the options that set the folder of a source or leave the source out."""
         option = f'sources.{layout.name}'
         return f'set {option} to its folder, or leave it out: --cfg-options {option}=None'
 
 
 @DATASETS.register_module()
 class MiniUDSDataset(UDSDataset):
-    """UDS in small: drawn street scenes, generated on first use.
+    """A small UDS of drawn street scenes, which are generated on first use.
 
-    The files lie in the real layouts of the four sources and are read by the same code. See
+    The files have the real layouts of the four sources and are read by the same code. See
     :mod:`sfnet_mm.mini_uds`.
 
     Args:
-        data_root: Where the scenes are, or will be.
+        data_root: Folder of the scenes, which are drawn if they do not exist.
         split: ``'train'`` or ``'val'``.
-        train: Training images per source.
-        val: Validation images per source.
+        train: Number of training images per source.
+        val: Number of validation images per source.
         seed: Seed of the drawings.
         workers: Number of processes that draw; None takes one per CPU.
         **kwargs: See :class:`UDSDataset`.
@@ -112,10 +112,10 @@ class MiniUDSDataset(UDSDataset):
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def remark(self, layout: SourceLayout) -> str:
-        """Nothing: the paper does not count drawn scenes."""
+        """Return an empty string: the paper does not count drawn scenes."""
         return ''
 
     def load_data_list(self) -> list[dict]:
-        """Generate the files if they are not there, then list them."""
+        """Draw the files if they do not exist, then list them."""
         ensure_mini_uds(self.data_root, **self.request)
         return super().load_data_list()

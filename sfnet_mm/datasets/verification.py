@@ -1,4 +1,4 @@
-"""Whether the files of a config's data sets are all there and whole, before a training of days.
+"""Checks that the files of a config's data sets exist and can be read, before a long training.
 
 The numbers are those of "SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow"
 (https://arxiv.org/abs/2207.04415), Table 2 and section 4.1.
@@ -35,11 +35,11 @@ class SourceFiles:
     """The samples of one source and split.
 
     Args:
-        source: Name of the source, or of the class of a data set of mmseg.
+        source: Name of the source, or of the class of an mmseg data set.
         split: ``'train'``, ``'val'`` or ``'test'``.
-        samples: As the data set lists them.
-        error: Why there are none, or nothing.
-        expected: Numbers of images that are right, each with the place that says so.
+        samples: Samples as the data set lists them.
+        error: Why there are none; empty if there are some.
+        expected: Correct numbers of images, each with its place in the paper.
     """
 
     source: str
@@ -50,7 +50,7 @@ class SourceFiles:
 
     @property
     def is_complete(self) -> bool:
-        """Whether images were found, and as many as expected if a number is known."""
+        """Whether there are images, and the expected number of them if it is known."""
         return bool(self.samples) and (not self.expected or len(self.samples) in self.expected)
 
     def __str__(self) -> str:
@@ -71,15 +71,15 @@ class SourceFiles:
 
 
 def list_sources(cfg: Config) -> list[SourceFiles]:
-    """The files of each source and split that a config trains, validates and tests on.
+    """List the files of each source and split that a config trains, validates and tests on.
 
     A source that is missing does not hide the others.
 
     Args:
-        cfg: Read by :func:`~sfnet_mm.utils.config.read_config`.
+        cfg: Config read by :func:`~sfnet_mm.utils.config.read_config`.
 
     Raises:
-        ValueError: No data set in the config.
+        ValueError: The config has no data set.
     """
     found: list[SourceFiles] = []
     seen = []
@@ -97,7 +97,7 @@ def list_sources(cfg: Config) -> list[SourceFiles]:
 
 
 def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
-    """The sources of one data set."""
+    """List the sources of one data set."""
     built = DATASETS.build(dict(dataset, lazy_init=True, pipeline=[]))
     if not isinstance(built, MappedSegDataset):
         sources = SourceFiles(type(built).__name__, split)
@@ -110,7 +110,7 @@ def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
     try:
         samples = built.load_data_list()
     except FileNotFoundError:
-        # One source is missing: list the others by themselves.
+        # One source is missing: the others are listed one by one.
         return [_list_root(built, layout, root) for layout, root in built.roots()]
     found = []
     for layout, _ in built.roots():
@@ -121,7 +121,7 @@ def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
 
 
 def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles:
-    """One source of a data set."""
+    """List the samples of one source of a data set."""
     found = SourceFiles(layout.name, dataset.split)
     found.expected = _expected(dataset, layout.name)
     try:
@@ -142,7 +142,7 @@ def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles
 
 
 def _expected(dataset: MappedSegDataset, source: str) -> dict[int, str]:
-    """Numbers of images that are right."""
+    """The correct numbers of images."""
     if isinstance(dataset, MiniUDSDataset):
         return {dataset.request[dataset.split]: 'the config'}
     return PAPER_COUNTS.get((source, dataset.split), {})
@@ -153,12 +153,12 @@ def find_broken(
 ) -> tuple[list[str], int]:
     """Read images and masks as a training does, on all cores.
 
-    Each pair that is whole is remembered in a file as soon as it is read, so that a run that was
-    stopped goes on. Pairs whose files have changed since, and broken ones, are read again.
+    Each good pair is recorded in a file as soon as it is read, so that a run that was stopped can
+    continue. Pairs whose files have changed since, and broken ones, are read again.
 
     Args:
-        samples: Those of data sets; a pair that comes twice is read once.
-        state: Path of that file, one line of JSON for each pair; its folder is made.
+        samples: Samples of the data sets; a pair that is listed twice is read once.
+        state: Path of that file, with a line of JSON for each pair; its folder is made.
         workers: Number of processes; None takes one per CPU.
 
     Returns:
@@ -169,7 +169,7 @@ def find_broken(
     """
     os.makedirs(os.path.dirname(os.path.abspath(state)), exist_ok=True)
     known = _read_state(state)
-    # Written now so that a folder without write access is found before the work.
+    # The file is written now, so that a folder without write access is found before the work.
     with open(state, 'a', encoding='utf-8') as file:
         file.write('\n')
     unique = {_key(sample): sample for sample in samples}
@@ -179,7 +179,7 @@ def find_broken(
 
 
 def _read_pair(state: str, sample: dict) -> str:
-    """Read one pair; what is wrong as text, so that one file does not end the others."""
+    """Read one pair and return an error as text, so that one file does not end the others."""
     results = dict(sample, seg_fields=[])
     if results.get('seg_map_path') is None:
         results.pop('seg_map_path', None)
@@ -190,7 +190,7 @@ def _read_pair(state: str, sample: dict) -> str:
     except (OSError, ValueError, SyntaxError, cv2.error) as error:
         line = ' '.join(str(error).split())
         return line if sample['img_path'] in line else f'{sample["img_path"]}: {line}'
-    # One call of the system, so that lines of several processes do not mix.
+    # A single system call keeps the lines of several processes apart.
     entry = json.dumps({'pair': _key(sample), 'stamp': stamp}) + '\n'
     handle = os.open(state, os.O_WRONLY | os.O_APPEND)
     try:
@@ -201,18 +201,18 @@ def _read_pair(state: str, sample: dict) -> str:
 
 
 def _files(sample: dict) -> list[str]:
-    """Paths of the image and of the mask, if it has one."""
+    """The paths of the image and of its mask, if there is one."""
     return [sample[k] for k in ('img_path', 'seg_map_path') if sample.get(k)]
 
 
 def _key(sample: dict) -> str:
-    """What tells a pair from others: its files and how its ids are translated."""
+    """The identity of a pair: its files and the translation of its ids."""
     paths = [os.path.abspath(path) for path in _files(sample)]
     return ' | '.join([*paths, str(sample.get('label_table'))])
 
 
 def _stamp(sample: dict) -> list[int]:
-    """Size in bytes and time of change, in ns, of the files; empty if one is missing."""
+    """Size in bytes and time of change in ns of the files; empty if one is missing."""
     try:
         stats = [os.stat(path) for path in _files(sample)]
     except OSError:
@@ -221,7 +221,7 @@ def _stamp(sample: dict) -> list[int]:
 
 
 def _read_state(path: str) -> dict[str, list[int]]:
-    """The pairs that were whole."""
+    """Read the pairs that were good."""
     known = {}
     if os.path.isfile(path):
         with open(path, encoding='utf-8') as file:
@@ -230,5 +230,5 @@ def _read_state(path: str) -> dict[str, list[int]]:
                     entry = json.loads(line)
                     known[entry['pair']] = entry['stamp']
                 except (ValueError, KeyError, TypeError):
-                    pass  # A line that a stopped run left unfinished: its pair is read again.
+                    pass  # A stopped run left this line unfinished: its pair is read again.
     return known

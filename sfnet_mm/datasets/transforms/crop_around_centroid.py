@@ -13,8 +13,8 @@ from mmseg.registry import TRANSFORMS
 
 from ..pipelines import exif_remark, walk
 
-# Transforms, and bases of transforms, of mmcv, mmseg, mmdet and albumentations that put pixels
-# elsewhere in the image. Resizing is not among them: it is accounted for.
+# Transforms and base classes of mmcv, mmseg, mmdet and albumentations that move pixels in the
+# image. Resizing is not among them, because the crop accounts for it.
 MOVING = {
     'BioMedical3DRandomCrop',
     'BioMedical3DRandomFlip',
@@ -45,8 +45,8 @@ def check_before_crop(transforms: Iterable[Callable]) -> None:
     """Check what a pipeline does before its :class:`CropAroundCentroid`.
 
     Raises:
-        ValueError: A transform before it moves pixels, also inside of ``RandomApply`` and the
-            like: the centroid would be of another place.
+        ValueError: A transform before it moves pixels, maybe inside ``RandomApply`` or the like, so
+            that the centroid would be at another place.
     """
     for transform in walk(transforms):
         if isinstance(transform, CropAroundCentroid):
@@ -60,10 +60,10 @@ def check_before_crop(transforms: Iterable[Callable]) -> None:
 
 @TRANSFORMS.register_module()
 class CropAroundCentroid(RandomCrop):
-    """Crops around ``centroid`` where the data info has one, and like ``RandomCrop`` elsewhere.
+    """Crops around ``centroid`` if the data info has one, else like ``RandomCrop``.
 
-    The window lies inside the image and holds the centroid. A side of the image that is shorter
-    than the window is kept whole (the data preprocessor pads the batch).
+    The window lies inside the image and contains the centroid. A side of the image that is shorter
+    than the window is not cropped (the data preprocessor pads the batch).
 
     Required Keys:
 
@@ -77,12 +77,12 @@ class CropAroundCentroid(RandomCrop):
         jitter: How far the window may be off the centroid, as a share of the largest distance that
             keeps the centroid inside: 1, as in the authors' code, puts the centroid anywhere in
             the window, 0 puts it in the middle.
-        cat_max_ratio: As in mmseg's ``RandomCrop``, for crops without a centroid.
-        ignore_index: As in mmseg's ``RandomCrop``.
+        cat_max_ratio: See mmseg's ``RandomCrop``, for crops without a centroid.
+        ignore_index: See mmseg's ``RandomCrop``.
 
     Raises:
-        ValueError: ``jitter`` outside 0..1; in ``transform``, a centroid outside of the image, or
-            an image that was flipped, or cropped or padded to another size, before.
+        ValueError: ``jitter`` is outside 0..1. In ``transform``, the centroid is outside the image,
+            or the image was flipped, or cropped or padded to another size, before.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CropAroundCentroid(RandomCrop):
 
     @cache_randomness
     def crop_bbox(self, results: Dict) -> Tuple[int, int, int, int]:
-        """The window: first and last-but-one row, then columns."""
+        """Choose the window: its first row and the row after its last, then the same of columns."""
         if results.get('centroid') is None:
             return super().crop_bbox(results)
         if results.get('flip'):
@@ -109,7 +109,7 @@ class CropAroundCentroid(RandomCrop):
                 'CropAroundCentroid: the image is flipped already: put RandomFlip after the crop'
             )
         size, loaded = results['img'].shape[:2], tuple(results['ori_shape'][:2])
-        # Two pixels more or less are the rounding of a resize.
+        # Two pixels more or less come from the rounding of a resize.
         stretch = abs(size[0] * loaded[1] / loaded[0] - size[1])
         if 'scale_factor' not in results and stretch > 2:
             raise ValueError(
@@ -131,7 +131,7 @@ class CropAroundCentroid(RandomCrop):
         return top, top + self.crop_size[0], left, left + self.crop_size[1]
 
     def _start(self, center: int, size: int, crop: int) -> int:
-        """First pixel along one side of a window of ``crop`` that holds pixel ``center``."""
+        """Draw the first pixel of a window of ``crop`` pixels that contains ``center``."""
         reach = int(self.jitter * (crop - 1) / 2)
         start = center - crop // 2 + np.random.randint(-reach, reach + 1)
         return int(np.clip(start, 0, max(size - crop, 0)))

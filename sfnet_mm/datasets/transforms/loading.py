@@ -1,4 +1,4 @@
-"""Loading of images and of masks whose ids are mapped to train ids on the way."""
+"""Loads images, and masks whose ids it maps to train ids."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from ..pipelines import exif_remark, stored_color_type
 class LoadImageWhole(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` that refuses a truncated image.
 
-    The image of a sample with a mask is loaded as stored, without the turn that its EXIF tag asks
-    for: the mask has the pixels of the file. An image alone is turned, as in the host.
+    The image of a sample with a mask is loaded as stored, without the rotation by its EXIF tag,
+    because the mask has the pixels of the file. An image alone is rotated, as in the host.
 
     Raises:
-        FileNotFoundError: No such file.
-        ValueError: A file that is empty, cut off or no image.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty, cut off or no image.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -51,7 +51,7 @@ class LoadImageWhole(LoadImageFromFile):
 
 @lru_cache(maxsize=64)
 def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarray:
-    """Lookup table (256,) of a label table, followed by a data set's choice of classes."""
+    """The lookup table (256,) of a label table, with a data set's choice of classes applied."""
     lut = LABEL_TABLES[table].lut
     if label_map:
         lut = lut.copy()
@@ -62,17 +62,17 @@ def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarra
 
 
 def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
-    """Ids (H, W) of a mask as they are stored: 8-bit gray, palette or 16-bit PNG.
+    """Read the ids (H, W) of a mask as they are stored: 8-bit gray, palette or 16-bit PNG.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A mask that is truncated, no image, or has several channels.
+        ValueError: The mask is truncated, no image, or has several channels.
     """
     data = fileio.get(path, backend_args=backend_args)
     check_whole(data, path)
     try:
         with Image.open(io.BytesIO(data)) as image:
-            # Palette images give their indices, not their colors.
+            # Palette images have ids as indices, not as colors.
             mask = np.asarray(image)
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise ValueError(f'{path} cannot be decoded: {error}') from None
@@ -86,10 +86,10 @@ def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class LoadMappedAnnotations(LoadAnnotations):
-    """Load a mask and translate its ids into train ids by the sample's label table.
+    """Loads a mask and translates its ids to train ids by the label table of the sample.
 
-    One lookup per pixel, so that masks stay on disk as they were
-    distributed. Handles 8-bit gray, palette and 16-bit PNG. Samples without ``label_table`` (of
+    This takes one lookup per pixel, so that masks stay on disk as they were distributed. They may
+    be 8-bit gray, palette or 16-bit PNGs. Samples without ``label_table`` (of
     mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image alone, as
     mmseg's ``inference_model`` passes it, stays without a label.
 
@@ -100,8 +100,8 @@ class LoadMappedAnnotations(LoadAnnotations):
     Added keys: ``gt_seg_map``, uint8 (H, W), train ids and 255; ``seg_fields``.
 
     Raises:
-        ValueError: A mask that is truncated, has several channels, holds ids outside its table, or
-            differs in size from its image; ``reduce_zero_label`` of a mask that is mapped.
+        ValueError: The mask is truncated, has several channels, has ids outside its table, or
+            differs in size from its image; or ``reduce_zero_label`` is set for a mapped mask.
     """
 
     def transform(self, results: dict) -> dict:

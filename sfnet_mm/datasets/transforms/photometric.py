@@ -1,6 +1,6 @@
 """Color and blur augmentation of SFNet's training recipe.
 
-They are of the authors' code (``ColorJitter`` at 0.25, ``RandomGaussianBlur``); the paper does not
+Both are in the authors' code (``ColorJitter`` at 0.25, ``RandomGaussianBlur``); the paper does not
 name them.
 """
 
@@ -29,12 +29,12 @@ class RandomColorJitter(BaseTransform):
 
     Args:
         brightness: Factors are drawn from 1 - brightness to 1 + brightness.
-        contrast: Likewise.
-        saturation: Likewise.
+        contrast: Factors are drawn likewise.
+        saturation: Factors are drawn likewise.
         hue: Shifts are drawn from -hue to hue, in turns of the color circle; 0.5 at most.
 
     Raises:
-        ValueError: A range outside of 0..1 (hue: 0..0.5).
+        ValueError: A range is outside 0..1 (hue: 0..0.5).
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class RandomColorJitter(BaseTransform):
 
     @cache_randomness
     def draw(self) -> List[Tuple[str, float]]:
-        """Names of the operations in the order in which they run, with their factors."""
+        """Draw the operations in the order in which they run, with their factors."""
         names = np.random.permutation(list(self.ranges))
         drawn = []
         for name in map(str, names):
@@ -88,7 +88,7 @@ def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_hue(img: np.ndarray, turns: float) -> np.ndarray:
-    """Turn the color circle; OpenCV's full-range hue has 256 steps."""
+    """Rotate the color circle; OpenCV's full-range hue has 256 steps."""
     hsv = cv2.cvtColor(img, cv2.COLOR_BGR2HSV_FULL)
     shifted = (np.arange(256) + round(turns * 256)) % 256
     hsv[..., 0] = cv2.LUT(hsv[..., 0], shifted.astype(np.uint8))
@@ -121,7 +121,7 @@ class RandomGaussianBlur(BaseTransform):
         prob: Probability of a blur; the authors' code always blurs.
 
     Raises:
-        ValueError: A range that is empty or not positive, or a probability outside of 0..1.
+        ValueError: The range is empty or not positive, or the probability is outside 0..1.
     """
 
     def __init__(self, sigma: Tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
@@ -134,14 +134,14 @@ class RandomGaussianBlur(BaseTransform):
 
     @cache_randomness
     def draw(self) -> float:
-        """The standard deviation, or 0 for no blur."""
+        """Draw the standard deviation, or 0 for no blur."""
         return np.random.uniform(*self.sigma) if np.random.random() < self.prob else 0.0
 
     def transform(self, results: Dict) -> Dict:
         """Blur the image."""
         sigma = self.draw()
         if sigma:
-            # Four standard deviations to each side, and the border pixel repeated beyond it.
+            # The kernel has four standard deviations to each side; the border pixel is repeated.
             size = 2 * int(4 * sigma + 0.5) + 1
             results['img'] = cv2.GaussianBlur(
                 results['img'], (size, size), sigma, borderType=cv2.BORDER_REPLICATE

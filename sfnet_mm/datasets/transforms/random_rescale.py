@@ -1,4 +1,4 @@
-"""Scale augmentation relative to the image.
+"""Augments the scale relative to the image.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 section 4.1 (authors' ``RandomSizeAndCrop``).
@@ -17,7 +17,7 @@ class RandomRescale(Resize):
     """Resizes an image to a random multiple of its own size.
 
     mmcv's ``RandomResize`` takes multiples of one size for all images. In UDS that would enlarge
-    the 1280x720 images of BDD100K and shrink the large ones of Mapillary Vistas, while both are
+    the 1280x720 images of BDD100K and shrink the large ones of Mapillary Vistas, although both are
     tested at their own size.
 
     Required Keys: those of mmcv's ``Resize``
@@ -29,7 +29,7 @@ class RandomRescale(Resize):
         **kwargs: Arguments of mmcv's ``Resize`` (``interpolation``, ``backend``).
 
     Raises:
-        ValueError: ``ratio_range`` that is not two positive numbers in order.
+        ValueError: ``ratio_range`` is not two positive numbers in ascending order.
     """
 
     def __init__(self, ratio_range: Tuple[float, float], **kwargs) -> None:
@@ -42,7 +42,7 @@ class RandomRescale(Resize):
 
     @cache_randomness
     def draw(self) -> float:
-        """A factor."""
+        """Draw a factor."""
         return np.random.uniform(*self.ratio_range)
 
     def transform(self, results: Dict) -> Dict:

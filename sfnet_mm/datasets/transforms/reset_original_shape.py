@@ -1,4 +1,4 @@
-"""Scoring on a resized or cropped image instead of the one in the file."""
+"""Scores a prediction at the size of the resized or cropped image instead of the file."""
 
 from typing import Dict
 
@@ -8,20 +8,20 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ResetOriginalShape(BaseTransform):
-    """Makes the image, as it is now, the one whose size predictions are brought to.
+    """Makes the current size of the image the size of its prediction.
 
     mmseg resizes logits to ``ori_shape``, the size of the file. After this transform they are
-    compared with the label at the size it has here, which must be that of the image.
+    compared with the label at its current size, which must be that of the image.
 
     Required Keys: img, gt_seg_map (optional)
 
     Modified Keys: ori_shape
 
     Args:
-        only_with_label: Leave an image alone as it is: its prediction gets the size of the file.
+        only_with_label: Skip an image without a label: its prediction gets the size of the file.
 
     Raises:
-        ValueError: Image and label differ in size: put the loading of the label first.
+        ValueError: Image and label differ in size: the label must be loaded first.
     """
 
     def __init__(self, only_with_label: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Bound the size of test images that come in every resolution."""
+"""Bounds the size of test images, which come in every resolution."""
 
 from mmcv.transforms import Resize
 from mmseg.registry import TRANSFORMS
@@ -6,13 +6,13 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ShrinkToFit(Resize):
-    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale``; others are left.
+    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale`` only.
 
     Mapillary Vistas holds images of up to 22 megapixels beside the 1 to 2 of the other driving
-    sets, which are tested at their own size. Logits go back to the size of the label in any case.
+    sets, which are tested at their own size. Logits are always resized to the label.
 
     Args:
-        scale: Width and height, in pixels, that an image must fit into.
+        scale: Largest width and height of an image, in pixels.
         **kwargs: See mmcv's ``Resize``.
     """
 

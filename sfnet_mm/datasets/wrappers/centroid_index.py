@@ -1,6 +1,6 @@
-"""Where each class is: the centroids of its pixels, tile by tile.
+"""Indexes the centroids of the pixels of each class, tile by tile.
 
-The index behind class-uniform sampling (Improving Semantic Segmentation via Video Propagation and
+Class-uniform sampling uses it (Improving Semantic Segmentation via Video Propagation and
 Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3), with which SFNet trains (SFNet
 paper, section 3.5; authors' ``uniform.build_centroids``).
 """
@@ -25,26 +25,26 @@ from mmengine.logging import print_log
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import whole_file
 
-# Masks per unit of work: what is lost when a build is interrupted.
+# The number of masks per unit of work, which are lost if a build is interrupted.
 CHUNK = 32
 FORMAT = 1
 
 
 def tile_edges(size: int, tile: int) -> np.ndarray:
-    """Edges of the tiles along one side: as few equal ones as fit into ``tile`` pixels.
+    """Divide a side into the smallest number of equal tiles of at most ``tile`` pixels.
 
-    A side that ``tile`` divides gets the authors' tiles. Any other is covered whole, where the
-    authors' code drops the remainder (and so finds no tile at all in images of 720 rows).
+    A side that ``tile`` divides gets the authors' tiles. Any other is covered completely, where
+    the authors' code drops the remainder (and so finds no tile at all in images of 720 rows).
 
     Returns:
-        Array (tiles + 1,), from 0 to ``size``.
+        Array (tiles + 1,), the edges from 0 to ``size``.
     """
     count = -(-size // tile)
     return np.arange(count + 1) * size // count
 
 
 def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray:
-    """Centroid of every class in every tile that holds it.
+    """Find the centroid of every class in every tile that has it.
 
     Args:
         mask: Train ids (H, W), uint8; ids from ``num_classes`` on are ignored.
@@ -52,10 +52,10 @@ def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray
         num_classes: Number of classes.
 
     Returns:
-        Array (M, 3), int32: class, x and y of the pixel in which the mean of the coordinates lies;
-        tiles in reading order, classes ascending. The pixel need not be of the class.
+        Array (M, 3), int32: class, x and y of the pixel in which the mean of the coordinates lies.
+        Tiles are in reading order, classes ascending. The pixel need not belong to the class.
     """
-    # Runs of one class along a row, cut at the tiles: some ten thousand for two million pixels.
+    # Runs of one class along a row, cut at the tiles: about ten thousand in two million pixels.
     height, width = mask.shape
     xs, ys = tile_edges(width, tile), tile_edges(height, tile)
     begins = np.empty((height, width), dtype=bool)
@@ -68,7 +68,7 @@ def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray
     begin, length, category = begin[labeled], length[labeled], category[labeled]
     y, x = np.divmod(begin, width)
 
-    # Sums over the runs of each class in each tile; whole numbers, exact in float64.
+    # Sums over the runs of each class in each tile are integers, which are exact in float64.
     column, row = (np.searchsorted(e, v, side='right') - 1 for e, v in ((xs, x), (ys, y)))
     group = (row * (len(xs) - 1) + column) * num_classes + category
     pixels = np.bincount(group, length)
@@ -83,10 +83,10 @@ class CentroidIndex:
     """Centroids of a list of masks.
 
     Args:
-        mask: (M,) position of the mask in the list.
-        category: (M,) class.
-        x: (M,) column in pixels of the mask.
-        y: (M,) row in pixels of the mask.
+        mask: (M,), position of the mask in the list.
+        category: (M,), class.
+        x: (M,), column in pixels of the mask.
+        y: (M,), row in pixels of the mask.
     """
 
     mask: np.ndarray
@@ -109,23 +109,24 @@ class CentroidIndex:
         folder: str | None = None,
         workers: int | None = None,
     ) -> CentroidIndex:
-        """The index of some masks: read if it was built before, else built in all processes.
+        """Read the index of some masks, or build it if there is none.
 
         It is kept in ``.centroids/`` beside the masks, under a key of everything it depends on: the
-        paths, sizes and times of the masks, the tile and the label space. Of several processes one
-        builds and the others wait; an interrupted build goes on where it was.
+        paths, sizes and times of the masks, the tile and the label space. One process builds it
+        while others wait; an interrupted build continues where it stopped.
 
         Args:
-            infos: ``dict(seg_map_path=..., ...)`` of each mask.
-            load: Returns the train ids (H, W), uint8, of one of ``infos``; must be picklable.
+            infos: One ``dict(seg_map_path=..., ...)`` per mask.
+            load: Function that returns the train ids (H, W), uint8, of one of ``infos``; it must be
+                picklable.
             tile: Side of the tiles in pixels.
             num_classes: Number of classes.
             label_space: Text that changes whenever ``load`` returns other ids for the same file.
-            folder: Where the index is kept instead.
-            workers: Processes; None takes all CPUs.
+            folder: Folder of the index; None takes the one beside the masks.
+            workers: Number of processes; None takes one per CPU.
 
         Raises:
-            ValueError: No masks, or a ``tile`` or ``num_classes`` that makes no sense.
+            ValueError: There are no masks, or ``tile`` or ``num_classes`` is out of range.
             FileNotFoundError: A mask does not exist.
         """
         if not infos:
@@ -153,7 +154,7 @@ class CentroidIndex:
 
     @classmethod
     def read(cls, path: os.PathLike, key: str) -> CentroidIndex | None:
-        """The index in a file, or None if there is none, it is broken or made from other data."""
+        """Read the index in a file; None if it is missing, broken or made from other data."""
         try:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored['key']) != key:
@@ -167,13 +168,13 @@ class CentroidIndex:
             return None
 
     def write(self, path: os.PathLike, key: str) -> None:
-        """Write the index in one step."""
+        """Write the index atomically."""
         with whole_file(os.fspath(path)) as temporary, open(temporary, 'wb') as file:
             np.savez(file, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
 
 
 def index_key(paths: Sequence[str], tile: int, num_classes: int, label_space: str) -> str:
-    """Digest of all that an index depends on.
+    """Compute a digest of everything that an index depends on.
 
     Raises:
         FileNotFoundError: A mask does not exist.
@@ -191,7 +192,7 @@ def index_key(paths: Sequence[str], tile: int, num_classes: int, label_space: st
 
 
 def _index_folder(infos: Sequence[Mapping[str, Any]], folder: str | None) -> Path:
-    """The folder of the index: the one asked for, else beside the masks, else the user's cache."""
+    """Choose the folder of the index: the given one, else beside the masks, else a user's cache."""
     if folder is None:
         masks = {osp.dirname(osp.abspath(info['seg_map_path'])) for info in infos}
         folder = osp.join(osp.commonpath(masks), '.centroids')
@@ -210,7 +211,7 @@ def _build(
     parts: Path,
     workers: int | None,
 ) -> CentroidIndex:
-    """Index all masks by chunks, whose results wait in ``parts``, so that memory stays flat."""
+    """Index all masks in chunks and store each result in ``parts``, so that memory stays flat."""
     parts.mkdir(exist_ok=True)
     starts = range(0, len(infos), CHUNK)
     missing = [

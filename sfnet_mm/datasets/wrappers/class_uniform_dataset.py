@@ -21,22 +21,22 @@ from .leaves import centroids_of, leaves_of, positions, warn_of_absent
 
 @DATASETS.register_module()
 class ClassUniformDataset:
-    """Fills a share of each epoch with crops around the classes, equally many around each.
+    """Fills a share of each epoch with crops around class centroids, equally many per class.
 
     An epoch is as long as the data set. ``fraction`` of it are crops around class centroids, the
     same number for every class that occurs; the rest are plain images, none of them twice. Item
-    ``(epoch, i)`` is a function of the seed alone: take :class:`ClassUniformSampler`, which makes
-    such indices. A plain index ``i`` (any other sampler, ``browse_dataset.py``) has the same class,
-    but its centroid is drawn anew by the worker at each access.
+    ``(epoch, i)`` depends on the seed alone: use :class:`ClassUniformSampler`, which makes such
+    indices. A plain index ``i`` (any other sampler, ``browse_dataset.py``) has the same class,
+    but the worker draws its centroid anew at each access.
 
-    The pipeline of the data set must hold a :class:`CropAroundCentroid`. Between loading and this
-    crop images may be resized, but not flipped, turned or cropped.
+    The pipeline of the data set must have a :class:`CropAroundCentroid`. Between loading and this
+    crop, images may be resized, but not flipped, rotated or cropped.
 
     Args:
-        dataset: A ``BaseSegDataset``, a ``ConcatDataset`` or ``RepeatDataset`` of some, or the
+        dataset: A ``BaseSegDataset``, a ``ConcatDataset`` or ``RepeatDataset`` of such, or the
             config of one.
         fraction: Share of crops around centroids, 0 to 1.
-        tile: Side in pixels of the tiles in which centroids are taken.
+        tile: Side in pixels of the tiles that each give a centroid.
         num_classes: Number of classes; higher labels are ignored. None takes the classes that the
             metainfo of the data set names.
         exclude_classes: Names or indices of classes, such as a background, that get no crops of
@@ -46,16 +46,15 @@ class ClassUniformDataset:
         coarse_classes: Rare classes, by default the authors': truck, bus, train, wall, rider,
             motorcycle and fence.
         seed: Seed of the draws; None takes one that all ranks share.
-        index_dir: Where the centroid index is kept; None: beside the masks.
-        workers: Processes that build the index; None takes all CPUs.
+        index_dir: Folder of the centroid index; None keeps it beside the masks.
+        workers: Number of processes that build the index; None takes one per CPU.
         lazy_init: Do not read the data set before it is used.
 
     Raises:
-        ValueError: ``fraction`` outside 0..1, a pipeline without the two transforms that are
-            needed or with one before the crop that moves pixels, a data set that names no classes,
-            an excluded class that it does not have, no centroid at all, or fewer images than
-            classes.
-        TypeError: A data set that is none of those above.
+        ValueError: ``fraction`` is outside 0..1, the pipeline lacks one of the two transforms that
+            are needed or moves pixels before the crop, the data set names no classes, an excluded
+            class does not exist, there is no centroid, or there are fewer images than classes.
+        TypeError: The data set is of another type.
     """
 
     def __init__(
@@ -94,7 +93,7 @@ class ClassUniformDataset:
 
     @property
     def metainfo(self) -> dict:
-        """Metainfo of the data set."""
+        """The metainfo of the data set."""
         return copy.deepcopy(self.dataset.metainfo)
 
     def _count_classes(self) -> int:
@@ -107,7 +106,7 @@ class ClassUniformDataset:
         return len(names)
 
     def _indices_of(self, classes: Sequence[int | str]) -> list[int]:
-        """Indices of classes that are given by name or index."""
+        """Find the indices of classes that are given by name or index."""
         names = list(self.metainfo.get('classes') or ())
         if isinstance(classes, (int, str)):
             classes = (classes,)
@@ -134,11 +133,11 @@ class ClassUniformDataset:
         if self.coarse is not None:
             self.coarse.full_init()
             boost = [leaf for leaf, _ in leaves_of(self.coarse)]
-        # Plain images: position of the leaf and position in it.
+        # Plain images: index of the data set and index in it.
         self.items = np.concatenate(
             [np.tile(positions(i, len(leaf)), (times, 1)) for i, (leaf, times) in enumerate(leaves)]
         )
-        # Crops: the same two positions, then class, x and y.
+        # Crops: the same two indices, then class, x and y.
         crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]
         for i, leaf in enumerate(boost, len(self.leaves)):
             rows = self._centroids(i, leaf)
@@ -151,7 +150,7 @@ class ClassUniformDataset:
         self._fully_initialized = True
 
     def _centroids(self, position: int, leaf: BaseDataset) -> np.ndarray:
-        """Rows (leaf, image, class, x, y) of a data set; none if nothing is drawn from it."""
+        """Make rows (data set, image, class, x, y) of one data set; none if ``fraction`` is 0."""
         if self.fraction == 0:
             return np.empty((0, 5), dtype=np.int64)
         index = centroids_of(leaf, self.tile, self.num_classes, self.index_dir, self.workers)
@@ -187,15 +186,15 @@ class ClassUniformDataset:
 
     @property
     def num_crops(self) -> int:
-        """Crops around centroids in an epoch; they are items 0 .. num_crops - 1."""
+        """The number of crops around centroids in an epoch; they are items 0 .. num_crops - 1."""
         self.full_init()
         return self.per_class * len(self.present)
 
     def plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """What an epoch holds.
+        """Draw the items of an epoch.
 
         Returns:
-            Rows of ``crops`` (num_crops,), class after class, and of ``items`` (the rest).
+            Row indices into ``crops`` (num_crops,), class by class, and into ``items`` (the rest).
         """
         self.full_init()
         rng = np.random.default_rng([self.seed, epoch])
@@ -207,20 +206,20 @@ class ClassUniformDataset:
         return np.concatenate(drawn), plain
 
     def _plan(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """As :meth:`plan`, kept until another epoch is asked for."""
+        """Call :meth:`plan` and keep the result until another epoch is asked for."""
         if self._planned is None or self._planned[0] != epoch:
             self._planned = epoch, self.plan(epoch)
         return self._planned[1]
 
     def _draw(self, index: int) -> np.ndarray:
-        """The row of ``crops`` or ``items`` for an index that names no epoch."""
+        """Draw the row of ``crops`` or ``items`` for an index without an epoch."""
         if index >= self.num_crops:
             return self.items[np.random.randint(len(self.items))]
         category = index // self.per_class
         return self.crops[np.random.randint(self.bounds[category], self.bounds[category + 1])]
 
     def get_data_info(self, index: int | tuple[int, int]) -> dict:
-        """Data info of an item; crops have ``centroid`` (x, y) and ``centroid_class`` beside."""
+        """The data info of an item; crops also have ``centroid`` (x, y) and ``centroid_class``."""
         return self._resolve(index)[1]
 
     def _resolve(self, index: int | tuple[int, int]) -> tuple[BaseDataset, dict]:

@@ -10,13 +10,13 @@ from mmseg.registry import DATA_SAMPLERS
 class ClassUniformSampler(DefaultSampler):
     """mmengine's ``DefaultSampler`` whose indices say which epoch they belong to.
 
-    The epoch travels with the index because worker processes read ahead and outlive epochs. So a
-    :class:`ClassUniformDataset` needs no state: the same draw comes back on every rank, in every
-    worker and after ``--resume``.
+    The epoch is part of the index because worker processes read ahead and live longer than an
+    epoch. So :class:`ClassUniformDataset` needs no state: every rank and every worker makes the
+    same draw, after ``--resume`` too.
 
     Args:
         dataset: A ``ClassUniformDataset``.
-        infinite: Go on to the next epoch by itself; True for ``IterBasedTrainLoop``, False for
+        infinite: Continue with the next epoch; True for ``IterBasedTrainLoop``, False for
             ``EpochBasedTrainLoop``.
         **kwargs: Arguments of ``mmengine.DefaultSampler`` (``shuffle``, ``seed``, ``round_up``).
     """
@@ -26,7 +26,7 @@ class ClassUniformSampler(DefaultSampler):
         self.infinite = infinite
 
     def __iter__(self) -> Iterator[Tuple[int, int]]:
-        """Pairs (epoch, index)."""
+        """Yield pairs (epoch, index)."""
         while True:
             for index in super().__iter__():
                 yield self.epoch, index

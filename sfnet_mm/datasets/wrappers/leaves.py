@@ -1,4 +1,4 @@
-"""The data sets inside of wrappers, and what :class:`ClassUniformDataset` reads of each."""
+"""Finds the data sets inside wrappers, and reads their masks for :class:`ClassUniformDataset`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from .centroid_index import CentroidIndex
 
 
 class MaskLoader:
-    """Train ids of a data info, read by the transform with which the data set itself reads them."""
+    """Loads the train ids of a data info by the transform with which the data set reads them."""
 
     def __init__(self, transform: LoadAnnotations) -> None:
         self.transform = transform
 
     def __call__(self, info: Mapping[str, Any]) -> np.ndarray:
-        """Train ids (H, W), uint8."""
+        """Load train ids (H, W), uint8."""
         return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
 
 
 def leaves_of(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
-    """The data sets inside of wrappers, and how often each is repeated."""
+    """Find the data sets inside wrappers, and how often each is repeated."""
     if isinstance(dataset, ConcatDataset):
         for child in dataset.datasets:
             yield from leaves_of(child, times)
@@ -43,7 +43,7 @@ def leaves_of(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]
 
 
 def find_transform(leaf: BaseDataset, kind: type, name: str) -> Any:
-    """The first transform of a kind in the pipeline of a data set; a ValueError if it has none."""
+    """Find the first transform of a kind in the pipeline of a data set, or raise a ValueError."""
     for transform in leaf.pipeline.transforms:
         if isinstance(transform, kind):
             return transform
@@ -51,7 +51,7 @@ def find_transform(leaf: BaseDataset, kind: type, name: str) -> Any:
 
 
 def label_space(info: Mapping[str, Any]) -> str:
-    """What a data info says about its labels, as text: all but the paths and the position."""
+    """The label settings of a data info as text: all but its paths and its index."""
     own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
     return repr(sorted((k, v) for k, v in info.items() if k not in own))
 
