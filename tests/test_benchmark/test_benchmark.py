@@ -76,7 +76,7 @@ def test_twin_is_the_same_network_without_flow():
 
 @pytest.mark.parametrize('name', list(PEERS))
 def test_peers_are_configs_of_the_host(name):
-    assert Config.fromfile(PEERS[name].path()).model.type == 'EncoderDecoder'
+    assert PEERS[name].read().model.type == 'EncoderDecoder'
     assert 60 < published(name).miou < 85 and published(name).source
 
 

@@ -54,9 +54,9 @@ def test_files_are_timed_beside_models_in_the_same_rounds(tmp_path, backend, mon
     import sfnet_mm.benchmark.models as timing
 
     order = []
-    original = timing._time
+    original = timing.time_pass
     monkeypatch.setattr(
-        timing, '_time', lambda call, *args: order.append(call) or original(call, *args)
+        timing, 'time_pass', lambda call, *args: order.append(call) or original(call, *args)
     )
     files = {'a': write_graph(tmp_path / 'a.onnx', (1, 3, 'h', 'w'))}
     files['b'] = write_graph(tmp_path / 'b.onnx', kind='UINT8')
