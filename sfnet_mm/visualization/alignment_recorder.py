@@ -91,8 +91,8 @@ class AlignmentRecorder:
             self.records.append(
                 Alignment(
                     name=name,
-                    flow=caught.pop('flow'),
-                    gate=None if gate is None else gate.sigmoid(),
+                    flow=caught.pop('flow') * module.flow_scale,
+                    gate=None if gate is None else _share_of_coarse(gate, module),
                     coarse=_on_cpu(high.float().mean(1, keepdim=True)),
                     fine=_on_cpu(low.float().mean(1, keepdim=True)),
                 )
@@ -122,6 +122,12 @@ class AlignmentRecorder:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+
+def _share_of_coarse(logit: Tensor, module: nn.Module) -> Tensor:
+    """The gate as the weight of the coarse map, whichever map the module's gate weights."""
+    share = logit.sigmoid()
+    return share if module.gate_weights == 'coarse' else 1 - share
 
 
 def _on_cpu(x: Tensor) -> Tensor:

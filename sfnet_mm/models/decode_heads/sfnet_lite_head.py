@@ -32,6 +32,10 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             if it says that it ``fuses``, as GD-FAM does, and is added to the fine map otherwise, as
             for FAM (Table 16). None adds the bilinearly upsampled coarse map.
         context: Module on the last map.
+        fusion: ``'authors'`` joins the fused map and the last but one stage by a 3x3 convolution;
+            ``'paper'``, as section 3.3 and Figure 5 have it, joins the fused map and the last
+            stage, which is the context map here, by a 1x1 convolution, and leaves the last but one
+            stage unused.
         deep_supervision: Classify the fused map too while training: see
             :class:`.deep_supervision.DeepSupervision`. (The authors' code makes this layer, but
             never runs it.)
@@ -43,9 +47,11 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         **kwargs: Arguments of ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: Not three ``in_channels``, or maps of other channels, or from coarse to
-            fine, in ``forward``.
+        ValueError: Not three ``in_channels``, an unknown ``fusion``, or maps of other channels, or
+            from coarse to fine, in ``forward``.
     """
+
+    fusions = ('authors', 'paper')
 
     def __init__(
         self,
@@ -55,6 +61,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         in_index: Sequence[int] = (0, 2, 3),
         align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
         context: Dict = dict(type='PyramidContext'),
+        fusion: str = 'authors',
         deep_supervision: bool = False,
         norm_cfg: Dict = dict(type='BN'),
         dropout_ratio: float = 0,
@@ -66,6 +73,10 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
                 f'SFNetLiteHead: in_channels={in_channels!r} must list three maps: '
                 'the finest, the last but one and the last'
             )
+        if fusion not in self.fusions:
+            raise ValueError(
+                f"SFNetLiteHead: fusion={fusion!r} is not 'authors' or 'paper'"
+            )
         super().__init__(
             list(in_channels),
             channels,
@@ -76,6 +87,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             align_corners=align_corners,
             **kwargs,
         )
+        self.fusion = fusion
         conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.ppm = build_context(
             context,
@@ -86,13 +98,20 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         )
         # The authors give the laterals a bias although BN follows; their weights have it.
         self.fpn_in = nn.ModuleList(
-            ConvModule(c, channels, 1, bias=True, **conv_cfg) for c in in_channels[:-1]
+            ConvModule(c, channels, 1, bias=True, **conv_cfg)
+            for c in in_channels[: 2 if fusion == 'authors' else 1]
         )
         if align is not None:
             self.flow_align_module = build_alignment(
                 type(self).__name__, align, channels, align_corners
             )
-        self.conv_last = LevelFusion(channels, 2, align_corners=align_corners, **conv_cfg)
+        self.conv_last = LevelFusion(
+            channels,
+            2,
+            kernel_size=3 if fusion == 'authors' else 1,
+            align_corners=align_corners,
+            **conv_cfg,
+        )
         if deep_supervision:
             self.add_deep_supervision(1, kwargs)
 
@@ -107,8 +126,10 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
-        fused = self._fuse(self.fpn_in[0](finest), self.ppm(last))
-        return fused, self.cls_seg(self.conv_last(fused, self.fpn_in[1](middle)))
+        context = self.ppm(last)
+        fused = self._fuse(self.fpn_in[0](finest), context)
+        coarse = self.fpn_in[1](middle) if self.fusion == 'authors' else context
+        return fused, self.cls_seg(self.conv_last(fused, coarse))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Logits (N, num_classes, H, W) at the size of the finest map."""

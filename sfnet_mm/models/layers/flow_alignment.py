@@ -35,9 +35,11 @@ class FlowPredictor(BaseModule):
         kernel_size: int = 3,
         upsample: str = 'bilinear',
         align_corners: bool = True,
+        flow_scale: float = 1,
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
+        self.flow_scale = flow_scale
         name = type(self).__name__
         if channels < 2 or channels % 2:
             raise ValueError(
@@ -62,6 +64,10 @@ class FlowPredictor(BaseModule):
         return self.down_l(low), self.upsample(self.down_h(high), low)
 
     def _flow(self, low: Tensor, high: Tensor) -> Tensor:
+        flow = self._unscaled_flow(low, high)
+        return flow if self.flow_scale == 1 else flow * self.flow_scale
+
+    def _unscaled_flow(self, low: Tensor, high: Tensor) -> Tensor:
         # The order [high, low] is that of the authors' weights.
         return self.flow_make(high, low)
 
@@ -81,6 +87,8 @@ class FlowAlignmentModule(FlowPredictor):
             displacement, as FlowNet-C does (Table 9c), and not from their concatenation.
         align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
             The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
+        flow_scale: What the predicted flow is multiplied by before the warp: 1 as in the authors'
+            code, 2 for the displacement of the paper's Eq. 2.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -98,9 +106,10 @@ class FlowAlignmentModule(FlowPredictor):
         upsample: str = 'bilinear',
         max_displacement: Optional[int] = None,
         align_corners: bool = True,
+        flow_scale: float = 1,
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        super().__init__(channels, kernel_size, upsample, align_corners, init_cfg)
+        super().__init__(channels, kernel_size, upsample, align_corners, flow_scale, init_cfg)
         self.max_displacement = max_displacement
         if max_displacement is not None:
             if max_displacement < 1:
@@ -116,9 +125,9 @@ class FlowAlignmentModule(FlowPredictor):
                 bias=False,
             )
 
-    def _flow(self, low: Tensor, high: Tensor) -> Tensor:
+    def _unscaled_flow(self, low: Tensor, high: Tensor) -> Tensor:
         if self.max_displacement is None:
-            return super()._flow(low, high)
+            return super()._unscaled_flow(low, high)
         return self.flow_make(local_correlation(low, high, self.max_displacement))
 
     def predict_flow(self, low: Tensor, high: Tensor) -> Tensor:
@@ -159,7 +168,7 @@ class InferenceFAM(nn.Module):
 
     def __init__(self, fam: FlowAlignmentModule) -> None:
         super().__init__()
-        from_high, from_low = fam.flow_make.weight.chunk(2, dim=1)
+        from_high, from_low = (fam.flow_scale * fam.flow_make.weight).chunk(2, dim=1)
         align_corners = fam.upsample.align_corners
         self.flow_high = TapConv2d(compose(from_high, fam.down_h), fam.flow_make, align_corners)
         self.flow_low = TapConv2d(compose(from_low, fam.down_l), fam.flow_make)

@@ -25,8 +25,7 @@ from .upsampling import resize
 class GatedDualFlowAlignmentModule(FlowPredictor):
     """GD-FAM: warps the coarse *and* the fine map, each by its own flow, and blends them by a gate.
 
-    ``out = warp(high, flow[:, :2]) * gate + warp(low, flow[:, 2:]) * (1 - gate)``. The gate weights
-    the coarse map, as the paper's text and the authors' code say (Eq. 6 prints the two exchanged).
+    ``out = warp(high, flow[:, :2]) * gate + warp(low, flow[:, 2:]) * (1 - gate)``.
 
     Args:
         channels: Channels of both maps.
@@ -35,8 +34,12 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             warped maps are added).
         kernel_size: Kernel of the flow convolution.
         gate_kernel_size: Kernel of the gate convolution: 3 in the authors' code, 1 in Eq. 5.
+        gate_weights: The map that the gate weights; ``1 - gate`` weights the other. ``'coarse'`` is
+            that of the paper's text and the authors' code, ``'fine'`` that of Eq. 6 as printed.
         align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
             The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
+        flow_scale: What the predicted flow is multiplied by before the warp: 1 as in the authors'
+            code, 2 for the displacement of the paper's Eq. 2.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -53,10 +56,24 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         gate: Optional[str] = 'attention',
         kernel_size: int = 3,
         gate_kernel_size: int = 3,
+        gate_weights: str = 'coarse',
         align_corners: bool = True,
+        flow_scale: float = 1,
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)
+        super().__init__(
+            channels,
+            kernel_size,
+            align_corners=align_corners,
+            flow_scale=flow_scale,
+            init_cfg=init_cfg,
+        )
+        if gate_weights not in ('coarse', 'fine'):
+            raise ValueError(
+                f"GatedDualFlowAlignmentModule: gate_weights={gate_weights!r} is not 'coarse' or "
+                "'fine'"
+            )
+        self.gate_weights = gate_weights
         if gate not in self.gates:
             raise ValueError(
                 f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '
@@ -74,7 +91,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             )
 
     def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Optional[Tensor]:
-        """The gate (N, 1, H, W) in (0, 1), or None.
+        """The weight of the coarse map (N, 1, H, W), in (0, 1), or None.
 
         The attention gate pools the *projected* coarse map but the *original* fine map; the order
         of its four channels is that of the authors' weights.
@@ -90,7 +107,9 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             ], dim=1)  # yapf: disable
         else:
             pooled = torch.cat([high_half, low_half], dim=1)
-        return self.flow_gate(pooled).sigmoid()
+        logit = self.flow_gate(pooled)
+        # 1 - sigmoid(x) is sigmoid(-x).
+        return (logit if self.gate_weights == 'coarse' else -logit).sigmoid()
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
@@ -106,7 +125,8 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
                 a CPU. See :func:`sfnet_mm.deploy.optimize`.
         """
-        return InferenceGDFAM(self) if rearrange and self.gate != 'conv' else None
+        has_one = self.gate != 'conv' and self.gate_weights == 'coarse'
+        return InferenceGDFAM(self) if rearrange and has_one else None
 
 
 class InferenceGDFAM(nn.Module):
@@ -124,7 +144,7 @@ class InferenceGDFAM(nn.Module):
 
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
         super().__init__()
-        from_high, from_low = module.flow_make.weight.chunk(2, dim=1)
+        from_high, from_low = (module.flow_scale * module.flow_make.weight).chunk(2, dim=1)
         high, low = compose(from_high, module.down_h), compose(from_low, module.down_l)
         self.gated = module.gate is not None
         if self.gated:

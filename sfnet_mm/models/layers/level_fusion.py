@@ -22,6 +22,7 @@ class LevelFusion(ConvModule):
     Args:
         channels: Channels of each map, and of the result.
         levels: How many maps.
+        kernel_size: Odd side of the kernel.
         upsamples: False where the maps come with the size of the finest one.
         align_corners: ``align_corners`` of the bilinear upsampling.
         norm_cfg: Normalization layer.
@@ -32,13 +33,19 @@ class LevelFusion(ConvModule):
         self,
         channels: int,
         levels: int,
+        kernel_size: int = 3,
         upsamples: bool = True,
         align_corners: bool = True,
         norm_cfg: Optional[Dict] = dict(type='BN'),
         act_cfg: Optional[Dict] = dict(type='ReLU'),
     ) -> None:
         super().__init__(
-            levels * channels, channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg
+            levels * channels,
+            channels,
+            kernel_size,
+            padding=kernel_size // 2,
+            norm_cfg=norm_cfg,
+            act_cfg=act_cfg,
         )
         self.levels, self.upsamples, self.align_corners = levels, upsamples, align_corners
 

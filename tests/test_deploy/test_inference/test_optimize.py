@@ -52,6 +52,7 @@ def full_logits(model, image):
 MODELS = [
     ('sfnet_lite_stdc1_cityscapes', {}),
     ('sfnet_lite_stdc1_cityscapes', dict(align=None)),
+    ('sfnet_lite_stdc1_cityscapes', dict(fusion='paper')),
     ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='FlowAlignmentModule'))),
     (
         'sfnet_lite_stdc1_cityscapes',

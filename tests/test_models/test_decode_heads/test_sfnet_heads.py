@@ -143,6 +143,23 @@ def test_lite_upsamples_and_adds_without_alignment():
     torch.testing.assert_close(head(inputs), expected)
 
 
+@torch.no_grad()
+def test_fusion_of_the_paper_joins_the_context_by_a_1x1_convolution():
+    head = build('lite', fusion='paper').eval()
+    assert len(head.fpn_in) == 1 and head.conv_last.conv.kernel_size == (1, 1)
+    inputs = maps(2)
+    finest, _, last = (inputs[i] for i in head.in_index)
+    fine, context = head.fpn_in[0](finest), head.ppm(last)
+    fused = head.flow_align_module(fine, context)
+    up = F.interpolate(context, fused.shape[2:], mode='bilinear', align_corners=True)
+    joined = torch.cat([fused, up], 1)
+    weight = head.conv_last.conv.weight[:, :, 0, 0]
+    joined = head.conv_last.bn(torch.einsum('oc,nchw->nohw', weight, joined)).relu()
+    torch.testing.assert_close(head(inputs), head.conv_seg(joined), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="fusion='release' is not 'authors' or 'paper'"):
+        build('lite', fusion='release')
+
+
 def test_deep_supervision_losses():
     """One loss for each fused level, of weight 1 and under a name that the runner adds up."""
     head = build('supervised').eval()  # evaluation, so that dropout does not draw

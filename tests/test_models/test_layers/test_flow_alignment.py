@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from sfnet_mm.models import FlowAlignmentModule, GatedDualFlowAlignmentModule
+from sfnet_mm.visualization import AlignmentRecorder
 
 
 def sample(x, flow):
@@ -77,6 +78,37 @@ def test_gd_fam(gate):
     torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize('rearrange', [False, True])
+@torch.no_grad()
+def test_flow_of_equation_2_is_twice_as_long(rearrange):
+    module = strengthen(FlowAlignmentModule(6, flow_scale=2))
+    low, high = torch.randn(LOW), torch.randn(HIGH)
+    low_half, high_half = halves(module, low, high)
+    flow = F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    expected = torch.stack([sample(x, 2 * f) for x, f in zip(high, flow)])
+    form = module.inference_form(True) if rearrange else module
+    torch.testing.assert_close(form(low, high).double(), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_gate_of_equation_6_weights_the_fine_map():
+    module = strengthen(GatedDualFlowAlignmentModule(6, gate_weights='fine', flow_scale=2))
+    low, high = torch.randn(LOW), torch.randn(HIGH)
+    low_half, high_half = halves(module, low, high)
+    flow = 2 * F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    high_warped = torch.stack([sample(x, f) for x, f in zip(high, flow[:, :2])])
+    low_warped = torch.stack([sample(x, f) for x, f in zip(low, flow[:, 2:])])
+    pooled = torch.stack([high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
+    share = F.conv2d(pooled, module.flow_gate.weight, padding=1).sigmoid()
+    expected = low_warped * share + high_warped * (1 - share)
+    torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
+    assert module.inference_form(True) is None
+    with AlignmentRecorder(torch.nn.ModuleDict({'align': module})) as recorder:
+        module(low, high)
+    torch.testing.assert_close(recorder.records[0].gate, 1 - share)
+    torch.testing.assert_close(recorder.records[0].flow, flow)
+
+
 def test_gate_of_the_paper_is_a_1x1_convolution():
     module = GatedDualFlowAlignmentModule(6, gate_kernel_size=1)
     assert module.flow_gate.weight.shape == (1, 4, 1, 1)
@@ -89,6 +121,7 @@ def test_gate_of_the_paper_is_a_1x1_convolution():
         (dict(channels=6, kernel_size=2), 'kernel_size=2'),
         (dict(channels=6, gate='max'), "gate='max'"),
         (dict(channels=6, gate_kernel_size=4), 'gate_kernel_size=4'),
+        (dict(channels=6, gate_weights='both'), "gate_weights='both'"),
     ],
 )
 def test_bad_arguments_are_named(kwargs, named):
