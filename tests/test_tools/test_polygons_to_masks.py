@@ -1,12 +1,10 @@
 """``polygons_to_masks.py`` on drawn annotations, against the inside of each shape."""
 
 import json
-import os.path as osp
-import runpy
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import load_tool
 from PIL import Image
 
 SIZE = (30, 40)
@@ -18,8 +16,7 @@ CLASSES = ['--classes', 'background', 'leaf', 'fruit']
 
 @pytest.fixture(scope='module')
 def tool():
-    path = osp.join(ROOT, 'tools/dataset_converters/polygons_to_masks.py')
-    return runpy.run_path(path)['main']
+    return load_tool('dataset_converters/polygons_to_masks').main
 
 
 def labelme(shapes):

@@ -53,7 +53,7 @@ class FrameReader:
         self.received = self.lost = self.reconnections = 0
         self.problem = ''
         self._capture = open_capture(source, timeout)
-        self._first = self._decode()
+        self._first = self.decode()
         if self._first is None:
             self._capture.release()
             raise ValueError(f'{source} cannot be decoded: it sends no frame')
@@ -71,7 +71,7 @@ class FrameReader:
         held, self._first = self._first, None
         broke_off_at = -1
         while held is not None and not self.stop.is_set():
-            following = self._decode()
+            following = self.decode()
             if following is None and not self._is_end(broke_off_at):
                 broke_off_at = self.received
                 held = self._connect_again()
@@ -87,7 +87,8 @@ class FrameReader:
         if self.total and not self.stop.is_set():
             self.lost = max(self.total - self.received, 0)
 
-    def _decode(self) -> Optional[np.ndarray]:
+    def decode(self) -> Optional[np.ndarray]:
+        """The next image (H, W, 3) in BGR; None where the source gives none."""
         try:
             image = self._capture.read()[1]
         except cv2.error:
@@ -123,7 +124,7 @@ class FrameReader:
                 # Seeking is not exact in every container, and not every server can.
                 for _ in range(self.received):
                     self._capture.grab()
-            image = self._decode()
+            image = self.decode()
             if image is not None:
                 self.reconnections += 1
                 if self.live:

@@ -28,8 +28,8 @@ def numbers(tmp_path, count, live=False, rate=0.0):
     reader = FrameReader(Source('file', write_numbers(tmp_path / 'drive.avi', count)))
     reader.live = live
     if rate:
-        decode = reader._decode
-        reader._decode = lambda: time.sleep(1 / rate) or decode()
+        decode = reader.decode
+        reader.decode = lambda: time.sleep(1 / rate) or decode()
     return reader
 
 
@@ -91,7 +91,7 @@ def test_error_of_the_decoder_is_raised(tmp_path):
     def broken():
         raise MemoryError('no memory')
 
-    reader._decode = broken
+    reader.decode = broken
     with pytest.raises(MemoryError):
         run_chain(reader, FakeRuntime(), lambda frame: 0, lambda *_: None)
 
@@ -114,11 +114,11 @@ def test_channel_waits_or_drops_the_oldest():
 
 def test_frames_that_change_their_size_end_the_stream(tmp_path):
     reader = numbers(tmp_path, 10)
-    decode = reader._decode
+    decode = reader.decode
 
     def larger_after_five():
         image = decode()
         return cv2.resize(image, None, fx=2, fy=2) if reader.received == 5 else image
 
-    reader._decode = larger_after_five
+    reader.decode = larger_after_five
     assert len(list(reader)) == 6 and '160x96 to 320x192' in reader.problem
