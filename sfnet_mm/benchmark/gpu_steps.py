@@ -195,7 +195,7 @@ def _read_ncu(folder: str) -> List[str]:
 
 def _two_processes(plan: Plan) -> Step:
     command = _program('two_processes', '--device', plan.device)
-    return Step('two_processes', 'two processes on one device', command, 200)
+    return Step('two_processes', 'two processes on one device', command, 300)
 
 
 def _training(plan: Plan) -> Step:

@@ -54,8 +54,11 @@ def test_out_is_written_once_whatever_the_shape_of_the_evaluator(evaluator):
     assert cfg.custom_hooks == [dict(type='mmseg.PredictionHook', mask_dir='masks')]
 
 
-def test_out_of_boxes_goes_to_files_with_a_prefix():
-    cfg = Config(dict(test_evaluator=dict(metrics=[dict(type='mmdet.CocoMetric')])))
+@pytest.mark.parametrize('shape', ['one', 'a list', 'an Evaluator'])
+def test_out_of_boxes_goes_to_files_with_a_prefix(shape):
+    metric = dict(type='mmdet.CocoMetric')
+    shapes = {'one': metric, 'a list': [metric], 'an Evaluator': dict(metrics=[metric])}
+    cfg = Config(dict(test_evaluator=shapes[shape]))
     keep_predictions(cfg, 'boxes')
     (metric,) = metrics(cfg.test_evaluator)
     assert metric.outfile_prefix == osp.join('boxes', 'results')
