@@ -34,7 +34,7 @@ CONFIGS = [
 def camvid(tmp_path_factory):
     """Pictures whose upper half is sky and whose lower half is road."""
     root = tmp_path_factory.mktemp('camvid')
-    for split, images in (('train', 6), ('val', 2)):
+    for split, images in (('train', 6), ('val', 2), ('test', 2)):
         for kind in ('images', 'annotations'):
             (root / kind / split).mkdir(parents=True)
         for i in range(images):
