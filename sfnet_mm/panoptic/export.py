@@ -16,8 +16,9 @@ from mmengine.registry import DefaultScope
 from torch import Tensor, nn
 
 from sfnet_mm.deploy.export.checks import check_size
-from sfnet_mm.deploy.export.onnx_graph import check_path, trace, write_checked
+from sfnet_mm.deploy.export.onnx_graph import OPSET, check_path, trace, write_checked
 from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
+from sfnet_mm.deploy.export.portable_warp import form_of_trace, in_form
 from sfnet_mm.deploy.model import load_strictly, normalization
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
@@ -96,6 +97,8 @@ def export_panoptic_onnx(
     path: str,
     size: Tuple[int, int] = (1024, 2048),
     runtime: str = 'onnxruntime',
+    warp: str = 'gridsample',
+    opset: int = OPSET,
 ) -> List[Parity]:
     """Export a panoptic model and compare the file in ONNX Runtime with torch.
 
@@ -105,6 +108,8 @@ def export_panoptic_onnx(
             are ``scores`` and ``masks``; see :class:`PanopticGraph`.
         size: (height, width) of the image.
         runtime: See :func:`sfnet_mm.deploy.export_onnx`.
+        warp: See :func:`sfnet_mm.deploy.export_onnx`.
+        opset: See :func:`sfnet_mm.deploy.export_onnx`.
 
     Returns:
         list[Parity]: One comparison of scores, and of masks thresholded at one half.
@@ -118,8 +123,10 @@ def export_panoptic_onnx(
     generator = torch.Generator().manual_seed(0)
     mean, std, swap = normalization(model)
     shape = (1, len(mean), *size)
+    runtime = form_of_trace(runtime, warp)
     with exporting_for(runtime):
         proto = trace(graph, torch.randn(shape, generator=generator), ['scores', 'masks'])
+    proto = in_form(proto, warp, opset)
     meta = {
         'sfnet_mm': __version__,
         'input': 'normalized',
@@ -130,6 +137,7 @@ def export_panoptic_onnx(
         'bgr_to_rgb': swap,
         'output': 'panoptic',
         'fastest_in': runtime,
+        'warp': warp,
     }
     sample = torch.randn(shape, generator=generator)
 

@@ -9,6 +9,9 @@ network, so that rounding carries single pixels over it.
 Weights are random, with features and flows of the size that training gives, and so are images.
 With --checkpoint and --image, trained weights see a picture, as in use. What the JSON file has
 already is not computed again.
+
+With --warp gather, the file without GridSample is compared with the one that has it, in ONNX
+Runtime and OpenVINO; models without flow have nothing to compare.
 """
 
 import argparse
@@ -20,16 +23,16 @@ from typing import Optional, Sequence
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.export import export_onnx, reference
-from sfnet_mm.deploy.export.onnx_graph import count_nodes
+from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
 from sfnet_mm.deploy.export.parity import exact, parity
-from sfnet_mm.deploy.model import input_channels, load_model
+from sfnet_mm.deploy.export.portable_warp import WARPS
+from sfnet_mm.deploy.export.random_networks import fill, scenery
+from sfnet_mm.deploy.model import load_model
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.config import is_panoptic
@@ -45,58 +48,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument('--checkpoint', help='of the one config; needs --image')
     parser.add_argument('--image', help='is resized to each size')
+    parser.add_argument('--warp', choices=WARPS, default=WARPS[0])
+    parser.add_argument('--opset', type=int, default=OPSET, help='of the file without GridSample')
     parser.add_argument('--out', default='parity.json', help='JSON file')
     args = parser.parse_args(argv)
     if (args.checkpoint is None) != (args.image is None):
         parser.error('--checkpoint and --image belong together')
     if args.checkpoint and len(args.configs) > 1:
         parser.error('--checkpoint belongs to one config')
+    if args.checkpoint and args.warp == 'gather':
+        parser.error('--warp gather is compared with random weights, without --checkpoint')
     return args
-
-
-def scenery(count: int, size: tuple, seed: int, channels: int) -> torch.Tensor:
-    """Random images (N, channels, H, W) with structure of all scales, mean 0 and variance about 1.
-
-    In white noise every average is the same, so that layers which average divide by nearly nothing.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    image = torch.zeros(count, channels, *size)
-    scale = 1
-    while scale < max(size):
-        cells = [max(1, side // scale) for side in size]
-        octave = torch.randn(count, channels, *cells, generator=generator)
-        image += F.interpolate(octave, size=size, mode='bilinear', align_corners=True)
-        scale *= 4
-    return image / image.std()
-
-
-def fill(model: nn.Module, size: tuple) -> nn.Module:
-    """Give a model with random weights features and flows of the size that training gives.
-
-    Batch normalization gets weights that vary, and the statistics of random images; without them,
-    features grow from layer to layer.
-    """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
-    for m in norms:
-        nn.init.uniform_(m.weight, 0.8, 1.2)
-        nn.init.normal_(m.bias, 0, 0.1)
-        m.train()
-        m.momentum = 1.0
-    for m in model.modules():
-        if hasattr(m, 'flow_make'):
-            m.flow_make.weight.data *= 2  # one to two pixels
-    with torch.no_grad():
-        from sfnet_mm.panoptic.export import pad_to_stride
-
-        image = pad_to_stride(
-            scenery(8, tuple(side // 4 for side in size), 1, input_channels(model))
-        )
-        features = model.extract_feat(image)
-        if hasattr(model, 'panoptic_head'):
-            model.panoptic_head.predict(features, [])
-        else:
-            model.decode_head(features)
-    return model.eval()
 
 
 def make_sample(runtime: Runtime, size: tuple, image: Optional[str]) -> torch.Tensor:
@@ -176,6 +138,34 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     return found
 
 
+def compare_forms(config: str, size: tuple, opset: int) -> dict:
+    """The largest difference between both forms of the warp, and the largest output."""
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        files = [osp.join(folder, f'{warp}.onnx') for warp in WARPS]
+        if is_panoptic(config):
+            from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
+
+            model = fill(load_panoptic(config), size)
+            for path, warp, version in zip(files, WARPS, (OPSET, opset)):
+                export_panoptic_onnx(model, path, size, warp=warp, opset=version)
+        else:
+            model = fill(load_model(config), size)
+            model.test_cfg = dict(mode='whole')
+            for path, warp, version in zip(files, WARPS, (OPSET, opset)):
+                export_onnx(model, path, size, 'logits', warp=warp, opset=version)
+        sample = make_sample(OnnxRuntime(files[0]), size, None).numpy()
+        expected = [np.asarray(x) for x in OnnxRuntime(files[0]).infer_all(sample)]
+        found = {
+            'samplers': count_nodes(files[0]),
+            'largest': max(float(np.abs(x).max()) for x in expected),
+        }
+        for kind in (OnnxRuntime, OpenVINORuntime):
+            pairs = zip(kind(files[1]).infer_all(sample), expected)
+            found[kind.name] = max(float(np.abs(a - b).max()) for a, b in pairs)
+    return found
+
+
 @one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
@@ -193,13 +183,21 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             key = f'{osp.splitext(osp.basename(config))[0]}{weights} {size[0]}x{size[1]}'
             if key not in results:
                 try:
-                    results[key] = compare(config, size, args.checkpoint, args.image)
+                    if args.warp == 'gather':
+                        results[key] = compare_forms(config, size, args.opset)
+                    else:
+                        results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
                     print()  # ends the line of the progress bar
                     raise ValueError(f'{key}: {e}') from None
                 write_text(args.out, json.dumps(results, indent=1))
             progress.update()
     print()
+    if args.warp == 'gather':
+        for key, found in results.items():
+            cells = [f'{name}: {found[name]:.1e}' for name in ('onnxruntime', 'openvino')]
+            print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
+        return
     for key, found in results.items():
         cells = [
             f'{name}: {found[name]["difference"]:.1e}, {found[name]["agreement"]:.4%}'

@@ -8,7 +8,8 @@ from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import export_onnx
-from sfnet_mm.deploy.export.onnx_graph import count_nodes
+from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
+from sfnet_mm.deploy.export.portable_warp import WARPS
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops.exporting import RUNTIMES
 from sfnet_mm.utils.config import is_panoptic
@@ -41,6 +42,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         default='onnxruntime',
         help='which one the file is to be fast in; it computes the same in each',
     )
+    parser.add_argument(
+        '--warp',
+        choices=WARPS,
+        default=WARPS[0],
+        help='the operator of the warp; gather: arithmetic and Gather, for compilers without '
+        'GridSample',
+    )
+    parser.add_argument(
+        '--opset', type=int, default=OPSET, help='16 to 18, with --warp gather 13 to 18'
+    )
     return parser.parse_args(argv)
 
 
@@ -50,7 +61,9 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
 
         # Scores and masks are the only outputs there are.
         model = load_panoptic(args.config, checkpoint)
-        return export_panoptic_onnx(model, args.out, args.size, args.runtime)
+        return export_panoptic_onnx(
+            model, args.out, args.size, args.runtime, args.warp, args.opset
+        )
     return export_onnx(
         load_model(args.config, checkpoint),
         args.out,
@@ -61,6 +74,8 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
         args.dynamic,
         args.fp16,
         args.runtime,
+        args.warp,
+        args.opset,
     )
 
 

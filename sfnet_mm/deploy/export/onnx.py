@@ -1,7 +1,7 @@
 """Writes a segmentor as an ONNX file and checks the file against torch.
 
 The graph holds standard operators only, ``GridSample`` for the warp among them: three for SFNet,
-two for SFNet-Lite, none for a model without flow.
+two for SFNet-Lite, none for a model without flow. With ``warp='gather'`` it has none of them.
 """
 
 import copy
@@ -14,8 +14,9 @@ from sfnet_mm.ops.exporting import exporting_for
 from .checks import check_size, check_test
 from .export_model import reference, wrap
 from .metadata import metadata
-from .onnx_graph import check_path, to_float16, trace, write_checked
+from .onnx_graph import OPSET, check_path, to_float16, trace, write_checked
 from .parity import Parity, check_parity, compare_with_torch
+from .portable_warp import form_of_trace, in_form
 
 
 def export_onnx(
@@ -28,6 +29,8 @@ def export_onnx(
     dynamic: bool = False,
     fp16: bool = False,
     runtime: str = 'onnxruntime',
+    warp: str = 'gridsample',
+    opset: int = OPSET,
 ) -> List[Parity]:
     """Export a segmentor, then compare the file in ONNX Runtime with torch.
 
@@ -47,6 +50,9 @@ def export_onnx(
         runtime: ``'onnxruntime'`` or ``'openvino'``: in which one the file is to be fast. It
             computes the same in each. For the form of the other, OpenVINO takes an eighth longer
             and ONNX Runtime a fifth.
+        warp: ``'gridsample'``, or ``'gather'``: the warp in operators that every compiler has, the
+            same for all runtimes, see :func:`sfnet_mm.deploy.export.portable_warp.gather_warps`.
+        opset: Of the operators, 16 to 18, with ``'gather'`` 13 to 18.
 
     Returns:
         list[Parity]: One comparison, or two of different sizes with ``dynamic``.
@@ -64,14 +70,16 @@ def export_onnx(
     check_test(model, None if dynamic else size, output, normalize)
     wrapped = wrap(model, output, output_size, normalize)
     sample = wrapped.sample(2 if dynamic else 1, size)
+    runtime = form_of_trace(runtime, warp)
     with exporting_for(runtime):
         shapes = wrapped.open_shapes() if dynamic else None
         proto = trace(wrapped, sample, [wrapped.output_name], shapes)
     expected = reference(model, output, output_size, normalize)
     if fp16:
         proto = to_float16(proto)
+    proto = in_form(proto, warp, opset)
     meta = metadata(model, wrapped.form, None if dynamic else size, normalize, fp16)
-    meta['fastest_in'] = runtime
+    meta.update(fastest_in=runtime, warp=warp)
     sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
     precision = 'float16' if fp16 else 'float32'
 

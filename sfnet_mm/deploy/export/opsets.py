@@ -1,0 +1,121 @@
+"""Brings a graph of opset 18 to an older one, for compilers that know no newer.
+
+onnx's own converter knows no way down for ``Split``, ``Shape`` and ``Add``. What changed from opset
+13 to 18 in the operators that an export writes are attributes and inputs, mended one by one; the
+checker of onnx refuses what is left.
+"""
+
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+
+from sfnet_mm.utils.tooling import first_line, require
+
+from .onnx_graph import OPSET
+from .parity import INSTALL
+
+OLDEST, GRID_SAMPLE = 13, 16
+
+
+def to_opset(proto: Any, opset: int) -> Any:
+    """A graph in an older set of operators.
+
+    Args:
+        proto: An ``onnx.ModelProto`` of opset 18; it may be changed.
+        opset: From 13 to 18; ``GridSample`` needs 16.
+
+    Raises:
+        ValueError: The set is out of range, or the graph has an operator that is not in it.
+    """
+    onnx = require('onnx', INSTALL)
+    if not OLDEST <= opset <= OPSET:
+        raise ValueError(f'opset {opset} is not between {OLDEST} and {OPSET}')
+    if opset < GRID_SAMPLE and any(n.op_type == 'GridSample' for n in proto.graph.node):
+        raise ValueError(
+            f'opset {opset} has no GridSample: write the warp with --warp gather, or use --opset '
+            f'{GRID_SAMPLE}'
+        )
+    if opset == OPSET:
+        return proto
+    lowering = _Lowering(onnx, proto, opset)
+    nodes = [made for node in proto.graph.node for made in lowering.lowered(node)]
+    del proto.graph.node[:]
+    proto.graph.node.extend(nodes)
+    next(o for o in proto.opset_import if not o.domain).version = opset
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as e:
+        reason = first_line(e).rstrip(':')
+        raise ValueError(f'the graph has no form in opset {opset}: {reason}') from None
+    return proto
+
+
+class _Lowering:
+    """Nodes of opset 18 as those of an older one."""
+
+    def __init__(self, onnx: Any, proto: Any, opset: int) -> None:
+        self.onnx, self.proto, self.opset = onnx, proto, opset
+        self.constants = {value.name: value for value in proto.graph.initializer}
+        self.changes: Dict[str, Callable[[Any], List[Any]]] = {}
+        if opset < 18:
+            self.changes.update(Resize=self.resize, Split=self.split)
+            reductions = ('L1', 'L2', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'SumSquare')
+            self.changes.update({f'Reduce{kind}': self.reduction for kind in reductions})
+        if opset < 15:
+            self.changes['Shape'] = self.shape
+        if opset < 14:
+            self.changes['Reshape'] = self.reshape
+
+    def lowered(self, node: Any) -> List[Any]:
+        """The node, changed, with what has to follow it."""
+        return self.changes.get(node.op_type, lambda node: [node])(node)
+
+    def constant(self, value: Any, name: str) -> str:
+        """Add a constant, int64; its name."""
+        array = np.asarray(value, np.int64)
+        self.proto.graph.initializer.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    @staticmethod
+    def drop(node: Any, *defaults: Any) -> None:
+        """Take attributes (name, value) from a node that has them with these values."""
+        kept = [a for a in node.attribute if (a.name, a.i or a.s.decode()) not in defaults]
+        del node.attribute[:]
+        node.attribute.extend(kept)
+
+    def reduction(self, node: Any) -> List[Any]:
+        """Axes were an attribute."""
+        if len(node.input) > 1 and node.input[1] in self.constants:
+            axes = self.onnx.numpy_helper.to_array(self.constants[node.input[1]])
+            node.attribute.append(self.onnx.helper.make_attribute('axes', axes.tolist()))
+            del node.input[1:]
+        self.drop(node, ('noop_with_empty_axes', ''))
+        return [node]
+
+    def resize(self, node: Any) -> List[Any]:
+        self.drop(node, ('antialias', ''), ('keep_aspect_ratio_policy', 'stretch'))
+        return [node]
+
+    def split(self, node: Any) -> List[Any]:
+        """Parts are of one size without being counted."""
+        self.drop(node, ('num_outputs', len(node.output)))
+        return [node]
+
+    def reshape(self, node: Any) -> List[Any]:
+        """A side of 0 would be kept as it is: no map of an image has one."""
+        self.drop(node, ('allowzero', ''), ('allowzero', 1))
+        return [node]
+
+    def shape(self, node: Any) -> List[Any]:
+        """Some sides are a slice of all."""
+        ends = {a.name: a.i for a in node.attribute}
+        if not ends:
+            return [node]
+        out, whole = node.output[0], f'{node.output[0]}.all'
+        start = self.constant([ends.get('start', 0)], f'{out}.start')
+        end = self.constant([ends.get('end', np.iinfo(np.int64).max)], f'{out}.end')
+        make = self.onnx.helper.make_node
+        return [
+            make('Shape', [node.input[0]], [whole], node.name),
+            make('Slice', [whole, start, end], [out], f'{node.name}.part'),
+        ]

@@ -1,0 +1,57 @@
+"""Networks and images to compare runtimes with, where there are no trained ones."""
+
+from typing import Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sfnet_mm.deploy.model import input_channels
+
+
+def scenery(count: int, size: Tuple[int, int], seed: int, channels: int) -> Tensor:
+    """Random images (N, channels, H, W) with structure of all scales, mean 0 and variance about 1.
+
+    In white noise every average is the same, so that layers which average divide by nearly nothing.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    image = torch.zeros(count, channels, *size)
+    scale = 1
+    while scale < max(size):
+        cells = [max(1, side // scale) for side in size]
+        octave = torch.randn(count, channels, *cells, generator=generator)
+        image += F.interpolate(octave, size=size, mode='bilinear', align_corners=True)
+        scale *= 4
+    return image / image.std()
+
+
+def fill(model: nn.Module, size: Tuple[int, int]) -> nn.Module:
+    """Give a model with random weights features and flows of the size that training gives.
+
+    Batch normalization gets weights that vary, and the statistics of random images; without them,
+    features grow from layer to layer.
+
+    Args:
+        model: A segmentor, or a panoptic model; changed in place.
+        size: (height, width) of the images that it is meant for.
+    """
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for m in norms:
+        nn.init.uniform_(m.weight, 0.8, 1.2)
+        nn.init.normal_(m.bias, 0, 0.1)
+        m.train()
+        m.momentum = 1.0
+    for m in model.modules():
+        if hasattr(m, 'flow_make'):
+            m.flow_make.weight.data *= 2  # one to two pixels
+    with torch.no_grad():
+        height, width = (side // 4 for side in size)
+        image = scenery(8, (height, width), 1, input_channels(model))
+        # So that all levels of the pyramid meet.
+        image = F.pad(image, (0, -width % 32, 0, -height % 32))
+        features = model.extract_feat(image)
+        if hasattr(model, 'panoptic_head'):
+            model.panoptic_head.predict(features, [])
+        else:
+            model.decode_head(features)
+    return model.eval()
