@@ -9,6 +9,8 @@ from sfnet_mm.utils.tooling import first_line, require
 from .base import Runtime, check_file, read_meta
 from .openvino_warp import warp_by_rows
 
+PRECISIONS = ('f32', 'bf16', 'f16')
+
 
 class OpenVINORuntime(Runtime):
     """OpenVINO on an ONNX file.
@@ -17,11 +19,19 @@ class OpenVINORuntime(Runtime):
         path: Of the ONNX file.
         device: OpenVINO's name of the device, such as ``'CPU'``.
         threads: 0 leaves the number to OpenVINO.
+        precision: One of ``PRECISIONS``, in which it computes; what a file has in INT8 stays so.
+
+    Raises:
+        ValueError: An unknown precision, or one that the device does not compute in.
     """
 
     name = 'openvino'
 
-    def __init__(self, path: str, device: str = 'CPU', threads: int = 0) -> None:
+    def __init__(
+        self, path: str, device: str = 'CPU', threads: int = 0, precision: str = 'f32'
+    ) -> None:
+        if precision not in PRECISIONS:
+            raise ValueError(f'precision {precision!r} is not one of {", ".join(PRECISIONS)}')
         openvino = require('openvino', 'pip install openvino')
         onnx = require('onnx', 'pip install onnx')
         check_file(path, '.onnx')
@@ -30,8 +40,11 @@ class OpenVINORuntime(Runtime):
         except Exception as e:
             raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
         super().__init__(read_meta({p.key: p.value for p in props}, path))
-        # The default on some CPUs is bfloat16, which changes classes along borders.
-        config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
+        # The default on some CPUs is bfloat16: see docs/deployment.md for what it changes.
+        config: Dict[str, Any] = {
+            'INFERENCE_PRECISION_HINT': precision,
+            'PERFORMANCE_HINT': 'LATENCY',
+        }
         if threads:
             config['INFERENCE_NUM_THREADS'] = threads
         core = openvino.Core()
@@ -44,6 +57,14 @@ class OpenVINORuntime(Runtime):
             # The lines before the last name OpenVINO's source files.
             reason = str(e).strip().split('\n')[-1]
             raise ValueError(f'OpenVINO cannot run {path} on {device}: {reason}') from None
+        if precision != 'f32':
+            # OpenVINO does not refuse what a device lacks, but takes something else.
+            taken = self.model.get_property('INFERENCE_PRECISION_HINT').to_string()
+            if taken != precision:
+                raise ValueError(
+                    f'{device} does not compute in {precision}: OpenVINO takes {taken} there, '
+                    'choose that precision or f32'
+                )
 
     def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""

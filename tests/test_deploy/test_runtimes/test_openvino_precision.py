@@ -1,0 +1,32 @@
+"""The number format that OpenVINO computes in is the one that was asked for, or an error."""
+
+import numpy as np
+import pytest
+
+from sfnet_mm.deploy import load_runtime
+
+openvino = pytest.importorskip('openvino', reason='needs requirements/deploy.txt')
+
+
+@pytest.mark.parametrize('precision', ['f32', 'bf16', 'f16'])
+def test_precision_is_the_one_asked_for_or_refused(precision, onnx_file):
+    image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
+    exact = load_runtime('onnxruntime', onnx_file)
+    can = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    name = {'f32': 'FP32', 'bf16': 'BF16', 'f16': 'FP16'}[precision]
+    if name not in can:
+        with pytest.raises(ValueError, match=f'CPU does not compute in {precision}: OpenVINO take'):
+            load_runtime('openvino', onnx_file, precision=precision)
+        return
+    runtime = load_runtime('openvino', onnx_file, precision=precision)
+    data = exact.prepare(image)
+    logits, expected = runtime.infer(data), exact.infer(data)
+    error = np.abs(logits - expected).max() / np.abs(expected).max()
+    # Eight bits of bfloat16 are seen in the logits, and 24 of float32 are not.
+    low, high = {'f32': (0, 1e-4), 'bf16': (1e-4, 0.2), 'f16': (1e-5, 0.05)}[precision]
+    assert low <= error < high
+
+
+def test_unknown_precision_is_refused(onnx_file):
+    with pytest.raises(ValueError, match="precision 'int4' is not one of f32, bf16, f16"):
+        load_runtime('openvino', onnx_file, precision='int4')
