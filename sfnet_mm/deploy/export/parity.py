@@ -106,7 +106,9 @@ def parity(
     return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 
-def check_parity(parities: List[Parity], precision: str) -> None:
+def check_parity(
+    parities: List[Parity], precision: str, who: str = 'ONNX Runtime'
+) -> None:
     """Refuse a file that disagrees.
 
     Raises:
@@ -114,4 +116,4 @@ def check_parity(parities: List[Parity], precision: str) -> None:
     """
     for p in parities:
         if not p.within(precision):
-            raise RuntimeError(f'ONNX Runtime does not agree with torch, nothing was written: {p}')
+            raise RuntimeError(f'{who} does not agree with torch, nothing was written: {p}')

@@ -1,8 +1,9 @@
 """One way to call a model, whatever runs it: ``predict(image) -> mask``.
 
 Torch runs a config and a checkpoint; ONNX Runtime and OpenVINO run a file of
-``tools/deployment/export_onnx.py``; TensorRT an engine of ``tools/deployment/build_trt.py``. Each
-is optional: what is not installed is only missed by the one who asks for it.
+``tools/deployment/export_onnx.py`` or ``quantize.py``; TensorRT an engine of ``build_trt.py``;
+torch without a config a file of ``export_pt2.py``. Each is optional: what is not installed is only
+missed by the one who asks for it.
 """
 
 from typing import Any, Callable, Dict
@@ -10,6 +11,7 @@ from typing import Any, Callable, Dict
 from .base import Runtime
 from .onnx_runtime import OnnxRuntime
 from .openvino_runtime import OpenVINORuntime
+from .pt2_runtime import Pt2Runtime
 from .tensorrt_runtime import TensorRTRuntime
 from .torch_runtime import TorchRuntime
 
@@ -17,6 +19,7 @@ __all__ = [
     'RUNTIMES',
     'OnnxRuntime',
     'OpenVINORuntime',
+    'Pt2Runtime',
     'Runtime',
     'TensorRTRuntime',
     'TorchRuntime',
@@ -28,6 +31,7 @@ RUNTIMES: Dict[str, Callable[..., Runtime]] = {
     'onnxruntime': OnnxRuntime,
     'openvino': OpenVINORuntime,
     'tensorrt': TensorRTRuntime,
+    'pt2': Pt2Runtime,
 }
 
 

@@ -1,0 +1,147 @@
+"""Writes a segmentor as a ``.pt2`` file of ``torch.export``, and checks the file against torch.
+
+Such a file runs wherever torch does, without this package, the config or the checkpoint. Compiled
+ahead of time by AOTInductor, it is a library for the processor that it was made on.
+"""
+
+import io
+import json
+import os.path as osp
+import shutil
+import warnings
+from typing import Any, Callable, Tuple
+
+import torch
+from mmseg.models import BaseSegmentor
+from torch import Tensor
+
+from sfnet_mm.utils.tooling import first_line, whole_file
+
+from .checks import check_size, check_test
+from .export_model import ExportModel, reference, wrap
+from .metadata import metadata
+from .parity import Parity, check_parity, parity
+
+METADATA = 'metadata.json'
+
+
+def export_pt2(
+    model: BaseSegmentor,
+    path: str,
+    size: Tuple[int, int] = (1024, 2048),
+    output: str = 'argmax',
+    output_size: str = 'full',
+    normalize: bool = False,
+    compiled: bool = False,
+) -> Parity:
+    """Export a segmentor by ``torch.export``, then compare the file with torch.
+
+    The file appears only if the comparison holds.
+
+    Args:
+        model: In evaluation mode, on the CPU.
+        path: Of the file to write, ending in ``.pt2``.
+        size: (height, width) of the image.
+        output: See :func:`sfnet_mm.deploy.export_onnx`.
+        output_size: See :func:`sfnet_mm.deploy.export_onnx`.
+        normalize: See :func:`sfnet_mm.deploy.export_onnx`.
+        compiled: Compile it by AOTInductor; needs a C++ compiler.
+
+    Raises:
+        ImportError: There is no compiler.
+        ValueError: A bad argument, or a size too small for the context pooling.
+        RuntimeError: The file does not agree with torch; it is not written.
+    """
+    if not path.endswith('.pt2'):
+        raise ValueError(f'{path} must end in .pt2')
+    check_size(size)
+    check_test(model, size, output, normalize)
+    if compiled and not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
+        raise ImportError('there is no C++ compiler: install g++, or write the file uncompiled')
+    wrapped = wrap(model, output, output_size, normalize)
+    sample = wrapped.sample(1, size)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        program = torch.export.export(wrapped, (sample,), strict=False)
+    meta = json.dumps(dict(metadata(model, wrapped.form, size, normalize), fastest_in='torch'))
+    with whole_file(path, '.pt2') as temporary:
+        if compiled:
+            _compile(program, temporary, meta)
+        else:
+            torch.export.save(program, temporary, extra_files={METADATA: meta})
+        run, _ = read_pt2(temporary, trusted=True)
+        found = _compare(reference(model, output, output_size, normalize), run, size)
+        check_parity([found], 'float32', 'The file')
+    return found
+
+
+def _compile(program: Any, path: str, meta: str) -> None:
+    from torch._inductor import aoti_compile_and_package
+
+    options = {'aot_inductor.metadata': {METADATA: meta}}
+    try:
+        aoti_compile_and_package(program, package_path=path, inductor_configs=options)
+    except Exception as e:
+        raise RuntimeError(f'AOTInductor cannot compile the model: {first_line(e)}') from None
+
+
+def _compare(expected: ExportModel, run: Callable, size: Tuple[int, int]) -> Parity:
+    sample = expected.sample(1, size, seed=1)
+    with torch.no_grad():
+        pair = [f(sample).numpy() for f in (expected, run)]
+    return parity(*pair, size, expected.form.threshold)
+
+
+def read_pt2(path: str, trusted: bool = False) -> Tuple[Callable[[Tensor], Tensor], str]:
+    """The graph of a file of :func:`export_pt2`, and its metadata as JSON; empty without them.
+
+    Args:
+        path: Of the file.
+        trusted: Load compiled code, which can do whatever its maker wants.
+
+    Raises:
+        ValueError: The file is none of torch's, has Python objects in it, or compiled code that is
+            not trusted.
+    """
+    try:
+        if _check_archive(path):
+            if not trusted:
+                raise ValueError(
+                    f'{path} holds compiled code: load it with trusted=True if you made it yourself'
+                )
+            package = torch._inductor.aoti_load_package(path)
+            return package, package.get_metadata().get(METADATA, '')
+        extra = {METADATA: ''}
+        program = torch.export.load(path, extra_files=extra)
+    except ValueError:
+        raise
+    except Exception as e:
+        raise ValueError(f'{path} cannot be read as pt2: {first_line(e)}') from None
+    return program.module(), extra[METADATA]
+
+
+def _check_archive(path: str) -> bool:
+    """Whether an archive holds compiled code; refuses one that torch would unpickle objects from.
+
+    ``torch.export.load`` unpickles weights that say so, and what it cannot load as weights only.
+    """
+    archive = torch._C.PyTorchFileReader(path)
+    names = archive.get_all_records()
+    for name in names:
+        base, pickled = osp.basename(name), False
+        if base.endswith('_config.json'):
+            entries = json.loads(archive.get_record(name)).get('config', {}).values()
+            pickled = any(entry.get('use_pickle') for entry in entries)
+        elif base.endswith('.pt'):
+            pickled = not _weights_only(archive.get_record(name))
+        if pickled or base.startswith('custom_obj'):
+            raise ValueError(f'{path} has Python objects in {name}, which are not loaded')
+    return any('aotinductor' in name for name in names)
+
+
+def _weights_only(data: bytes) -> bool:
+    try:
+        torch.load(io.BytesIO(data), weights_only=True)
+    except Exception:
+        return not data
+    return True

@@ -1,0 +1,35 @@
+"""Runs a ``.pt2`` file in torch."""
+
+import json
+from typing import List
+
+import numpy as np
+import torch
+
+from ..export.pt2 import read_pt2
+from .base import Runtime, check_file, read_meta
+
+
+class Pt2Runtime(Runtime):
+    """Torch on a file of ``tools/deployment/export_pt2.py``.
+
+    Args:
+        path: Of the file.
+        threads: Of torch, for the whole process; 0 leaves the number to it.
+        trusted: Load compiled code, which can do whatever its maker wants.
+    """
+
+    name = 'pt2'
+
+    def __init__(self, path: str, threads: int = 0, trusted: bool = False) -> None:
+        check_file(path, '.pt2')
+        self.model, text = read_pt2(path, trusted)
+        meta = json.loads(text) if text else {}
+        super().__init__(read_meta({k: json.dumps(v) for k, v in meta.items()}, path))
+        if threads:
+            torch.set_num_threads(threads)
+
+    @torch.inference_mode()
+    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+        """See :meth:`Runtime.infer_all`."""
+        return [self.model(torch.from_numpy(data)).numpy()]
