@@ -124,11 +124,12 @@ def get_cmdclass():
 
 
 def extras():
-    names = ('panoptic', 'robustnet', 'deploy', 'demo', 'weights', 'tests', 'lint', 'docs')
+    parts = ('panoptic', 'robustnet', 'deploy', 'quantize', 'demo', 'weights')
+    names = (*parts, 'tests', 'lint', 'docs')
     present = [n for n in names if osp.exists(osp.join(ROOT, 'requirements', f'{n}.txt'))]
     extra = {name: requirements(f'{name}.txt') for name in present}
     # What a user of any part needs; tests, lint and docs are for those who change the package.
-    extra['all'] = sorted({line for name in names[:5] for line in extra.get(name, ())})
+    extra['all'] = sorted({line for name in parts for line in extra.get(name, ())})
     return extra
 
 

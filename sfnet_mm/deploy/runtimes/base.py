@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 import warnings
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Iterator, List, Tuple
 
 import cv2
 import numpy as np
@@ -15,7 +15,7 @@ from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline, check_portable
 from sfnet_mm.deploy.inference.upsampled_argmax import nearest, upsampled_argmax
 from sfnet_mm.models.layers.upsampling import resize
 
-from .sliding import slide
+from .sliding import slide, windows
 
 Size = Tuple[int, int]
 
@@ -87,6 +87,16 @@ class Runtime:
         out = self._without_padding(out, self._size_of(data), inner, size)
         return resize(out, size, self.meta.get('align_corners', True))[0]
 
+    def graph_inputs(self, image: np.ndarray) -> Iterator[np.ndarray]:
+        """What :meth:`predict` runs the graph on for an image: one array, or one of each window."""
+        data = self._input(image)[0]
+        if not self.meta.get('slide'):
+            yield data
+            return
+        crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))
+        for rows, columns in windows(self._size_of(data), crop, stride):
+            yield self._part(data, rows, columns)
+
     def shown(self, image: np.ndarray) -> np.ndarray:
         """The part of an image (H, W, C) that its mask covers, at the size of the mask."""
         return self.pipeline.shown(image)[0]
@@ -148,6 +158,10 @@ class Runtime:
     def _size_of(self, data: np.ndarray) -> Size:
         rows = 1 if self.meta['input'] == 'raw' else 2
         return tuple(data.shape[rows : rows + 2])
+
+    def _part(self, data: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+        raw = self.meta['input'] == 'raw'
+        return np.ascontiguousarray(data[:, rows, columns] if raw else data[:, :, rows, columns])
 
     def _padded(self, data: np.ndarray) -> np.ndarray:
         """Input padded at the bottom and on the right, as the data preprocessor pads tests."""
@@ -216,9 +230,8 @@ class Runtime:
         check_size(tuple(min(pair) for pair in zip(size, crop)))
 
         def logits_of(rows: slice, columns: slice) -> Tensor:
-            raw = self.meta['input'] == 'raw'
-            part = data[:, rows, columns] if raw else data[:, :, rows, columns]
-            logits = torch.from_numpy(self.infer_logits(np.ascontiguousarray(part))).float()
+            part = self._part(data, rows, columns)
+            logits = torch.from_numpy(self.infer_logits(part)).float()
             return resize(logits, self._size_of(part), self.meta['align_corners'])
 
         return slide(logits_of, size, crop, stride)

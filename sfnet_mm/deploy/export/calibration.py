@@ -1,0 +1,133 @@
+"""Images, and a score, from the data sets of a config: what quantization is made and judged by."""
+
+import copy
+from typing import Any, Dict, Iterator, List, Sequence
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.utils import ProgressBar
+from mmseg.registry import DATASETS
+
+from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
+from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.evaluation import BoundaryIoUMetric
+from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
+from sfnet_mm.utils.media import read_image
+
+
+def use_test_pipeline(runtime: Runtime, cfg: Config) -> None:
+    """Let a runtime prepare images as the test pipeline of a config does."""
+    loading, steps = pipeline_steps(cfg)
+    check_portable(steps, cfg.filename or 'the config')
+    runtime.pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
+    runtime.loading = loading
+
+
+def read_data(cfg: Config, split: str, classes: Sequence[str]) -> List[Any]:
+    """The data sets of a split of a config, without wrappers that repeat or choose images.
+
+    Raises:
+        FileNotFoundError: A folder does not exist.
+        ValueError: The config has no such split, there are no images, or other classes.
+    """
+    name = cfg.filename or 'the config'
+    built = []
+    for part in data_sets(cfg.get(f'{split}_dataloader')):
+        part = copy.deepcopy(part)
+        if split == 'train':
+            part['pipeline'] = cfg.test_pipeline
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            try:
+                built.append(DATASETS.build(part))
+            except ValueError as e:
+                # What numpy says to mmengine, which puts all images of a set into one array.
+                if 'at least one array' not in str(e):
+                    raise
+    if not sum(map(len, built)):
+        raise ValueError(
+            f'{split}_dataloader of {name} has no images: set its data_root to a folder with some'
+        )
+    for dataset in built:
+        found = list(dataset.metainfo.get('classes') or ())
+        if found != list(classes):
+            raise ValueError(
+                f'{split}_dataloader of {name} has other classes than the file: {_some(found)} '
+                f'and not {_some(classes)}'
+            )
+    return built
+
+
+def _some(classes: Sequence[str]) -> str:
+    shown = ', '.join(list(classes)[:3])
+    return f'{len(classes)} ({shown}{", ..." if len(classes) > 3 else ""})'
+
+
+class CalibrationInputs:
+    """Inputs of a graph made of images that are spread evenly over data sets; read when used.
+
+    Args:
+        runtime: Prepares an image as it does for ``predict``.
+        datasets: See :func:`read_data`.
+        samples: How many images at most.
+    """
+
+    def __init__(self, runtime: Runtime, datasets: Sequence[Any], samples: int) -> None:
+        if samples < 1:
+            raise ValueError(f'--samples {samples} must be 1 or more')
+        paths = [d.get_data_info(i)['img_path'] for d in datasets for i in range(len(d))]
+        chosen = np.linspace(0, len(paths) - 1, min(samples, len(paths))).round().astype(int)
+        self.runtime, self.paths = runtime, [paths[i] for i in chosen]
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for path in self.paths:
+            yield from self.runtime.graph_inputs(read_image(path, **self.runtime.loading))
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def class_scores(
+    runtime: Runtime, datasets: Sequence[Any], cfg: Config, title: str
+) -> Dict[str, Dict[str, float]]:
+    """IoU, and boundary IoU if the config's evaluator has it, of what a runtime predicts.
+
+    Args:
+        runtime: Its ``predict`` is scored.
+        datasets: See :func:`read_data`; with labels.
+        cfg: With ``val_evaluator``.
+        title: Is printed before the progress.
+
+    Returns:
+        dict: ``{'IoU': {'road': 97.1, ...}, 'bIoU': {...}}``, in percent; a class that does not
+        occur is NaN.
+    """
+    evaluators = metrics(cfg.get('val_evaluator'))
+    wanted = {str(name) for e in evaluators for name in e.get('iou_metrics') or ()}
+    by_boundary = any(type_name(e) == 'BoundaryIoUMetric' for e in evaluators) and 'bIoU' in wanted
+    metric = BoundaryIoUMetric(['mIoU', 'bIoU'] if by_boundary else ['mIoU'])
+    metric.dataset_meta = datasets[0].metainfo
+    print(f'{title}: {sum(map(len, datasets))} images', flush=True)
+    progress = ProgressBar(sum(map(len, datasets)))
+    for dataset in datasets:
+        for i in range(len(dataset)):
+            sample = dataset[i]['data_samples']
+            mask = runtime.predict(read_image(sample.img_path, **runtime.loading))
+            found = torch.from_numpy(mask.astype(np.int64))[None]
+            prediction = {'pred_sem_seg': {'data': found}, 'img_path': sample.img_path}
+            metric.process({}, [{**prediction, 'gt_sem_seg': {'data': sample.gt_sem_seg.data}}])
+            progress.update()
+    print()
+    values = metric.class_values(metric.results)
+    classes = metric.dataset_meta['classes']
+    return {
+        name: {c: 100 * float(v) for c, v in zip(classes, values[name])}
+        for name in ('IoU', 'bIoU')
+        if name in values
+    }
+
+
+def mean_score(scores: Dict[str, float]) -> float:
+    """The mean over the classes that occur."""
+    return float(np.nanmean(list(scores.values())))

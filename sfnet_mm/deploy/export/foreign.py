@@ -1,0 +1,125 @@
+"""Metadata for an ONNX segmentor of somebody else."""
+
+import contextlib
+import json
+import os.path as osp
+import tempfile
+from typing import Any, Dict, Iterator, List, Optional, Sequence
+
+from mmengine.config import Config
+
+from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
+from sfnet_mm.deploy.model import complete_meta
+from sfnet_mm.deploy.runtimes.base import check_file
+from sfnet_mm.utils.tooling import first_line, require
+from sfnet_mm.version import __version__
+
+from .parity import INSTALL
+
+
+@contextlib.contextmanager
+def described(
+    path: str,
+    cfg: Config,
+    classes: Optional[Sequence[str]] = None,
+    mean: Optional[Sequence[float]] = None,
+    std: Optional[Sequence[float]] = None,
+    bgr: bool = False,
+) -> Iterator[str]:
+    """Path of a file with metadata: the file itself if it has them, else a copy for a while.
+
+    Args:
+        path: Of an ONNX file.
+        cfg: Its test pipeline prepares the images of a file without metadata.
+        classes: Names; with ``mean`` and ``std`` for a file without metadata only.
+        mean: Of each channel, in the order that the graph takes.
+        std: As ``mean``.
+        bgr: The graph takes BGR and not RGB.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file has metadata and they are given as well, or it has none and they are
+            not given, or it is no segmentor of one image.
+    """
+    onnx = require('onnx', INSTALL)
+    check_file(path, '.onnx')
+    try:
+        proto = onnx.load(path)
+    except Exception as e:
+        raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+    given = [x is not None for x in (classes, mean, std)]
+    if any(p.key == 'sfnet_mm' for p in proto.metadata_props):
+        if any(given):
+            raise ValueError(
+                f'{path} has metadata of sfnet_mm: leave --classes, --mean and --std out'
+            )
+        yield path
+        return
+    if not all(given):
+        raise ValueError(f'{path} has no metadata of sfnet_mm: give --classes, --mean and --std')
+    meta = foreign_metadata(proto, path, cfg, classes, mean, std, bgr)
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    with tempfile.TemporaryDirectory() as folder:
+        copied = osp.join(folder, osp.basename(path))
+        onnx.save(proto, copied)
+        yield copied
+
+
+def foreign_metadata(
+    proto: Any,
+    path: str,
+    cfg: Config,
+    classes: Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+    bgr: bool,
+) -> Dict[str, Any]:
+    """The entries of :func:`.metadata.metadata` as far as shapes and arguments tell them."""
+    constants = {value.name for value in proto.graph.initializer}
+    inputs = [_shape(v) for v in proto.graph.input if v.name not in constants]
+    outputs = [_shape(v) for v in proto.graph.output]
+    fits = [len(s) for s in inputs] == [4] and [len(s) for s in outputs] in ([3], [4])
+    if not fits:
+        raise ValueError(
+            f'{path} has inputs {inputs} and outputs {outputs}: expected one image (N, C, H, W) '
+            'and logits (N, K, h, w) or classes (N, h, w)'
+        )
+    channels, *size = inputs[0][1:]
+    if not channels == len(mean) == len(std):
+        raise ValueError(
+            f'{path} takes {channels} channels: give as many --mean ({len(mean)}) and --std '
+            f'({len(std)})'
+        )
+    logits = len(outputs[0]) == 4
+    if logits and outputs[0][1] not in (0, len(classes)):
+        raise ValueError(f'{path} gives {outputs[0][1]} classes, and --classes {len(classes)}')
+    loading, steps = pipeline_steps(cfg)
+    check_portable(steps, cfg.filename or 'the config')
+    names = complete_meta({}, {'classes': list(classes)})
+    return {
+        'sfnet_mm': __version__,
+        'input': 'normalized',
+        'channels': channels,
+        'size': size if all(size) else None,
+        'mean': list(mean),
+        'std': list(std),
+        'bgr_to_rgb': channels == 3 and not bgr,
+        'loading': loading,
+        'pipeline': steps,
+        'padding': None,
+        'slide': None,
+        'output': 'logits' if logits else 'argmax',
+        'output_size': 'full' if outputs[0][-2:] == size else 'stride',
+        'align_corners': False,
+        'threshold': None,
+        'precision': 'float32',
+        'num_classes': len(classes),
+        'classes': list(classes),
+        'palette': [list(color) for color in names['palette']],
+    }
+
+
+def _shape(value: Any) -> List[int]:
+    """Its sides; 0 where one is open."""
+    return [side.dim_value for side in value.type.tensor_type.shape.dim]

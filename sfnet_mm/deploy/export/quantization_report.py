@@ -1,0 +1,62 @@
+"""What a quantized file lost and gained."""
+
+from dataclasses import dataclass
+from typing import Dict, List
+
+from .calibration import mean_score
+
+Scores = Dict[str, Dict[str, float]]
+
+
+@dataclass
+class Quantized:
+    """What became of a file.
+
+    Attributes:
+        before: Scores of the float file, see :func:`.calibration.class_scores`.
+        after: Scores of the INT8 file.
+        bytes_before: Size of the float file.
+        bytes_after: Size of the INT8 file.
+        speed: Frame rate over that of the float file, the median over interleaved rounds.
+    """
+
+    before: Scores
+    after: Scores
+    bytes_before: int = 0
+    bytes_after: int = 0
+    speed: float = 0.0
+
+    @property
+    def drop(self) -> float:
+        """How many points of mIoU were lost."""
+        return mean_score(self.before['IoU']) - mean_score(self.after['IoU'])
+
+    def fallen(self) -> List[str]:
+        """The classes whose IoU fell, the furthest first, with the points that they lost."""
+        lost = {c: v - self.after['IoU'][c] for c, v in self.before['IoU'].items()}
+        return [
+            f'{c} -{lost[c]:.1f}' for c in sorted(lost, key=lost.__getitem__)[::-1] if lost[c] > 0
+        ]
+
+    def __str__(self) -> str:
+        sizes = [f'{size / 1e6:.1f}' for size in (self.bytes_before, self.bytes_after)]
+        return (
+            f'{self.table()}\n\nsize: {sizes[0]} MB float, {sizes[1]} MB INT8\n'
+            f'speed: {self.speed:.2f} times that of the float file, both in the same rounds'
+        )
+
+    def table(self) -> str:
+        """Scores by class as Markdown."""
+        kinds = list(self.before)
+        head = ' | '.join(f'{k} float | {k} INT8 | drop' for k in kinds)
+        lines = [f'| class | {head} |', '| --- |' + ' --: |' * (3 * len(kinds))]
+        for name in [*self.before['IoU'], 'mean']:
+            cells = []
+            for kind in kinds:
+                pair = [
+                    mean_score(scores[kind]) if name == 'mean' else scores[kind][name]
+                    for scores in (self.before, self.after)
+                ]
+                cells += [f'{value:.2f}' for value in (*pair, pair[0] - pair[1])]
+            lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+        return '\n'.join(lines)

@@ -1,0 +1,225 @@
+"""INT8 files: what is in them, what they are scored by, and when they are refused."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+from deploy_helpers import small_model, smooth_image
+from mmengine.config import Config
+from test_export_and_runtimes import run_tool
+
+from sfnet_mm.deploy import export_onnx, load_runtime
+from sfnet_mm.deploy.export.calibration import CalibrationInputs, class_scores, read_data
+from sfnet_mm.deploy.export.float_parts import float_nodes
+
+onnx = pytest.importorskip('onnx', reason='needs requirements/deploy.txt')
+pytest.importorskip('onnxscript', reason='needs requirements/deploy.txt')
+pytest.importorskip('onnxruntime', reason='needs requirements/deploy.txt')
+SIZE = (96, 128)
+CLASSES = ['class 0', 'class 1', 'class 2']
+
+
+@pytest.fixture(scope='module')
+def street(tmp_path_factory):
+    """A folder with a small model, its file, and data whose labels are its own predictions."""
+    folder = tmp_path_factory.mktemp('street')
+    config, _, model = small_model(str(folder))
+    file = str(folder / 'model.onnx')
+    export_onnx(model, file, SIZE)
+    runtime = load_runtime('onnxruntime', file)
+    for split, count in (('train', 4), ('val', 2)):
+        for kind in ('images', 'labels'):
+            (folder / kind / split).mkdir(parents=True)
+        for i in range(count):
+            image = np.roll(smooth_image(SIZE), 17 * i + len(split), 1)
+            mask = runtime.predict(image)
+            mask[:8] = 255 if split == 'val' else 0
+            cv2.imwrite(str(folder / 'images' / split / f'{i}.png'), image)
+            cv2.imwrite(str(folder / 'labels' / split / f'{i}.png'), mask)
+    cfg = Config.fromfile(config)
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='LoadAnnotations'),
+        dict(type='PackSegInputs'),
+    ]
+    for split in ('train', 'val'):
+        data = dict(
+            type='BaseSegDataset',
+            data_root=str(folder),
+            data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),
+            img_suffix='.png',
+            seg_map_suffix='.png',
+            metainfo=dict(classes=CLASSES, palette=[[i, 0, 90] for i in range(3)]),
+            pipeline=steps,
+        )
+        cfg[f'{split}_dataloader'] = dict(dataset=data)
+    cfg.val_evaluator = dict(type='BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU'])
+    cfg.dump(config)
+    return folder
+
+
+def quantize(monkeypatch, street, out, *options, model='model.onnx', config='config.py'):
+    arguments = ('--calibration', street / config, '--samples', 3, '--rounds', 2, *options)
+    run_tool(monkeypatch, 'quantize.py', street / model, out, *arguments)
+
+
+def before_sampler(graph):
+    """All nodes between each sampler's grid and the trained convolutions that it is made of."""
+    made_by = {name: node for node in graph.node for name in node.output}
+    values = {v.name: onnx.numpy_helper.to_array(v) for v in graph.initializer}
+    waiting = [node.input[1] for node in graph.node if node.op_type == 'GridSample']
+    found = []
+    while waiting:
+        node = made_by.get(waiting.pop())
+        if node is None or node in found:
+            continue
+        if node.op_type == 'Conv' and set(np.unique(values.get(node.input[1], 2))) - {0, 1}:
+            continue
+        found.append(node)
+        waiting += node.input
+    return found
+
+
+@pytest.mark.parametrize('target', ['openvino', 'onnxruntime', 'tensorrt'])
+def test_file_in_eight_bits(target, street, tmp_path, monkeypatch, capsys):
+    if target == 'openvino':
+        pytest.importorskip('openvino', reason='needs requirements/deploy.txt')
+        pytest.importorskip('nncf', reason='needs requirements/quantize.txt')
+    out = str(tmp_path / 'int8.onnx')
+    quantize(monkeypatch, street, out, '--runtime', target, '--max-drop', 60)
+    printed = capsys.readouterr().out
+    assert '| class 1 | 100.00 |' in printed and 'bIoU INT8' in printed and 'times that' in printed
+    assert ('build_trt.py' in printed) == (target == 'tensorrt')
+    graph = onnx.load(out).graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count('QuantizeLinear') > 5
+    assert len(before_sampler(graph)) > 10
+    assert not {'QuantizeLinear', 'DequantizeLinear'} & {n.op_type for n in before_sampler(graph)}
+    name = 'openvino' if target == 'openvino' else 'onnxruntime'
+    small, full = (load_runtime(name, p) for p in (out, str(street / 'model.onnx')))
+    assert small.meta['precision'] == 'int8'
+    for key in ('classes', 'palette', 'mean', 'std', 'size', 'pipeline', 'output'):
+        assert small.meta[key] == full.meta[key]
+    image = smooth_image(SIZE)
+    assert (small.predict(image) == full.predict(image)).mean() > 0.8
+    if target == 'tensorrt':
+        constants = {v.name: onnx.numpy_helper.to_array(v) for v in graph.initializer}
+        zeros = [constants[n.input[2]] for n in graph.node if n.op_type == 'QuantizeLinear']
+        assert all(zero.dtype == np.int8 and not zero.any() for zero in zeros)
+
+
+def test_past_the_limit_there_is_no_file(street, tmp_path, monkeypatch):
+    out = tmp_path / 'int8.onnx'
+    with pytest.raises(SystemExit) as stopped:
+        quantize(monkeypatch, street, out, '--runtime', 'onnxruntime', '--max-drop', -1)
+    line = str(stopped.value)
+    assert 'more than --max-drop -1.0: nothing was written' in line and '\n' not in line
+    assert 'class ' in line
+    assert os.listdir(tmp_path) == []
+
+
+def test_scores_are_those_of_counted_pixels(street):
+    cfg = Config.fromfile(str(street / 'config.py'))
+    runtime = load_runtime('onnxruntime', str(street / 'model.onnx'))
+    predict = runtime.predict
+    # A runtime that is wrong in a corner.
+    runtime.predict = lambda image: np.where(np.indices(SIZE).sum(0) < 90, 1, predict(image))
+    val = read_data(cfg, 'val', CLASSES)
+    scores = class_scores(runtime, val, cfg, 'test')
+    table = np.zeros((3, 3))
+    for i in range(2):
+        label = cv2.imread(str(street / 'labels' / 'val' / f'{i}.png'), cv2.IMREAD_UNCHANGED)
+        mask = runtime.predict(cv2.imread(str(street / 'images' / 'val' / f'{i}.png')))
+        np.add.at(table, (label[label < 255], mask[label < 255]), 1)
+    for i, name in enumerate(CLASSES):
+        iou = 100 * table[i, i] / (table[i].sum() + table[:, i].sum() - table[i, i])
+        assert scores['IoU'][name] == pytest.approx(iou)
+
+
+def test_calibration_sees_what_predict_runs(street):
+    cfg = Config.fromfile(str(street / 'config.py'))
+    runtime = load_runtime('onnxruntime', str(street / 'model.onnx'))
+    inputs = CalibrationInputs(runtime, read_data(cfg, 'train', CLASSES), 2)
+    assert [os.path.basename(path) for path in inputs.paths] == ['0.png', '3.png']
+    seen, run = [], runtime.infer_all
+    runtime.infer_all = lambda data: seen.append(data) or run(data)
+    for path in inputs.paths:
+        runtime.predict(cv2.imread(path))
+    assert all(np.array_equal(a, b) for a, b in zip(seen, inputs))
+
+
+@pytest.mark.parametrize('keep,kinds', [('warp', {'GridSample'}), ('classifier', {'ArgMax'})])
+def test_parts_that_stay_in_float(street, keep, kinds):
+    proto = onnx.load(str(street / 'model.onnx'))
+    found = set(float_nodes(proto, [keep]))
+    assert kinds <= {node.op_type for node in proto.graph.node if node.name in found}
+    # The backbone is never among them.
+    assert len(found) < len(proto.graph.node) / 2
+
+
+def test_gate_is_what_blends_the_warped_maps(street):
+    proto = onnx.load(str(street / 'model.onnx'))
+    kinds = [n.op_type for n in proto.graph.node if n.name in float_nodes(proto, ['gate'])]
+    assert kinds.count('Sub') == 1 and 'Sigmoid' in kinds and 'GridSample' not in kinds
+
+
+def strip_metadata(street, name):
+    proto = onnx.load(str(street / 'model.onnx'))
+    del proto.metadata_props[:]
+    onnx.save(proto, str(street / name))
+
+
+def test_file_of_somebody_else(street, tmp_path, monkeypatch):
+    strip_metadata(street, 'foreign.onnx')
+    out = tmp_path / 'int8.onnx'
+    own = load_runtime('onnxruntime', str(street / 'model.onnx')).meta
+    numbers = ['--mean', *own['mean'], '--std', *own['std']]
+    options = ['--runtime', 'onnxruntime', '--max-drop', 60, '--classes', ','.join(CLASSES)]
+    quantize(monkeypatch, street, out, *options, *numbers, model='foreign.onnx')
+    found = load_runtime('onnxruntime', str(out)).meta
+    for key in ('classes', 'mean', 'std', 'bgr_to_rgb', 'size', 'output', 'output_size'):
+        assert found[key] == own[key]
+
+
+BAD = {
+    'empty': (['--runtime', 'onnxruntime'], 'model.onnx', 'empty.py', 'has no images'),
+    'classes': (['--runtime', 'onnxruntime'], 'model.onnx', 'classes.py', 'has other classes'),
+    'foreign': (
+        ['--runtime', 'onnxruntime'],
+        'foreign.onnx',
+        'config.py',
+        'has no metadata of sfnet_mm: give --classes, --mean and --std',
+    ),
+    'keep': (
+        ['--runtime', 'onnxruntime', '--keep', 'warps'],
+        'model.onnx',
+        'config.py',
+        "--keep 'warps' is not one of warp, gate, classifier",
+    ),
+    'channels': (
+        ['--runtime', 'onnxruntime', '--classes', 'a,b,c', '--mean', '1', '--std', '1'],
+        'foreign.onnx',
+        'config.py',
+        'takes 3 channels',
+    ),
+}
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_input_is_one_line(case, street, tmp_path, monkeypatch):
+    options, model, config, message = BAD[case]
+    strip_metadata(street, 'foreign.onnx')
+    cfg = Config.fromfile(str(street / 'config.py'))
+    (street / 'nothing').mkdir(exist_ok=True)
+    cfg.train_dataloader.dataset.data_prefix = dict(img_path='nothing', seg_map_path='nothing')
+    cfg.dump(str(street / 'empty.py'))
+    cfg = Config.fromfile(str(street / 'config.py'))
+    cfg.train_dataloader.dataset.metainfo = dict(classes=['road', 'sky'])
+    cfg.dump(str(street / 'classes.py'))
+    out = tmp_path / 'int8.onnx'
+    with pytest.raises(SystemExit) as stopped:
+        quantize(monkeypatch, street, out, *options, model=model, config=config)
+    line = str(stopped.value)
+    assert line.startswith('error: ') and message in line and '\n' not in line
+    assert not out.exists()

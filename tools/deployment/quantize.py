@@ -1,0 +1,82 @@
+"""Write an ONNX file in INT8, calibrated and scored on the data of a config.
+
+    python tools/deployment/quantize.py model.onnx model_int8.onnx --runtime openvino \
+        --calibration configs/sfnet_efflite0_camvid360.py
+
+The file appears only if it loses at most --max-drop points of mIoU on val. A file of somebody else
+needs --classes, --mean and --std.
+"""
+
+import argparse
+
+import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from mmengine.config import Config
+
+from sfnet_mm.deploy.export.float_parts import PARTS
+from sfnet_mm.deploy.export.foreign import described
+from sfnet_mm.deploy.export.quantization import TARGETS, quantize
+from sfnet_mm.utils.config import read_config
+from sfnet_mm.utils.tooling import check_folder, first_line
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Quantize an ONNX file')
+    parser.add_argument('model', help='a float32 file of export_onnx.py, or of somebody else')
+    parser.add_argument('out', help='the file to write, ending in .onnx')
+    parser.add_argument('--runtime', choices=TARGETS, required=True, help='what will run it')
+    parser.add_argument(
+        '--calibration',
+        required=True,
+        metavar='CONFIG',
+        help='config whose training images calibrate, and whose val set scores',
+    )
+    parser.add_argument('--samples', type=int, default=300, help='training images')
+    parser.add_argument('--max-drop', type=float, default=1.0, help='points of mIoU')
+    parser.add_argument(
+        '--keep',
+        default=','.join(PARTS),
+        help=f'what stays in float: some of {",".join(PARTS)}, or none',
+    )
+    parser.add_argument('--rounds', type=int, default=30, help='of the comparison of speed')
+    parser.add_argument('--threads', type=int, default=0, help='0 leaves them to the runtime')
+    foreign = parser.add_argument_group('a file without metadata of sfnet_mm')
+    foreign.add_argument('--classes', help='names, separated by commas, in order')
+    foreign.add_argument('--mean', type=float, nargs='+', help='of each channel')
+    foreign.add_argument('--std', type=float, nargs='+', help='of each channel')
+    foreign.add_argument('--bgr', action='store_true', help='it takes BGR and not RGB')
+    return parser.parse_args()
+
+
+def run(args: argparse.Namespace, cfg: Config) -> None:
+    keep = [] if args.keep == 'none' else args.keep.split(',')
+    classes = args.classes.split(',') if args.classes else None
+    with described(args.model, cfg, classes, args.mean, args.std, args.bgr) as path:
+        found = quantize(
+            path,
+            args.out,
+            args.runtime,
+            cfg,
+            args.samples,
+            args.max_drop,
+            keep,
+            args.rounds,
+            args.threads,
+        )
+    print(f'\n{found}')
+    if args.runtime == 'tensorrt':
+        engine = f'{args.out[: -len(".onnx")]}.engine'
+        print(f'build: python tools/deployment/build_trt.py {args.out} {engine}')
+    print(f'done: {args.out}')
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        check_folder(args.out)
+        run(args, read_config(args.calibration))
+    except (OSError, ValueError, ImportError, RuntimeError) as e:
+        raise SystemExit(f'error: {first_line(e)}') from None
+
+
+if __name__ == '__main__':
+    main()
