@@ -2,25 +2,22 @@
 
 import contextlib
 import copy
-import hashlib
 import os.path as osp
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Callable, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 import torch
 from mmseg.models import EncoderDecoder
 from torch import Tensor, nn
 
-from sfnet_mm.deploy.export import export_onnx
 from sfnet_mm.deploy.inference import InferenceModel, optimize
 from sfnet_mm.deploy.inference.folding import fold_batchnorm
 from sfnet_mm.deploy.model import input_channels
-from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.ops._loader import EXT
-from sfnet_mm.version import __version__
 
 from .authors_composition import to_release_form
+from .files import PRECISIONS, FileCall
 
 BACKENDS = (
     'release',
@@ -50,6 +47,9 @@ class Settings:
         warmup: Forward passes before the first round.
         threads: CPU threads; 0 leaves the number to each runtime.
         cache: Folder for exported files.
+        checkpoint: Weights of the one model; None leaves them random. With weights, files are also
+            scored on the val set of the config.
+        samples: Training images that calibrate an INT8 file of these weights.
     """
 
     size: Tuple[int, int] = (1024, 2048)
@@ -61,6 +61,8 @@ class Settings:
     warmup: int = 2
     threads: int = 0
     cache: str = osp.join('work_dirs', 'benchmark')
+    checkpoint: Optional[str] = None
+    samples: int = 300
 
 
 def check_backend(backend: str, settings: 'Settings') -> None:
@@ -69,11 +71,34 @@ def check_backend(backend: str, settings: 'Settings') -> None:
     Raises:
         ValueError: An unknown backend, or float16 without a CUDA device.
     """
-    name = backend[: -len(_HALF)] if backend.endswith(_HALF) else backend
+    name, _, precision = backend.partition('@')
     if name not in BACKENDS:
         raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
-    if name != backend and not settings.device.startswith('cuda'):
+    if precision in PRECISIONS.get(name, ('',)):
+        return
+    if f'@{precision}' != _HALF:
+        known = ', '.join(f'{b}@{p}' for b, kinds in PRECISIONS.items() for p in kinds)
+        raise ValueError(f'backend {backend!r} has no such precision: there are {known}')
+    if not settings.device.startswith('cuda'):
         raise ValueError(f'backend {backend!r} needs a CUDA device: float16 is slow on a CPU')
+
+
+def in_precisions(backends: List[str], precisions: List[str]) -> List[str]:
+    """The backends, those of files in each precision that they have, in order.
+
+    Raises:
+        ValueError: A precision that no backend has.
+    """
+    known = {'f32', *(p for kinds in PRECISIONS.values() for p in kinds)}
+    for precision in precisions:
+        if precision not in known:
+            raise ValueError(f'precision {precision!r} is not one of {", ".join(sorted(known))}')
+    found = []
+    for backend in backends:
+        if 'f32' in precisions or backend not in PRECISIONS:
+            found.append(backend)
+        found += [f'{backend}@{p}' for p in precisions if p in PRECISIONS.get(backend, ())]
+    return found
 
 
 def make_call(
@@ -83,15 +108,16 @@ def make_call(
 
     Args:
         name: Of the model, for the file that a graph runtime reads.
-        backend: One of ``BACKENDS``, in float16 with ``@float16`` behind it.
+        backend: One of ``BACKENDS``, in another precision with ``@float16`` behind it, or of files
+            with ``@`` and one of ``PRECISIONS``.
         model: A segmentor in evaluation mode.
         sample: Normalised image (1, 3, H, W) on the CPU.
         settings: How to run.
     """
     if backend.endswith(_HALF):
         backend, settings = backend[: -len(_HALF)], replace(settings, half=True)
-    if backend in ('onnxruntime', 'openvino') and isinstance(model, EncoderDecoder):
-        return _file_call(name, backend, model, sample, settings)
+    if backend.partition('@')[0] in PRECISIONS and isinstance(model, EncoderDecoder):
+        return FileCall(name, backend, model, sample, settings)
     return _torch_call(backend, model, sample, settings)
 
 
@@ -166,23 +192,3 @@ def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
 def _replay(graph: torch.cuda.CUDAGraph, out: Tensor, held: Tuple[nn.Module, Tensor]) -> Tensor:
     graph.replay()
     return out
-
-
-def _file_call(
-    name: str, backend: str, model: nn.Module, sample: Tensor, settings: Settings
-) -> Callable[[], Any]:
-    height, width = settings.size
-    # What was made by another config or release is exported again.
-    made_by = (__version__, torch.__version__, str(model.cfg.model))
-    digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
-    stem = f'{name}_{digest}_{height}x{width}_{settings.output}_{backend}'
-    path = osp.join(settings.cache, f'{stem}.onnx')
-    if not osp.isfile(path):
-        model = copy.deepcopy(model).cpu()
-        model.test_cfg = dict(mode='whole')  # the network alone is timed, without windows
-        model.cfg = None
-        export_onnx(model, path, settings.size, settings.output, runtime=backend)
-    kind = OnnxRuntime if backend == 'onnxruntime' else OpenVINORuntime
-    runtime = kind(path, threads=settings.threads)
-    data = sample.numpy()
-    return lambda: runtime.infer(data)

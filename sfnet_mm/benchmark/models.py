@@ -20,6 +20,7 @@ from sfnet_mm.utils.tooling import first_line
 
 from .backends import Settings, check_backend, make_call
 from .complexity import complexity
+from .files import FileCall
 from .foreign import BACKENDS as GRAPH_BACKENDS
 from .foreign import ForeignGraph
 from .memory import peak_memory
@@ -38,6 +39,7 @@ class Entry:
         memory: Peak bytes above what was in use before the model was called; None if unknown.
         failure: Why there are no timings; empty if there are.
         note: What else a reader has to know of it.
+        accuracy: mIoU of these weights on the val set of the config; None if it is not known.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Entry:
     memory: Optional[int] = None
     failure: str = ''
     note: str = ''
+    accuracy: Optional[float] = None
 
     @property
     def median(self) -> float:
@@ -78,8 +81,9 @@ def run_benchmark(
     """Time every model on every backend.
 
     All are made and warmed up first; then each round times each of them once, so that a drift of
-    the machine (heat, other work) hits all alike. Weights are random. A model that a backend cannot
-    run becomes an entry with its ``failure``.
+    the machine (heat, other work) hits all alike. Weights are random, or those of
+    ``settings.checkpoint``, whose files are then scored as well. A model that a backend cannot run
+    becomes an entry with its ``failure``.
 
     Args:
         models: Name -> config.
@@ -118,7 +122,7 @@ def run_benchmark(
 
             model = load_panoptic(cfg, None, settings.device)
         else:
-            model = load_model(cfg, None, settings.device)
+            model = load_model(cfg, settings.checkpoint, settings.device)
         counts = complexity(model, settings.size)
         for backend in backends:
             entry = Entry(name, backend, *counts)
@@ -151,6 +155,9 @@ def run_benchmark(
         if on_round:
             on_round(entries)
     print()
+    for entry, call in calls:
+        if settings.checkpoint and isinstance(call, FileCall):
+            entry.accuracy = round(call.accuracy(), 2)
     return entries
 
 

@@ -46,6 +46,7 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
     lines += markdown_table(head, table, text_columns=1)
     lines += ['', *(f'- {n}' for n in notes)] if notes else []
     lines += speedups(rows, backends)
+    lines += over_float32(rows, backends)
     return '\n'.join(lines).rstrip() + '\n'
 
 
@@ -53,7 +54,8 @@ def _time_and_memory(entry: Optional[Dict[str, Any]]) -> str:
     if entry is None or not entry['milliseconds']:
         return '-'
     memory = '' if entry['memory'] is None else f' ({entry["memory"] / 2**20:.0f})'
-    return f'{entry["median"]:.1f}{memory}'
+    accuracy = '' if entry.get('accuracy') is None else f', {entry["accuracy"]:.2f} mIoU'
+    return f'{entry["median"]:.1f}{memory}{accuracy}'
 
 
 def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:
@@ -80,6 +82,19 @@ def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]
         return []
     head = ['frame rate of', 'over that of', *backends]
     return ['', *markdown_table(head, table, text_columns=2)]
+
+
+def over_float32(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:
+    """A table of frame rates over those of float32 in the same runtime; see :func:`speedups`."""
+    others = [b for b in backends if '@' in b and b.partition('@')[0] in backends]
+    if not others:
+        return []
+    lines = ['', '| frame rate over float32 | ' + ' | '.join(others) + ' |']
+    lines.append('| --- |' + ' --: |' * len(others))
+    for name, found in rows.items():
+        cells = [_ratio(found.get(b), found.get(b.partition('@')[0])) for b in others]
+        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+    return lines
 
 
 def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> str:

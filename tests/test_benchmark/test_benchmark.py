@@ -8,7 +8,7 @@ from helpers import ROOT, run_tool
 from mmengine.config import Config
 
 from sfnet_mm.benchmark.accuracy_plot import plot
-from sfnet_mm.benchmark.backends import Settings
+from sfnet_mm.benchmark.backends import Settings, check_backend, in_precisions
 from sfnet_mm.benchmark.complexity import complexity
 from sfnet_mm.benchmark.models import Entry, run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, published, without_flow
@@ -182,3 +182,46 @@ def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
     with pytest.raises(SystemExit, match=message) as caught:
         run_tool(TOOL, *args, '--rounds', '1')
     assert '\n' not in str(caught.value)
+
+
+def test_precisions_belong_to_the_runtimes_that_have_them():
+    backends = in_precisions(['torch', 'onnxruntime', 'openvino'], ['f32', 'bf16', 'int8'])
+    assert backends == [
+        'torch',
+        'onnxruntime',
+        'onnxruntime@int8',
+        'openvino',
+        'openvino@bf16',
+        'openvino@int8',
+    ]
+    assert in_precisions(['openvino'], ['int8']) == ['openvino@int8']
+    with pytest.raises(ValueError, match="precision 'fp8' is not one of"):
+        in_precisions(['openvino'], ['fp8'])
+    with pytest.raises(ValueError, match="backend 'onnxruntime@bf16' has no such precision"):
+        check_backend('onnxruntime@bf16', Settings())
+
+
+def test_precisions_and_accuracy_are_in_one_table():
+    header = dict(
+        device='a CPU', date='today', size='64x64', output='argmax', precision='float32', rounds=2
+    )
+    entries = [
+        Entry('lite', 'openvino', milliseconds=[30.0, 34.0], accuracy=71.88),
+        Entry('lite', 'openvino@int8', milliseconds=[15.0, 17.0], accuracy=72.1),
+    ]
+    table = markdown(header, [e.to_dict() for e in entries])
+    assert '| lite | 0.00M | 0.0G | 32.0, 71.88 mIoU | 16.0, 72.10 mIoU |' in table
+    assert '| frame rate over float32 | openvino@int8 |' in table and '| lite | 2.00 |' in table
+
+
+@pytest.mark.slow
+def test_eight_bits_of_random_weights_are_timed(tmp_path):
+    for package in ('onnx', 'onnxscript', 'onnxruntime'):
+        pytest.importorskip(package, reason='needs requirements/deploy.txt')
+    settings = Settings(size=(64, 96), rounds=2, warmup=0, threads=1, cache=str(tmp_path))
+    backends = ['onnxruntime', 'onnxruntime@int8']
+    entries = run_benchmark({'lite': Config.fromfile(CONFIG)}, backends, settings)
+    assert [e.failure for e in entries] == ['', '']
+    assert all(len(e.milliseconds) == 2 for e in entries)
+    float32, int8 = sorted(tmp_path.glob('*.onnx'), key=lambda p: -p.stat().st_size)
+    assert int8.name.endswith('_int8.onnx') and int8.stat().st_size < 0.5 * float32.stat().st_size

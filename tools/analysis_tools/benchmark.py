@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
-from sfnet_mm.benchmark.backends import BACKENDS, Settings
+from sfnet_mm.benchmark.backends import BACKENDS, Settings, in_precisions
 from sfnet_mm.benchmark.foreign import read_foreign
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
@@ -33,6 +33,14 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time models side by side')
     parser.add_argument('configs', nargs='*', metavar='CONFIG')
     parser.add_argument('--backend', default='torch', help=f'some of {",".join(BACKENDS)}')
+    parser.add_argument(
+        '--precision',
+        default='f32',
+        help='of onnxruntime and openvino: some of f32,bf16,f16,int8, each where it has it',
+    )
+    parser.add_argument(
+        '--checkpoint', help='weights of the one config; its files are scored on val as well'
+    )
     parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
     parser.add_argument(
         '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg'
@@ -99,11 +107,15 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         args.warmup,
         args.threads,
         args.cache,
+        args.checkpoint,
     )
     models, files = read_models(args), read_foreign(args.onnx)
     both = sorted(models.keys() & files.keys())
     if both:
         raise ValueError(f'--onnx names a file {both[0]}, as a model is called already')
+    if args.checkpoint and len(models) != 1:
+        raise ValueError('--checkpoint belongs to one config, without --peers and --twins')
+    backends = in_precisions(args.backend.split(','), args.precision.split(','))
     if args.threads:
         torch.set_num_threads(args.threads)
     header = dict(
@@ -121,7 +133,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if args.out:
             write_json(args.out, header, entries)
 
-    entries = run_benchmark(models, args.backend.split(','), settings, save, files)
+    entries = run_benchmark(models, backends, settings, save, files)
     table = markdown(header, [e.to_dict() for e in entries])
     print(table)
     if args.out:

@@ -1,0 +1,92 @@
+"""A model as a file in a graph runtime, as a benchmark calls it."""
+
+import copy
+import hashlib
+import os.path as osp
+from typing import Any, Dict, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from sfnet_mm.deploy.export import export_onnx
+from sfnet_mm.deploy.export.calibration import (
+    CalibrationInputs,
+    class_scores,
+    mean_score,
+    read_data,
+    use_test_pipeline,
+)
+from sfnet_mm.deploy.export.quantization import save_int8
+from sfnet_mm.deploy.runtimes import load_runtime
+from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.version import __version__
+
+# In what each runtime can compute besides float32.
+PRECISIONS: Dict[str, Tuple[str, ...]] = {
+    'onnxruntime': ('int8',),
+    'openvino': ('bf16', 'f16', 'int8'),
+}
+
+
+class FileCall:
+    """A forward pass of a model in a graph runtime; its file is made if it is not in the cache.
+
+    Args:
+        name: Of the model, for the name of the file.
+        backend: ``'onnxruntime'`` or ``'openvino'``, in another precision with ``@`` and one of
+            ``PRECISIONS`` behind it.
+        model: A segmentor in evaluation mode.
+        sample: Normalised image (1, C, H, W).
+        settings: See :class:`sfnet_mm.benchmark.backends.Settings`.
+    """
+
+    def __init__(
+        self, name: str, backend: str, model: nn.Module, sample: Tensor, settings: Any
+    ) -> None:
+        self.cfg: Config = model.cfg
+        self.checkpoint = settings.checkpoint
+        kind, _, precision = backend.partition('@')
+        height, width = settings.size
+        # What was made by another config, checkpoint or version is exported again.
+        made_by = (__version__, torch.__version__, str(model.cfg.model), str(settings.checkpoint))
+        digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
+        stem = f'{name}_{digest}_{height}x{width}_{settings.output}_{kind}'
+        path = osp.join(settings.cache, f'{stem}.onnx')
+        if not osp.isfile(path):
+            model = copy.deepcopy(model).cpu()
+            model.test_cfg = dict(mode='whole')  # the network alone is timed, without windows
+            model.cfg = None
+            export_onnx(model, path, settings.size, settings.output, runtime=kind)
+        options = {'threads': settings.threads}
+        self.data = sample.numpy()
+        if precision == 'int8':
+            path = self._quantized(path, kind, settings)
+        elif precision:
+            options['precision'] = precision
+        self.runtime: Runtime = load_runtime(kind, path, **options)
+
+    def __call__(self) -> np.ndarray:
+        """One forward pass."""
+        return self.runtime.infer(self.data)
+
+    def _quantized(self, path: str, kind: str, settings: Any) -> str:
+        out = f'{path[: -len(".onnx")]}_int8.onnx'
+        if osp.isfile(out):
+            return out
+        # The speed of random weights does not depend on what they see.
+        inputs: Any = [self.data]
+        if self.checkpoint:
+            runtime = load_runtime('onnxruntime', path, threads=settings.threads)
+            use_test_pipeline(runtime, self.cfg)
+            training = read_data(self.cfg, 'train', runtime.classes)
+            inputs = CalibrationInputs(runtime, training, settings.samples)
+        save_int8(path, out, kind, inputs)
+        return out
+
+    def accuracy(self) -> float:
+        """Mean IoU on the val set of the config, in percent."""
+        use_test_pipeline(self.runtime, self.cfg)
+        val = read_data(self.cfg, 'val', self.runtime.classes)
+        return mean_score(class_scores(self.runtime, val, self.cfg, 'val')['IoU'])
