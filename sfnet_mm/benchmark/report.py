@@ -89,12 +89,11 @@ def over_float32(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[
     others = [b for b in backends if '@' in b and b.partition('@')[0] in backends]
     if not others:
         return []
-    lines = ['', '| frame rate over float32 | ' + ' | '.join(others) + ' |']
-    lines.append('| --- |' + ' --: |' * len(others))
-    for name, found in rows.items():
-        cells = [_ratio(found.get(b), found.get(b.partition('@')[0])) for b in others]
-        lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-    return lines
+    rows_over = [
+        [name, *(_ratio(found.get(b), found.get(b.partition('@')[0])) for b in others)]
+        for name, found in rows.items()
+    ]
+    return ['', *markdown_table(['frame rate over float32', *others], rows_over, 1)]
 
 
 def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> str:

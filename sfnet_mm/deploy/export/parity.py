@@ -106,9 +106,7 @@ def parity(
     return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 
-def check_parity(
-    parities: List[Parity], precision: str, who: str = 'ONNX Runtime'
-) -> None:
+def check_parity(parities: List[Parity], precision: str, who: str = 'ONNX Runtime') -> None:
     """Refuse a file that disagrees.
 
     Raises:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Dict, List
 
+from sfnet_mm.utils.tables import markdown_table
+
 from .calibration import mean_score
 
 Scores = Dict[str, Dict[str, float]]
@@ -48,8 +50,8 @@ class Quantized:
     def table(self) -> str:
         """Scores by class as Markdown."""
         kinds = list(self.before)
-        head = ' | '.join(f'{k} float | {k} INT8 | drop' for k in kinds)
-        lines = [f'| class | {head} |', '| --- |' + ' --: |' * (3 * len(kinds))]
+        head = ['class', *(f'{k}{what}' for k in kinds for what in (' float', ' INT8', ' drop'))]
+        rows = []
         for name in [*self.before['IoU'], 'mean']:
             cells = []
             for kind in kinds:
@@ -58,5 +60,5 @@ class Quantized:
                     for scores in (self.before, self.after)
                 ]
                 cells += [f'{value:.2f}' for value in (*pair, pair[0] - pair[1])]
-            lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
-        return '\n'.join(lines)
+            rows.append([name, *cells])
+        return '\n'.join(markdown_table(head, rows, 1))
