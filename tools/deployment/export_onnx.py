@@ -61,9 +61,7 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
 
         # Scores and masks are the only outputs there are.
         model = load_panoptic(args.config, checkpoint)
-        return export_panoptic_onnx(
-            model, args.out, args.size, args.runtime, args.warp, args.opset
-        )
+        return export_panoptic_onnx(model, args.out, args.size, args.runtime, args.warp, args.opset)
     return export_onnx(
         load_model(args.config, checkpoint),
         args.out,

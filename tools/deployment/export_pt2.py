@@ -4,15 +4,16 @@ python tools/deployment/export_pt2.py CONFIG CHECKPOINT OUT.pt2 --size 1024x2048
 """
 
 import argparse
+from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export.pt2 import export_pt2
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.config import is_panoptic
-from sfnet_mm.utils.tooling import check_folder, first_line, image_size
+from sfnet_mm.utils.tooling import check_folder, image_size, one_error_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Export a model by torch.export')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint; "none" exports random weights')
@@ -26,28 +27,26 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='compile it by AOTInductor for this processor; needs a C++ compiler',
     )
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        check_folder(args.out)
-        if is_panoptic(args.config):
-            raise ValueError(f'{args.config} is panoptic: it is exported to ONNX only')
-        checkpoint = None if args.checkpoint == 'none' else args.checkpoint
-        print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
-        found = export_pt2(
-            load_model(args.config, checkpoint),
-            args.out,
-            args.size,
-            args.output,
-            args.output_size,
-            args.normalize,
-            args.compile,
-        )
-    except (OSError, ValueError, ImportError, RuntimeError) as e:
-        raise SystemExit(f'error: {first_line(e)}') from None
+@one_error_line(RuntimeError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    check_folder(args.out)
+    if is_panoptic(args.config):
+        raise ValueError(f'{args.config} is panoptic: it is exported to ONNX only')
+    checkpoint = None if args.checkpoint == 'none' else args.checkpoint
+    print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
+    found = export_pt2(
+        load_model(args.config, checkpoint),
+        args.out,
+        args.size,
+        args.output,
+        args.output_size,
+        args.normalize,
+        args.compile,
+    )
     print(f'file against torch, {found}\ndone: {args.out}')
 
 

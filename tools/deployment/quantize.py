@@ -8,6 +8,7 @@ needs --classes, --mean and --std.
 """
 
 import argparse
+from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.config import Config
@@ -16,10 +17,10 @@ from sfnet_mm.deploy.export.float_parts import PARTS
 from sfnet_mm.deploy.export.foreign import described
 from sfnet_mm.deploy.export.quantization import TARGETS, quantize
 from sfnet_mm.utils.config import read_config
-from sfnet_mm.utils.tooling import check_folder, first_line
+from sfnet_mm.utils.tooling import check_folder, one_error_line
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Quantize an ONNX file')
     parser.add_argument('model', help='a float32 file of export_onnx.py, or of somebody else')
     parser.add_argument('out', help='the file to write, ending in .onnx')
@@ -44,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     foreign.add_argument('--mean', type=float, nargs='+', help='of each channel')
     foreign.add_argument('--std', type=float, nargs='+', help='of each channel')
     foreign.add_argument('--bgr', action='store_true', help='it takes BGR and not RGB')
-    return parser.parse_args()
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, cfg: Config) -> None:
@@ -69,13 +70,11 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
     print(f'done: {args.out}')
 
 
-def main() -> None:
-    args = parse_args()
-    try:
-        check_folder(args.out)
-        run(args, read_config(args.calibration))
-    except (OSError, ValueError, ImportError, RuntimeError) as e:
-        raise SystemExit(f'error: {first_line(e)}') from None
+@one_error_line(RuntimeError)
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    check_folder(args.out)
+    run(args, read_config(args.calibration))
 
 
 if __name__ == '__main__':

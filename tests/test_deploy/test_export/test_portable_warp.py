@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 from deploy_helpers import small_model, smooth_image
-from test_export_and_runtimes import run_tool
+from helpers import run_tool
 
 from sfnet_mm.deploy import export_onnx, load_runtime
 
@@ -75,13 +75,13 @@ def test_other_samplers_are_refused():
             gather_warps(sampler((1, 2, 4, 4), (1, 4, 4, 2), **attributes))
 
 
-def test_file_has_no_sampler_and_the_same_classes(tmp_path, monkeypatch, capsys):
+def test_file_has_no_sampler_and_the_same_classes(tmp_path, capsys):
     config, checkpoint, model = small_model(str(tmp_path))
     files = {}
     for warp, opset in (('gridsample', 18), ('gather', 13)):
         files[warp] = str(tmp_path / f'{warp}.onnx')
         options = ('--size', '97x161', '--output', 'logits', '--warp', warp, '--opset', opset)
-        run_tool(monkeypatch, 'export_onnx.py', config, checkpoint, files[warp], *options)
+        run_tool('deployment/export_onnx', config, checkpoint, files[warp], *options)
     assert 'done: ' in capsys.readouterr().out
     graph = onnx.load(files['gather'])
     assert graph.opset_import[0].version == 13

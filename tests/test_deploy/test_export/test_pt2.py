@@ -7,7 +7,7 @@ import zipfile
 import pytest
 import torch
 from deploy_helpers import SIZE, predicted_by_mmseg, small_model, smooth_image
-from test_export_and_runtimes import run_tool
+from helpers import run_tool
 
 from sfnet_mm.deploy import load_runtime
 
@@ -18,8 +18,7 @@ def small(tmp_path_factory):
     folder = tmp_path_factory.mktemp('pt2')
     config, checkpoint, _ = small_model(str(folder))
     path = str(folder / 'model.pt2')
-    with pytest.MonkeyPatch.context() as patch:
-        run_tool(patch, 'export_pt2.py', config, checkpoint, path, '--size', '96x160')
+    run_tool('deployment/export_pt2', config, checkpoint, path, '--size', '96x160')
     return config, checkpoint, path, predicted_by_mmseg(config, checkpoint, smooth_image())
 
 
@@ -35,11 +34,11 @@ def test_file_gives_the_mask_of_mmseg(small):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which('g++') is None, reason='needs the compiler g++')
-def test_compiled_file_is_loaded_if_it_is_trusted(small, tmp_path, monkeypatch):
+def test_compiled_file_is_loaded_if_it_is_trusted(small, tmp_path):
     config, checkpoint, _, expected = small
     path = str(tmp_path / 'compiled.pt2')
     arguments = (config, checkpoint, path, '--size', '96x160', '--compile')
-    run_tool(monkeypatch, 'export_pt2.py', *arguments)
+    run_tool('deployment/export_pt2', *arguments)
     with pytest.raises(ValueError, match='compiled code: load it with trusted=True'):
         load_runtime('pt2', path)
     runtime = load_runtime('pt2', path, trusted=True)

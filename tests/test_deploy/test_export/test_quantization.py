@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 from deploy_helpers import small_model, smooth_image
+from helpers import run_tool
 from mmengine.config import Config
-from test_export_and_runtimes import run_tool
 
 from sfnet_mm.deploy import export_onnx, load_runtime
 from sfnet_mm.deploy.export.calibration import CalibrationInputs, class_scores, read_data
@@ -59,9 +59,9 @@ def street(tmp_path_factory):
     return folder
 
 
-def quantize(monkeypatch, street, out, *options, model='model.onnx', config='config.py'):
+def quantize(street, out, *options, model='model.onnx', config='config.py'):
     arguments = ('--calibration', street / config, '--samples', 3, '--rounds', 2, *options)
-    run_tool(monkeypatch, 'quantize.py', street / model, out, *arguments)
+    run_tool('deployment/quantize', street / model, out, *arguments)
 
 
 def before_sampler(graph):
@@ -82,12 +82,12 @@ def before_sampler(graph):
 
 
 @pytest.mark.parametrize('target', ['openvino', 'onnxruntime', 'tensorrt'])
-def test_file_in_eight_bits(target, street, tmp_path, monkeypatch, capsys):
+def test_file_in_eight_bits(target, street, tmp_path, capsys):
     if target == 'openvino':
         pytest.importorskip('openvino', reason='needs requirements/deploy.txt')
         pytest.importorskip('nncf', reason='needs requirements/quantize.txt')
     out = str(tmp_path / 'int8.onnx')
-    quantize(monkeypatch, street, out, '--runtime', target, '--max-drop', 60)
+    quantize(street, out, '--runtime', target, '--max-drop', 60)
     printed = capsys.readouterr().out
     assert '| class 1 | 100.00 |' in printed and 'bIoU INT8' in printed and 'times that' in printed
     assert ('build_trt.py' in printed) == (target == 'tensorrt')
@@ -109,10 +109,10 @@ def test_file_in_eight_bits(target, street, tmp_path, monkeypatch, capsys):
         assert all(zero.dtype == np.int8 and not zero.any() for zero in zeros)
 
 
-def test_past_the_limit_there_is_no_file(street, tmp_path, monkeypatch):
+def test_past_the_limit_there_is_no_file(street, tmp_path):
     out = tmp_path / 'int8.onnx'
     with pytest.raises(SystemExit) as stopped:
-        quantize(monkeypatch, street, out, '--runtime', 'onnxruntime', '--max-drop', -1)
+        quantize(street, out, '--runtime', 'onnxruntime', '--max-drop', -1)
     line = str(stopped.value)
     assert 'more than --max-drop -1.0: nothing was written' in line and '\n' not in line
     assert 'class ' in line
@@ -170,13 +170,13 @@ def strip_metadata(street, name):
     onnx.save(proto, str(street / name))
 
 
-def test_file_of_somebody_else(street, tmp_path, monkeypatch):
+def test_file_of_somebody_else(street, tmp_path):
     strip_metadata(street, 'foreign.onnx')
     out = tmp_path / 'int8.onnx'
     own = load_runtime('onnxruntime', str(street / 'model.onnx')).meta
     numbers = ['--mean', *own['mean'], '--std', *own['std']]
     options = ['--runtime', 'onnxruntime', '--max-drop', 60, '--classes', ','.join(CLASSES)]
-    quantize(monkeypatch, street, out, *options, *numbers, model='foreign.onnx')
+    quantize(street, out, *options, *numbers, model='foreign.onnx')
     found = load_runtime('onnxruntime', str(out)).meta
     for key in ('classes', 'mean', 'std', 'bgr_to_rgb', 'size', 'output', 'output_size'):
         assert found[key] == own[key]
@@ -207,7 +207,7 @@ BAD = {
 
 
 @pytest.mark.parametrize('case', BAD)
-def test_bad_input_is_one_line(case, street, tmp_path, monkeypatch):
+def test_bad_input_is_one_line(case, street, tmp_path):
     options, model, config, message = BAD[case]
     strip_metadata(street, 'foreign.onnx')
     cfg = Config.fromfile(str(street / 'config.py'))
@@ -219,7 +219,7 @@ def test_bad_input_is_one_line(case, street, tmp_path, monkeypatch):
     cfg.dump(str(street / 'classes.py'))
     out = tmp_path / 'int8.onnx'
     with pytest.raises(SystemExit) as stopped:
-        quantize(monkeypatch, street, out, *options, model=model, config=config)
+        quantize(street, out, *options, model=model, config=config)
     line = str(stopped.value)
     assert line.startswith('error: ') and message in line and '\n' not in line
     assert not out.exists()
