@@ -1,7 +1,7 @@
-"""``python -m sfnet_mm.ops``: what is compiled, for which architectures, what 'auto' picks.
+"""``python -m sfnet_mm.ops`` prints what is compiled, for which devices, and what 'auto' selects.
 
-In a clone Python takes the package from there, where nothing is compiled. The copy that
-``make install-ops`` installed is described then, too.
+In a clone, Python imports the package of the clone, where nothing is compiled. Then the copy that
+``make install-ops`` installed is described, too.
 """
 
 from importlib import metadata
@@ -11,7 +11,7 @@ from ._loader import EXT, Extension
 
 
 def installed_folder() -> Path:
-    """Folder of this module in the installed package; this one where none is installed."""
+    """The folder of this module in the installed package; this one if none is installed."""
     here = Path(__file__).resolve().parent
     for distribution in metadata.distributions(name='sfnet_mm'):
         folder = Path(str(distribution.locate_file('sfnet_mm/ops'))).resolve()
@@ -21,7 +21,7 @@ def installed_folder() -> Path:
 
 
 def main() -> None:
-    """Print what there is."""
+    """Print the state of the compiled operator."""
     folder = installed_folder()
     if EXT.library is None and folder != Path(__file__).resolve().parent:
         print(f'installed package, {folder}:')

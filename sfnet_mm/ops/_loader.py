@@ -1,4 +1,4 @@
-"""Finds and loads the compiled operator, and knows why it is not there."""
+"""Finds and loads the compiled operator, and says why it is not available."""
 
 import contextlib
 import mmap
@@ -14,7 +14,7 @@ _BUILD_INFO = re.compile(rb'SFNET_MM_BUILD\{([^}]*)\}')
 
 
 def read_build_info(library: Path) -> Dict[str, str]:
-    """What a compiled library says of its build ('torch', 'cuda', 'archs'), without loading it."""
+    """Read the build info ('torch', 'cuda', 'archs') of a compiled library without loading it."""
     with library.open('rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _BUILD_INFO.search(content)
         text = found.group(1).decode() if found else ''
@@ -27,16 +27,16 @@ def _public_version(version: str) -> str:
 
 
 class Extension:
-    """The compiled part of :mod:`sfnet_mm.ops`: what of it can be used, and why the rest cannot.
+    """The compiled part of :mod:`sfnet_mm.ops`, which knows for which devices it can be used.
 
     Args:
-        folder: where the library lies, named ``_ext`` with any suffix of a shared library.
+        folder: Folder of the library, whose name is ``_ext`` with a suffix of shared libraries.
 
     Attributes:
-        library: the file, or None.
-        info: what it was built for.
-        devices: types of the devices that have kernels; empty if nothing is loaded.
-        problem: one line saying why nothing is loaded; empty if something is.
+        library: Path of the file, or None.
+        info: Build info of the file.
+        devices: Types of the devices that have kernels; empty if nothing is loaded.
+        problem: One line that says why nothing is loaded; empty if something is.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,12 +68,12 @@ class Extension:
         return ''
 
     def serves(self, device_type: str) -> bool:
-        """Whether there is a kernel for tensors on that type of device."""
+        """Whether there is a kernel for tensors on this type of device."""
         return device_type in self.devices
 
     @contextlib.contextmanager
     def switched_off(self) -> Iterator[None]:
-        """Let 'auto' be native inside, to compare the two."""
+        """Make 'auto' select native inside the context, to compare the two."""
         devices, self.devices = self.devices, ()
         try:
             yield
@@ -81,7 +81,7 @@ class Extension:
             self.devices = devices
 
     def why_not(self, device_type: str) -> str:
-        """One line saying why there is no kernel for the device type; empty if there is one."""
+        """Say in a line why there is no kernel for the device type; empty if there is one."""
         if self.serves(device_type):
             return ''
         problem = self.problem or (
@@ -91,7 +91,7 @@ class Extension:
         return f"backend='ext' cannot be used: {problem}"
 
     def describe(self) -> str:
-        """What is compiled and what 'auto' picks, a line each."""
+        """Describe in lines what is compiled and what 'auto' selects."""
         lines = [f'torch:     {torch.__version__}, Python {sys.version.split()[0]}']
         if self.library is None or self.problem:
             lines.append(f'compiled:  no; {self.problem}')

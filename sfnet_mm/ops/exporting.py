@@ -1,4 +1,4 @@
-"""Whether a graph is being written for another runtime, for which, and how to write it."""
+"""Tells whether a graph is being exported, and for which runtime."""
 
 import contextlib
 from typing import Any, Iterator, Optional
@@ -12,10 +12,10 @@ _runtime: Optional[str] = None
 
 @contextlib.contextmanager
 def exporting_for(runtime: str) -> Iterator[None]:
-    """Write graphs in the form that is fastest in a runtime; they compute the same.
+    """Export graphs in the form that is fastest in a runtime; all forms compute the same.
 
     Raises:
-        ValueError: A runtime without a form of its own.
+        ValueError: The runtime has no form of its own.
     """
     global _runtime
     if runtime not in RUNTIMES:
@@ -28,18 +28,18 @@ def exporting_for(runtime: str) -> Iterator[None]:
 
 
 def is_exporting(runtime: Optional[str] = None) -> bool:
-    """Whether a graph is being written, for this runtime if one is named."""
+    """Whether a graph is being exported, for this runtime if one is named."""
     if runtime is not None or _runtime is not None:
         return _runtime is not None and runtime in (None, _runtime)
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():
         return True
-    # The flag behind torch.compiler.is_exporting(), which torch.compile takes for true up to torch
-    # 2.11. Before 2.7 an export is told apart by tracing or by exporting_for alone.
+    # This is the flag of torch.compiler.is_exporting(), which torch.compile treats as true up to
+    # torch 2.11. Before 2.7 only tracing and exporting_for show that a graph is being exported.
     return getattr(torch.compiler, '_is_exporting_flag', False)
 
 
 def linspace(start: float, end: float, steps: int, **options: Any) -> Tensor:
-    """``torch.linspace``, also for numbers that an export leaves open.
+    """Compute ``torch.linspace``, also for numbers that an export leaves open.
 
     An exporter would write an open number of steps as a constant.
     """

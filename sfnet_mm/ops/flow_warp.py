@@ -24,7 +24,7 @@ BACKENDS = ('auto', 'native', 'ext')
 def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     """Sample ``x`` where a semantic flow points to.
 
-    Output pixel ``(i, j)`` of ``(H, W)`` sits at ``(-1 + 2j / (W - 1), -1 + 2i / (H - 1))`` of the
+    Output pixel ``(i, j)`` of ``(H, W)`` is at ``(-1 + 2j / (W - 1), -1 + 2i / (H - 1))`` of the
     normalized map, whose corners are the centers of the corner pixels (``align_corners=True``). The
     flow moves that point by ``(dx / W, dy / H)``; ``x`` is read there bilinearly, as zero outside.
     The normalized side is 2 long, so **a flow of 1 is (W - 1) / 2W output pixels, about half a
@@ -34,18 +34,18 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
     are. A NaN or infinite flow points outside: the result is zero, and so are its gradients.
 
     Args:
-        x: (N, C, h, w), floating point; what is sampled.
+        x: (N, C, h, w), floating point, the map that is sampled.
         flow: (N, 2, H, W), x then y, of any floating-point dtype.
         backend: 'native' (plain torch), 'ext' (the compiled kernel) or 'auto', which takes the
-            kernel if it is there for this device, and plain torch otherwise and during export, so
-            that an exported graph holds the standard ``GridSample``.
+            kernel if there is one for this device, and plain torch otherwise and during export, so
+            that an exported graph has the standard ``GridSample``.
 
     Returns:
         (N, C, H, W), dtype and memory format of ``x``.
 
     Raises:
-        ValueError: if a shape, a dtype, a device or ``backend`` does not fit.
-        RuntimeError: if ``backend='ext'`` and the kernel is not available; says why.
+        ValueError: A shape, a dtype, a device or ``backend`` does not fit.
+        RuntimeError: ``backend`` is ``'ext'``, but there is no kernel. The message says why.
     """
     _check_map('x', x)
     _check_companion('flow', flow, 2, x, 'x')
@@ -61,25 +61,25 @@ def gated_dual_flow_warp(
     gate: Optional[Tensor] = None,
     backend: str = 'auto',
 ) -> Tensor:
-    """Warp two maps by a flow of their own and blend them, the fusion of GD-FAM (Eq. 6).
+    """Warp two maps, each by its own flow, and blend them: the fusion of GD-FAM (Eq. 6).
 
     ``flow_warp(high, flow[:, :2]) * gate + flow_warp(low, flow[:, 2:]) * (1 - gate)``, or the plain
-    sum of the two where there is no gate. Conventions and unit of the flow: :func:`flow_warp`.
+    sum of the two if there is no gate. :func:`flow_warp` defines the unit of the flow.
 
     Args:
         high: (N, C, h, w), the semantically strong map, usually of a lower resolution.
-        low: (N, C, H, W), the map with the detail; dtype of ``high``, except under autocast, where
-            the wider of the two dtypes is taken.
-        flow: (N, 4, H, W): x and y for ``high``, then x and y for ``low``.
+        low: (N, C, H, W), the detailed map, with the dtype of ``high``. Under autocast the two may
+            differ, and the wider dtype is used.
+        flow: (N, 4, H, W), x and y for ``high``, then x and y for ``low``.
         gate: (N, 1, H, W), the share of ``high``, or None.
-        backend: as for :func:`flow_warp`.
+        backend: See :func:`flow_warp`.
 
     Returns:
         (N, C, H, W), dtype and memory format of ``low``.
 
     Raises:
-        ValueError: if a shape, a dtype, a device or ``backend`` does not fit.
-        RuntimeError: if ``backend='ext'`` and the kernel is not available; says why.
+        ValueError: A shape, a dtype, a device or ``backend`` does not fit.
+        RuntimeError: ``backend`` is ``'ext'``, but there is no kernel. The message says why.
     """
     _check_map('high', high)
     if high.dtype != low.dtype and torch.is_autocast_enabled(high.device.type):
@@ -126,7 +126,7 @@ def _check_map(name: str, x: Tensor) -> None:
 def _check_companion(
     name: str, x: Tensor, channels: int, other: Tensor, other_name: str, same_size: bool = False
 ) -> None:
-    """Check a tensor that comes with a map: rank, dtype, device, batch and channels, maybe size."""
+    """Check rank, dtype, device, batch, channels and maybe size of a tensor given with a map."""
     _check_map(name, x)
     if x.device != other.device:
         raise ValueError(f'{name} is on {x.device} and {other_name} on {other.device}: move one')

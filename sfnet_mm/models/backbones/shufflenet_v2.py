@@ -43,7 +43,7 @@ def _depthwise(channels: int, stride: int, norm_cfg: Dict) -> 'list[nn.Module]':
 
 
 class ShuffleUnit(nn.Module):
-    """Figure 3c (stride 1: one half of the channels passes unchanged) and 3d (stride 2).
+    """The unit of Figure 3c (stride 1: half of the channels pass unchanged) or 3d (stride 2).
 
     Args:
         in_channels: Channels of the input.
@@ -68,7 +68,7 @@ class ShuffleUnit(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
+        """Map (N, in_channels, H, W) to (N, out_channels, H / stride, W / stride)."""
         left, right = (x, x) if self.stride > 1 else x.chunk(2, dim=1)
         return channel_shuffle(torch.cat([self.branch1(left), self.branch2(right)], dim=1))
 
@@ -77,8 +77,8 @@ class ShuffleUnit(nn.Module):
 class ShuffleNetV2(PretrainedBackbone, BaseModule):
     """ShuffleNet V2 without its last convolution and classifier.
 
-    The layers carry torchvision's names, whose ImageNet weights ``init_cfg=dict(type='Pretrained',
-    ...)`` therefore loads (``conv5`` and ``fc`` are left over).
+    The layers have torchvision's names, so ``init_cfg=dict(type='Pretrained', ...)`` loads its
+    ImageNet weights (``conv5`` and ``fc`` are ignored).
 
     Args:
         width: 0.5, 1.0, 1.5 or 2.0.
@@ -87,10 +87,10 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
         init_cfg: See ``BaseModule``.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, of 24, 116, 232 and 464 channels at
-    width 1.0; the first is that of the pooled stem.
+    width 1.0; the first map is that of the pooled stem.
 
     Raises:
-        ValueError: Unknown ``width``.
+        ValueError: ``width`` is unknown.
     """
 
     arch_settings = {
@@ -130,7 +130,7 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
             channels = out_channels
 
     def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
-        """Four feature maps of an image (N, 3, H, W)."""
+        """Compute four feature maps of an image (N, 3, H, W)."""
         x = self.maxpool(self.conv1(x))
         outs = [x]
         for stage in (self.stage2, self.stage3, self.stage4):

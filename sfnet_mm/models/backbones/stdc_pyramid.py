@@ -14,7 +14,7 @@ from .pretrained import PretrainedBackbone
 
 @MODELS.register_module()
 class STDCPyramid(PretrainedBackbone, STDCNet):
-    """mmseg's ``STDCNet`` that also returns the stride-4 map which SFNet's decoder starts from.
+    """mmseg's ``STDCNet`` that also returns the stride-4 map, the finest one of SFNet's decoder.
 
     Args:
         stdc_type: ``'STDCNet1'`` (STDC813) or ``'STDCNet2'`` (STDC1446).
@@ -23,13 +23,13 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         norm_cfg: Normalization layers. The authors leave most of the backbone without SyncBN;
             here all of it follows ``norm_cfg``. None leaves normalization out.
         act_cfg: Activation layers.
-        init_cfg: See ``BaseModule``; pretrained weights must fit whole.
+        init_cfg: See ``BaseModule``; all pretrained weights must fit.
 
     Returns (of ``forward``): maps of strides 4, 8, 16 and 32, by default of 64, 256, 512 and 1024
     channels.
 
     Raises:
-        ValueError: Unknown ``stdc_type``.
+        ValueError: ``stdc_type`` is unknown.
     """
 
     def __init__(
@@ -56,5 +56,5 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
             with_final_conv=False,
             init_cfg=init_cfg,
         )
-        # STDCNet drops this many leading stages from its output: keep the second (stride 4).
+        # STDCNet omits this many leading stages from its output; this keeps the second (stride 4).
         self.num_shallow_features = 1

@@ -1,10 +1,10 @@
-"""Weights of a ResNet with a narrow deep stem for one with a wider stem, as an equal function.
+"""Embeds weights of a ResNet with a narrow stem in one with a wider stem; the function is equal.
 
 The published ResNets of OpenMMLab (``open-mmlab://resnet18_v1c``) have a stem of 32, 32 and 64
 channels, those of SFNet's authors one of 64, 64 and 128. Channels that the narrow stem does not
-have keep their random weights, and nothing reads them at first: the weights on them are zero. They
-take part from the first step on, since the gradient of those zeros is not zero. (Net2Net,
-https://arxiv.org/abs/1511.05641, grows a network by copies of its channels instead.)
+have keep their random weights. The weights that read them are zero at first, but have a gradient,
+so that these channels take part from the first step on. (Net2Net, https://arxiv.org/abs/1511.05641,
+grows a network by copies of its channels instead.)
 """
 
 from typing import Dict, Mapping
@@ -19,14 +19,14 @@ _SHORTCUT = 'layer1.0.downsample'
 
 
 def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict[str, Tensor]:
-    """Weights in the shapes of ``own``, which compute in evaluation mode what they did before.
+    """Embed weights in the shapes of ``own``; the function in evaluation mode stays the same.
 
     Args:
         weights: Weights of a ``ResNetV1c`` by name.
         own: State of a ``ResNetV1c`` of the same depth, with a stem that is not narrower.
 
     Returns:
-        dict: As ``weights``; those that are of no narrower stem stay as they are.
+        dict: The weights by name; those of no narrower stem are unchanged.
     """
     weights = dict(weights)
     if _STEM_END not in weights or _STEM_END not in own:
@@ -37,7 +37,7 @@ def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict
     for name, value in own.items():
         if name.startswith(_WIDENED) and name in weights:
             weights[name] = _embed(weights[name], value)
-    # Basic blocks of the narrow stem's own width have no layer in their shortcut.
+    # Basic blocks that have the width of the narrow stem have no layer in their shortcut.
     shortcut = own.get(f'{_SHORTCUT}.0.weight')
     if f'{_SHORTCUT}.0.weight' not in weights and shortcut is not None and len(shortcut) == width:
         weights.update(_identity_shortcut(own, width))
@@ -45,7 +45,7 @@ def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict
 
 
 def _embed(small: Tensor, large: Tensor) -> Tensor:
-    """``small`` in the first channels of a copy of ``large``, whose other inputs they ignore."""
+    """Copy ``small`` into the first channels of a copy of ``large``; other inputs get zeros."""
     if small.dim() != large.dim() or any(s > n for s, n in zip(small.shape, large.shape)):
         return small
     grown = large.detach().clone()
@@ -61,7 +61,7 @@ def _embed(small: Tensor, large: Tensor) -> Tensor:
 
 
 def _identity_shortcut(own: Mapping[str, Tensor], width: int) -> Dict[str, Tensor]:
-    """A 1x1 convolution and a normalization that pass the first ``width`` channels on."""
+    """Make a 1x1 convolution and a normalization that pass the first ``width`` channels on."""
     convolution = torch.zeros_like(own[f'{_SHORTCUT}.0.weight'])
     convolution[range(width), range(width)] = 1
     eps = 1e-5  # of batch normalization

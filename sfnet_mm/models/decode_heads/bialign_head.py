@@ -1,4 +1,4 @@
-"""The decoder of Bi-Align, a baseline of SFNet: each of two paths is aligned to the other.
+"""The decoder of Bi-Align, a baseline of SFNet: it aligns two paths to each other.
 
 Fast and Accurate Scene Parsing via Bi-direction Alignment Networks (ICIP 2021,
 https://arxiv.org/abs/2105.11651, section 2; authors' ``AlignedModule`` with ``SimpleGate``).
@@ -26,13 +26,13 @@ from ..necks.aligned_fpn import check_maps
 def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
     """Convert a flow for sampling with ``align_corners=False`` to one for :func:`flow_warp`.
 
-    Bi-Align adds its flow to a grid from -1 to 1, as SFNet does, but takes -1 and 1 for the outer
-    edges of the map, so that even a zero flow enlarges it a little.
+    Bi-Align adds its flow to a grid from -1 to 1, as SFNet does, but -1 and 1 are the outer edges
+    of the map, so that even a zero flow enlarges it slightly.
 
     Args:
         flow: (N, 2, H, W), x then y.
-        height: Rows of the map that is sampled; at least 2.
-        width: Columns of it; at least 2.
+        height: Number of rows of the sampled map, at least 2.
+        width: Number of columns of the sampled map, at least 2.
     """
     rows, columns = flow.shape[2:]
     xs = linspace(-1, 1, columns, dtype=flow.dtype, device=flow.device)
@@ -43,7 +43,7 @@ def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
 
 
 class GatedFlowAlignment(FlowAlignmentModule):
-    """A FAM whose flow is scaled by a gate, and which can warp either of its two maps.
+    """A FAM that scales its flow by a gate and can warp either of its two maps.
 
     Args:
         channels: Channels of both maps.
@@ -55,7 +55,7 @@ class GatedFlowAlignment(FlowAlignmentModule):
         self.gate = nn.Conv2d(channels, 2, 1)
 
     def forward(self, low: Tensor, high: Tensor, warp_low: bool = False) -> Tensor:
-        """``high``, or with ``warp_low`` the fine map ``low``, on the grid of ``low``."""
+        """Warp ``high``, or with ``warp_low`` the fine map ``low``, to the grid of ``low``."""
         source = low if warp_low else high
         gate = resize(self.gate(source).sigmoid(), low.shape[2:], self.upsample.align_corners)
         flow = self.predict_flow(low, high) * gate
@@ -64,21 +64,21 @@ class GatedFlowAlignment(FlowAlignmentModule):
 
 @MODELS.register_module()
 class BiAlignHead(BaseDecodeHead):
-    """Warps the context map to the spatial one, the spatial one to itself, and fuses both.
+    """Warps the context map to the spatial one and the spatial one to itself, and fuses both.
 
-    The logits are made at full resolution by a pixel shuffle, not by interpolation.
+    A pixel shuffle, and no interpolation, gives logits of full resolution.
 
     Args:
         in_channels: Channels of the spatial and of the context map.
         channels: Width of the classifier.
         width: Channels of the spatial map, to which the context is projected.
-        context: Module on the context map.
+        context: Context module on the context map.
         upsample_factor: Stride of the spatial map.
         **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:
-        ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to
-            fine.
+        ValueError: In ``forward``, maps have other channels than ``in_channels``, or are not
+            ordered from fine to coarse.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class BiAlignHead(BaseDecodeHead):
         self.conv_seg = nn.Conv2d(channels, self.out_channels * upsample_factor**2, 1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, 8 H, 8 W) for a spatial map of (H, W)."""
+        """Compute logits (N, num_classes, 8 H, 8 W) for a spatial map of (H, W)."""
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
         spatial, context = inputs[0], self.ppm(inputs[1])

@@ -1,4 +1,4 @@
-"""Deep supervision: classifiers on the fused maps, in training only.
+"""Deep supervision: classifiers on the fused maps that are used only in training.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 section 3.5 (authors' ``dsn`` and ``CriterionSFNet``).
@@ -12,18 +12,18 @@ from torch import Tensor
 
 
 class DeepSupervision:
-    """Mixin of a decode head whose fused maps are classified too while it is trained.
+    """Mixin of a decode head that also classifies its fused maps in training.
 
     Each is classified by a 3x3 convolution, BN, ReLU, dropout and a 1x1 convolution, with the loss
     of the head at weight 1. These layers do not run at test time.
     """
 
     def add_deep_supervision(self, count: int, kwargs: Dict[str, Any]) -> None:
-        """Make ``dsn``, one classifier for each of ``count`` maps.
+        """Add ``dsn``, one classifier for each of ``count`` maps.
 
         Args:
             count: Number of fused maps.
-            kwargs: The arguments of ``BaseDecodeHead`` that this head was made with.
+            kwargs: Arguments of ``BaseDecodeHead`` that this head was built with.
         """
         shared = {k: v for k, v in kwargs.items() if k not in ('act_cfg', 'init_cfg')}
         self.dsn = nn.ModuleList(
@@ -45,7 +45,7 @@ class DeepSupervision:
     def deep_losses(
         self, maps: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict
     ) -> Dict[str, Tensor]:
-        """Losses of the maps, ``dsn{i}.loss_ce``; none without deep supervision."""
+        """Compute the losses ``dsn{i}.loss_ce`` of the maps; none without deep supervision."""
         losses = {}
         for i, head in enumerate(getattr(self, 'dsn', ())):
             for name, value in head.loss((maps[i],), batch_data_samples, train_cfg).items():

@@ -19,7 +19,7 @@ from ..necks.aligned_fpn import check_maps
 
 
 class FusionNode(nn.Module):
-    """Upsamples the coarse map and fuses it with the fine one by one 3x3 convolution.
+    """Upsamples the coarse map and fuses it with the fine one by a 3x3 convolution.
 
     Args:
         channels: Channels of both maps and of the output.
@@ -32,30 +32,30 @@ class FusionNode(nn.Module):
         self.fusion = nn.Conv2d(2 * channels, channels, 3, padding=1, bias=False)
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        """(N, C, h, w) and (N, C, H, W) to (N, C, H, W)."""
+        """Fuse (N, C, h, w) and (N, C, H, W) to (N, C, H, W)."""
         coarse = resize(coarse, fine.shape[2:], self.align_corners)
         return self.fusion(torch.cat([coarse, fine], dim=1))
 
 
 @MODELS.register_module()
 class DFSegHead(BaseDecodeHead):
-    """PPM on the last map and two fusion nodes on the way to the first.
+    """Applies PPM to the last map, and two fusion nodes on the way to the first.
 
-    Layers carry the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The authors also
-    halve the image before the network and enlarge the logits at test time; that is a
-    preprocessing for speed and is not part of this head.
+    Layers have the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The authors also
+    halve the image before the network and enlarge the logits at test time; that is
+    preprocessing for speed and not part of this head.
 
     Args:
         in_channels: Channels of the three maps of :class:`DFNet`, fine to coarse.
         channels: Width of the classifier.
         width: Width of the context and of the fusion nodes.
-        context: Module on the last map.
+        context: Context module on the last map.
         dropout_ratio: Ratio of the dropout before the classifier.
         **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:
-        ValueError: In ``forward``, maps of other channels than ``in_channels``, or from coarse to
-            fine.
+        ValueError: In ``forward``, maps have other channels than ``in_channels``, or are not
+            ordered from fine to coarse.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class DFSegHead(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H, W) at the size of the first map."""
+        """Compute logits (N, num_classes, H, W) at the size of the first map."""
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
         fine, middle, last = inputs

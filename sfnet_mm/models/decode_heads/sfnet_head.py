@@ -19,18 +19,18 @@ from .deep_supervision import DeepSupervision
 
 @MODELS.register_module()
 class SFNetHead(DeepSupervision, BaseDecodeHead):
-    """Aligned FPN, all levels concatenated on the finest grid, one 3x3 convolution, classifier.
+    """Fuses all levels of an aligned FPN on the finest grid by a 3x3 convolution and classifies.
 
     Args:
         in_channels: Channels of the backbone's maps, fine to coarse.
         channels: Channels of the pyramid (the authors' ``fpn_dim``).
-        in_index: Which of the backbone's maps are used; None takes the first ``len(in_channels)``.
+        in_index: Indices of the backbone's maps; None takes the first ``len(in_channels)``.
         align: Alignment module of the FPN; None gives the FPN+PPM baseline of the paper.
         align_levels: See :class:`AlignedFPN`.
         context: See :class:`AlignedFPN`.
-        align_fusion: Also align, instead of upsample, the coarser levels for the concatenation
-            (the paper does not; its authors report a small gain for a fifth of the speed).
-        deep_supervision: Classify every fused level too while training: see
+        align_fusion: Also align the coarser levels for the concatenation, instead of upsampling
+            them (the paper does not; its authors report a small gain for a fifth of the speed).
+        deep_supervision: Also classify every fused level in training; see
             :class:`.deep_supervision.DeepSupervision`.
         norm_cfg: Normalization layers.
         dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
@@ -40,8 +40,8 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         **kwargs: Arguments of ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: ``in_channels`` that is no list, or maps of other channels, or from coarse to
-            fine, in ``forward``.
+        ValueError: ``in_channels`` is no list. In ``forward``, maps have other channels, or are not
+            ordered from fine to coarse.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         return self.cls_seg(self.conv_last(finest, *coarser))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H, W) at the finest of the maps used."""
+        """Compute logits (N, num_classes, H, W) at the size of the finest map."""
         return self._decode(self.fpn.top_down(self._transform_inputs(inputs)))
 
     def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
-        """Losses of the classifier and, under deep supervision, of every fused level."""
+        """Compute the losses of the classifier and, with deep supervision, of every fused level."""
         features = self.fpn.top_down(self._transform_inputs(inputs))
         losses = self.loss_by_feat(self._decode(features), batch_data_samples)
         losses.update(self.deep_losses(features, batch_data_samples, train_cfg))

@@ -21,23 +21,22 @@ from .deep_supervision import DeepSupervision
 
 @MODELS.register_module()
 class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
-    """One GD-FAM between the finest stage and the context, joined by the stride-16 stage.
+    """Fuses the finest stage and the context by one GD-FAM, and joins the stride-16 stage.
 
     Args:
         in_channels: Channels of three maps of the backbone: the finest, the last but one and the
             last (the one under the context module).
         channels: Width of the decoder.
         in_index: Indices of these maps in the backbone's output.
-        align: Alignment module, called as ``align(fine, coarse)``. What it returns is the fused map
-            if it says that it ``fuses``, as GD-FAM does, and is added to the fine map otherwise, as
-            for FAM (Table 16). None adds the bilinearly upsampled coarse map.
-        context: Module on the last map.
-        fusion: ``'authors'`` joins the fused map and the last but one stage by a 3x3 convolution;
-            ``'paper'``, as section 3.3 and Figure 5 have it, joins the fused map and the last
-            stage, which is the context map here, by a 1x1 convolution, and leaves the last but one
-            stage unused.
-        deep_supervision: Classify the fused map too while training: see
-            :class:`.deep_supervision.DeepSupervision`. (The authors' code makes this layer, but
+        align: Alignment module, called as ``align(fine, coarse)``. Its result is the fused map if
+            the module ``fuses``, as GD-FAM does; else, as for FAM (Table 16), it is added to the
+            fine map. None adds the bilinearly upsampled coarse map.
+        context: Context module on the last map.
+        fusion: ``'authors'`` joins the fused map and the last but one stage by a 3x3 convolution.
+            ``'paper'`` joins the fused map and the last stage, which is the context map here, by a
+            1x1 convolution (section 3.3 and Figure 5); it does not use the last but one stage.
+        deep_supervision: Also classify the fused map in training; see
+            :class:`.deep_supervision.DeepSupervision`. (The authors' code has this layer, but
             never runs it.)
         norm_cfg: Normalization layers.
         dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
@@ -47,8 +46,8 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         **kwargs: Arguments of ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: Not three ``in_channels``, an unknown ``fusion``, or maps of other channels, or
-            from coarse to fine, in ``forward``.
+        ValueError: There are not three ``in_channels``, or ``fusion`` is unknown. In ``forward``,
+            maps have other channels, or are not ordered from fine to coarse.
     """
 
     fusions = ('authors', 'paper')
@@ -74,9 +73,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
                 'the finest, the last but one and the last'
             )
         if fusion not in self.fusions:
-            raise ValueError(
-                f"SFNetLiteHead: fusion={fusion!r} is not 'authors' or 'paper'"
-            )
+            raise ValueError(f"SFNetLiteHead: fusion={fusion!r} is not 'authors' or 'paper'")
         super().__init__(
             list(in_channels),
             channels,
@@ -122,7 +119,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         return aligned if self.flow_align_module.fuses else fine + aligned
 
     def _decode(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
-        """The fused map (N, channels, H, W) and the logits (N, num_classes, H, W)."""
+        """Compute the fused map (N, channels, H, W) and the logits (N, num_classes, H, W)."""
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
         finest, middle, last = inputs
@@ -132,11 +129,11 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         return fused, self.cls_seg(self.conv_last(fused, coarse))
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (N, num_classes, H, W) at the size of the finest map."""
+        """Compute logits (N, num_classes, H, W) at the size of the finest map."""
         return self._decode(inputs)[1]
 
     def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
-        """Losses of the classifier and, under deep supervision, of the fused map."""
+        """Compute the losses of the classifier and, with deep supervision, of the fused map."""
         fused, logits = self._decode(inputs)
         losses = self.loss_by_feat(logits, batch_data_samples)
         losses.update(self.deep_losses([fused], batch_data_samples, train_cfg))

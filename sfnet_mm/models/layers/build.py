@@ -1,4 +1,4 @@
-"""Builds the alignment and the context module that a decoder was configured with."""
+"""Builds the alignment module and the context module of a decoder from its config."""
 
 import inspect
 from typing import Any, Dict, List, Optional
@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 
 
 def alignment_modules() -> List[str]:
-    """Names of the registered alignment modules; each says whether it ``fuses``."""
+    """The names of the registered alignment modules, which say whether they ``fuse``."""
     return sorted(name for name, kind in MODELS.module_dict.items() if hasattr(kind, 'fuses'))
 
 
@@ -18,23 +18,23 @@ def build_alignment(
     """Build an alignment module, called as ``align(fine, coarse)``.
 
     Args:
-        owner: Name of the decoder, for the message of an error.
+        owner: Name of the decoder, for error messages.
         align: ``dict(type=..., ...)``; the type is the name of a registered module or a class.
         channels: Channels of both maps.
         align_corners: ``align_corners`` of the upsampling, for modules that have this argument.
 
     Raises:
-        ValueError: ``align`` is no such dict, or its type is not an alignment module; the message
-            names the choices.
+        ValueError: ``align`` is no such dict, or its type is no alignment module. The message names
+            the choices.
     """
     kind = align.get('type') if isinstance(align, dict) else align
-    found = _find(kind) if isinstance(align, dict) else None
+    found = _find_class(kind) if isinstance(align, dict) else None
     if found is None or not hasattr(found, 'fuses'):
         raise ValueError(
             f'{owner}: align={kind!r} is not an alignment module: set align=None or '
             f'align=dict(type=...) with one of {", ".join(alignment_modules())}'
         )
-    options = _taken(found, channels=channels, align_corners=align_corners)
+    options = _accepted(found, channels=channels, align_corners=align_corners)
     return MODELS.build({**options, **align, 'type': found})
 
 
@@ -42,30 +42,30 @@ def build_context(context: Dict[str, Any], **options: Any) -> nn.Module:
     """Build a context module.
 
     Args:
-        context: ``dict(type=..., ...)``; what it sets comes before the options.
+        context: ``dict(type=..., ...)``; its settings override the options.
         **options: ``in_channels``, ``channels``, ``norm_cfg``, ``act_cfg`` and ``align_corners`` of
-            the decoder, each for modules that have this argument.
+            the decoder; a module gets those that it has as arguments.
     """
-    found = _find(context['type'])
+    found = _find_class(context['type'])
     if found is None:
-        return MODELS.build(context)  # raises, naming the type
-    return MODELS.build({**_taken(found, **options), **context, 'type': found})
+        return MODELS.build(context)  # this raises an error that names the type
+    return MODELS.build({**_accepted(found, **options), **context, 'type': found})
 
 
 def norm_or_identity(norm_cfg: Optional[Dict[str, Any]]) -> Dict[str, Any]:
-    """A ``norm_cfg`` for blocks that cannot be built with None: an identity in its place."""
+    """Replace None by an identity, for blocks that cannot be built without ``norm_cfg``."""
     return dict(type=nn.Identity) if norm_cfg is None else norm_cfg
 
 
-def _taken(kind: type, **options: Any) -> Dict[str, Any]:
-    """Those of the options that a class has as arguments."""
+def _accepted(kind: type, **options: Any) -> Dict[str, Any]:
+    """Select the options that a class has as arguments."""
     arguments = inspect.signature(kind).parameters
     open_ended = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
     return {k: v for k, v in options.items() if open_ended or k in arguments}
 
 
-def _find(kind: Any) -> Optional[type]:
-    """The class of a name, in the default scope or in that of mmseg."""
+def _find_class(kind: Any) -> Optional[type]:
+    """Find the class of a name, in the default scope or in that of mmseg."""
     if not isinstance(kind, str):
         return kind
     with MODELS.switch_scope_and_registry(None) as registry:

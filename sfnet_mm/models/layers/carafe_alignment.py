@@ -1,7 +1,7 @@
-"""Upsampling by predicted kernels, in the place of FAM.
+"""Upsampling by predicted kernels, in place of FAM.
 
 CARAFE: Content-Aware ReAssembly of FEatures, https://arxiv.org/abs/1905.02188, section 3 (authors'
-``CARAFEPack``, in mmcv with compiled operators; here it is plain torch).
+``CARAFEPack``; mmcv has it with compiled operators, here it is plain torch).
 """
 
 from typing import Dict, Optional
@@ -20,24 +20,24 @@ from .upsampling import resize
 
 @MODELS.register_module()
 class CARAFEAlignment(BaseModule):
-    """Each fine pixel is a weighted mean of the coarse pixels around it; a convolution says how.
+    """Each fine pixel is a mean of the coarse pixels around it, with predicted weights.
 
     The weights of a window are a softmax of what ``content_encoder`` predicts from the coarse map
     alone, for ``scale_factor`` times its size. For any other size, these logits are resized
     bilinearly before the softmax. The window is centered at the coarse pixel that the center of the
-    fine pixel lies in; outside of the map it reads zeros, as published. Layers carry the authors'
+    fine pixel lies in; outside of the map it reads zeros, as published. Layers have the authors'
     names. The softmax and the sums are computed in float32 (float64 for a float64 map).
 
     Args:
         channels: Channels of both maps.
-        scale_factor: For which ratio of sizes kernels are predicted: 2 in SFNet, 8 in SFNet-Lite.
+        scale_factor: Ratio of sizes for which kernels are predicted: 2 in SFNet, 8 in SFNet-Lite.
         kernel_size: Side of the window.
-        encoder_kernel: Kernel of the convolution that predicts.
-        compressed_channels: Channels that it reads.
+        encoder_kernel: Side of the kernel of the convolution that predicts the weights.
+        compressed_channels: Input channels of this convolution.
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: An even kernel, or ``scale_factor`` or ``compressed_channels`` under 1.
+        ValueError: A kernel is even, or ``scale_factor`` or ``compressed_channels`` is below 1.
     """
 
     fuses = False
@@ -72,7 +72,7 @@ class CARAFEAlignment(BaseModule):
         normal_init(self.content_encoder, std=0.001)
 
     def predict_kernels(self, low: Tensor, high: Tensor) -> Tensor:
-        """Weights (N, k * k, H, W) of the window of each fine pixel, row by row, of sum 1."""
+        """Predict weights (N, k * k, H, W) of the window of each fine pixel, which sum to 1."""
         logits = self.content_encoder(self.channel_compressor(high))
         logits = F.pixel_shuffle(logits, self.scale_factor).to(working_dtype(high))
         return resize(logits, low.shape[2:], align_corners=False).softmax(1)

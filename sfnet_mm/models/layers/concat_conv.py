@@ -1,4 +1,4 @@
-"""A convolution of concatenated maps that does not concatenate them."""
+"""Convolves concatenated maps without concatenating them."""
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 class ConcatConv2d(nn.Conv2d):
-    """``nn.Conv2d`` of maps concatenated over channels: the sum of the convolutions of each.
+    """``nn.Conv2d`` of maps concatenated over channels, as the sum of their convolutions.
 
-    The concatenated map of the flow predictor has as many values as the fine map; writing it and
-    reading it again takes as long as the convolution does. Arguments and weights are those of
-    ``nn.Conv2d``, with zeros for padding.
+    The concatenated map of the flow predictor has as many values as the fine map; writing and
+    reading it takes as long as the convolution. Arguments and weights are those of ``nn.Conv2d``
+    with zero padding.
     """
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Maps (N, C_i, H, W), with ``in_channels`` in all, to (N, out_channels, H, W).
+        """Convolve maps (N, C_i, H, W), together ``in_channels``, to (N, out_channels, H, W).
 
         Raises:
             RuntimeError: The channels do not add up.

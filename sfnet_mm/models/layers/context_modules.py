@@ -1,4 +1,4 @@
-"""Context modules that the paper compares with pyramid pooling at the top of the FPN (Table 8c)."""
+"""Context modules that the paper compares with pyramid pooling on top of the FPN (Table 8c)."""
 
 from typing import Dict, List, Optional, Sequence
 
@@ -14,12 +14,12 @@ from .pyramid_context import _BatchOnePPM
 
 
 class _Context(BaseModule):
-    """What follows every context: concatenation, 1x1 convolution, BN, ReLU and channel dropout.
+    """The end of every context: concatenation, 1x1 convolution, BN, ReLU and channel dropout.
 
     Args:
         in_channels: Channels of the last backbone stage.
         channels: Output channels.
-        context_channels: Channels of what :meth:`context` returns, together.
+        context_channels: Sum of the channels of the maps of :meth:`context`.
         dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
@@ -43,11 +43,11 @@ class _Context(BaseModule):
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def context(self, x: Tensor) -> Sequence[Tensor]:
-        """Maps (N, C_i, H, W) that are concatenated."""
+        """Compute the maps (N, C_i, H, W) that are concatenated."""
         raise NotImplementedError
 
     def forward(self, x: Tensor) -> Tensor:
-        """Context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
+        """Compute the context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
         return self.dropout(self.bottleneck(torch.cat([*self.context(x)], dim=1)))
 
 
@@ -84,13 +84,13 @@ class ASPPContext(_Context):
         self.branches = ASPPModule(dilations, in_channels, channels, None, norm_cfg, act_cfg)
 
     def context(self, x: Tensor) -> List[Tensor]:
-        """The pooled map and the branches."""
+        """Compute the pooled map and the branches."""
         return self.image_pool(x) + self.branches(x)
 
 
 @MODELS.register_module()
 class DenseASPPContext(_Context):
-    """Dilated convolutions in a chain, each of which sees the input and all before it.
+    """Dilated convolutions in a chain, each of which reads the input and all earlier outputs.
 
     DenseASPP for Semantic Segmentation in Street Scenes (CVPR 2018), section 3.
 
@@ -133,7 +133,7 @@ class DenseASPPContext(_Context):
         )
 
     def context(self, x: Tensor) -> List[Tensor]:
-        """The input and the output of every layer."""
+        """Compute the input and the output of every layer."""
         maps = [x]
         for layer in self.layers:
             maps.append(layer(torch.cat(maps, dim=1)))
@@ -142,14 +142,14 @@ class DenseASPPContext(_Context):
 
 @MODELS.register_module()
 class NonLocalContext(_Context):
-    """Self-attention between all pixels, beside the input.
+    """Self-attention between all pixels, concatenated with the input.
 
     Non-local Neural Networks, https://arxiv.org/abs/1711.07971 (mmcv's ``NonLocal2d``, embedded
     Gaussian).
 
     Args:
         in_channels: Channels of the last backbone stage.
-        channels: Channels under attention and of the output.
+        channels: Channels of the attention and of the output.
         reduction: Factor by which queries, keys and values are narrower.
         dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
@@ -174,5 +174,5 @@ class NonLocalContext(_Context):
         self.attention = NonLocal2d(channels, reduction=reduction, norm_cfg=norm_cfg)
 
     def context(self, x: Tensor) -> List[Tensor]:
-        """The attended map and the input."""
+        """Compute the attended map and the input."""
         return [self.attention(self.project(x)), x]

@@ -11,16 +11,16 @@ from .local_windows import shifted_views
 
 
 def local_correlation(x: Tensor, y: Tensor, max_displacement: int) -> Tensor:
-    """How similar each pixel of ``x`` is to the pixels of ``y`` around the same place.
+    """Compare each pixel of ``x`` with the pixels of ``y`` around the same place.
 
     Args:
         x: (N, C, H, W).
-        y: (N, C, H, W); zero outside.
+        y: (N, C, H, W), zero outside.
         max_displacement: Largest displacement D in pixels, in x and in y.
 
     Returns:
-        Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products; displacements of y
-        row by row, each from -D to D.
+        Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products. Displacements of y
+        are ordered row by row, each from -D to D.
     """
     views = shifted_views(y, 2 * max_displacement + 1)
     return torch.stack([(x * view).mean(1) for view in views], dim=1)

@@ -23,12 +23,12 @@ def uses_mmcv(name: str, backend: str) -> bool:
     """Whether a module convolves with mmcv's compiled operator.
 
     Args:
-        name: Name of the module, for the message of an error.
+        name: Name of the module, for error messages.
         backend: ``'native'``, ``'mmcv'`` or ``'auto'``, which takes mmcv's if it is there.
 
     Raises:
-        ValueError: An unknown ``backend``.
-        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+        ValueError: ``backend`` is unknown.
+        ModuleNotFoundError: ``backend`` is ``'mmcv'``, and the compiled mmcv is not installed.
     """
     if backend not in ('auto', 'native', 'mmcv'):
         raise ValueError(f"{name}: backend={backend!r} is not one of 'auto', 'native', 'mmcv'")
@@ -41,19 +41,19 @@ def uses_mmcv(name: str, backend: str) -> bool:
 
 
 def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = False) -> Tensor:
-    """Deformable convolution of stride 1, in plain torch by one warp for each tap.
+    """Compute a deformable convolution of stride 1, in plain torch by one warp for each tap.
 
     Args:
-        x: (N, C, H, W), H and W at least 2; zero outside.
-        offset: (N, 2 * k * k, H, W) in pixels: y then x of each tap, taps row by row.
-        weight: (C', C, k, k), k odd.
-        use_mmcv: Take mmcv's compiled operator.
+        x: (N, C, H, W), zero outside; H and W are at least 2.
+        offset: (N, 2 * k * k, H, W) in pixels, y then x of each tap, taps row by row.
+        weight: (C', C, k, k) with odd k.
+        use_mmcv: Whether to use mmcv's compiled operator.
 
     Returns:
         Tensor: (N, C', H, W).
 
     Raises:
-        ValueError: A map of a single row or column.
+        ValueError: The map has a single row or column.
     """
     if use_mmcv:
         from mmcv.ops import deform_conv2d
@@ -65,7 +65,7 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = Fals
             f'deform_conv: a map of {height}x{width} pixels has no neighbors to sample between'
         )
     kernel_size = weight.shape[-1]
-    # A flow of 1 moves by (W - 1) / 2W pixels, see flow_warp.
+    # A flow of 1 moves by (W - 1) / 2W pixels; see flow_warp.
     unit = [2 * s / (s - 1) for s in (width, height)]
     out = x.new_zeros(())
     for tap in range(kernel_size**2):
@@ -79,7 +79,7 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = Fals
 
 @MODELS.register_module()
 class DeformableAlignmentModule(FlowPredictor):
-    """Upsamples a coarse map and convolves it where offsets, predicted like FAM's flow, point to.
+    """Upsamples a coarse map and convolves it at offsets that are predicted like FAM's flow.
 
     Args:
         channels: Channels of both maps.
@@ -91,8 +91,8 @@ class DeformableAlignmentModule(FlowPredictor):
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: Odd ``channels``, an even kernel or an unknown ``backend``.
-        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+        ValueError: ``channels`` is odd, a kernel is even, or ``backend`` is unknown.
+        ModuleNotFoundError: ``backend`` is ``'mmcv'``, and the compiled mmcv is not installed.
     """
 
     fuses = False
@@ -120,7 +120,7 @@ class DeformableAlignmentModule(FlowPredictor):
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:
-        """Begin as a plain convolution: all offsets are zero."""
+        """Start as a plain convolution: all offsets are zero."""
         super().init_weights()
         nn.init.zeros_(self.flow_make.weight)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')

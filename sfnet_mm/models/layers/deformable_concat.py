@@ -18,9 +18,9 @@ from .upsampling import UpsampleTo
 
 @MODELS.register_module()
 class DeformableConcatAlignment(BaseModule):
-    """One deformable convolution of the fine map and the upsampled coarse map, concatenated.
+    """Concatenates the fine map and the upsampled coarse map for one deformable convolution.
 
-    Its result takes the place of the map that FAM warps: the decoder adds the fine map to it.
+    Its result replaces the map that FAM warps: the decoder adds the fine map to it.
 
     Args:
         channels: Channels of both maps.
@@ -31,8 +31,8 @@ class DeformableConcatAlignment(BaseModule):
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: An even kernel or an unknown ``backend``.
-        ModuleNotFoundError: ``backend='mmcv'`` without the compiled mmcv.
+        ValueError: The kernel is even, or ``backend`` is unknown.
+        ModuleNotFoundError: ``backend`` is ``'mmcv'``, and the compiled mmcv is not installed.
     """
 
     fuses = False
@@ -63,7 +63,7 @@ class DeformableConcatAlignment(BaseModule):
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:
-        """Begin as a plain convolution: all offsets are zero."""
+        """Start as a plain convolution: all offsets are zero."""
         super().init_weights()
         self._begin_as_plain_convolution()
 

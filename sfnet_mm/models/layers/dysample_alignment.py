@@ -1,4 +1,4 @@
-"""Upsampling by sampling at learned positions, in the place of FAM.
+"""Upsampling by sampling at learned positions, in place of FAM.
 
 Learning to Upsample by Learning to Sample, https://arxiv.org/abs/2308.15085, section 3 (authors'
 ``DySample``, style ``'lp'``: a linear layer, then a pixel shuffle).
@@ -24,25 +24,25 @@ from .upsampling import resize
 class DySampleAlignment(BaseModule):
     """Samples the coarse map bilinearly at offsets that a 1x1 convolution predicts from it alone.
 
-    Each group of channels has offsets of its own. They are predicted for ``scale_factor`` times the
+    Each group of channels has its own offsets. They are predicted for ``scale_factor`` times the
     size of the coarse map, and resized bilinearly for any other size. Without offsets this is
     bilinear upsampling of ``align_corners=False``. Positions outside of the map are moved to its
     border. The samples are those of ``grid_sample``; they are taken by
     :func:`sfnet_mm.ops.flow_warp`, one fused kernel on CUDA, for a flow from its pixel centers to
     these positions.
 
-    The style ``'pl'`` of the paper, which shuffles pixels first, is not here: at a ratio of 8 it
-    would predict from a 64th of the channels.
+    The style ``'pl'`` of the paper, which shuffles pixels first, is left out: at a ratio of 8 it
+    would predict from 1/64 of the channels.
 
     Args:
         channels: Channels of both maps.
-        scale_factor: For which ratio of sizes offsets are predicted: 2 in SFNet, 8 in SFNet-Lite.
-        groups: Groups of channels; must divide ``channels``.
-        dynamic_scope: Also predict how far offsets reach (``DySample+``), instead of a quarter.
+        scale_factor: Ratio of sizes for which offsets are predicted: 2 in SFNet, 8 in SFNet-Lite.
+        groups: Number of groups, which must divide ``channels``.
+        dynamic_scope: Also predict the range of the offsets (``DySample+``); else it is a quarter.
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: ``groups`` that do not divide ``channels``, or ``scale_factor`` under 1.
+        ValueError: ``groups`` does not divide ``channels``, or ``scale_factor`` is below 1.
     """
 
     fuses = False
@@ -69,7 +69,7 @@ class DySampleAlignment(BaseModule):
             constant_init(self.scope, 0)
 
     def predict_offsets(self, low: Tensor, high: Tensor) -> Tensor:
-        """Offsets (N, 2, groups, H, W), x then y, in pixels of ``high``."""
+        """Predict offsets (N, 2, groups, H, W), x then y, in pixels of ``high``."""
         offset = self.offset(high).to(working_dtype(high))
         if self.scope is None:
             offset = offset * 0.25
@@ -93,12 +93,12 @@ class DySampleAlignment(BaseModule):
 
 
 def _flow_to(offset: Tensor, coarse: int, fine: int) -> Tensor:
-    """The flow of :func:`flow_warp` along the last side, for offsets from bilinear upsampling.
+    """Convert offsets from bilinear upsampling to the flow of :func:`flow_warp` along one side.
 
     Args:
-        offset: (..., fine), in coarse pixels.
-        coarse: Length of the side of the sampled map.
-        fine: Length of the side of the result.
+        offset: (..., fine), offsets in coarse pixels.
+        coarse: Length of that side of the sampled map.
+        fine: Length of that side of the result.
     """
     options: Dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
     half = coarse / (2 * fine)

@@ -20,13 +20,13 @@ from .upsampling import UpsampleTo
 
 
 class FlowPredictor(BaseModule):
-    """What FAM and GD-FAM share: project both maps to half the channels and predict flow from them.
+    """The shared part of FAM and GD-FAM: projects both maps to half width and predicts flow.
 
-    The layers carry the authors' names: ``down_h``, ``down_l`` (1x1, no bias) and ``flow_make``.
+    The layers have the authors' names: ``down_h``, ``down_l`` (1x1, no bias) and ``flow_make``.
     """
 
     flow_channels: int
-    # Whether the fine map is part of the output already.
+    # Whether the output already contains the fine map.
     fuses: bool
 
     def __init__(
@@ -60,7 +60,7 @@ class FlowPredictor(BaseModule):
         )
 
     def _project(self, low: Tensor, high: Tensor) -> 'tuple[Tensor, Tensor]':
-        """Half-width copies of both maps, (N, channels / 2, H, W) each, at the size of ``low``."""
+        """Project both maps to half width, (N, channels / 2, H, W) each, at the size of ``low``."""
         return self.down_l(low), self.upsample(self.down_h(high), low)
 
     def _flow(self, low: Tensor, high: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ class FlowPredictor(BaseModule):
         return flow if self.flow_scale == 1 else flow * self.flow_scale
 
     def _unscaled_flow(self, low: Tensor, high: Tensor) -> Tensor:
-        # The order [high, low] is that of the authors' weights.
+        # The authors' weights need the order [high, low].
         return self.flow_make(high, low)
 
 
@@ -81,19 +81,19 @@ class FlowAlignmentModule(FlowPredictor):
     Args:
         channels: Channels of both maps.
         kernel_size: Kernel of the flow convolution (Table 9b: 1, 3, 5, 7); padding follows it.
-        upsample: How the coarse map is brought to the size of the fine one before the flow is
-            predicted (Table 9a): ``'bilinear'``, ``'nearest'`` or ``'deconv'``.
+        upsample: How the coarse map is resized to the fine one before the flow is predicted (Table
+            9a): ``'bilinear'``, ``'nearest'`` or ``'deconv'``.
         max_displacement: If given, predict the flow from the correlation of the two maps up to this
             displacement, as FlowNet-C does (Table 9c), and not from their concatenation.
         align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
             The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
-        flow_scale: What the predicted flow is multiplied by before the warp: 1 as in the authors'
-            code, 2 for the displacement of the paper's Eq. 2.
+        flow_scale: Factor of the predicted flow before the warp: 1 as in the authors' code, 2 for
+            the displacement of Eq. 2.
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: Odd ``channels``, even ``kernel_size``, unknown ``upsample`` or a
-            ``max_displacement`` under 1.
+        ValueError: ``channels`` is odd, ``kernel_size`` is even, ``upsample`` is unknown, or
+            ``max_displacement`` is below 1.
     """
 
     flow_channels = 2
@@ -131,7 +131,7 @@ class FlowAlignmentModule(FlowPredictor):
         return self.flow_make(local_correlation(low, high, self.max_displacement))
 
     def predict_flow(self, low: Tensor, high: Tensor) -> Tensor:
-        """Semantic flow (N, 2, H, W), x then y, in the units of :func:`sfnet_mm.ops.flow_warp`."""
+        """Predict flow (N, 2, H, W), x then y, in the unit of :func:`sfnet_mm.ops.flow_warp`."""
         return self._flow(*self._project(low, high))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
@@ -147,11 +147,11 @@ class FlowAlignmentModule(FlowPredictor):
         return flow_warp(high, self.predict_flow(low, high))
 
     def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
-        """This module without its half-width maps, where that pays.
+        """Return this module without its half-width maps, if that is faster.
 
         Args:
-            rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
-                a CPU. See :func:`sfnet_mm.deploy.optimize`.
+            rearrange: Whether to save multiplications at the cost of memory traffic, which is
+                faster on a CPU. See :func:`sfnet_mm.deploy.optimize`.
         """
         has_one = self.upsample.mode == 'bilinear' and self.max_displacement is None
         return InferenceFAM(self) if rearrange and has_one else None
@@ -174,6 +174,6 @@ class InferenceFAM(nn.Module):
         self.flow_low = TapConv2d(compose(from_low, fam.down_l), fam.flow_make)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """``high`` (N, C, h, w) warped to the size of ``low`` (N, C, H, W)."""
+        """Warp ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W)."""
         size = low.shape[2:]
         return flow_warp(high, self.flow_high(high, size) + self.flow_low(low, size))

@@ -29,21 +29,21 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
 
     Args:
         channels: Channels of both maps.
-        gate: ``'attention'`` (mean and maximum over channels of both maps, the one of the reported
-            models), ``'conv'`` (from the projected maps; authors' ``AlignedModulev2``) or None (the
-            warped maps are added).
+        gate: ``'attention'`` (from the mean and maximum over channels of both maps, as in the
+            reported models), ``'conv'`` (from the projected maps; authors' ``AlignedModulev2``) or
+            None (the warped maps are added).
         kernel_size: Kernel of the flow convolution.
         gate_kernel_size: Kernel of the gate convolution: 3 in the authors' code, 1 in Eq. 5.
         gate_weights: The map that the gate weights; ``1 - gate`` weights the other. ``'coarse'`` is
             that of the paper's text and the authors' code, ``'fine'`` that of Eq. 6 as printed.
         align_corners: ``align_corners`` of the bilinear upsampling before the flow is predicted.
             The warp itself always has the convention of :func:`sfnet_mm.ops.flow_warp`.
-        flow_scale: What the predicted flow is multiplied by before the warp: 1 as in the authors'
-            code, 2 for the displacement of the paper's Eq. 2.
+        flow_scale: Factor of the predicted flow before the warp: 1 as in the authors' code, 2 for
+            the displacement of Eq. 2.
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: Odd ``channels``, an even kernel or an unknown ``gate``.
+        ValueError: ``channels`` is odd, a kernel is even, or ``gate`` is unknown.
     """
 
     flow_channels = 4
@@ -91,7 +91,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             )
 
     def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Optional[Tensor]:
-        """The weight of the coarse map (N, 1, H, W), in (0, 1), or None.
+        """Predict the weight of the coarse map (N, 1, H, W) in (0, 1), or None.
 
         The attention gate pools the *projected* coarse map but the *original* fine map; the order
         of its four channels is that of the authors' weights.
@@ -119,11 +119,11 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         return gated_dual_flow_warp(high, low, flow, gate)
 
     def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
-        """This module without concatenated maps, where that pays.
+        """Return this module without concatenated maps, if that is faster.
 
         Args:
-            rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
-                a CPU. See :func:`sfnet_mm.deploy.optimize`.
+            rearrange: Whether to save multiplications at the cost of memory traffic, which is
+                faster on a CPU. See :func:`sfnet_mm.deploy.optimize`.
         """
         has_one = self.gate != 'conv' and self.gate_weights == 'coarse'
         return InferenceGDFAM(self) if rearrange and has_one else None
@@ -133,8 +133,8 @@ class InferenceGDFAM(nn.Module):
     """``GatedDualFlowAlignmentModule`` with its attention gate, without concatenated maps.
 
     The part of the gate that comes from means over channels is linear in the maps, so the flow
-    convolution computes it as a fifth output. Only for its maximum does the gate still need the
-    coarse half-width map at full size.
+    convolution computes it as a fifth output. The gate needs the coarse half-width map at full size
+    only for its maximum.
 
     Args:
         module: The trained module, with ``gate='attention'`` or None.
@@ -175,10 +175,10 @@ class InferenceGDFAM(nn.Module):
 
 
 def channel_max(x: Tensor) -> Tensor:
-    """Maximum over channels, (N, 1, H, W)."""
+    """Compute the maximum over channels, (N, 1, H, W)."""
     if not is_exporting() or is_exporting('openvino'):
         return x.amax(1, keepdim=True)
-    # ONNX Runtime is slow at many channels.
+    # ONNX Runtime is slow with many channels.
     groups = math.gcd(x.shape[1], 8)
     parts = x.reshape(-1, x.shape[1] // groups, *x.shape[2:]).amax(1)
     return parts.reshape(-1, groups, *x.shape[2:]).amax(1, keepdim=True)

@@ -1,4 +1,4 @@
-"""The last layer of the decoders: maps of several levels become one.
+"""The last layer of the decoders, which fuses maps of several levels.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 section 3.2 (authors' ``conv_last``).
@@ -20,13 +20,13 @@ class LevelFusion(ConvModule):
     Layers and state dict are those of ``ConvModule``.
 
     Args:
-        channels: Channels of each map, and of the result.
-        levels: How many maps.
+        channels: Channels of each map and of the result.
+        levels: Number of maps.
         kernel_size: Odd side of the kernel.
-        upsamples: False where the maps come with the size of the finest one.
+        upsamples: False if all maps have the size of the finest one.
         align_corners: ``align_corners`` of the bilinear upsampling.
         norm_cfg: Normalization layer.
-        act_cfg: Activation.
+        act_cfg: Activation layer.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class LevelFusion(ConvModule):
         self.levels, self.upsamples, self.align_corners = levels, upsamples, align_corners
 
     def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
-        """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
+        """Fuse maps, fine to coarse, to (N, channels, H, W) at the size of the first."""
         size = finest.shape[2:]
         maps = [finest, *(resize(x, size, self.align_corners) for x in coarser)]
         return super().forward(torch.cat(maps, dim=1))
 
     def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
-        """This layer with its multiplications before the upsampling, where that pays.
+        """Return this layer with its multiplications before the upsampling, if that is faster.
 
         Args:
-            rearrange: Whether to save multiplications at the cost of memory traffic; that pays on
-                a CPU. See :func:`sfnet_mm.deploy.optimize`.
+            rearrange: Whether to save multiplications at the cost of memory traffic, which is
+                faster on a CPU. See :func:`sfnet_mm.deploy.optimize`.
         """
         pays = rearrange and self.upsamples
         return InferenceLevelFusion(self) if pays and is_plain(self) else None
@@ -70,7 +70,7 @@ class InferenceLevelFusion(nn.Module):
     """``LevelFusion`` that convolves each map at its own size and adds the upsampled results.
 
     Args:
-        fusion: With folded batch normalization.
+        fusion: The trained layer with folded batch normalization.
     """
 
     def __init__(self, fusion: LevelFusion) -> None:
@@ -84,11 +84,11 @@ class InferenceLevelFusion(nn.Module):
         self.activate = activation(fusion)
 
     def forward(self, finest: Tensor, *coarser: Tensor) -> Tensor:
-        """Maps from fine to coarse to (N, channels, H, W) at the size of the first."""
+        """Fuse maps, fine to coarse, to (N, channels, H, W) at the size of the first."""
         size = finest.shape[2:]
         out = self.coarser[0](coarser[0], size)
         for conv, x in zip(self.coarser[1:], coarser[1:]):
             out += conv(x, size)
-        # Last, so that runtimes add and activate in the pass of the largest convolution.
+        # The largest convolution comes last, so that runtimes add and activate in its pass.
         out += self.finest(finest)
         return self.activate(out)

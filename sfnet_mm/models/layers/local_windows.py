@@ -1,9 +1,9 @@
-"""The window of coarse pixels around each pixel of a finer grid, without a copy per pixel.
+"""Sums over the window of coarse pixels around each fine pixel, without a copy per pixel.
 
 CARAFE and SAPA give each fine pixel a weighted sum of the coarse pixels around its place. All fine
-pixels of a coarse pixel share its window. So the fine grid is arranged by coarse pixels, and one
-window position at a time is a shifted view of the coarse map, which multiplies all of them: no
-neighbor is copied, and training keeps the two maps alone.
+pixels of a coarse pixel share its window. So the fine grid is arranged by coarse pixels, and each
+window position is a shifted view of the coarse map, which is multiplied with all of them. No
+neighbor is copied, and training stores only the two maps.
 """
 
 from typing import Iterator, Sequence
@@ -14,11 +14,11 @@ from torch import Tensor
 
 
 def shifted_views(x: Tensor, kernel_size: int) -> Iterator[Tensor]:
-    """The neighbors of every pixel, one position of the window after the other, row by row.
+    """Yield the neighbors of every pixel, one window position after the other, row by row.
 
     Args:
         x: (N, C, h, w); zero outside.
-        kernel_size: Side of the window, odd.
+        kernel_size: Side of the window, an odd number.
 
     Yields:
         Tensor: (N, C, h, w), a view of the padded map.
@@ -33,8 +33,8 @@ def shifted_views(x: Tensor, kernel_size: int) -> Iterator[Tensor]:
 def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
     """Arrange a fine map by the pixels of a coarse one.
 
-    A fine pixel belongs to the coarse pixel that its center lies in. Where the sizes are no
-    multiples, coarse pixels have unlike numbers of fine ones; the places that are left over repeat
+    A fine pixel belongs to the coarse pixel that contains its center. If the sizes are not
+    multiples, coarse pixels have different numbers of fine ones. Places that are left over repeat
     a pixel, and :func:`to_fine_grid` drops them.
 
     Args:
@@ -60,7 +60,7 @@ def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
-    """The inverse of :func:`by_coarse_pixel`.
+    """Invert :func:`by_coarse_pixel`.
 
     Args:
         x: (N, C, a * b, h, w).
@@ -82,11 +82,11 @@ def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
-    """Sums over the windows of ``x``, with weights of their own for every fine pixel.
+    """Sum over the windows of ``x``, with weights for every fine pixel.
 
     Args:
         x: (N, C, h, w); zero outside.
-        weights: (N, k * k, a * b, h, w): for the window positions row by row, arranged by
+        weights: (N, k * k, a * b, h, w), for the window positions row by row, arranged by
             :func:`by_coarse_pixel`.
 
     Returns:
@@ -100,15 +100,15 @@ def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def _step(fine: int, coarse: int) -> int:
-    """The most fine pixels that a coarse one has along a side."""
+    """The largest number of fine pixels of a coarse one along a side."""
     return (fine + coarse - 1) // coarse
 
 
 def _divides(fine: int, coarse: int) -> bool:
-    """Whether it is known that every coarse pixel has as many; an open size is not asked."""
+    """Whether every coarse pixel is known to have the same number; False for an open size."""
     return isinstance(fine, int) and isinstance(coarse, int) and fine % coarse == 0
 
 
 def _first(pixel: Tensor, fine: int, coarse: int) -> Tensor:
-    """The first fine pixel whose center, (i + 1/2) * coarse / fine, lies in a coarse pixel."""
+    """The first fine pixel whose center, (i + 1/2) * coarse / fine, is in a coarse pixel."""
     return (2 * fine * pixel + coarse - 1) // (2 * coarse)

@@ -24,24 +24,25 @@ from .upsampling import resize
 
 
 def is_synced(module: nn.Module) -> bool:
-    """Whether a layer normalizes over the processes."""
+    """Whether a layer normalizes over all processes."""
     return 'SyncB' in type(module).__name__
 
 
 def pool_to_cells(x: Tensor, scale: int) -> Tensor:
-    """``adaptive_avg_pool2d`` to (N, C, scale, scale), which exporters cannot write for any size.
+    """Apply ``adaptive_avg_pool2d`` to (N, C, scale, scale).
 
-    During export, the mean over the cells is written as a product with two matrices.
+    Exporters cannot write it for open sizes. During export, the mean over the cells is written as a
+    product with two matrices.
     """
     if not is_exporting():
-        # Of channels-last maps, CUDA's pooling to few cells is slower than the whole backbone.
+        # CUDA's pooling of channels-last maps to few cells is slower than the whole backbone.
         return F.adaptive_avg_pool2d(x.contiguous() if x.is_cuda else x, scale)
     rows, columns = _cell_means(x, scale, 2), _cell_means(x, scale, 3)
     return rows @ x @ columns.transpose(0, 1)
 
 
 def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
-    """(scale, length of ``dim``): row i has the mean over cell i of that dimension."""
+    """Make a matrix (scale, length of ``dim``) whose row i averages cell i of that dimension."""
     length = x.shape[dim]
     position = torch.arange(length, device=x.device)
     cell = torch.arange(scale, device=x.device)[:, None]
@@ -54,17 +55,17 @@ def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
 
 
 class _BatchOnePPM(PPM):
-    """mmseg's ``PPM`` where its pooled maps are normalized over a single value.
+    """mmseg's ``PPM`` that can also be trained with a single image.
 
-    Pooled to 1x1, one image leaves one value per channel, which has no variance. In training, batch
+    One image, pooled to 1x1, has one value per channel, which has no variance. In training, batch
     normalization then uses its running estimates instead of raising. Instance normalization over
     one value gives its bias, or zero, where torch raises.
     """
 
     def forward(self, x: Tensor) -> 'list[Tensor]':
-        """Pooled, projected and upsampled maps (N, channels, H, W), one for each pool scale."""
+        """Compute maps (N, channels, H, W), pooled, projected and upsampled, one per pool scale."""
         pooled = [self._pool(stage, scale, x) for stage, scale in zip(self, self.pool_scales)]
-        # Not mmseg's `resize`, whose warning about sizes breaks the graph of torch.compile.
+        # The warning of mmseg's `resize` about sizes would break the graph of torch.compile.
         return [resize(p, x.shape[2:], self.align_corners) for p in pooled]
 
     def _pool(self, stage: nn.Sequential, scale: int, x: Tensor) -> Tensor:
@@ -72,12 +73,12 @@ class _BatchOnePPM(PPM):
         conv: Any = stage[1]
         norm = conv.norm
         if scale == 1 and isinstance(norm, _InstanceNorm) and not norm.track_running_stats:
-            # The value is its own mean; multiplied by zero, weights keep their gradients.
+            # The value is its own mean. The product with zero keeps the gradients of the weights.
             normalized = 0 * conv.conv(pooled)
             if norm.affine:
                 normalized = normalized * norm.weight[:, None, None] + norm.bias[:, None, None]
             return conv.activate(normalized) if conv.with_activation else normalized
-        # SyncBN sees the values of the other processes too.
+        # SyncBN also has the values of the other processes.
         alone = get_world_size() == 1 or not any(map(is_synced, stage.modules()))
         if not (self.training and x.shape[0] == 1 and scale == 1 and alone):
             return conv(pooled)
@@ -108,7 +109,7 @@ class PyramidContext(BaseModule):
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: Unknown ``mode``.
+        ValueError: ``mode`` is unknown.
     """
 
     default_scales: Dict[str, Sequence[int]] = dict(ppm=(1, 2, 3, 6), sppm=(1, 2, 4), none=())
@@ -147,7 +148,7 @@ class PyramidContext(BaseModule):
         self.dropout = nn.Dropout2d(dropout_ratio) if mode != 'none' else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
+        """Compute the context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
         if self.mode == 'ppm':
             x = torch.cat([*self.stages(x), x], dim=1)
         elif self.mode == 'sppm':
@@ -155,7 +156,7 @@ class PyramidContext(BaseModule):
         return self.dropout(self.bottleneck(x))
 
     def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
-        """This module in fewer operations, on any device; see :func:`sfnet_mm.deploy.optimize`."""
+        """Return this module with fewer operations; see :func:`sfnet_mm.deploy.optimize`."""
         convs = (m for m in self.modules() if isinstance(m, ConvModule))
         return InferenceContext(self) if all(map(is_plain, convs)) else None
 
@@ -164,7 +165,7 @@ class InferenceContext(nn.Module):
     """``PyramidContext`` whose projections run on the pooled cells, before they are upsampled.
 
     Args:
-        context: With folded batch normalization.
+        context: The trained module with folded batch normalization.
     """
 
     def __init__(self, context: PyramidContext) -> None:
@@ -184,14 +185,14 @@ class InferenceContext(nn.Module):
         self.pooled = nn.ModuleList()
         for part, (_, stage) in zip(parts, stages):
             self.pooled.append(make_conv(compose(part, stage.conv), None, conv))
-            # The weights of bilinear interpolation sum to one: a bias can be added afterward.
+            # The weights of bilinear interpolation sum to one, so the bias can be added afterward.
             bias = bias + part[:, :, 0, 0] @ bias_of(stage.conv)
         self.own = make_conv(own, bias + bias_of(conv), conv)
         self.activate = activation(context.bottleneck)
         self.align_corners = getattr(context.stages, 'align_corners', True) if stages else True
 
     def forward(self, x: Tensor) -> Tensor:
-        """Context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
+        """Compute the context map (N, channels, H, W) of a stage (N, in_channels, H, W)."""
         out = self.own(x)
         for scale, conv in zip(self.scales, self.pooled):
             cells = conv(pool_to_cells(x, scale))

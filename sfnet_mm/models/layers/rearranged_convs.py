@@ -1,10 +1,10 @@
-"""Convolutions rearranged for inference: composed, padded, and run before an upsampling.
+"""Rearranges convolutions for inference: composes them and moves them before an upsampling.
 
 A chain of convolutions without activation is one convolution. A 1x1 convolution and a bilinear
-upsampling can change places. A kxk convolution is a 1x1 convolution to k * k times the channels,
-whose parts are then shifted and added; so a kxk convolution of an upsampled map can do its
-multiplications on the small map (:class:`TapConv2d`). Of a map of full size, only the rows are
-worth shifting (:class:`RowConv2d`).
+upsampling can be exchanged. A kxk convolution is a 1x1 convolution to k * k times the channels,
+whose parts are then shifted and added. So a kxk convolution of an upsampled map can do its
+multiplications on the small map (:class:`TapConv2d`). For a map of full size, shifting pays only
+for rows (:class:`RowConv2d`).
 """
 
 from typing import Iterable, Optional, Tuple
@@ -31,7 +31,7 @@ Size = Tuple[int, int]
 
 
 def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
-    """A convolution of stride 1 that keeps the size, in the dtype and on the device of another."""
+    """Make a convolution of stride 1 that keeps the size, with dtype and device of another."""
     out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(
         in_channels,
@@ -50,28 +50,28 @@ def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Con
 
 
 def compose(outer: Tensor, inner: nn.Conv2d) -> Tensor:
-    """Weight of ``outer`` applied to the output of a 1x1 convolution, composed in float64."""
+    """Compose a 1x1 convolution and ``outer`` to one weight, in float64."""
     return torch.einsum('omyx,mc->ocyx', outer.double(), inner.weight[:, :, 0, 0].double())
 
 
 def padded_kernel(weight: Tensor, size: int) -> Tensor:
-    """A centered kernel (O, C, size, size) of the same convolution."""
+    """Pad a kernel to (O, C, size, size) with zeros around it."""
     margin = (size - weight.shape[-1]) // 2
     return F.pad(weight, [margin] * 4)
 
 
 def is_plain(module: ConvModule) -> bool:
-    """Whether a convolution runs without normalization: it was folded, or there was none."""
+    """Whether a convolution has no normalization, because it was folded or never there."""
     return module.norm is None or isinstance(module.norm, nn.Identity)
 
 
 def activation(module: ConvModule) -> nn.Module:
-    """The activation of a ``ConvModule``; an identity where it has none."""
+    """The activation of a ``ConvModule``; an identity if it has none."""
     return module.activate if module.with_activation else nn.Identity()
 
 
 def bias_of(conv: nn.Conv2d) -> Tensor:
-    """The bias in float64, zeros where there is none."""
+    """The bias in float64; zeros if there is none."""
     weight = conv.weight
     return (
         weight.new_zeros(len(weight), dtype=torch.float64)
@@ -81,14 +81,14 @@ def bias_of(conv: nn.Conv2d) -> Tensor:
 
 
 class TapConv2d(nn.Module):
-    """kxk convolution, zero padded, of a bilinearly upsampled map, multiplying before upsampling.
+    """Zero-padded kxk convolution of a bilinearly upsampled map that multiplies on the small map.
 
-    Rows are upsampled and their k shifts added, then columns. Exact, and for a map of a quarter of
-    the side it takes about a third of the time on a CPU, where the multiplications are what costs.
+    Rows are upsampled and their k shifts added, then columns. The result is exact. For a map of a
+    quarter of the side it takes about a third of the time on a CPU, where multiplications dominate.
 
     Args:
         weight: (O, C, k, k).
-        like: The convolution that the weight comes from (dtype and device).
+        like: Convolution of the weight, which gives dtype and device.
         align_corners: ``align_corners`` of the upsampling.
     """
 
@@ -97,10 +97,10 @@ class TapConv2d(nn.Module):
         self.align_corners = align_corners
         self.out_channels, in_channels, self.kernel, _ = weight.shape
         self.narrow = not fills_vectors(self.out_channels)
-        # Column by column of the kernel, the taps of its rows: (columns, k, channels, C).
+        # The taps of the rows, for each column of the kernel: (columns, k, channels, C).
         taps = weight.permute(3, 2, 0, 1)
         if self.narrow:
-            # All columns together, which fill the vectors.
+            # All columns are computed together, so that they fill the vectors.
             taps = taps.transpose(0, 1).flatten(1, 2)[None]
             taps = F.pad(taps, (0, 0, 0, -taps.shape[2] % LANES))
         self.columns = nn.ModuleList(
@@ -109,7 +109,7 @@ class TapConv2d(nn.Module):
         )
 
     def forward(self, x: Tensor, size: Size) -> Tensor:
-        """Map (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
+        """Convolve (N, C, h, w) to (N, O, H, W); ``size`` is (H, W)."""
         columns = [self._add_rows(x, taps, size[0]) for taps in self.columns]  # type: ignore[arg-type]
         if self.narrow:
             return add_parts(
@@ -124,10 +124,10 @@ class TapConv2d(nn.Module):
         return out
 
     def _add_rows(self, x: Tensor, taps: Iterable[nn.Conv2d], height: int) -> Tensor:
-        """The sum of the rows of taps, each upsampled to the height and shifted."""
+        """Sum the rows of taps, each upsampled to the height and shifted."""
         tall = (height, x.shape[3])
         if is_exporting():
-            # Other runtimes copy a map to take its parts: each tap is a convolution of its own.
+            # Other runtimes copy a map to split it, so each tap is a separate convolution.
             return add_shifted([self._upsampled(tap(x), tall) for tap in taps], dim=2)
         together = F.conv2d(x, torch.cat([tap.weight for tap in taps]))
         return add_shifted(self._upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
@@ -137,13 +137,13 @@ class TapConv2d(nn.Module):
 
 
 class RowConv2d(nn.Module):
-    """kxk convolution, zero padded, as one of single rows whose k results are shifted and added.
+    """Zero-padded kxk convolution, computed by single rows whose k results are shifted and added.
 
-    Why: :mod:`sfnet_mm.models.layers.row_conv`.
+    :mod:`sfnet_mm.models.layers.row_conv` gives the reason.
 
     Args:
         weight: (O, C, k, k).
-        like: The convolution that the weight comes from (dtype and device).
+        like: Convolution of the weight, which gives dtype and device.
     """
 
     def __init__(self, weight: Tensor, like: nn.Conv2d) -> None:
@@ -152,5 +152,5 @@ class RowConv2d(nn.Module):
         self.rows = make_conv(row_kernel(weight), None, like)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, O, H, W)."""
+        """Convolve (N, C, H, W) to (N, O, H, W)."""
         return add_parts(self.rows(x), self.out_channels, self.kernel, dim=2)

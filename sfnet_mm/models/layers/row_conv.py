@@ -1,7 +1,7 @@
-"""A convolution to few channels as one of single rows, whose results are shifted and added.
+"""Computes a convolution to few channels by its single rows, which are shifted and added.
 
-A CPU computes a convolution in vectors of 8 or 16 output channels. The flow has 2 or 4: the k times
-as many results of its rows fill a vector that they would leave almost empty.
+A CPU computes a convolution in vectors of 8 or 16 output channels. The flow has only 2 or 4
+channels, which leave a vector almost empty. The rows of a kernel of height k give k times as many.
 """
 
 from typing import Sequence
@@ -13,40 +13,40 @@ from torch import Tensor
 
 from sfnet_mm.ops.exporting import is_exporting
 
-# Output channels of the widest vectors.
+# The number of output channels in the widest vectors.
 LANES = 16
 
 
 def fills_vectors(channels: int) -> bool:
-    """Whether vectors of any CPU hold so many channels without a rest."""
+    """Whether this number of channels fills the vectors of any CPU."""
     return channels % LANES == 0
 
 
 def row_kernel(weight: Tensor) -> Tensor:
-    """Weight (O, C, k, k) as that of its rows, (k * O, C, 1, k), with zeros to fill the vectors."""
+    """Split a weight (O, C, k, k) into its rows, (k * O, C, 1, k), padded to fill the vectors."""
     rows = weight.permute(2, 0, 1, 3).flatten(0, 1).unsqueeze(2)
     return F.pad(rows, [0] * 7 + [-len(rows) % LANES])
 
 
 def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
-    """The convolution (N, O, H, W) from that of its rows (``dim`` 2) or of its columns (3).
+    """Add the convolutions of rows (``dim`` 2) or columns (3) to the whole one, (N, O, H, W).
 
     Args:
-        parts: (N, k * O or more, H, W), part after part.
-        out_channels: O.
-        kernel: k.
-        dim: Along which the parts are shifted.
+        parts: (N, k * O or more, H, W), the results of the rows or columns one after the other.
+        out_channels: O, the number of output channels.
+        kernel: k, the side of the kernel.
+        dim: Dimension along which the parts are shifted.
     """
     if is_exporting():
         return _added_by_convolution(parts, out_channels, kernel, dim)
-    # Few of the channels of a pixel are read at a time, which is slow where they lie together.
+    # Few channels of a pixel are read at a time, which is slow if all are adjacent in memory.
     parts = parts.contiguous()
     groups = [parts[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
     return add_shifted(groups, dim)
 
 
 def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
-    """Sum of k maps (N, O, H, W), map i read at an offset of ``i - k // 2`` along ``dim``."""
+    """Sum k maps (N, O, H, W); map i is read at an offset of ``i - k // 2`` along ``dim``."""
     center = len(groups) // 2
     total = groups[center] if is_exporting() else groups[center].clone()
     for i, group in enumerate(groups):
@@ -56,12 +56,12 @@ def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
 
 
 def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
-    """``total`` plus ``x`` read at an offset along ``dim``, zero outside.
+    """Add ``x``, read at an offset along ``dim`` and zero outside, to ``total``.
 
-    In place, except during export.
+    The sum is computed in place, except during export.
     """
     if is_exporting():
-        # A graph has no writing into parts of a map.
+        # A graph cannot write into parts of a map.
         return _shifted_by_convolution(x, offset, dim) + total
     kept = total.shape[dim] - abs(offset)
     if kept > 0:
@@ -71,10 +71,11 @@ def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
 
 
 def _added_by_convolution(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
-    """As :func:`add_parts`: output o adds value i of a column of channel ``i * O + o``.
+    """Do the same as :func:`add_parts` by a convolution.
 
-    Runtimes compute it in the layout that the convolutions around it have, and in the same pass the
-    addition after it. Parts that are cut out, padded and added take several times as long.
+    Output o sums the entries i of a column of channel ``i * O + o``. Runtimes compute it in the
+    layout of the convolutions around it, together with the addition after it. Parts that are
+    sliced, padded and added take several times as long.
     """
     weight = np.zeros((out_channels, parts.shape[1], kernel), np.float32)
     for i in range(kernel):
@@ -83,9 +84,9 @@ def _added_by_convolution(parts: Tensor, out_channels: int, kernel: int, dim: in
 
 
 def _shifted_by_convolution(x: Tensor, offset: int, dim: int) -> Tensor:
-    """``x`` read at an offset, by a kernel for each channel that holds a single one.
+    """Read ``x`` at an offset by a depthwise convolution whose kernels have a single 1.
 
-    Why: :func:`_added_by_convolution`. As depthwise convolution, since all channels are shifted.
+    :func:`_added_by_convolution` gives the reason.
     """
     reach = abs(offset)
     weight = np.zeros((x.shape[1], 1, 2 * reach + 1), np.float32)
@@ -94,10 +95,10 @@ def _shifted_by_convolution(x: Tensor, offset: int, dim: int) -> Tensor:
 
 
 def _conv_along(x: Tensor, weight: np.ndarray, dim: int, groups: int = 1) -> Tensor:
-    """Convolution along one side, zero padded, by a constant kernel (O, C / groups, k).
+    """Convolve along one side, zero padded, with a constant kernel (O, C / groups, k).
 
-    Not computed by torch: the graph shall hold the kernel itself, since TensorRT and the layouts of
-    other runtimes want constant ones.
+    torch does not compute the kernel, so that the graph has it as a constant, which TensorRT and
+    the layouts of other runtimes need.
     """
     reach = weight.shape[2] // 2
     shape, padding = ((-1, 1), (reach, 0)) if dim == 2 else ((1, -1), (0, reach))

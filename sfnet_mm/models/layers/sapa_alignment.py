@@ -1,7 +1,7 @@
-"""Upsampling by the likeness of fine and coarse pixels, in the place of FAM.
+"""Upsampling by the similarity of fine and coarse pixels, in place of FAM.
 
 SAPA: Similarity-Aware Point Affiliation for Feature Upsampling, https://arxiv.org/abs/2209.12866,
-section 4: SAPA-B, the variant of a bilinear similarity (authors' ``SAPA``).
+section 4: SAPA-B, the variant with a bilinear similarity (authors' ``SAPA``).
 """
 
 from typing import Dict, Optional
@@ -19,13 +19,13 @@ from .local_windows import by_coarse_pixel, shifted_views, to_fine_grid, weighte
 
 @MODELS.register_module()
 class SAPAAlignment(BaseModule):
-    """Each fine pixel is a weighted mean of the coarse pixels around it that are like it.
+    """Each fine pixel is a mean of the coarse pixels around it, weighted by similarity.
 
     Weights are a softmax, over the window, of the inner products of a query from the fine pixel and
     of keys from the coarse ones; both are linear in the layer-normalized maps. The window is
-    centered at the coarse pixel that the center of the fine pixel lies in, so any ratio of sizes
-    will do. Outside of the map, similarities and values are zero, as published. Similarities and
-    sums are computed in float32 (float64 for a float64 map).
+    centered at the coarse pixel that contains the center of the fine pixel, so any ratio of sizes
+    is possible. Outside of the map, similarities and values are zero, as published. Similarities
+    and sums are computed in float32 (float64 for a float64 map).
 
     Args:
         channels: Channels of both maps.
@@ -34,7 +34,7 @@ class SAPAAlignment(BaseModule):
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: An even kernel, or ``embed_channels`` under 1.
+        ValueError: The kernel is even, or ``embed_channels`` is below 1.
     """
 
     fuses = False
@@ -59,7 +59,7 @@ class SAPAAlignment(BaseModule):
             trunc_normal_init(layer, std=0.02)
 
     def predict_kernels(self, low: Tensor, high: Tensor) -> Tensor:
-        """Weights (N, k * k, a * b, h, w) of the windows, see :func:`by_coarse_pixel`."""
+        """Predict weights (N, k * k, a * b, h, w) of the windows; see :func:`by_coarse_pixel`."""
         query = self.query(self.norm_fine(low.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         key = self.key(self.norm_coarse(high.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         dtype = working_dtype(high)

@@ -1,4 +1,4 @@
-"""GD-FAM before its gate is shared, a step of the paper's ablation.
+"""GD-FAM with two separate gates, a step of the paper's ablation.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 section 4.3 and Table 10b.
@@ -24,12 +24,12 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
 
     Args:
         channels: Channels of both maps.
-        gate: Where both gates come from: ``'attention'`` or ``'conv'``, see
+        gate: Kind of both gates: ``'attention'`` or ``'conv'``, see
             :class:`GatedDualFlowAlignmentModule`.
         **kwargs: As :class:`GatedDualFlowAlignmentModule`.
 
     Raises:
-        ValueError: No ``gate``, or what GD-FAM refuses.
+        ValueError: ``gate`` is None, or GD-FAM refuses an argument.
     """
 
     def __init__(self, channels: int, gate: Optional[str] = 'attention', **kwargs: Any) -> None:
@@ -49,7 +49,7 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
         low_half, high_half = self._project(low, high)
         flow = self._flow(low_half, high_half)
         gate = self.predict_gate(low, low_half, high_half)
-        assert gate is not None  # refused in __init__
+        assert gate is not None  # __init__ refuses None
         return (
             flow_warp(high, flow[:, :2]) * gate[:, :1] + flow_warp(low, flow[:, 2:]) * gate[:, 1:]
         )

@@ -1,4 +1,4 @@
-"""Bilinear resizing, and what the paper compares it with inside of FAM (Table 9a)."""
+"""Bilinear resizing, and the other kinds of upsampling inside FAM (Table 9a)."""
 
 from typing import Sequence
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 class UpsampleTo(nn.Module):
-    """Brings a coarse map to the size of a finer one.
+    """Resizes a coarse map to the size of a finer one.
 
     Args:
         channels: Channels of the map.
@@ -18,7 +18,7 @@ class UpsampleTo(nn.Module):
         align_corners: ``align_corners`` of the bilinear mode.
 
     Raises:
-        ValueError: Unknown ``mode``; in ``forward``, ``'deconv'`` between sizes that are not 2:1.
+        ValueError: ``mode`` is unknown. In ``forward``, ``'deconv'`` has sizes that are not 2:1.
     """
 
     modes = ('bilinear', 'nearest', 'deconv')
@@ -32,7 +32,7 @@ class UpsampleTo(nn.Module):
             self.deconv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False)
 
     def forward(self, x: Tensor, reference: Tensor) -> Tensor:
-        """``x`` (N, C, h, w) at the size of ``reference`` (N, C', H, W)."""
+        """Resize ``x`` (N, C, h, w) to the size of ``reference`` (N, C', H, W)."""
         size = reference.shape[2:]
         if self.mode == 'bilinear':
             return resize(x, size, self.align_corners)
@@ -51,11 +51,11 @@ def resize(x: Tensor, size: Sequence[int], align_corners: bool = True) -> Tensor
     """Resize a map bilinearly.
 
     Args:
-        x: (N, C, h, w). It is returned as it is where it has the size already; sizes that an export
-            leaves open are not compared.
+        x: (N, C, h, w). It is returned unchanged if it has the size; sizes that an export leaves
+            open are not compared.
         size: (H, W).
-        align_corners: Whether the centers of the corner pixels stay where they are. False takes
-            pixels as areas, as what belongs to the cells of a grid (offsets, kernels) needs it.
+        align_corners: Whether the centers of the corner pixels stay where they are. False treats
+            pixels as areas, for values that belong to the cells of a grid (offsets, kernels).
 
     Returns:
         Tensor: (N, C, H, W).

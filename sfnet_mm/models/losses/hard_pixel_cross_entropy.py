@@ -2,8 +2,8 @@
 
 Online hard example mining, https://arxiv.org/abs/1604.03540, as SFNet trains with it (SFNet paper,
 section 3.5; authors' ``OhemCrossEntropy2dTensor``). mmseg's ``OHEMPixelSampler`` selects the same
-pixels but then divides their sum by *all* pixels, which makes the loss, and so the gradient,
-smaller by the share of kept pixels: about 20-fold at the authors' setting.
+pixels but divides their sum by *all* pixels. This reduces the loss, and so the gradient, by the
+share of kept pixels: about 20-fold at the authors' setting.
 """
 
 import math
@@ -22,26 +22,25 @@ ClassWeight = Union[str, Sequence[float], np.ndarray, Tensor, None]
 
 @MODELS.register_module()
 class HardPixelCrossEntropy(nn.Module):
-    """Mean cross-entropy of the kept pixels of a batch.
+    """The mean cross-entropy of the kept pixels of a batch.
 
     A pixel is kept if the probability of its true class is at most ``thresh``, or at most that of
     the ``min_kept``-th hardest valid pixel. With fewer valid pixels than ``min_kept`` all are kept.
 
     Args:
         thresh: Probability of the true class at or under which a pixel is hard.
-        min_kept: Pixels kept at least, per call (the batch of one device), not per image.
+        min_kept: Smallest number of kept pixels per call (the batch of one device), not per image.
         keep_ratio: If given, keep exactly this share of the valid pixels, the hardest ones, and
             ignore ``thresh`` and ``min_kept``: 0.1 is the paper's "10% hardest pixels".
         class_weight: Weight of each class, or a file that holds them (``.npy``, ``.json`` or
-            ``.yaml``); the mean is then weighted by it. It is 0 where no kept pixel has a weight.
+            ``.yaml``); the mean is then weighted by it. It is 0 if all kept pixels have weight 0.
         loss_weight: Factor of the loss.
         loss_name: Name in the log; it must begin with ``loss_`` to be summed into the loss.
 
     Raises:
-        ValueError: ``thresh`` or ``keep_ratio`` outside (0, 1], a negative ``min_kept``, or a
-            ``class_weight`` that is no list of numbers from 0 on. In ``forward``, class weights
-            of another number than the classes, scores of one channel, or a label that is
-            none of the classes.
+        ValueError: ``thresh`` or ``keep_ratio`` is outside (0, 1], ``min_kept`` is negative, or
+            ``class_weight`` is no list of numbers from 0 on. In ``forward``, the number of class
+            weights is not that of the classes, scores have one channel, or a label is no class.
         FileNotFoundError: The file of ``class_weight`` does not exist.
     """
 
@@ -70,11 +69,11 @@ class HardPixelCrossEntropy(nn.Module):
 
     @property
     def loss_name(self) -> str:
-        """Name of the loss in the log."""
+        """The name of the loss in the log."""
         return self._loss_name
 
     def _kept(self, prob: Tensor) -> Tensor:
-        """Which of the valid pixels are kept; ``prob``: (P,), of their true classes."""
+        """Select the kept ones of the valid pixels; ``prob`` (P,) is that of their true classes."""
         if self.keep_ratio is not None:
             count = math.ceil(self.keep_ratio * len(prob))
             kept = torch.zeros_like(prob, dtype=torch.bool)
@@ -92,14 +91,14 @@ class HardPixelCrossEntropy(nn.Module):
         ignore_index: int = 255,
         **kwargs,
     ) -> Tensor:
-        """The loss of a batch.
+        """Compute the loss of a batch.
 
         Args:
             cls_score: Logits (N, C, H, W).
             label: Classes (N, H, W).
             weight: Weight of each pixel (N, H, W), applied to the kept ones.
             ignore_index: Label of the pixels that do not count.
-            **kwargs: Not used; mmseg's heads may pass more.
+            **kwargs: Not used; mmseg's heads may pass other arguments.
         """
         self._check(cls_score.shape[1], label, ignore_index)
         valid = label != ignore_index
@@ -115,14 +114,14 @@ class HardPixelCrossEntropy(nn.Module):
         if weight is not None:
             loss = loss * weight[valid][kept]
         total = pixel_weight[kept].sum()
-        # Without a pixel that counts the sum of the losses is 0, and so is their mean.
+        # Without any pixel that counts, the sum of the losses is 0, and so is their mean.
         return self.loss_weight * loss.sum() / torch.where(total > 0, total, torch.ones_like(total))
 
     def _check(self, num_classes: int, label: Tensor, ignore_index: int) -> None:
-        """Raise a ValueError where the scores do not fit the class weights or the label.
+        """Raise a ValueError if the scores do not fit the class weights or the label.
 
-        It comes before the labels are used as indices: on CUDA an index outside the classes ends
-        in a device-side assertion, after which the process cannot use the device.
+        This is checked before the labels are used as indices: on CUDA, an index outside the classes
+        ends in a device-side assertion, after which the process cannot use the device.
         """
         if num_classes == 1:
             raise ValueError(
@@ -147,7 +146,7 @@ class HardPixelCrossEntropy(nn.Module):
 
 
 def _read_class_weight(class_weight: ClassWeight) -> Optional[List[float]]:
-    """The weights as a list, read from a file if they are named by its path."""
+    """Return the weights as a list; read them if a path is given."""
     if class_weight is None:
         return None
     named = f'HardPixelCrossEntropy: class_weight={class_weight!r}'

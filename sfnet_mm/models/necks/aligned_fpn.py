@@ -1,4 +1,4 @@
-"""The aligned FPN, SFNet's decoder without its last layers.
+"""The aligned FPN, which is SFNet's decoder without its last layers.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415,
 section 3.2 and Figure 4 (inside the authors' ``UperNetAlignHead``).
@@ -23,8 +23,8 @@ def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) 
     """Check the maps that a backbone or neck gives a decoder.
 
     Raises:
-        ValueError: Other channels than the decoder was built for, or a map that is larger than the
-            one before it: the order is fine to coarse.
+        ValueError: The maps have other channels than the decoder was built for, or one is larger
+            than the one before it: the order is fine to coarse.
     """
     got = [x.shape[1] for x in inputs]
     if got != list(in_channels):
@@ -33,7 +33,7 @@ def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) 
             f'gives maps of {got} channels: set in_channels (and in_index) to them'
         )
     if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        # Sizes are symbols there, and a comparison would fix them.
+        # Sizes are symbols during export, and a comparison would make them constants.
         return
     sizes = [tuple(x.shape[2:]) for x in inputs]
     if any(h < h_next or w < w_next for (h, w), (h_next, w_next) in zip(sizes, sizes[1:])):
@@ -47,17 +47,17 @@ def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) 
 class AlignedFPN(BaseModule):
     """Feature pyramid whose top-down path aligns by flow where an FPN upsamples.
 
-    The top is the context module on the last stage. Going down, the map so far is warped to the
-    grid of the next finer lateral, added to it, and put out through a 3x3 convolution; the sum
-    itself, not the output, goes on down. Layers carry the authors' names (``ppm``, ``fpn_in``,
-    ``fpn_out_align``, ``fpn_out``; the ones of lists go from fine to coarse).
+    The path starts with the context module on the last stage. At each step, the current map is
+    warped to the grid of the next finer lateral and added to it. A 3x3 convolution of the sum gives
+    an output; the sum itself goes on to the next step. Layers have the authors' names (``ppm``,
+    ``fpn_in``, ``fpn_out_align``, ``fpn_out``), and lists are ordered from fine to coarse.
 
     Args:
         in_channels: Channels of the stages, fine to coarse.
         out_channels: Channels of the pyramid.
-        num_outs: Number of maps, at least one for each stage; further ones are pooled, each from
-            the one before, as in the host's ``FPN``. None gives one for each stage; mmdet's heads
-            expect a fixed number, so there it must be set.
+        num_outs: Number of maps, at least one for each stage. Additional ones are pooled, each from
+            the one before, as in the host's ``FPN``. None gives one for each stage. In mmdet,
+            whose heads expect a fixed number, it must be set.
         align: Alignment module, called as ``align(fine, coarse)``; None upsamples bilinearly (an
             FPN with PPM, the baseline of the paper).
         align_levels: Indices, from fine to coarse, of the top-down steps that align; the others
@@ -71,9 +71,9 @@ class AlignedFPN(BaseModule):
         init_cfg: See ``BaseModule``.
 
     Raises:
-        ValueError: Fewer than two stages, a level that does not exist, a ``num_outs`` below the
-            number of stages or, in mmdet, none; in ``forward``, maps of other channels than
-            ``in_channels`` or not from fine to coarse.
+        ValueError: There are fewer than two stages, a level does not exist, or ``num_outs`` is
+            below the number of stages or, in mmdet, None. In ``forward``, maps have other channels
+            than ``in_channels`` or are not ordered from fine to coarse.
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class AlignedFPN(BaseModule):
         )
 
     def align(self, level: int, fine: Tensor, coarse: Tensor) -> Tensor:
-        """``coarse`` on the grid of ``fine``: warped by flow, or upsampled, as built."""
+        """Bring ``coarse`` to the grid of ``fine``, by flow or by upsampling."""
         if str(level) in self.fpn_out_align:
             return self.fpn_out_align[str(level)](fine, coarse)
         return resize(coarse, fine.shape[2:], self.align_corners)
 
     def top_down(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
-        """The sums of the top-down path, fine to coarse; the last is the context map.
+        """Compute the sums of the top-down path, fine to coarse; the last is the context map.
 
         Args:
             inputs: Stages (N, in_channels[i], H_i, W_i), fine to coarse.
@@ -164,12 +164,12 @@ class AlignedFPN(BaseModule):
         return tuple(features)
 
     def outputs(self, features: Sequence[Tensor]) -> Tuple[Tensor, ...]:
-        """The pyramid made of what :meth:`top_down` returns."""
+        """Compute the pyramid from the result of :meth:`top_down`."""
         fused = [conv(f) for conv, f in zip(self.fpn_out, features)]
         return (*fused, features[-1])
 
     def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
-        """``num_outs`` maps (N, out_channels, H_i, W_i), fine to coarse."""
+        """Compute ``num_outs`` maps (N, out_channels, H_i, W_i), fine to coarse."""
         outs = self.outputs(self.top_down(inputs))
         while len(outs) < self.num_outs:
             outs = (*outs, F.max_pool2d(outs[-1], 1, stride=2))
