@@ -87,9 +87,9 @@ def _split_channels(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
     Runtime is fastest with all channels together.
     """
     if is_exporting():
-        wanted = _CHANNEL_CHANNEL_GROUPS_OPENVINO if is_exporting('openvino') else 1
+        wanted = _CHANNEL_GROUPS_OPENVINO if is_exporting('openvino') else 1
     else:
-        wanted = _CHANNEL_CHANNEL_GROUPS_CPU if x.device.type == 'cpu' else 1
+        wanted = _CHANNEL_GROUPS_CPU if x.device.type == 'cpu' else 1
     groups = math.gcd(x.shape[1], wanted)
     if groups == 1:
         return x, grid
