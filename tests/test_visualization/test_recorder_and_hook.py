@@ -5,7 +5,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, has_hooks, run_tool
+from helpers import ROOT, has_hooks, load_tool, run_tool
 from mmengine.config import Config
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -206,7 +206,7 @@ def test_draw_flow_maps_the_label_ids_of_the_data_set(data, monkeypatch):
     mmcv.imwrite(np.full(SIZE, 26, np.uint8), str(path))
     shown = []
     monkeypatch.setattr(
-        'sfnet_mm.visualization.image_row', lambda i, label, *_: shown.append(label) or [('', i)]
+        load_tool(DRAW_FLOW), 'image_row', lambda i, label, *_: shown.append(label) or [('', i)]
     )
     args = [CONFIG, 'none', image, '--labels', path, '--out', data / 'out']
     run_tool(DRAW_FLOW, *args)
