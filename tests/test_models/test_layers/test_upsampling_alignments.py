@@ -3,6 +3,16 @@
 import numpy as np
 import pytest
 import torch
+from alignment_loops import (
+    ALIGNS,
+    LOOPS,
+    SIZES,
+    array,
+    bilinear,
+    build,
+    convolved,
+    pair,
+)
 from helpers import segmentation_samples
 from mmseg.registry import MODELS
 
@@ -15,148 +25,6 @@ from sfnet_mm.models import (
     SFNetLiteHead,
 )
 
-# fine, coarse: two multiples, none, one of 8, one coarse pixel, one fine side that is the shorter
-SIZES = [
-    ((6, 10), (3, 5)),
-    ((7, 9), (4, 5)),
-    ((23, 30), (3, 4)),
-    ((16, 24), (2, 3)),
-    ((3, 4), (1, 1)),
-    ((5, 2), (3, 4)),
-]
-ALIGNS = ['DySampleAlignment', 'CARAFEAlignment', 'SAPAAlignment']
-
-
-def pair(fine, coarse, channels=8, n=2, dtype=torch.float64):
-    return torch.randn(n, channels, *fine, dtype=dtype), torch.randn(
-        n, channels, *coarse, dtype=dtype
-    )
-
-
-def build(kind, scale=0.5, dtype=torch.float64, **kwargs):
-    """A module whose weights are large enough that kernels and offsets are far from their start."""
-    module = MODELS.build(dict(type=f'mmseg.{kind}', channels=8, **kwargs)).to(dtype)
-    for parameter in module.parameters():
-        torch.nn.init.normal_(parameter, std=scale)
-    return module
-
-
-def array(x):
-    return x.detach().double().numpy()
-
-
-def bilinear(image, y, x):
-    """Value of (H, W) at a point in pixels (centers at whole numbers), moved to the border."""
-    height, width = image.shape
-    y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
-    i, j = min(int(y), max(height - 2, 0)), min(int(x), max(width - 2, 0))
-    below, right = min(i + 1, height - 1), min(j + 1, width - 1)
-    dy, dx = y - i, x - j
-    top = (1 - dx) * image[i, j] + dx * image[i, right]
-    bottom = (1 - dx) * image[below, j] + dx * image[below, right]
-    return (1 - dy) * top + dy * bottom
-
-
-def resized(image, size):
-    """(h, w) as (H, W), sampled at the centers of its pixels as areas."""
-    ratio = [a / b for a, b in zip(image.shape, size)]
-    return np.array(
-        [
-            [
-                bilinear(image, (i + 0.5) * ratio[0] - 0.5, (j + 0.5) * ratio[1] - 0.5)
-                for j in range(size[1])
-            ]
-            for i in range(size[0])
-        ]
-    )
-
-
-def shuffled(x, s):
-    """Pixel shuffle: (C * s * s, h, w) to (C, s * h, s * w)."""
-    out = np.zeros((x.shape[0] // s**2, x.shape[1] * s, x.shape[2] * s))
-    for c, i, j in np.ndindex(out.shape):
-        out[c, i, j] = x[c * s * s + i % s * s + j % s, i // s, j // s]
-    return out
-
-
-def convolved(x, conv):
-    """A convolution of stride 1 that keeps the size, as a loop over pixels."""
-    weight, bias = array(conv.weight), array(conv.bias)
-    r = weight.shape[-1] // 2
-    padded = np.pad(x, ((0, 0), (r, r), (r, r)))
-    out = np.zeros((len(weight), *x.shape[1:]))
-    for i, j in np.ndindex(x.shape[1:]):
-        window = padded[:, i : i + 2 * r + 1, j : j + 2 * r + 1]
-        out[:, i, j] = np.tensordot(weight, window, 3) + bias
-    return out
-
-
-def softmax(x):
-    x = np.exp(x - x.max())
-    return x / x.sum()
-
-
-def neighbors(x, size, i, j, k):
-    """Values (k * k, C) around the coarse pixel that the center of fine pixel (i, j) lies in."""
-    height, width = x.shape[1:]
-    y, z = int((i + 0.5) * height / size[0]), int((j + 0.5) * width / size[1])
-    return np.array(
-        [
-            x[:, a, b] if 0 <= a < height and 0 <= b < width else np.zeros(len(x))
-            for a in range(y - k // 2, y + k // 2 + 1)
-            for b in range(z - k // 2, z + k // 2 + 1)
-        ]
-    )
-
-
-def dysample(module, low, high):
-    s, g = module.scale_factor, module.groups
-    raw = convolved(high, module.offset)
-    if module.scope is None:
-        raw = raw * 0.25
-    else:
-        raw = raw * 0.5 / (1 + np.exp(-convolved(high, module.scope)))
-    size, (height, width) = low.shape[1:], high.shape[1:]
-    offsets = np.array([resized(x, size) for x in shuffled(raw, s)]).reshape(2, g, *size)
-    out = np.zeros(low.shape)
-    for c, i, j in np.ndindex(out.shape):
-        dx, dy = offsets[:, c // (len(low) // g), i, j]
-        # centers of pixels lie at + 1/2
-        x = (j + 0.5) * width / size[1] + dx
-        y = (i + 0.5) * height / size[0] + dy
-        out[c, i, j] = bilinear(high[c], y - 0.5, x - 0.5)
-    return out
-
-
-def carafe(module, low, high):
-    k = 5
-    logits = convolved(convolved(high, module.channel_compressor), module.content_encoder)
-    size = low.shape[1:]
-    logits = np.array([resized(x, size) for x in shuffled(logits, module.scale_factor)])
-    out = np.zeros(low.shape)
-    for i, j in np.ndindex(size):
-        out[:, i, j] = softmax(logits[:, i, j]) @ neighbors(high, size, i, j, k)
-    return out
-
-
-def sapa(module, low, high):
-    def embed(x, norm, linear):
-        centered = x - x.mean(0)
-        x = centered / np.sqrt((centered**2).mean(0) + 1e-5)
-        x = x * array(norm.weight)[:, None, None] + array(norm.bias)[:, None, None]
-        return np.tensordot(array(linear.weight), x, 1) + array(linear.bias)[:, None, None]
-
-    query = embed(low, module.norm_fine, module.query)
-    key = embed(high, module.norm_coarse, module.key)
-    size = low.shape[1:]
-    out = np.zeros(low.shape)
-    for i, j in np.ndindex(size):
-        similarity = neighbors(key, size, i, j, 5) @ query[:, i, j]
-        out[:, i, j] = softmax(similarity) @ neighbors(high, size, i, j, 5)
-    return out
-
-
-LOOPS = dict(DySampleAlignment=dysample, CARAFEAlignment=carafe, SAPAAlignment=sapa)
 VARIANTS = [
     ('DySampleAlignment', dict(scale_factor=2)),
     ('DySampleAlignment', dict(scale_factor=8, groups=2, dynamic_scope=True)),
@@ -251,6 +119,8 @@ HEADS = dict(
     sfnet=dict(type='SFNetHead', in_channels=[4, 6, 8, 10]),
     lite=dict(type='SFNetLiteHead', in_channels=[4, 8, 10]),
 )
+
+
 MAPS = [(4, 17, 25), (6, 9, 13), (8, 5, 7), (10, 3, 4)]
 
 

@@ -1,0 +1,96 @@
+"""A data set of colored blobs, sampled class-uniformly."""
+
+import numpy as np
+from mmengine.registry import init_default_scope
+from mmseg.datasets import BaseSegDataset
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+from sfnet_mm.datasets import ClassUniformDataset
+from sfnet_mm.datasets.wrappers import (
+    leaves,
+)
+
+init_default_scope('mmseg')
+
+
+CLASSES = tuple('abcdef')
+
+
+def blobs(seed, shape, classes):
+    """A mask of ragged regions with some ignored pixels."""
+    rng = np.random.default_rng(seed)
+    layers = [gaussian_filter(rng.random(shape), 3) for _ in range(classes)]
+    mask = np.argmax(layers, 0).astype(np.uint8)
+    mask[:2, : shape[1] // 2] = 255
+    return mask
+
+
+def scan(mask, tile, classes):
+    """The definition: for each tile and each class in it, the mean of the pixels' coordinates."""
+    found = []
+    for top in range(0, mask.shape[0], tile):
+        for left in range(0, mask.shape[1], tile):
+            for c in range(classes):
+                pixels = [
+                    (y, x)
+                    for y in range(top, top + tile)
+                    for x in range(left, left + tile)
+                    if mask[y, x] == c
+                ]
+                if pixels:
+                    y, x = np.mean(pixels, axis=0, dtype=np.float64)
+                    found.append((c, int(x), int(y)))
+    return found
+
+
+def write(folder, masks, image_size=None):
+    (folder / 'img').mkdir(parents=True, exist_ok=True)
+    (folder / 'ann').mkdir(exist_ok=True)
+    for i, mask in enumerate(masks):
+        Image.fromarray(mask).save(folder / 'ann' / f'{i:03d}.png')
+        # The red channel holds the column and the green one the row of each pixel.
+        ys, xs = np.mgrid[: mask.shape[0], : mask.shape[1]]
+        image = np.stack([xs, ys, np.zeros_like(xs)], -1).astype(np.uint8)
+        Image.fromarray(image).save(folder / 'img' / f'{i:03d}.png')
+    return folder
+
+
+PIPELINE = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations'),
+    dict(type='CropAroundCentroid', crop_size=(16, 24)),
+    dict(type='PackSegInputs', meta_keys=('seg_map_path',)),
+]
+
+
+def dataset(folder, pipeline=PIPELINE, classes=CLASSES):
+    return BaseSegDataset(
+        data_root=str(folder),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        img_suffix='.png',
+        metainfo=dict(classes=classes) if classes else {},
+        pipeline=pipeline,
+    )
+
+
+def uniform(data, **kwargs):
+    kwargs = dict(dict(tile=32, num_classes=6, seed=5, workers=1), **kwargs)
+    return ClassUniformDataset(data, **kwargs)
+
+
+def centers(data, epoch):
+    infos = [data.get_data_info((epoch, i)) for i in range(len(data))]
+    return [i['centroid_class'] for i in infos if 'centroid' in i], infos
+
+
+def count_loads(monkeypatch):
+    loads = []
+    call = leaves.MaskLoader.__call__
+
+    def counted(self, info):
+        loads.append(info['seg_map_path'])
+        return call(self, info)
+
+    monkeypatch.setattr(leaves.MaskLoader, '__call__', counted)
+    return loads
