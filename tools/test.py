@@ -12,14 +12,16 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--no-strict',
         action='store_true',
-        help='test although the checkpoint lacks tensors of the model, or has others',
+        help='test although the checkpoint lacks tensors of the model or has others',
     )
-    parser.add_argument('--work-dir', help='where the metrics are written')
+    parser.add_argument('--work-dir', help='folder of the metrics')
     parser.add_argument('--out', help='folder for the predicted masks')
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds per shown picture')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--wait-time', type=float, default=2, help='seconds for which a picture is shown'
+    )
+    parser.add_argument('--tta', action='store_true', help='use test-time augmentation')
     parser.add_argument(
         '--cfg-options', nargs='+', action='extend', help='override settings: key=value ...'
     )
@@ -32,7 +34,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    # Imported when they are needed: mim asks for the help page first, which shall not take seconds.
+    # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.deploy.model import read_fitting_checkpoint
     from sfnet_mm.engine.runner import DataFirstRunner
     from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config

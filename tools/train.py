@@ -8,16 +8,16 @@ from typing import Optional, Sequence
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path of the config')
-    parser.add_argument('--work-dir', help='where logs and checkpoints go')
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints')
     parser.add_argument(
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from the latest checkpoint of the work dir, or from the one named',
+        help='resume from the latest checkpoint of the work dir, or from the given one',
     )
-    parser.add_argument('--amp', action='store_true', help='automatic mixed precision')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
-        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch'
+        '--auto-scale-lr', action='store_true', help='scale the learning rate with the batch size'
     )
     parser.add_argument(
         '--cfg-options', nargs='+', action='extend', help='override settings: key=value ...'
@@ -31,7 +31,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    # Imported when they are needed: mim asks for the help page first, which shall not take seconds.
+    # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.engine.runner import DataFirstRunner
     from sfnet_mm.utils import enable_amp, enable_auto_scale_lr, load_config
     from sfnet_mm.utils.tooling import one_error_line

@@ -1,9 +1,9 @@
-"""Times the centroid index of class-uniform sampling against a scan per class and tile.
+"""Time the centroid index of class-uniform sampling against a scan per class and tile.
 
-Draws masks of street-like regions with the ids of Cityscapes (or takes your own), indexes them, and
-prints seconds, speed-up, the largest difference in pixels and the memory that the build added. The
-scan does what the authors' code does: it translates the ids by one comparison each, and looks for
-every class in every tile. Both run in as many processes.
+The tool draws masks of street-like regions with the ids of Cityscapes (or takes your own), indexes
+them, and prints seconds, speed-up, the largest difference in pixels and the memory that the index
+added. The scan does what the authors' code does: it translates the ids by one comparison each, and
+looks for every class in every tile. Both use the same number of processes.
 """
 
 import argparse
@@ -31,12 +31,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--num', type=int, default=1000, help='number of masks that are drawn')
     parser.add_argument('--size', type=int, nargs=2, default=(1024, 2048), metavar=('H', 'W'))
     parser.add_argument('--tile', type=int, default=1024)
-    parser.add_argument('--workers', type=int, help='processes; default: all CPUs')
+    parser.add_argument('--workers', type=int, help='number of processes; default: one per CPU')
     parser.add_argument(
         '--scanned',
         type=int,
         default=50,
-        help='masks that the scan runs on; its time is scaled to all',
+        help='number of masks for the scan; its time is scaled to all',
     )
     parser.add_argument('--out', help='JSON file')
     return parser.parse_args(argv)
@@ -54,7 +54,7 @@ def read(info):
 
 
 def scan(job):
-    """Centroids (class, x, y) of one mask: for every tile and class a comparison and a scan."""
+    """Find the centroids (class, x, y) of a mask by a comparison for every tile and class."""
     info, tile, classes = job
     ids = read_ids(info)
     mask = ids.copy()
@@ -72,7 +72,7 @@ def scan(job):
 
 
 def peak_memory():
-    """Largest resident size so far in MiB, of this process and of the largest child."""
+    """Peak resident memory in MiB of this process and of the largest child."""
     return [
         resource.getrusage(who).ru_maxrss / 1024
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
@@ -80,7 +80,7 @@ def peak_memory():
 
 
 class Timer:
-    """Wall-clock and CPU seconds, of this process and of the workers that it ended, of a block."""
+    """Measures wall-clock and CPU seconds of a block, including those of its ended workers."""
 
     def __enter__(self):
         self.begin = self.now()

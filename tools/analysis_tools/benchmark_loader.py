@@ -1,8 +1,8 @@
-"""Times the UDS training pipeline, label mapping and centroid crops included, beside plain mmseg's.
+"""Time the UDS training pipeline, with label mapping and centroid crops, beside mmseg's.
 
-Draws pictures of 1024x2048 pixels in the layout of Cityscapes, with both kinds of masks: ids, which
-the mapped data set translates, and train ids, which mmseg's reads. The pipelines take turns, image
-by image, in this process alone, and draw the same random numbers.
+The tool draws pictures of 1024x2048 pixels in the layout of Cityscapes, with two kinds of masks:
+ids, which the mapped data set translates, and train ids, which mmseg's data set reads. The
+pipelines take turns, image by image, in one process, and draw the same random numbers.
 """
 
 import argparse
@@ -29,14 +29,16 @@ CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'citysc
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--images', type=int, default=38, help='pictures that are drawn')
-    parser.add_argument('--rounds', type=int, default=4, help='times that each is loaded')
+    parser.add_argument('--images', type=int, default=38, help='number of pictures')
+    parser.add_argument(
+        '--rounds', type=int, default=4, help='number of times that each picture is loaded'
+    )
     parser.add_argument('--out', help='JSON file')
     return parser.parse_args(argv)
 
 
 def draw(job):
-    """An image with its two masks."""
+    """Draw an image with its two masks."""
     root, i = job
     name = f'city/city_{i:06d}_000000'
     ids = root / 'gtFine' / 'train' / f'{name}_gtFine_labelIds.png'
@@ -54,7 +56,7 @@ def draw(job):
 
 
 def datasets(root):
-    """Name -> data set of 1024x1024 crops."""
+    """Build the data sets of 1024x1024 crops by name."""
     cfg = Config.fromfile(str(CONFIG))
     uniform = cfg.train_dataloader.dataset
     mapped = dict(uniform.dataset, data_root=str(root), sources=dict(cityscapes='.'))

@@ -1,9 +1,9 @@
-"""Times the flow warp side by side: the authors' composition, plain torch, both compiled, and ours.
+"""Time the flow warp: the authors' composition, native torch, both compiled, and the extension.
 
-All ways of a case take turns within one run, so that what else the machine does falls on each of
-them; the table gives the shortest time of each. Writes a JSON file per device into docs/benchmarks
-and the table of docs/ops.md from all files there. With --table, only the table is written; with
---check, nothing is, and the exit status is 1 if the table is not that of the files.
+All ways take turns within one run, so that other work of the machine slows them equally. The table
+gives the shortest time of each. The tool writes a JSON file per device into docs/benchmarks, and
+the table of docs/ops.md from all files there. With --table it writes only the table. With --check
+it writes nothing, and the exit status is 1 if the table does not match the files.
 """
 
 import argparse
@@ -32,12 +32,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     default = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', choices=DTYPES, default=default)
-    parser.add_argument('--threads', type=int, default=2, help='threads of the CPU')
-    parser.add_argument('--rounds', type=int, default=9, help='turns of each way')
+    parser.add_argument('--threads', type=int, default=2, help='number of CPU threads')
+    parser.add_argument('--rounds', type=int, default=9, help='number of turns of each way')
     parser.add_argument('--ways', nargs='+', choices=WAYS, default=WAYS)
     parser.add_argument('--dtypes', nargs='+', choices=('float32', 'float16', 'bfloat16'))
     parser.add_argument('--sizes', nargs='+', choices=('512x1024', '1024x2048'))
-    parser.add_argument('--network', help='also time this config, extension against plain torch')
+    parser.add_argument('--network', help='also time this config, native against ext')
     parser.add_argument('--network-size', type=int, nargs=2, default=(1024, 2048))
     parser.add_argument('--out', help='JSON file; default: docs/benchmarks/ops_{device}.json')
     parser.add_argument('--table', action='store_true', help='only write the table of docs/ops.md')
@@ -53,7 +53,7 @@ def page_with_table():
 
 
 def check(args):
-    """Refuse what would fail only after everything else was timed."""
+    """Refuse options that would fail only after everything else was timed."""
     if args.rounds < 1 or args.threads < 1:
         raise ValueError('--rounds and --threads must be 1 or more')
     if args.device == 'cuda' and not torch.cuda.is_available():

@@ -1,12 +1,12 @@
-"""Trains several configs under one budget and writes one table and one plot of their results.
+"""Train several configs under one budget and write a table and a plot of their results.
 
     compare.py CONFIG CONFIG ... --iters 400 --batch-size 8 --seeds 0 1 2 --jobs 2
 
 Iterations, batch, optimizer, crop and seeds are the same for all; network and losses are those of
-each config. Runs are started seed by seed, each as a process with a folder of its own, ``--jobs``
-at a time; on a GPU they share it. The same command goes on where an earlier one was killed, each
-run from its last checkpoint. ``--minutes`` ends early: runs in progress then write a checkpoint.
-The table says how many seeds each row has.
+each config. Runs are started seed by seed, each as a process with its own folder, ``--jobs`` at a
+time; they share the GPU. If the command was killed, the same command continues each run from its
+last checkpoint. ``--minutes`` stops early, after runs in progress have written a checkpoint. The
+table says how many seeds each row has.
 """
 
 import argparse
@@ -41,48 +41,66 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', help='configs on the same data set')
-    parser.add_argument('--work-dir', default='work_dirs/compare', help='runs, table and plot')
-    parser.add_argument('--data-root', help="the data set's folder, in place of the configs'")
+    parser.add_argument(
+        '--work-dir', default='work_dirs/compare', help='folder of runs, table and plot'
+    )
+    parser.add_argument(
+        '--data-root', help='folder of the data set, instead of the one in the configs'
+    )
     parser.add_argument('--iters', type=int, default=400, help='iterations of every run')
     parser.add_argument('--batch-size', type=int, default=8)
-    parser.add_argument('--crop', type=int, nargs=2, metavar=('H', 'W'), help="default: configs'")
+    parser.add_argument(
+        '--crop',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='default: the crop of each config',
+    )
     parser.add_argument(
         '--optimizer',
         choices=[*OPTIMIZERS, 'config'],
         default='sgd',
-        help="'config' keeps each config's own optimizer, its schedule scaled to --iters",
+        help="'config' keeps each config's optimizer and scales its schedule to --iters",
     )
     parser.add_argument(
         '--lr',
         type=float,
-        help="initial learning rate; default: SGD 0.01, AdamW 0.001, or config's",
+        help="initial learning rate; default: 0.01 (SGD), 0.001 (AdamW) or the config's",
     )
     parser.add_argument(
         '--backbone-lr-mult', type=float, default=1.0, help="factor of the backbone's learning rate"
     )
     parser.add_argument('--amp', action='store_true', help='train in float16, or bfloat16 on a CPU')
-    parser.add_argument('--channels-last', action='store_true', help='memory layout of layers')
+    parser.add_argument(
+        '--channels-last', action='store_true', help='store the model channels-last'
+    )
     parser.add_argument('--warmup', type=int, help='iterations of warm-up; default: a twentieth')
     parser.add_argument(
         '--min-kept',
         type=float,
         default=0.048,
-        help='least share of pixels that hard-pixel losses keep',
+        help='smallest share of pixels that hard-pixel losses keep',
     )
     parser.add_argument('--seeds', type=int, nargs='+', default=[0])
     parser.add_argument(
-        '--minutes', type=float, help='stop after this many minutes, to go on later'
+        '--minutes', type=float, help='stop after this many minutes; the same command continues'
     )
-    parser.add_argument('--jobs', type=int, default=1, help='runs at the same time')
-    parser.add_argument('--workers', type=int, default=1, help='loading processes of every run')
+    parser.add_argument('--jobs', type=int, default=1, help='number of runs at the same time')
     parser.add_argument(
-        '--threads', type=int, help="torch's threads of every run; default: cores / --jobs"
+        '--workers', type=int, default=1, help='number of loading processes of a run'
     )
     parser.add_argument(
-        '--checkpoint-interval', type=int, help='iterations; default: a tenth of --iters'
+        '--threads', type=int, help='number of torch threads of a run; default: cores / --jobs'
+    )
+    parser.add_argument(
+        '--checkpoint-interval',
+        type=int,
+        help='iterations between checkpoints; default: a tenth of --iters',
     )
     parser.add_argument('--baseline', help='name of the config that others are compared with')
-    parser.add_argument('--report-only', action='store_true', help='only write table and plot')
+    parser.add_argument(
+        '--report-only', action='store_true', help='only write the table and the plot'
+    )
     parser.add_argument(
         '--time',
         type=int,
@@ -107,7 +125,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def settings(args):
-    """Budget and resources of all runs."""
+    """Return the budget and the resources of all runs."""
     budget = Budget(
         iters=args.iters,
         batch_size=args.batch_size,
@@ -127,7 +145,7 @@ def settings(args):
 
 
 def report(args, budget, jobs):
-    """Write table, results and plot of the finished runs."""
+    """Write the table, the results and the plot of the finished runs."""
     rows = {}
     for job in jobs:
         result = finished(job.work_dir, budget)
@@ -153,7 +171,7 @@ def report(args, budget, jobs):
 
 
 def check(args):
-    """Raise unless the configs can be compared."""
+    """Raise a ValueError unless the configs can be compared."""
     names = [name_of(c) for c in args.configs]
     if len(set(names)) < len(names):
         raise ValueError('the same config is named twice')
@@ -186,7 +204,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     try:
         if not args.report_only:
             check_budget(jobs, budget)
-            # A config that does not fit the budget is named before any run is started.
+            # A config that does not fit the budget raises before any run is started.
             for job in jobs[: len(args.configs)]:
                 prepare(job.config, budget, resources, job.seed, job.work_dir)
             failures = run_jobs(jobs, budget, resources, args.jobs, args.minutes)

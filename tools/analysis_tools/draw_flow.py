@@ -1,11 +1,11 @@
-"""Draw what every FAM and GD-FAM does to an image, one sheet per image.
+"""Draw the flow, gate and features of every FAM and GD-FAM, one sheet per image.
 
     python tools/analysis_tools/draw_flow.py CONFIG CHECKPOINT IMAGE... --out flow
 
 A sheet shows the input, the prediction, the flows in color code with arrows, the gate of GD-FAM
-and the features before and after the warp; with ``--labels`` also the label and the errors. It is
-named by the path of its image below the folder that was given, with the folder's name in front
-where there are several.
+and the features before and after the warp; with ``--labels`` also the label and the errors. Its
+name is the path of the image below the given folder; with several folders, it begins with the name
+of the folder.
 """
 
 import argparse
@@ -54,7 +54,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def draw(model, path: str, label, title: str, tile_width: int):
-    """The sheet of an image; ``label`` is None or its label map."""
+    """Draw the sheet of an image; ``label`` is None or its label map."""
     loading, steps = pipeline_steps(model.cfg)
     pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
     image = read_image(path, **loading)

@@ -1,12 +1,12 @@
-"""Print parameters and multiply-adds at inference, beside those that the paper prints.
+"""Print parameters and multiply-adds at inference beside those of the paper.
 
     python tools/analysis_tools/get_flops.py configs/sfnet_stdc1_cityscapes.py
     python tools/analysis_tools/get_flops.py --all
 
 Parameters are those that the logits depend on: auxiliary heads and deep supervision are not
-counted. Multiply-adds are those of convolutions and matrix products up to the logits, which is
-where all but a percent of the work is; warping, pooling, interpolation and normalization have none.
-Nothing is computed for this (tensors have shapes and no memory), so that any size can be asked for.
+counted. Multiply-adds are those of convolutions and matrix products up to the logits, which are all
+but a percent of the work; those of warping, pooling, interpolation and normalization are not
+counted. Tensors have shapes and no memory, so that any size is possible.
 """
 
 import argparse
@@ -27,7 +27,7 @@ HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
 
 def network_size(text: str) -> Tuple[int, int]:
-    """``HEIGHTxWIDTH`` of at least one pixel at stride 32."""
+    """Parse ``HEIGHTxWIDTH`` of at least one pixel at stride 32."""
     size = image_size(text)
     if min(size) < 32:
         raise argparse.ArgumentTypeError(f'{text} is smaller than 32x32')
@@ -50,9 +50,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def figures_for(config: str) -> Dict[str, Any]:
-    """What the paper prints of a config: ``params_m``, ``gflops`` and the ``size`` of the latter.
+    """Find the paper's figures for a config: ``params_m``, ``gflops`` and its ``size``.
 
-    A model is the same on every data set: what its own rows lack is taken from Cityscapes.
+    A model is the same on every data set, so figures that its rows lack come from Cityscapes.
     """
     name = osp.splitext(osp.basename(config))[0]
     figures: Dict[str, Any] = {}
@@ -66,7 +66,7 @@ def figures_for(config: str) -> Dict[str, Any]:
 
 
 def row(config: str, size: Tuple[int, int], paper: Dict[str, Any]) -> Tuple[List[str], List[str]]:
-    """Cells of the table and the remarks under it."""
+    """Return the cells of a row and the remarks under the table."""
     model = build(config)
     name = osp.splitext(osp.basename(config))[0]
     cells = [

@@ -1,12 +1,12 @@
-"""Show in one command what a GPU must show: build, tests, sanitizer, speed, training.
+"""Run all checks on a GPU by one command: build, tests, sanitizer, speed, training.
 
     python tools/analysis_tools/gpu_report.py --camvid data/camvid
     python tools/analysis_tools/gpu_report.py --device cpu     # a rehearsal at toy size
 
-Needs no network. Steps run in order of worth, each with a time limit; a failing one does not stop
-the others. The same command goes on where an earlier one was stopped. ``report.json`` holds all
-figures and ``report.md`` shows them; ``--publish report.json`` puts those of a CUDA device into
-docs/benchmarks, from where ``make docs`` writes the tables of the pages.
+It needs no network. The most important steps run first, each with a time limit; a step that fails
+does not stop the others. If the command was stopped, the same command continues. ``report.json``
+has all figures and ``report.md`` shows them. ``--publish report.json`` puts those of a CUDA device
+into docs/benchmarks, from where ``make docs`` writes the tables of the pages.
 """
 
 import argparse
@@ -37,15 +37,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda')
     parser.add_argument('--out', help='folder; default: work_dirs/gpu_{device}')
     parser.add_argument('--camvid', help='folder of CamVid; without it, drawn scenes are trained')
-    parser.add_argument('--iters', type=int, help='iterations of a training run')
-    parser.add_argument('--jobs', type=int, default=3, help='training runs at the same time')
-    parser.add_argument('--steps', nargs='+', metavar='NAME', help='only these')
+    parser.add_argument('--iters', type=int, help='number of iterations of a training run')
+    parser.add_argument(
+        '--jobs', type=int, default=3, help='number of training runs at the same time'
+    )
+    parser.add_argument('--steps', nargs='+', metavar='NAME', help='run only these steps')
     parser.add_argument('--publish', metavar='REPORT', help='put a report.json into the docs')
     return parser.parse_args(argv)
 
 
 def sources() -> str:
-    """A digest of the code that results hold for."""
+    """Compute a digest of the code that the results belong to."""
     digest = hashlib.sha256()
     for folder in ('sfnet_mm', 'configs', 'tools', 'tests'):
         for path in sorted((ROOT / folder).rglob('*')):

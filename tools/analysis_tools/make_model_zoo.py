@@ -1,10 +1,10 @@
-"""Writes docs/model_zoo.md, and the table of README.md.
+"""Write docs/model_zoo.md and the table of README.md.
 
     make_model_zoo.py           # write the page and the table
-    make_model_zoo.py --count   # count parameters and multiply-adds of all models anew
+    make_model_zoo.py --count   # count parameters and multiply-adds of all models again
     make_model_zoo.py --check   # fail if one of them is out of date
 
-Every number stands in one place: those of the paper in ``sfnet_mm/model_zoo/paper_tables.yml``,
+Every number is stored once: those of the paper in ``sfnet_mm/model_zoo/paper_tables.yml``,
 remarks on them in ``paper_notes.yml`` beside it, counts in ``docs/benchmarks/complexity.json``,
 results of runs in ``Results`` of the metafiles.
 """
@@ -33,8 +33,10 @@ def parse_args(argv):
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--count', action='store_true', help='count all models anew')
-    parser.add_argument('--check', action='store_true', help='only compare, exit 1 if outdated')
+    parser.add_argument('--count', action='store_true', help='count all models again')
+    parser.add_argument(
+        '--check', action='store_true', help='only compare, and exit with 1 if outdated'
+    )
     return parser.parse_args(argv)
 
 

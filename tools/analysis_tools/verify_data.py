@@ -1,9 +1,9 @@
-"""Counts the images of a config's data sets against the paper, and reads them all if asked to.
+"""Compare the number of images of a config's data sets with the paper; --decode reads them all.
 
     python tools/analysis_tools/verify_data.py CONFIG
     python tools/analysis_tools/verify_data.py CONFIG --decode
 
-The numbers are those of the paper's Table 2 and section 4.1. The exit code is 0 where no image is
+The numbers are those of the paper's Table 2 and section 4.1. The exit code is 0 if no image is
 missing or broken.
 """
 
@@ -29,11 +29,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--state',
         default=osp.join('work_dirs', 'verify_data.jsonl'),
-        help='file that remembers what --decode has read (work_dirs/verify_data.jsonl)',
+        help='file that records what --decode has read (work_dirs/verify_data.jsonl)',
     )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
     parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE', help='changes to the config'
+        '--cfg-options',
+        nargs='+',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override settings: key=value ...',
     )
     return parser.parse_args(argv)
 

@@ -1,10 +1,10 @@
-"""Says what is wrong with a folder of images and masks, and what a config should say of it.
+"""Check a folder of images and a folder of masks, and recommend settings of a config.
 
     python tools/dataset_converters/check_dataset.py IMAGES MASKS --classes 3
     python tools/dataset_converters/check_dataset.py IMAGES MASKS --fix OUT --colors colors.txt
 
-An image and its mask have the same path in their folders but for the suffix. Each trouble is one
-line. The exit code is 0 where nothing is wrong (with --fix: with the masks that were written).
+An image and its mask have the same path in their folders, except for the suffix. Each trouble is
+one line. The exit code is 0 if there is none (with --fix: none in the masks that were written).
 """
 
 import argparse
@@ -26,21 +26,27 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     )
     parser.add_argument('images', help='folder of the images')
     parser.add_argument('masks', help='folder of the masks, in which 255 is ignored')
-    parser.add_argument('--classes', type=int, help='number of classes (the largest id and one)')
+    parser.add_argument('--classes', type=int, help='number of classes (the largest id + 1)')
     parser.add_argument(
-        '--reduce-zero-label', action='store_true', help='id 0 is no class; they count from 1'
+        '--reduce-zero-label',
+        action='store_true',
+        help='id 0 is no class; the classes begin at id 1',
     )
     parser.add_argument(
         '--img-suffix', default='', help='end of the names, such as _leftImg8bit.png (any image)'
     )
-    parser.add_argument('--seg-map-suffix', default='', help='that of the masks, such as _L.png')
-    parser.add_argument('--fix', metavar='OUT', help='folder to write clean masks of ids to')
+    parser.add_argument(
+        '--seg-map-suffix', default='', help='end of the names of the masks, such as _L.png'
+    )
+    parser.add_argument('--fix', metavar='OUT', help='folder of the clean masks to write')
     parser.add_argument(
         '--colors',
         metavar='TABLE',
-        help='text for --fix with a line "R G B ID" for each color, or "ID NEW_ID" for an id',
+        help='text file for --fix with a line "R G B ID" for each color, or "ID NEW_ID" for an id',
     )
-    parser.add_argument('--picture', metavar='FILE', help='PNG of twelve masks over their images')
+    parser.add_argument(
+        '--picture', metavar='FILE', help='PNG to write, with twelve masks over their images'
+    )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
     args = parser.parse_args(argv)
     if args.colors and not args.fix:

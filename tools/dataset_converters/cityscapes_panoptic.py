@@ -1,4 +1,4 @@
-"""Write panoptic maps and annotations of Cityscapes in the form that mmdet reads."""
+"""Write panoptic maps and annotations of Cityscapes in the format of mmdet."""
 
 import argparse
 from typing import Optional, Sequence

@@ -18,7 +18,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--splits', nargs='+', default=['train', 'val'], help='splits to convert (train val)'
     )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
-    parser.add_argument('--force', action='store_true', help='draw masks that exist, too')
+    parser.add_argument('--force', action='store_true', help='also draw masks that exist')
     return parser.parse_args(argv)
 
 

@@ -12,9 +12,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         description='Draw street scenes in the layouts of Cityscapes, IDD, Mapillary Vistas and '
         'BDD100K. Configs of mini_uds do this by themselves on first use.'
     )
-    parser.add_argument('data_root', nargs='?', default='data/mini_uds', help='where they go')
-    parser.add_argument('--train', type=int, default=60, help='training images per source (60)')
-    parser.add_argument('--val', type=int, default=12, help='validation images per source (12)')
+    parser.add_argument(
+        'data_root', nargs='?', default='data/mini_uds', help='folder of the scenes'
+    )
+    parser.add_argument(
+        '--train', type=int, default=60, help='number of training images per source (60)'
+    )
+    parser.add_argument(
+        '--val', type=int, default=12, help='number of validation images per source (12)'
+    )
     parser.add_argument('--seed', type=int, default=0, help='seed of the drawings (0)')
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
     return parser.parse_args(argv)

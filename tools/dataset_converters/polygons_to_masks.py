@@ -1,10 +1,10 @@
-"""Draw the masks of ids of images that are labeled by polygons.
+"""Draw masks of ids from images that are labeled by polygons.
 
     python tools/dataset_converters/polygons_to_masks.py instances.json masks --classes leaf fruit
     python tools/dataset_converters/polygons_to_masks.py LABELME_FOLDER masks --classes leaf fruit
 
-Reads a COCO file of instances (what CVAT exports as "COCO 1.0"; needs pycocotools), or a folder of
-the .json that LabelMe writes beside each image. The first class has the id 0, and so on.
+It reads a COCO file of instances ("COCO 1.0" in CVAT; this needs pycocotools), or a folder of the
+.json files that LabelMe writes beside images. The first class has the id 0, the next 1, and so on.
 """
 
 import argparse
@@ -21,8 +21,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     )
     parser.add_argument('annotations', help='COCO file, or folder of LabelMe files')
     parser.add_argument('out', help='folder of the masks')
-    parser.add_argument('--classes', nargs='+', required=True, help='names in the order of the ids')
-    parser.add_argument('--rest', default='ignore', help='class of what no shape covers, or ignore')
+    parser.add_argument(
+        '--classes', nargs='+', required=True, help='names of the classes in the order of their ids'
+    )
+    parser.add_argument(
+        '--rest', default='ignore', help='class of the pixels that no shape covers, or ignore'
+    )
     args = parser.parse_args(argv)
     with one_error_line():
         if args.rest not in ('ignore', *args.classes):

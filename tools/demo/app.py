@@ -1,10 +1,10 @@
-"""A page to try a model on: an image, a video or a camera in; classes, flow and gate out.
+"""Serve a page that shows classes, flow and gate of a model for an image, a video or a camera.
 
     python tools/demo/app.py --config configs/sfnet_lite_stdc1_miniuds.py --checkpoint model.pth
 
-On the loopback (the default), config and checkpoint can be changed on the page, and it takes the
-number of a camera or an address. On another ``--host`` config and checkpoint are those of the
-command line, and the page takes uploaded files only, no paths and no addresses.
+On the loopback (the default), config and checkpoint can be changed on the page, which also takes the
+number of a camera or an address. On another ``--host``, config and checkpoint are those of the
+command line, and the page takes only uploaded files, no paths and no addresses.
 """
 
 import argparse
@@ -32,23 +32,23 @@ MAX_UPLOAD = '100mb'
 
 
 def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
-    """The page.
+    """Build the page.
 
     Args:
         config: Path of the config.
         checkpoint: Path of the checkpoint; empty for random weights.
-        local: Let the page change both, and open cameras and addresses. Only for a page that no
-            other machine reaches.
+        local: Allow the page to change both, and to open cameras and addresses. This is only for a
+            page that no other machine can reach.
 
     Raises:
-        ImportError: Gradio is not installed; says how to install it.
+        ImportError: Gradio is not installed. The message says how to install it.
     """
-    # Where gradio keeps uploads and pictures; it reads this when it is imported.
+    # This is the folder of uploads and pictures; gradio reads it when it is imported.
     os.environ['GRADIO_TEMP_DIR'] = osp.join(private_folder(), 'gradio')
     gr = require('gradio', 'pip install -r requirements/demo.txt')
 
     def shown(function):
-        """Errors of the model become a line on the page."""
+        """Show errors of the model as a line on the page."""
 
         def call(source, runtime, *settings):
             try:
@@ -59,7 +59,7 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
         return call
 
     def uploaded(component):
-        """The component without gradio's habit of fetching an address given for a file."""
+        """Keep a component of gradio from fetching an address that is given for a file."""
         move = component.async_move_resource_to_block_cache
 
         async def move_file(path):
@@ -123,9 +123,9 @@ def main() -> None:
         '--config', help='default: the model that comes with the package (weights/README.md)'
     )
     parser.add_argument(
-        '--checkpoint', default='', help='of --config; without it, random weights are shown'
+        '--checkpoint', default='', help='checkpoint of --config; default: random weights'
     )
-    parser.add_argument('--host', default='127.0.0.1', help='0.0.0.0 lets other machines in')
+    parser.add_argument('--host', default='127.0.0.1', help='address to listen on; 0.0.0.0 lets other machines reach the page')
     parser.add_argument('--port', type=int, default=7860)
     args = parser.parse_args()
     try:

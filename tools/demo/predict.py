@@ -9,12 +9,12 @@
 Without a config, the model that comes with the package is used: SFNet on EfficientNet-Lite0,
 trained on CamVid (weights/README.md).
 
-For an image NAME: NAME_mask.png (class indices) and NAME_overlay.png; for a video
-NAME_overlay.mp4, or .webm where OpenCV has no encoder for .mp4. NAME is the path below the folder
-that was given, with the folder's name in front where there are several. What is there already and
-was made of the same input, weights and options is kept, so that a run that was stopped goes on.
-The results of a camera or an address have the time of their start in their names. ``--save``
-chooses what is written; of a video or stream, masks and confidence are folders of one file a frame.
+An image NAME gives NAME_mask.png (class indices) and NAME_overlay.png; a video gives
+NAME_overlay.mp4, or .webm if OpenCV has no encoder for .mp4. NAME is the path below the given
+folder; with several folders, it begins with the name of the folder. Files that were made from the
+same input, weights and options are kept, so that a run that was stopped can continue. The results
+of a camera or an address have their start time in their names. ``--save`` chooses what is written;
+for a video or stream, masks and confidence are folders with one file per frame.
 """
 
 import argparse
@@ -36,7 +36,7 @@ from sfnet_mm.utils.media import is_video
 
 
 def kinds(text: str) -> List[str]:
-    """Kinds of results of a list with commas, as a ``type`` of argparse."""
+    """Parse kinds of results in a list with commas, as a ``type`` of argparse."""
     found = text.split(',')
     for kind in found:
         if kind not in KINDS:
@@ -56,16 +56,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out-dir', default='predictions')
     parser.add_argument('--runtime', choices=list(RUNTIMES), default='torch')
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
-    parser.add_argument('--opacity', type=float, default=0.5, help='of the classes, 0 to 1')
+    parser.add_argument('--opacity', type=float, default=0.5, help='opacity of the classes, 0 to 1')
     parser.add_argument('--save', type=kinds, help=f'some of {",".join(KINDS)}')
     parser.add_argument(
-        '--confidence-format', choices=CONFIDENCE_FORMATS, default='png', help='8 bits or float32'
+        '--confidence-format', choices=CONFIDENCE_FORMATS, default='png', help='format of the confidence: png has 8 bits, npy has float32'
     )
-    parser.add_argument('--max-frames', type=int, default=0, help='of a video or stream; 0: all')
+    parser.add_argument('--max-frames', type=int, default=0, help='number of frames of a video or stream; 0: all')
     parser.add_argument(
-        '--timeout', type=float, default=10, help='seconds that an address may take to answer'
+        '--timeout', type=float, default=10, help='seconds to wait for the answer of an address'
     )
-    parser.add_argument('--reconnect', type=int, default=5, help='attempts after an interruption')
+    parser.add_argument('--reconnect', type=int, default=5, help='number of attempts to reconnect')
     args = parser.parse_args()
     first = args.arguments[0]
     if args.runtime != 'torch' or first.endswith('.py'):
@@ -79,7 +79,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def what_decides(args: argparse.Namespace) -> Dict[str, Any]:
-    """All that the result depends on beside the input: weights, config, options and version."""
+    """List all that a result depends on besides its input: weights, config, options, version."""
     made_of: Dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
     if args.runtime == 'torch':
         made_of['config'] = text_digest(Config.fromfile(args.model).pretty_text)
@@ -91,7 +91,7 @@ def what_decides(args: argparse.Namespace) -> Dict[str, Any]:
 
 
 def make_runtime(args: argparse.Namespace) -> Runtime:
-    """The model that is asked for, or the one of the package."""
+    """Load the given model, or the one of the package."""
     if args.model is None:
         args.model, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
     if args.runtime == 'torch':
@@ -100,7 +100,7 @@ def make_runtime(args: argparse.Namespace) -> Runtime:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise a ValueError for a number out of its range."""
+    """Raise a ValueError if a number is out of range."""
     if not 0 <= args.opacity <= 1:
         raise ValueError(f'--opacity {args.opacity} is not between 0 and 1')
     for name in ('max_frames', 'timeout', 'reconnect'):
@@ -137,7 +137,7 @@ def main() -> None:
             args.timeout,
             args.reconnect,
         )
-        # Without passwords, for these are shown.
+        # The names are shown, so they have no passwords.
         shown = {name: str(source) for name, source in streams.items()}
         failures = []
         for inputs, work in (

@@ -1,6 +1,6 @@
-"""Train SFNet-Lite on the embedded mini-UDS, test it and show what came of it (``make demo``).
+"""Train SFNet-Lite on the embedded mini-UDS, test it and show the results (``make demo``).
 
-Runs the two mim commands of the README and reads the figures from the logs that they leave.
+The tool runs the two mim commands of the README and reads the figures from their logs.
 """
 
 import argparse
@@ -20,21 +20,21 @@ CONFIG = osp.join('configs', 'sfnet_lite_stdc1_miniuds.py')
 
 
 def mim(*args):
-    """Run a mim command of this environment, its output passed through."""
+    """Run a mim command of this environment and show its output."""
     command = [osp.join(osp.dirname(sys.executable), 'mim'), *args]
     print('\n$ mim ' + ' '.join(args), flush=True)
     subprocess.run(command, check=True, env=dict(os.environ, PYTHONWARNINGS='ignore'))
 
 
 def validations(work_dir):
-    """(iteration, metrics) of every validation of the latest training run."""
+    """Read (iteration, metrics) of every validation of the latest training run."""
     logs = sorted(glob.glob(osp.join(work_dir, '*', 'vis_data', 'scalars.json')))
     rows = [json.loads(line) for log in logs for line in open(log, encoding='utf-8')]
     return [(row['step'], row) for row in rows if 'mIoU' in row]
 
 
 def next_commands(checkpoint):
-    """What to do with the checkpoint, as commands: predict, export, try on a page."""
+    """List commands that use the checkpoint: predict, export, serve a page."""
     model = f'{CONFIG} {checkpoint}'
     python = osp.relpath(sys.executable)
     return [

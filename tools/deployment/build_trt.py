@@ -15,7 +15,7 @@ from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
 from sfnet_mm.utils.tooling import one_error_line, require
 
-# GridSample is native from this version on.
+# TensorRT has GridSample from this version on.
 OLDEST = (8, 5)
 AGREEMENT = {False: 0.999, True: 0.99}
 
@@ -25,12 +25,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('onnx', help='a file of export_onnx.py with a fixed size')
     parser.add_argument('engine', help='the file to write, ending in .engine')
     parser.add_argument('--fp16', action='store_true', help='allow float16')
-    parser.add_argument('--workspace', type=int, default=4, help='GiB')
+    parser.add_argument('--workspace', type=int, default=4, help='memory of the build in GiB')
     return parser.parse_args(argv)
 
 
 def trtexec(args: argparse.Namespace) -> str:
-    """The same build by TensorRT's own command."""
+    """Return the command of TensorRT that does the same build."""
     line = f'trtexec --onnx={args.onnx} --saveEngine={args.engine}'
     line += f' --memPoolSize=workspace:{args.workspace * 1024}'
     return line + (' --fp16' if args.fp16 else '')
@@ -39,7 +39,7 @@ def trtexec(args: argparse.Namespace) -> str:
 def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
-    # Version 10 knows nothing but explicit batches, and lost the flag.
+    # Version 10 has only explicit batches, and no flag for them.
     flag = getattr(trt.NetworkDefinitionCreationFlag, 'EXPLICIT_BATCH', None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.OnnxParser(network, logger)

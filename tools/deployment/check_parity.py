@@ -2,13 +2,13 @@
 
     python tools/deployment/check_parity.py CONFIG... --sizes 1024x2048 713x1001 --out parity.json
 
-Of a panoptic model, scores and masks (probabilities) are compared in the mean, and a pixel's class
-is the kernel with the highest score times probability: masks are cut at one half within the
-network, so that rounding carries single pixels over it.
+For a panoptic model, the mean differences of scores and masks (probabilities) are compared, and the
+class of a pixel is the kernel with the highest product of score and probability: the network
+thresholds masks at one half, so that rounding moves single pixels over the threshold.
 
-Weights are random, with features and flows of the size that training gives, and so are images.
-With --checkpoint and --image, trained weights see a picture, as in use. What the JSON file has
-already is not computed again.
+Weights and images are random, with features and flows as large as after training. With --checkpoint
+and --image, trained weights and a picture are used. Results that the JSON file has are not computed
+again.
 
 With --warp gather, the file without GridSample is compared with the one that has it, in ONNX
 Runtime and OpenVINO; models without flow have nothing to compare.
@@ -46,10 +46,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument(
         '--sizes', nargs='+', type=image_size, default=[(1024, 2048), (713, 1001)], metavar='HxW'
     )
-    parser.add_argument('--checkpoint', help='of the one config; needs --image')
-    parser.add_argument('--image', help='is resized to each size')
+    parser.add_argument('--checkpoint', help='checkpoint of the only config; needs --image')
+    parser.add_argument('--image', help='picture, which is resized to each size')
     parser.add_argument('--warp', choices=WARPS, default=WARPS[0])
-    parser.add_argument('--opset', type=int, default=OPSET, help='of the file without GridSample')
+    parser.add_argument(
+        '--opset', type=int, default=OPSET, help='opset of the file without GridSample'
+    )
     parser.add_argument('--out', default='parity.json', help='JSON file')
     args = parser.parse_args(argv)
     if (args.checkpoint is None) != (args.image is None):
@@ -110,7 +112,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
     model = load_model(config, checkpoint)
     if checkpoint is None:
         fill(model, size)
-    model.test_cfg = dict(mode='whole')  # of the network itself, windows are not compared
+    model.test_cfg = dict(mode='whole')  # compares the network itself and no windows
     wrapped = reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []
@@ -139,7 +141,7 @@ def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional
 
 
 def compare_forms(config: str, size: tuple, opset: int) -> dict:
-    """The largest difference between both forms of the warp, and the largest output."""
+    """Return the largest difference between both forms of the warp, and the largest output."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         files = [osp.join(folder, f'{warp}.onnx') for warp in WARPS]
@@ -188,7 +190,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
                     else:
                         results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
-                    print()  # ends the line of the progress bar
+                    print()  # this ends the line of the progress bar
                     raise ValueError(f'{key}: {e}') from None
                 write_text(args.out, json.dumps(results, indent=1))
             progress.update()

@@ -1,8 +1,8 @@
-"""Name what this Python lacks beside a wheelhouse, before anything of it is installed.
+"""Name the packages that this Python lacks for a wheelhouse, before it is installed.
 
     python tools/deployment/check_wheelhouse.py wheelhouse
 
-It reads the NEEDED.txt that make_wheelhouse.py writes: large packages that a cluster has itself.
+It reads NEEDED.txt of make_wheelhouse.py, which lists large packages that a cluster has itself.
 """
 
 import argparse
@@ -19,11 +19,11 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def check(folder: str) -> str:
-    """Import every module of NEEDED.txt; a line that says what optional ones are missing.
+    """Import every module of NEEDED.txt, and return a line that names missing optional ones.
 
     Raises:
-        SystemExit: There is no such list, it is of another Python, or a package is missing without
-            which nothing runs.
+        SystemExit: There is no such list, it is for another Python, or a required package is
+            missing.
     """
     try:
         with open(osp.join(folder, 'NEEDED.txt'), encoding='utf-8') as file:
@@ -43,7 +43,7 @@ def check(folder: str) -> str:
     for name, version, module, use in map(str.split, lines):
         try:
             import_module(module)
-        except Exception as error:  # a broken library raises what it likes
+        except Exception as error:  # a broken library may raise any error
             absent = isinstance(error, ModuleNotFoundError) and error.name == module
             reason = '' if absent else f', which fails with: {" ".join(str(error).split())}'
             missing[use].append(f'{name} ({version}{reason})')

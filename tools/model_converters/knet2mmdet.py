@@ -1,4 +1,4 @@
-"""Convert a published K-Net checkpoint (panoptic or instance) to the names of this package.
+"""Convert a checkpoint of K-Net's authors (panoptic or instance) to the names of this package.
 
     python tools/model_converters/knet2mmdet.py SRC DST
 
@@ -22,7 +22,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('src', help='published checkpoint, read without running code in it')
+    parser.add_argument('src', help='checkpoint of the authors; code in it is not run')
     parser.add_argument('dst', help='checkpoint to write')
     return parser.parse_args(argv)
 

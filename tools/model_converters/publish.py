@@ -1,8 +1,8 @@
-"""Write the weights of a training checkpoint in float16, without what only training needs.
+"""Write the weights of a training checkpoint in float16, without data that only training needs.
 
     python tools/model_converters/publish.py CONFIG SRC DST
 
-mmseg's ``publish_model.py`` drops the optimizer alone. DST has the weights, the classes and their
+mmseg's ``publish_model.py`` drops only the optimizer. DST has the weights, the classes and their
 palette, and the name of the config; ``torch.load(DST, weights_only=True)`` reads it, and so does
 every tool that takes a checkpoint.
 """
@@ -14,17 +14,17 @@ from typing import Any, Dict, Optional, Sequence
 import torch
 from torch import Tensor
 
-import sfnet_mm  # isort: skip  mends the hosts before mmseg is imported
+import sfnet_mm  # isort: skip  fixes the hosts before mmseg is imported
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
 def to_half(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
-    """The tensors of a state dict, those of floating point in float16.
+    """Convert the floating-point tensors of a state dict to float16.
 
     Raises:
-        ValueError: A tensor has values that float16 does not hold, or that are no numbers.
+        ValueError: A tensor has values that are not finite or that float16 cannot represent.
     """
     half = {}
     for name, tensor in state.items():
@@ -42,7 +42,7 @@ def publish(config: str, src: str, dst: str) -> None:
     Args:
         config: Path of the config that the checkpoint was trained with.
         src: The checkpoint.
-        dst: The file to write; it is whole at any time.
+        dst: The file, which is written atomically.
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.

@@ -4,7 +4,7 @@
 
 The model is recognized from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
 DF1/2, with and without deep supervision, and the baselines FPN+PPM and DF-Seg. ImageNet weights of
-these backbones are recognized too; DST is then what the ``init_cfg`` of the backbone loads.
+these backbones are recognized too; the ``init_cfg`` of the backbone then loads DST.
 """
 
 import argparse
@@ -26,7 +26,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('src', help='checkpoint of the authors, read without running code in it')
+    parser.add_argument('src', help='checkpoint of the authors; code in it is not run')
     parser.add_argument('dst', help='checkpoint to write')
     parser.add_argument(
         '--backbone-only',
@@ -45,7 +45,7 @@ def sha256(path: str) -> str:
 
 
 def metadata(result: Conversion, src: str) -> Dict[str, Any]:
-    """The ``meta`` of the new checkpoint; mmseg's ``init_model`` reads ``dataset_meta`` in it."""
+    """Make the ``meta`` of the new checkpoint; ``init_model`` reads its ``dataset_meta``."""
     meta = dict(
         sfnet_mm_version=sfnet_mm.__version__,
         family=str(result.family),
