@@ -1,7 +1,7 @@
 """``mini_uds``: drawn street scenes in the layouts of the four UDS data sets.
 
-A data set to train, test and demonstrate on without any download: about half a minute of drawing
-gives images with all 19 classes from four domains, which differ in light, weather, colors and
+This data set serves to train, test and demonstrate without any download. In about half a minute it
+draws images with all 19 classes from four domains, which differ in light, weather, colors and
 camera as Cityscapes, IDD, Mapillary Vistas and BDD100K do.
 """
 

@@ -1,4 +1,4 @@
-"""What moves or stands in the street: posts, people, two-wheelers, vehicles."""
+"""Paints posts, people and two-wheelers in the street."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ GLASS = (52, 66, 84)
 
 
 def pick(rng: np.random.Generator, colors) -> np.ndarray:
-    """One of the colors, slightly varied."""
+    """Choose one of the colors and vary it slightly."""
     return jitter(rng, colors[rng.integers(len(colors))], 6)
 
 
 def shadow(canvas: Canvas, x: float, z: float, half: float, depth: float) -> None:
-    """Darken the ground under a thing; the ground keeps its label."""
+    """Darken the ground under an object; the ground keeps its label."""
     angles = np.linspace(0, 2 * np.pi, 18, endpoint=False)
     points = np.stack([x + half * np.cos(angles), np.zeros(18), z + depth * np.sin(angles)], axis=1)
     canvas.quad(points, (44, 44, 48), solid=False)
 
 
 def paint_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A street lamp that reaches over the road."""
+    """Paint a street lamp that reaches over the road."""
     tall, reach = rng.uniform(5.5, 7.0), -np.sign(x) * rng.uniform(1.2, 2.0)
     metal = jitter(rng, (150, 152, 150), 8)
     with canvas.object('pole'):
@@ -40,7 +40,7 @@ def paint_lamp_post(canvas: Canvas, rng: np.random.Generator, x: float, z: float
 def paint_traffic_light(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, over_road: bool
 ) -> None:
-    """A signal head on its pole, or hanging from an arm over the road."""
+    """Paint a signal head on its pole, or on an arm over the road."""
     head, foot = (x, 3.4), x
     with canvas.object('pole'):
         if over_road:
@@ -67,7 +67,7 @@ def paint_traffic_light(
 
 
 def paint_traffic_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A round, triangular, square or direction sign on a post."""
+    """Paint a round, triangular, square or direction sign on a post."""
     y, r = rng.uniform(2.3, 2.7), rng.uniform(0.55, 0.68)
     with canvas.object('pole'):
         canvas.stroke([[x, 0, z], [x, y, z]], 0.16, (158, 160, 160))
@@ -109,7 +109,7 @@ VESTS = ((244, 240, 60), (250, 150, 20), (190, 250, 60))
 
 
 def paint_person(canvas: Canvas, rng: np.random.Generator, x: float, z: float) -> None:
-    """A pedestrian, walking or standing."""
+    """Paint a pedestrian who walks or stands."""
     tall = rng.uniform(1.6, 1.95)
     stride = rng.uniform(0.05, 0.32)
     shirt, trousers, skin = pick(rng, SHIRTS), jitter(rng, (56, 44, 78), 10), pick(rng, SKIN)
@@ -137,7 +137,7 @@ def _wheel(canvas: Canvas, x: float, z: float, radius: float, rim) -> None:
 def paint_bicycle(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, rider: bool, facing: int
 ) -> None:
-    """A bicycle seen from the side (``facing`` -1, 1) or from behind (0)."""
+    """Paint a bicycle seen from the side (``facing`` -1, 1) or from behind (0)."""
     frame = pick(rng, ((30, 190, 200), (60, 210, 150), (40, 150, 230)))
     rim = (176, 186, 190)
     shadow(canvas, x, z, 0.9 if facing else 0.3, 0.3)
@@ -165,7 +165,7 @@ def paint_bicycle(
 def paint_motorcycle(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, rider: bool, facing: int
 ) -> None:
-    """A motorcycle seen from the side (``facing`` -1, 1) or from behind (0)."""
+    """Paint a motorcycle seen from the side (``facing`` -1, 1) or from behind (0)."""
     tank = pick(rng, ((24, 40, 190), (60, 30, 170), (20, 80, 210)))
     shadow(canvas, x, z, 1.1 if facing else 0.45, 0.4)
     with canvas.object('motorcycle'):
@@ -202,7 +202,7 @@ def _rider(
     seat: float,
     vehicle: str,
 ) -> None:
-    """Someone on a two-wheeler: helmet, bright vest, hands on the bar."""
+    """Paint a rider: helmet, bright vest, hands on the handlebar."""
     vest, legs = pick(rng, VESTS), jitter(rng, (70, 72, 60), 8)
     helmet = pick(rng, ((240, 240, 236), (250, 200, 40)))
     with canvas.object(vehicle):

@@ -1,4 +1,4 @@
-"""A pinhole camera over a street, and a canvas that remembers what was painted where."""
+"""A pinhole camera above a street, and a canvas that records the outlines of objects."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 Color = Sequence[float]
 
-# Pictures are painted this many times larger and shrunk at the end, which smooths edges.
+# Pictures are painted larger by this factor and shrunk at the end, which smooths edges.
 SUPERSAMPLE = 3
 
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -21,7 +21,7 @@ UNIT_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 @dataclass
 class Camera:
-    """Pinhole camera above the road, looking along it.
+    """A pinhole camera above the road that looks along it.
 
     World axes: X to the right, Y up, Z forward, in meters; the road's middle is X = 0.
 
@@ -44,7 +44,7 @@ class Camera:
     bend: float = 0.0
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """World points (N, 3) to canvas pixels (N, 2), in the enlarged picture."""
+        """Project world points (N, 3) to pixels (N, 2) of the enlarged picture."""
         points = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         z = np.maximum(points[:, 2], 0.3)
         scale = SUPERSAMPLE * self.focal / z
@@ -54,19 +54,19 @@ class Camera:
         return pixels + (SUPERSAMPLE * self.width / 2, SUPERSAMPLE * self.horizon)
 
     def pixels_per_meter(self, z: float) -> float:
-        """Size of a meter at depth ``z``, in pixels of the enlarged picture."""
+        """The size of a meter at depth ``z``, in pixels of the enlarged picture."""
         return self.focal * SUPERSAMPLE / max(z, 0.3)
 
 
 @dataclass
 class Light:
-    """What the weather and the hour do to colors.
+    """The effect of weather and time of day on colors.
 
     Args:
         tint: Gain of red, green and blue.
         fog: Color that distance fades to.
         density: Strength of that fading, 1/m.
-        dark: 0 by day, 1 at night; lamps and windows shine when it is over a half.
+        dark: 0 by day, 1 at night; lamps and windows shine if it is above 0.5.
     """
 
     tint: Color = (1.0, 1.0, 1.0)
@@ -76,7 +76,7 @@ class Light:
 
     def shade(self, color: Color, depth: float, emissive: bool = False) -> tuple[int, ...]:
         """The color as the camera sees it at ``depth`` meters."""
-        # Plain floats: this runs for every polygon, and arrays of three cost ten times as much.
+        # Plain floats are used because arrays of three numbers take ten times as long per polygon.
         gains = (1.0, 1.0, 1.0) if emissive else self.tint
         through = math.exp(-self.density * depth)
         return tuple(
@@ -87,19 +87,19 @@ class Light:
 
 @dataclass
 class SceneObject:
-    """One labeled thing: polygons in image pixels (pixel centers at integers)."""
+    """A labeled object: its polygons in image pixels (pixel centers at integers)."""
 
     label: str
     polygons: list[np.ndarray] = field(default_factory=list)
 
 
 class Canvas:
-    """Image being painted from far to near, with the outline of every labeled object.
+    """An image that is painted from far to near, with the outline of every labeled object.
 
     Attributes:
         image: RGB, uint8, enlarged by ``SUPERSAMPLE``.
-        objects: What was painted, far to near.
-        stencil: Pixels of the object being painted, 255 where it is solid.
+        objects: The painted objects, far to near.
+        stencil: Pixels of the object that is being painted, 255 where it is solid.
     """
 
     def __init__(self, camera: Camera, light: Light) -> None:
@@ -113,7 +113,7 @@ class Canvas:
 
     @contextmanager
     def object(self, label: str) -> Iterator[None]:
-        """Everything painted inside the ``with`` block belongs to one object."""
+        """Collect all that is painted inside the ``with`` block into one object."""
         self.stencil[:] = 0
         self._recording = True
         yield
@@ -200,7 +200,7 @@ class Canvas:
         self.fill(pixels, color, depth=center[2], emissive=emissive, solid=solid)
 
     def glow(self, center: Sequence[float], radius: float, color: Color, strength: float) -> None:
-        """Add light around a world point; belongs to no object."""
+        """Add light around a world point; the light belongs to no object."""
         pixel = self.camera.project(np.asarray(center))[0]
         reach = int(radius * self.camera.pixels_per_meter(center[2]))
         x, y = int(pixel[0]), int(pixel[1])
@@ -215,6 +215,6 @@ class Canvas:
         self.image[y0:y1, x0:x1] = np.clip(lit, 0, 255).astype(np.uint8)
 
     def finish(self) -> np.ndarray:
-        """The picture at its final size, RGB uint8 (H, W, 3)."""
+        """Return the picture at its final size, RGB uint8 (H, W, 3)."""
         size = (self.camera.width, self.camera.height)
         return cv2.resize(self.image, size, interpolation=cv2.INTER_AREA)

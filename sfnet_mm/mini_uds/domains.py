@@ -1,4 +1,4 @@
-"""The four domains: where each data set was filmed, in what light, with what camera."""
+"""The four domains with the street, the light and the camera of each data set."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Domain:
 
     Args:
         name: Name of the source.
-        size: Image height and width, pixels.
-        lights: Light and probability of each.
+        size: Image height and width in pixels.
+        lights: Kinds of light, each with its probability.
         sky: Colors at the zenith and at the horizon.
         plaster: Colors of houses.
         soil: Color of bare ground, which the terrain's grass grows on.
@@ -33,10 +33,10 @@ class Domain:
         asphalt: Color of the road.
         paving: Color of the sidewalks.
         focal: Range of the focal length, in image widths.
-        above: Range of the camera's height, meters.
+        above: Range of the camera's height in meters.
         horizon: Range of the horizon's row, in image heights.
         floors: Range of stories.
-        crowd: How many people and two-wheelers, relative to Cityscapes.
+        crowd: Number of people and two-wheelers, relative to Cityscapes.
         noise: Sensor noise, standard deviation in gray levels.
     """
 

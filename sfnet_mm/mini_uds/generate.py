@@ -1,4 +1,4 @@
-"""Makes the data set on disk, once."""
+"""Draws the data set on disk, once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .domains import DOMAINS
 from .scene import paint_scene
 from .writers import WRITERS
 
-# Raise it when the drawings change, so that old ones are replaced.
+# This must be raised when the drawings change, so that old ones are replaced.
 VERSION = 1
 MARKER = 'mini_uds.json'
 SPLITS = ('train', 'val')
 
 
 def _draw(root: Path, seed: int, task: tuple[int, str, int]) -> None:
-    """Paint and write one picture; its randomness depends on nothing but its own name."""
+    """Paint and write one picture; its random state depends only on its name."""
     index, split, number = task
     domain = DOMAINS[index]
     rng = np.random.default_rng([seed, index, SPLITS.index(split), number])
@@ -34,13 +34,13 @@ def _draw(root: Path, seed: int, task: tuple[int, str, int]) -> None:
 
 
 def _count(root: Path) -> int:
-    """Number of images, masks and polygon files of the four sources."""
+    """Count the images, masks and polygon files of the four sources."""
     folders = [root / domain.name for domain in DOMAINS]
     return sum(file.is_file() for folder in folders for file in folder.rglob('*'))
 
 
 def _is_complete(root: Path, wanted: dict) -> bool:
-    """Whether ``root`` holds what is wanted, whole."""
+    """Whether ``root`` has the complete data set with these settings."""
     try:
         marker = json.loads((root / MARKER).read_text())
         return marker['request'] == wanted and marker['files'] <= _count(root)
@@ -55,16 +55,16 @@ def ensure_mini_uds(
     seed: int = 0,
     workers: int | None = None,
 ) -> Path:
-    """Generate the data set unless it is there already, and say so in one line.
+    """Draw the data set unless it exists already, and print one line.
 
-    The pictures are drawn into a hidden folder beside ``root`` that takes its name when it is
-    complete, so a run that was killed leaves no half data set: the next one starts again. Of
-    several processes one draws while the others wait.
+    The pictures are drawn into a hidden folder beside ``root``, which is renamed when it is
+    complete. So a run that was killed leaves no partial data set, and the next one starts again.
+    One process draws while others wait.
 
     Args:
-        root: Where the folders ``cityscapes``, ``idd``, ``mapillary`` and ``bdd`` go.
-        train: Training images per source.
-        val: Validation images per source.
+        root: Folder of ``cityscapes``, ``idd``, ``mapillary`` and ``bdd``.
+        train: Number of training images per source.
+        val: Number of validation images per source.
         seed: Seed of the drawings.
         workers: Number of processes; None takes one per CPU.
 
@@ -72,8 +72,8 @@ def ensure_mini_uds(
         ``root``.
 
     Raises:
-        ValueError: Counts below 1 or a negative seed.
-        FileExistsError: ``root`` holds something else, which is left alone.
+        ValueError: A number of images is below 1, or the seed is negative.
+        FileExistsError: ``root`` has other files, which are not touched.
         OSError: ``root`` cannot be written.
     """
     if train < 1 or val < 1 or seed < 0:
@@ -140,7 +140,7 @@ def _generate(root: Path, wanted: dict, workers: int | None) -> None:
 
 
 def _remove_leftovers(root: Path) -> None:
-    """Remove what a run that was killed left beside ``root``."""
+    """Remove the files that a killed run left beside ``root``."""
     name = glob.escape(root.name)
     for pattern in (f'.{name}.partial.*', f'.{name}.old'):
         for leftover in root.parent.glob(pattern):

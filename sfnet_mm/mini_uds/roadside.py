@@ -1,4 +1,4 @@
-"""What stands along the street: houses, walls, fences, trees, hedges."""
+"""Paints houses, walls, fences, trees and hedges along the street."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Side:
         self.outward = 1.0 if x > 0 else -1.0
 
     def along(self, z0: float, z1: float, y0: float, y1: float, color, **options) -> None:
-        """A rectangle on the face along the street, split so that it bends with the road."""
+        """Paint a rectangle on the face along the street, split so that it bends with the road."""
         depths = (z0, z1) if z1 - z0 < 3 else np.linspace(z0, z1, int((z1 - z0) / 3) + 2)
         low = [[self.x, y0, z] for z in depths]
         high = [[self.x, y1, z] for z in reversed(depths)]
         self.canvas.quad(low + high, color, **options)
 
     def across(self, x0: float, x1: float, y0: float, y1: float, color, **options) -> None:
-        """A rectangle on the face toward the camera; x0, x1 in meters from the street's edge."""
+        """Paint a rectangle on the face toward the camera; x0, x1 in meters from the edge."""
         a, b = self.x + self.outward * x0, self.x + self.outward * x1
         z = self.z0
         corners = [[a, y0, z], [b, y0, z], [b, y1, z], [a, y1, z]]
@@ -34,7 +34,7 @@ class Side:
 def paint_house(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z0: float, z1: float
 ) -> None:
-    """A house along the street, with windows, a ground floor and a roof edge."""
+    """Paint a house along the street, with windows, a ground floor and a roof edge."""
     face = Side(canvas, x, z0, z1)
     story = 3.0
     floors = int(rng.integers(domain.floors[0], domain.floors[1] + 1))
@@ -61,7 +61,7 @@ def paint_house(
                 face.along(
                     z, z + 1.3, y, y + 1.5, warm if shine else glass, emissive=shine, solid=False
                 )
-            # Further out this face is behind the next house.
+            # Farther out, the next house hides this face.
             for offset in np.arange(0.8, 8, 2.4):
                 shine = lit and rng.random() < 0.45
                 face.across(offset - 0.1, offset + 1.4, y - 0.1, y + 1.6, frame * 0.85, solid=False)
@@ -72,7 +72,7 @@ def paint_house(
 def paint_wall(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z0: float, z1: float
 ) -> None:
-    """A brick wall with courses, joints and a coping."""
+    """Paint a brick wall with courses, joints and a coping."""
     face = Side(canvas, x, z0, z1)
     top = rng.uniform(2.2, 3.0)
     brick = jitter(rng, (158, 82, 64), 8)
@@ -90,7 +90,7 @@ def paint_wall(
 def paint_fence(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z0: float, z1: float
 ) -> None:
-    """A picket fence: rails and pales over a dim background."""
+    """Paint a picket fence: rails and pales over a dim background."""
     face = Side(canvas, x, z0, z1)
     top = rng.uniform(1.5, 2.0)
     pale = jitter(rng, (196, 178, 206), 6)
@@ -106,7 +106,7 @@ def paint_fence(
 def _foliage(
     canvas: Canvas, rng: np.random.Generator, leaves, center, spread, blobs: int, size: float
 ) -> None:
-    """A heap of leafy blobs, dark ones first, lit ones on top; fewer where it is far."""
+    """Paint blobs of leaves, dark ones first and lit ones on top; fewer in the distance."""
     blobs = blobs if center[2] < 20 else blobs // 2
     size = size if center[2] < 20 else size * 1.3
     for i in range(blobs):
@@ -121,7 +121,7 @@ def _foliage(
 def paint_tree(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z: float
 ) -> None:
-    """A tree; its trunk counts as vegetation, as in the data sets."""
+    """Paint a tree; its trunk counts as vegetation, as in the data sets."""
     tall = rng.uniform(4.0, 7.0)
     with canvas.object('vegetation'):
         canvas.stroke([[x, 0, z], [x, tall * 0.6, z]], 0.35, (92, 66, 44))
@@ -132,7 +132,7 @@ def paint_tree(
 def paint_hedge(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z0: float, z1: float
 ) -> None:
-    """Bushes along the street."""
+    """Paint bushes along the street."""
     tall = rng.uniform(1.2, 2.6)
     side = np.sign(x)
     with canvas.object('vegetation'):

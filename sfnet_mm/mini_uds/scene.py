@@ -1,4 +1,4 @@
-"""A street scene: who stands where, painted from far to near."""
+"""Arranges a street scene and paints it from far to near."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Scene:
 
     Attributes:
         image: RGB, uint8 (H, W, 3).
-        objects: Labeled polygons, to be drawn in this order: later ones cover earlier ones.
+        objects: Labeled polygons in the order of drawing; later ones cover earlier ones.
     """
 
     image: np.ndarray
@@ -34,11 +34,11 @@ def paint_scene(domain: Domain, rng: np.random.Generator, number: int) -> Scene:
     """Paint one street.
 
     Args:
-        domain: Look of the data set.
-        rng: Source of randomness; the same state gives the same picture.
-        number: Running number of the picture. It decides which of the rare things (truck, bus or
-            train; wall or fence; kind of two-wheeler) must stand in sight, so that every class
-            occurs even in a small set.
+        domain: Appearance of the data set.
+        rng: Random generator; the same state gives the same picture.
+        number: Running number of the picture. It decides which rare objects (truck, bus or
+            train; wall or fence; kind of two-wheeler) must be visible, so that every class occurs
+            even in a small set.
     """
     lights, weights = zip(*domain.lights)
     light = lights[rng.choice(len(lights), p=weights)]
@@ -60,18 +60,18 @@ def paint_scene(domain: Domain, rng: np.random.Generator, number: int) -> Scene:
     street.paint_ground(canvas, rng, domain, road, sidewalk, paved)
     street.paint_backdrop(canvas, rng, domain)
     _paint_sides(canvas, rng, domain, sidewalk, number)
-    for _, paint in sorted(_cast(rng, domain, road, sidewalk, number), key=lambda a: -a[0]):
+    for _, paint in sorted(_list_actors(rng, domain, road, sidewalk, number), key=lambda a: -a[0]):
         paint(canvas, rng)
     if domain.name == 'cityscapes':
         _paint_hood(canvas)
-    image = _develop(canvas, rng, domain)
+    image = _add_camera_effects(canvas, rng, domain)
     return Scene(image, canvas.objects)
 
 
 def _paint_sides(
     canvas: Canvas, rng: np.random.Generator, domain: Domain, sidewalk: float, number: int
 ) -> None:
-    """Line both sides of the street with houses, walls, fences and green, far to near."""
+    """Paint houses, walls, fences and plants on both sides of the street, far to near."""
     forced = {-1: ('wall', 'fence')[number % 2], 1: ('fence', 'wall')[number // 2 % 2]}
     kinds = ('house', 'wall', 'fence', 'hedge', 'open')
     slots = []
@@ -81,7 +81,7 @@ def _paint_sides(
             length = rng.uniform(7, 13)
             kind = kinds[rng.choice(5, p=(0.46, 0.1, 0.1, 0.16, 0.18))]
             if near and z > 4:
-                # The rare kinds stand close, where they fill many pixels.
+                # The rare kinds are close, where they fill many pixels.
                 kind, near = forced[side], False
             slots.append((z, z + length - rng.uniform(0.3, 2.0), side, kind))
             z += length
@@ -101,16 +101,16 @@ def _paint_sides(
             roadside.paint_hedge(canvas, rng, domain, x, z0, z1)
 
 
-def _cast(
+def _list_actors(
     rng: np.random.Generator, domain: Domain, road: float, sidewalk: float, number: int
 ) -> list[tuple[float, Callable]]:
-    """Everything that stands in the street, as (depth, painter)."""
+    """List everything that stands in the street, as (depth, painter)."""
     cast: list[tuple[float, Callable]] = []
 
     def add(paint: Callable, x: float, z: float, *args) -> None:
         cast.append((z, partial(_call, paint, x, z, args)))
 
-    # Traffic keeps right: our lane is X > 0, the oncoming one X < 0.
+    # Traffic keeps right: the lane of the camera is X > 0, the oncoming one X < 0.
     large_lane = int(rng.choice((-1, 1)))
     add(LARGE[number % 3], large_lane * rng.uniform(1.8, 2.4), rng.uniform(8, 15), large_lane < 0)
     for lane in (-1, 1):
@@ -169,7 +169,7 @@ def _tree(domain: Domain, x: float, z: float, canvas: Canvas, rng) -> None:
 
 
 def _paint_hood(canvas: Canvas) -> None:
-    """The bonnet of the filming car."""
+    """Paint the hood of the filming car."""
     height, width = canvas.image.shape[:2]
     xs = np.linspace(0.12, 0.88, 24)
     ys = 0.955 + 0.35 * (xs - 0.5) ** 2
@@ -182,11 +182,11 @@ def _paint_hood(canvas: Canvas) -> None:
 DARK = (28, 30, 34)
 
 
-def _develop(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> np.ndarray:
-    """From the painting to a photograph: rain, wet reflections, lens, sensor noise."""
+def _add_camera_effects(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> np.ndarray:
+    """Turn the painting into a photograph: rain, wet reflections, lens, sensor noise."""
     light, image = canvas.light, canvas.image
     if light is RAIN:
-        # A wet road mirrors what is above the horizon.
+        # A wet road reflects the picture above the horizon.
         horizon = int(canvas.camera.horizon * SUPERSAMPLE)
         below = image[horizon:].astype(np.float32)
         mirror = image[:horizon][::-1][: len(below)]

@@ -1,4 +1,4 @@
-"""What is behind and below: sky, ground and skyline."""
+"""Paints the sky, the ground and the skyline."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ NEAR = 0.8
 
 
 def jitter(rng: np.random.Generator, color, amount: float = 12) -> np.ndarray:
-    """A color near ``color``."""
+    """Draw a random color near ``color``."""
     return np.asarray(color, dtype=np.float64) + rng.normal(0, amount) + rng.normal(0, 4, 3)
 
 
 def paint_sky(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> None:
-    """Gradient from zenith to horizon, with soft clouds or, at night, a glow over the town."""
+    """Paint a gradient from zenith to horizon with clouds or, at night, a glow over the town."""
     height, width = canvas.image.shape[:2]
     horizon = int((canvas.camera.horizon + 1.5) * SUPERSAMPLE)
     ramp = np.linspace(0, 1, horizon)[:, None] ** 1.2
@@ -46,7 +46,7 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> None:
 
 
 def _strip(left: float, right: float, y: float = 0.0) -> np.ndarray:
-    """Ground between two X from the camera's feet to the horizon, as world points."""
+    """The ground between two X, from below the camera to the horizon, as world points."""
     depths = np.geomspace(NEAR, FAR * 4, 24)
     sides = [
         np.stack([np.full_like(depths, x), np.full_like(depths, y), depths], axis=1)
@@ -78,15 +78,15 @@ def paint_ground(
     sidewalk: float,
     paved: tuple[int, ...],
 ) -> None:
-    """Terrain, sidewalks with curbs, and the road with its markings.
+    """Paint terrain, sidewalks with curbs, and the road with its markings.
 
     Args:
-        canvas: Where to paint.
-        rng: Source of randomness.
-        domain: Colors.
-        road: Half the width of the road, meters.
-        sidewalk: X of the outer edge of the sidewalks, meters.
-        paved: Sides with a sidewalk, -1 left and 1 right; the other has a grassy shoulder.
+        canvas: Canvas to paint on.
+        rng: Random generator.
+        domain: Domain that gives the colors.
+        road: Half the width of the road in meters.
+        sidewalk: X of the outer edge of the sidewalks in meters.
+        paved: Sides with a sidewalk, -1 left and 1 right; other sides have a grassy shoulder.
     """
     height, width = canvas.image.shape[:2]
     horizon = int(canvas.camera.horizon * SUPERSAMPLE)
@@ -143,7 +143,7 @@ def paint_ground(
 
 
 def paint_backdrop(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> None:
-    """A far skyline and a line of trees, where the street meets the horizon."""
+    """Paint a far skyline and a line of trees where the street meets the horizon."""
     width = canvas.image.shape[1]
     base = (canvas.camera.horizon + 1) * SUPERSAMPLE
     x = -10.0

@@ -1,4 +1,4 @@
-"""Cars, trucks, buses, trams and autorickshaws as boxes with two visible faces."""
+"""Paints cars, trucks, buses, trams and autorickshaws as boxes with two visible faces."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ TAIL, HEAD = (244, 36, 30), (255, 248, 214)
 
 
 class Box:
-    """A vehicle's box on the ground.
+    """The box of a vehicle on the ground.
 
     Args:
-        canvas: Where to paint.
-        x: X of its middle, meters.
-        z: Z of its nearest face, meters.
-        width: Along X.
-        length: Along Z.
-        oncoming: Whether it shows its front.
+        canvas: Canvas to paint on.
+        x: X of the middle in meters.
+        z: Z of the nearest face in meters.
+        width: Size along X in meters.
+        length: Size along Z in meters.
+        oncoming: Whether the front is visible.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Box:
 
     @property
     def visible_side(self) -> float | None:
-        """X of the side that the camera sees, None when it looks straight at the back."""
+        """X of the side that the camera sees; None if it looks straight at the back."""
         eye = self.canvas.camera.offset - self.canvas.camera.bend * self.z**2
         edge = self.width / 2
         if abs(self.x - eye) <= edge * 1.02:
@@ -39,31 +39,31 @@ class Box:
         return self.x - edge if self.x > eye else self.x + edge
 
     def side(self, points, color, inset: float = 0.0, **options) -> None:
-        """Polygon on the visible side: (fraction from the near to the far end, meters up)."""
+        """Paint a polygon on the visible side: (fraction from near to far end, meters up)."""
         x = self.visible_side
         if x is None:
             return
         x = x + inset * (1 if self.x > x else -1)
         world = []
         for along, up in points:
-            # A car's nose is its far end when it drives away, its near end when it comes.
+            # The nose of a car is its far end if it drives away, and its near end if it comes.
             along = 1 - along if self.oncoming else along
             world.append([x, up, self.z + along * self.length])
         self.canvas.quad(world, color, **options)
 
     def face(self, points, color, **options) -> None:
-        """Polygon on the near face: (fraction of the width from the middle, meters up)."""
+        """Paint a polygon on the near face: (fraction of the width from the middle, meters up)."""
         world = [[self.x + a * self.width, up, self.z] for a, up in points]
         self.canvas.quad(world, color, **options)
 
     def roof(self, y: float, near: float, far: float, inset: float, color) -> None:
-        """The top, seen only from above it."""
+        """Paint the top, which is visible only from above."""
         a, b = self.x - self.width / 2 + inset, self.x + self.width / 2 - inset
         z0, z1 = self.z + near * self.length, self.z + far * self.length
         self.canvas.quad([[a, y, z0], [b, y, z0], [b, y, z1], [a, y, z1]], color)
 
     def wheels(self, fractions, radius: float) -> None:
-        """Wheels on the visible side and under the near face."""
+        """Paint wheels on the visible side and under the near face."""
         for sign in (-1, 1):
             tire = [(sign * 0.5, 0), (sign * 0.34, 0), (sign * 0.34, radius), (sign * 0.5, radius)]
             self.face(tire, TIRE)
@@ -80,14 +80,14 @@ class Box:
                 self.side(ring, color)
 
     def lamps(self, offset: float, y: float, size: float) -> None:
-        """Two lamps on the near face, red behind and white in front."""
+        """Paint two lamps on the near face, red at the back and white at the front."""
         color = HEAD if self.oncoming else TAIL
         for sign in (-1, 1):
             center = (self.x + sign * offset * self.width, y, self.z)
             self.canvas.disc(center, (size, size * 0.7), color, emissive=True, solid=False)
 
     def shine(self, offset: float, y: float) -> None:
-        """The lamps' glow by night."""
+        """Paint the glow of the lamps at night."""
         if self.canvas.light.dark <= 0.5:
             return
         color = HEAD if self.oncoming else TAIL
@@ -97,12 +97,12 @@ class Box:
 
 
 def rect(a: float, b: float, y0: float, y1: float) -> list[tuple[float, float]]:
-    """Corners of a rectangle."""
+    """The corners of a rectangle."""
     return [(a, y0), (b, y0), (b, y1), (a, y1)]
 
 
 def paint_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: bool) -> None:
-    """A hatchback or saloon."""
+    """Paint a hatchback or a sedan."""
     paints = ((226, 228, 230), (150, 156, 164), (60, 64, 72), (176, 30, 34), (36, 66, 130))
     color = pick(rng, paints)
     tall, length = rng.uniform(1.42, 1.6), rng.uniform(3.9, 4.5)
@@ -129,7 +129,7 @@ def paint_car(canvas: Canvas, rng: np.random.Generator, x: float, z: float, onco
 def paint_truck(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: bool
 ) -> None:
-    """A lorry: a cab and a tall ribbed cargo box."""
+    """Paint a truck: a cab and a tall ribbed cargo box."""
     tarp = pick(rng, ((238, 238, 240), (232, 226, 214)))
     band = pick(rng, ((230, 120, 20), (240, 140, 40)))
     cab = pick(rng, ((230, 120, 20), (220, 90, 20)))
@@ -160,7 +160,7 @@ def paint_truck(
 
 
 def paint_bus(canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: bool) -> None:
-    """A city bus: one bright box with a row of windows."""
+    """Paint a city bus: one bright box with a row of windows."""
     paint = pick(rng, ((246, 196, 20), (250, 208, 40)))
     stripe = pick(rng, ((190, 30, 40), (160, 20, 30)))
     box = Box(canvas, x, z, 2.5, rng.uniform(8.5, 10.5), oncoming)
@@ -184,7 +184,7 @@ def paint_bus(canvas: Canvas, rng: np.random.Generator, x: float, z: float, onco
 def paint_train(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: bool
 ) -> None:
-    """A tram with its pantograph, on rails let into the road."""
+    """Paint a tram with its pantograph, on rails in the road."""
     paint = pick(rng, ((24, 150, 130), (20, 164, 110)))
     cream = np.asarray((236, 240, 226))
     length = rng.uniform(14, 20)
@@ -215,7 +215,7 @@ def paint_train(
 def paint_autorickshaw(
     canvas: Canvas, rng: np.random.Generator, x: float, z: float, oncoming: bool
 ) -> None:
-    """A three-wheeler: green below, yellow hood above."""
+    """Paint a three-wheeler, green below and with a yellow hood above."""
     box = Box(canvas, x, z, 1.35, 2.6, oncoming)
     with canvas.object('autorickshaw'):
         box.side([(0, 0.3), (1, 0.3), (1, 0.9), (0, 0.95)], (30, 110, 60))

@@ -1,4 +1,4 @@
-"""Scenes on disk, in the layouts in which the four data sets are distributed."""
+"""Writes scenes in the layouts in which the four data sets are distributed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from sfnet_mm.datasets.polygons import draw_polygons
 
 from .scene import Scene
 
-# Cityscapes classes with instances; its masks of instances hold ``id * 1000 + k`` for them.
+# Cityscapes classes with instances, which have ``id * 1000 + k`` in its instance maps.
 THINGS = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
 
 
 def _with_extras(ids: dict[str, int], **extras: int) -> dict[str, int]:
-    """Ids of every label of a scene, whose labels are finer than the 19 classes."""
+    """The ids of every label of a scene; these labels are finer than the 19 classes."""
     table = dict(ids)
     for fine, coarse in (
         ('lane marking', 'road'),
@@ -48,7 +48,7 @@ MAPILLARY = _with_extras(
     motorcyclist=21,
     curb=2,
 )
-# 'road' is the first of its Mapillary ids (13), 'sidewalk' of its (2) is the curb.
+# 'road' has the first of its Mapillary ids (13). The first id of 'sidewalk' (2) is the curb.
 MAPILLARY['sidewalk'] = 15
 BDD = _with_extras({name: i for i, name in enumerate(DRIVING_CLASSES)})
 IDD_NAMES = {
@@ -77,8 +77,8 @@ def _write_image(path: Path, image: np.ndarray) -> None:
 
 
 def _instance_ids(scene: Scene, size: tuple[int, int]) -> np.ndarray:
-    """Cityscapes instance map, uint16: ``id * 1000 + k`` for things, the plain id for stuff."""
-    # Objects are drawn with their running number first: draw_polygons makes 8-bit maps, and a
+    """Make the instance map, uint16: ``id * 1000 + k`` for things, the id for stuff."""
+    # Objects are first drawn with their running number, because draw_polygons makes 8-bit maps; a
     # scene has fewer than 256 of them.
     numbers = {str(i): i for i in range(len(scene.objects))}
     objects = [
@@ -99,7 +99,7 @@ def _instance_ids(scene: Scene, size: tuple[int, int]) -> np.ndarray:
 
 
 def write_cityscapes(root: Path, split: str, number: int, scene: Scene) -> None:
-    """``leftImg8bit`` and ``gtFine`` with labelIds and instanceIds."""
+    """Write ``leftImg8bit`` and ``gtFine`` with labelIds and instanceIds."""
     town = 'drawnburg' if split == 'train' else 'sketchstadt'
     stem = f'{town}_{number:06d}_000019'
     _write_image(root / 'leftImg8bit' / split / town / f'{stem}_leftImg8bit.png', scene.image)
@@ -112,9 +112,9 @@ def write_cityscapes(root: Path, split: str, number: int, scene: Scene) -> None:
 
 
 def write_idd(root: Path, split: str, number: int, scene: Scene) -> None:
-    """Images and polygons; the mask is drawn from them by the converter of the real IDD.
+    """Write images and polygons; the converter of the real IDD draws the masks from them.
 
-    Like the two parts of IDD, some drives hold PNG and some JPEG images.
+    As in the two parts of IDD, some drives have PNG and some have JPEG images.
     """
     drive, extension = ('0', 'png') if number % 2 else ('201', 'jpg')
     stem = f'{number:06d}'
@@ -139,7 +139,7 @@ def _mapillary_palette() -> list[int]:
 
 
 def write_mapillary(root: Path, split: str, number: int, scene: Scene) -> None:
-    """``training`` and ``validation`` with images and palette masks of v1.2 ids."""
+    """Write ``training`` and ``validation`` with images and palette masks of v1.2 ids."""
     folder = root / {'train': 'training', 'val': 'validation'}[split]
     stem = f'mini_{split}_{number:06d}'
     _write_image(folder / 'images' / f'{stem}.jpg', scene.image)
@@ -151,7 +151,7 @@ def write_mapillary(root: Path, split: str, number: int, scene: Scene) -> None:
 
 
 def write_bdd(root: Path, split: str, number: int, scene: Scene) -> None:
-    """``images/10k`` and ``labels/sem_seg/masks`` of train ids."""
+    """Write ``images/10k`` and ``labels/sem_seg/masks`` of train ids."""
     stem = f'{number:08x}-{"0a1b" if split == "train" else "7dc2"}'
     _write_image(root / 'images' / '10k' / split / f'{stem}.jpg', scene.image)
     folder = root / 'labels' / 'sem_seg' / 'masks' / split
