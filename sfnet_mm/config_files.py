@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import List
 
 _PACKAGE = Path(__file__).resolve().parent
-# Of an installed package, and of a clone.
+# The folders of an installed package and of a clone.
 _FOLDERS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
 # Weights that come with the package, and the config that they belong to.
 WEIGHTS = {'camvid': 'sfnet_efflite0_camvid360'}

@@ -30,7 +30,7 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bo
     Models without a published accuracy are left out; without any, nothing is drawn.
 
     Args:
-        path: Of the picture, a PNG.
+        path: Path of the picture, a PNG.
         header: Device and size.
         entries: As ``Entry.to_dict`` gives them.
 

@@ -34,7 +34,7 @@ class FileCall:
     """A forward pass of a model in a graph runtime; its file is made if it is not in the cache.
 
     Args:
-        name: Of the model, for the name of the file.
+        name: Name of the model, which becomes part of the file name.
         backend: ``'onnxruntime'`` or ``'openvino'``, in another precision with ``@`` and one of
             ``PRECISIONS`` behind it.
         model: A segmentor in evaluation mode.

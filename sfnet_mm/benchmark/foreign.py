@@ -15,12 +15,12 @@ class ForeignGraph:
     """An ONNX file with one image as its input, whoever made it.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         size: (height, width) of the image where the file leaves them open.
 
     Attributes:
         parameters: Numbers that the file holds.
-        shape: Of the input: what the file says, and a batch of one.
+        shape: Shape of the input as the file gives it, with a batch of one.
 
     Raises:
         FileNotFoundError: There is no such file.

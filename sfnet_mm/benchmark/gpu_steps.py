@@ -27,7 +27,7 @@ class Plan:
 
     Args:
         device: ``'cuda'``, or ``'cpu'`` for a rehearsal: the same steps at toy size.
-        folder: Of the report.
+        folder: Folder of the report.
         camvid: Folder of CamVid; without it, training is on drawn scenes.
         iters: Iterations of each training run.
         seeds: Runs of each config.

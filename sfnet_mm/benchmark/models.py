@@ -31,9 +31,9 @@ class Entry:
     """One model on one backend.
 
     Attributes:
-        name: Of the model.
+        name: Name of the model.
         backend: See ``BACKENDS``.
-        parameters: Of what runs at inference, before folding.
+        parameters: Number of parameters that inference uses, before folding.
         macs: Multiply-adds of convolutions and matrix products at the size of the benchmark.
         milliseconds: One value per round.
         memory: Peak bytes above what was in use before the model was called; None if unknown.

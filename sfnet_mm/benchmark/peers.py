@@ -28,7 +28,7 @@ class Peer:
     """A model of mmseg: its config below ``configs/`` and its published accuracy.
 
     Attributes:
-        classes: Of Cityscapes, where the config is of other data.
+        classes: Number of classes of Cityscapes, if the config is for other data.
     """
 
     config: str

@@ -125,7 +125,7 @@ def measure_network(path: str, size: Tuple[int, int], device: str, rounds: int) 
     :func:`sfnet_mm.deploy.inference.optimize`.
 
     Args:
-        path: Of the config; weights are random.
+        path: Path of the config; weights are random.
         size: (height, width) of the image.
         device: ``'cpu'`` or ``'cuda'``.
         rounds: Turns of each.

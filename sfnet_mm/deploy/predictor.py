@@ -41,9 +41,9 @@ class Predictor:
         out_dir: Where to write.
         made_of: What decides on the result beside the input.
         save: Some of ``streams.KINDS``; None for ``IMAGE_KINDS`` and ``VIDEO_KINDS``.
-        suffix: Of the maps of confidence, ``'png'`` (8 bits) or ``'npy'``.
-        opacity: Of the classes over the image, 0 to 1.
-        max_frames: Of a video or stream; 0 for all.
+        suffix: Suffix of the maps of confidence, ``'png'`` (8 bits) or ``'npy'``.
+        opacity: Opacity of the classes over the image, 0 to 1.
+        max_frames: Largest number of frames of a video or stream; 0 for all.
         timeout: Seconds that an address may take to answer.
         attempts: To connect again after an interruption.
 

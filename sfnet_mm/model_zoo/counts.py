@@ -47,7 +47,7 @@ def build(config: str) -> nn.Module:
 
 
 def multiply_adds(model: nn.Module, size: tuple[int, int]) -> int:
-    """Of one image of this size (height, width), up to the logits of the decode head."""
+    """Count those of one image of this size (height, width), up to the decode head's logits."""
     image = torch.empty(1, input_channels(model), *size, device='meta')
     with torch.no_grad():
         return complexity.multiply_adds(lambda: model(image, mode='tensor'))

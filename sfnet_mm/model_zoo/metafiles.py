@@ -23,7 +23,7 @@ def read_models(root: Path) -> dict[str, dict[str, Any]]:
     """Base name of a config -> its entry; those of the main metafile first.
 
     Args:
-        root: Of the repository.
+        root: Root folder of the repository.
 
     Raises:
         SystemExit: An entry names a config that does not exist.

@@ -25,7 +25,7 @@ class MadeFiles:
     """A record of what the files of a folder were made from.
 
     It is kept in ``.made_of.jsonl`` in that folder, which gets a line when a file is finished, so
-    that a run that is stopped loses nothing. Of several lines for one file the last one counts.
+    that a run that is stopped loses nothing. The last line of a file counts.
 
     Args:
         folder: The folder, which need not exist.

@@ -161,7 +161,7 @@ def test_padding_after_normalization_is_refused_in_a_graph_of_raw_images(tmp_pat
     'size, crop, stride', [((50, 70), (20, 30), (15, 30)), ((8, 9), (20, 4), (3, 3))]
 )
 def test_windows_are_those_of_mmseg(size, crop, stride):
-    """Of a network that adds up where it is: any other window or weight shows."""
+    """The network sums over its window, so that any other window or weight gives another result."""
     image = torch.rand(1, 2, *size)
 
     class Net(EncoderDecoder):

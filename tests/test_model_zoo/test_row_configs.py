@@ -104,7 +104,7 @@ def test_training_is_that_of_the_sections(case):
         assert found == tuple(says[k] for k in ('optimizer', 'lr', 'momentum', 'weight_decay'))
         assert (poly.type, poly.power) == ('PolyLR', says['power'])
         assert cfg.auto_scale_lr.base_batch_size == says['batch']
-        # Of the image's own size.
+        # Relative to the size of the image.
         assert list(step(pipeline, 'RandomRescale').ratio_range) == says['scale']
         assert step(pipeline, 'RandomFlip').prob == 0.5
     ours = row.config.startswith(('sfnet', 'fpn', 'fcn', 'dilated'))

@@ -15,7 +15,7 @@ BACKENDS = [pytest.param('native'), pytest.param('ext', marks=needs_ext)]
 DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)]
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
-# Of a result whose inputs are of order 1: coordinates are float32, results round to their dtype.
+# Errors of a result for inputs of order 1: coordinates are float32, results round to their dtype.
 TOLERANCE = {
     torch.float64: 1e-12,
     torch.float32: 5e-5,

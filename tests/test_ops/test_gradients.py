@@ -22,7 +22,7 @@ parametrize = pytest.mark.parametrize
 
 
 def gradients(case, grad, backend):
-    """Of the maps, the flow and the gate, for an output gradient."""
+    """Compute the gradients of the maps, the flow and the gate for an output gradient."""
     inputs = [t.detach().requires_grad_() for t in case if t is not None]
     out = gated_dual_flow_warp(*inputs, backend=backend)
     return torch.autograd.grad(out, inputs, grad)

@@ -3,8 +3,8 @@
     python tools/deployment/quantize.py model.onnx model_int8.onnx --runtime openvino \
         --calibration configs/sfnet_efflite0_camvid360.py
 
-The file appears only if it loses at most --max-drop points of mIoU on val. A file of somebody else
-needs --classes, --mean and --std.
+The file appears only if it loses at most --max-drop points of mIoU on val. A file of another
+project needs --classes, --mean and --std.
 """
 
 import argparse
@@ -22,29 +22,35 @@ from sfnet_mm.utils.tooling import check_folder, one_error_line
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Quantize an ONNX file')
-    parser.add_argument('model', help='a float32 file of export_onnx.py, or of somebody else')
+    parser.add_argument('model', help='a float32 file of export_onnx.py or of another project')
     parser.add_argument('out', help='the file to write, ending in .onnx')
-    parser.add_argument('--runtime', choices=TARGETS, required=True, help='what will run it')
+    parser.add_argument('--runtime', choices=TARGETS, required=True, help='runtime of the file')
     parser.add_argument(
         '--calibration',
         required=True,
         metavar='CONFIG',
         help='config whose training images calibrate, and whose val set scores',
     )
-    parser.add_argument('--samples', type=int, default=300, help='training images')
-    parser.add_argument('--max-drop', type=float, default=1.0, help='points of mIoU')
+    parser.add_argument('--samples', type=int, default=300, help='number of training images')
+    parser.add_argument(
+        '--max-drop', type=float, default=1.0, help='largest loss, in points of mIoU'
+    )
     parser.add_argument(
         '--keep',
         default=','.join(PARTS),
         help=f'what stays in float: some of {",".join(PARTS)}, or none',
     )
-    parser.add_argument('--rounds', type=int, default=30, help='of the comparison of speed')
-    parser.add_argument('--threads', type=int, default=0, help='0 leaves them to the runtime')
+    parser.add_argument(
+        '--rounds', type=int, default=30, help='number of rounds of the comparison of speed'
+    )
+    parser.add_argument(
+        '--threads', type=int, default=0, help='number of threads; 0 leaves it to the runtime'
+    )
     foreign = parser.add_argument_group('a file without metadata of sfnet_mm')
-    foreign.add_argument('--classes', help='names, separated by commas, in order')
-    foreign.add_argument('--mean', type=float, nargs='+', help='of each channel')
-    foreign.add_argument('--std', type=float, nargs='+', help='of each channel')
-    foreign.add_argument('--bgr', action='store_true', help='it takes BGR and not RGB')
+    foreign.add_argument('--classes', help='names of the classes in order, separated by commas')
+    foreign.add_argument('--mean', type=float, nargs='+', help='mean of each channel')
+    foreign.add_argument('--std', type=float, nargs='+', help='deviation of each channel')
+    foreign.add_argument('--bgr', action='store_true', help='the file takes BGR and not RGB')
     return parser.parse_args(argv)
 
 

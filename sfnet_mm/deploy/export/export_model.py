@@ -43,7 +43,7 @@ class ExportModel(nn.Module):
 
     Args:
         form: Inference form of the segmentor, or its :class:`HostForm`.
-        mean: Of the channels in the order of the training (RGB).
+        mean: Mean of each channel, in the order of the training (RGB).
         std: As ``mean``.
         swap: Whether raw images (BGR) are to be brought to that order.
         normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalized (N, 3, H, W).

@@ -29,10 +29,10 @@ def described(
     """Path of a file with metadata: the file itself if it has them, else a copy for a while.
 
     Args:
-        path: Of an ONNX file.
+        path: Path of an ONNX file.
         cfg: Its test pipeline prepares the images of a file without metadata.
         classes: Names; with ``mean`` and ``std`` for a file without metadata only.
-        mean: Of each channel, in the order that the graph takes.
+        mean: Mean of each channel, in the order that the graph takes.
         std: As ``mean``.
         bgr: The graph takes BGR and not RGB.
 

@@ -38,7 +38,7 @@ def export_onnx(
 
     Args:
         model: In evaluation mode, on any device; it stays there.
-        path: Of the file to write, ending in ``.onnx``.
+        path: Path of the file to write, ending in ``.onnx``.
         size: (height, width) of the image; with ``dynamic`` only of the example.
         output: ``'argmax'`` (int32 classes (N, h, w), of a single logit by the head's
             threshold) or ``'logits'`` (float32 (N, K, h, w)).
@@ -52,7 +52,7 @@ def export_onnx(
             and ONNX Runtime a fifth.
         warp: ``'gridsample'``, or ``'gather'``: the warp in operators that every compiler has, the
             same for all runtimes, see :func:`sfnet_mm.deploy.export.portable_warp.gather_warps`.
-        opset: Of the operators, 16 to 18, with ``'gather'`` 13 to 18.
+        opset: Opset of the operators, 16 to 18; 13 to 18 with ``'gather'``.
 
     Returns:
         list[Parity]: One comparison, or two of different sizes with ``dynamic``.

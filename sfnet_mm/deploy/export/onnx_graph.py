@@ -59,7 +59,7 @@ def write_checked(
     Args:
         proto: The graph.
         meta: Stored in the file, each entry as JSON.
-        path: Of the file.
+        path: Path of the file.
         compare: Compares the file of a name with torch; raises where they disagree.
 
     Returns:

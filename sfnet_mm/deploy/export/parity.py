@@ -56,7 +56,7 @@ def compare_with_torch(
 
     Args:
         wrapped: See :func:`sfnet_mm.deploy.export.reference`.
-        path: Of the file.
+        path: Path of the file.
         size: (height, width) of the image.
         precision: ``'float32'`` or ``'float16'``.
     """
@@ -89,8 +89,8 @@ def parity(
     """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
 
     Args:
-        expected: Of torch.
-        got: Of the runtime.
+        expected: Outputs of torch.
+        got: Outputs of the runtime.
         size: (height, width) of the image.
         threshold: See :func:`sfnet_mm.deploy.inference.upsampled_argmax.classes_of`.
 

@@ -40,7 +40,7 @@ def export_pt2(
 
     Args:
         model: In evaluation mode, on the CPU.
-        path: Of the file to write, ending in ``.pt2``.
+        path: Path of the file to write, ending in ``.pt2``.
         size: (height, width) of the image.
         output: See :func:`sfnet_mm.deploy.export_onnx`.
         output_size: See :func:`sfnet_mm.deploy.export_onnx`.
@@ -96,7 +96,7 @@ def read_pt2(path: str, trusted: bool = False) -> Tuple[Callable[[Tensor], Tenso
     """The graph of a file of :func:`export_pt2`, and its metadata as JSON; empty without them.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         trusted: Load compiled code, which can do whatever its maker wants.
 
     Raises:

@@ -43,15 +43,15 @@ def quantize(
     """Quantize a file of ``export_onnx.py``, and score both on the val set of a config.
 
     Args:
-        path: Of the float32 file.
+        path: Path of the float32 file.
         out: The file to write, ending in ``.onnx``; it appears only if it loses little.
         target: One of ``TARGETS``. A file for TensorRT is scored and timed in ONNX Runtime.
         cfg: Its training images calibrate, its val set scores, its test pipeline prepares both.
         samples: How many training images, spread evenly over the set.
         max_drop: How many points of mIoU may be lost.
         keep: What stays in float, some of :data:`.float_parts.PARTS`.
-        rounds: Of the comparison of speed.
-        threads: Of the runtime; 0 leaves the number to it.
+        rounds: Number of rounds of the comparison of speed.
+        threads: Number of threads of the runtime; 0 leaves it to the runtime.
 
     Raises:
         ImportError: A package is not installed.
@@ -95,7 +95,7 @@ def save_int8(
         path: See :func:`quantize`.
         out: See :func:`quantize`.
         target: See :func:`quantize`.
-        inputs: Of the graph, one for each image.
+        inputs: Inputs of the graph, one for each image.
         keep: See :func:`quantize`.
     """
     onnx = require('onnx', INSTALL)

@@ -18,7 +18,7 @@ def classes_of(logits: Tensor, threshold: Optional[float] = None) -> Tensor:
 
     Args:
         logits: (N, K, h, w).
-        threshold: Of the probability of class 1 where K is 1 (``decode_head.threshold``).
+        threshold: Threshold of the probability of class 1 if K is 1 (``decode_head.threshold``).
 
     Returns:
         (N, h, w) int64; of equal logits, the first class.
@@ -39,7 +39,8 @@ def upsampled_argmax(
     Args:
         logits: (N, K, h, w).
         size: (H, W), or None for (h, w).
-        align_corners: Of the upsampling. The strip-wise form needs True; False upsamples at once.
+        align_corners: ``align_corners`` of the upsampling. The strip-wise form needs True; False
+            upsamples at once.
         threshold: See :func:`classes_of`.
 
     Returns:
@@ -91,7 +92,7 @@ def nearest(
         run: (height, width) of the input.
         inner: (height, width) of its upper left part that is no padding.
         size: (H, W) of the result, which covers ``inner``.
-        align_corners: Of the resizing of logits.
+        align_corners: ``align_corners`` of the resizing of logits.
 
     Returns:
         (H, W).

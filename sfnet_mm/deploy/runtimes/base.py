@@ -29,10 +29,10 @@ class Runtime:
     Attributes:
         classes: Names of the classes; None for a panoptic graph.
         palette: One RGB triple per class; None for a panoptic graph.
-        channels: Of an image.
+        channels: Number of channels of an image.
         loading: ``color_type`` and ``imdecode_backend`` by which the config loads images.
         pipeline: What happens to an image before it is normalized.
-        mask_dtype: Of a mask: uint8, or uint16 for more than 255 classes.
+        mask_dtype: Dtype of a mask: uint8, or uint16 for more than 255 classes.
     """
 
     name = ''
@@ -58,7 +58,7 @@ class Runtime:
 
         Args:
             image: (H, W, C), of three channels BGR and uint8, as ``mmcv.imread`` gives it; of
-                another number of channels also uint16 or float32. Of one channel also (H, W).
+                another number of channels also uint16 or float32. One channel may be (H, W).
 
         Returns:
             (H, W) uint8, or uint16 for more than 255 classes.

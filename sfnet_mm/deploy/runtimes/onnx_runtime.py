@@ -13,7 +13,7 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime.
 
     Args:
-        path: Of the ONNX file.
+        path: Path of the ONNX file.
         device: ``'cpu'`` or ``'cuda'``.
         threads: 0 leaves the number to ONNX Runtime.
     """

@@ -16,7 +16,7 @@ class OpenVINORuntime(Runtime):
     """OpenVINO on an ONNX file.
 
     Args:
-        path: Of the ONNX file.
+        path: Path of the ONNX file.
         device: OpenVINO's name of the device, such as ``'CPU'``.
         threads: 0 leaves the number to OpenVINO.
         precision: One of ``PRECISIONS``, in which it computes; what a file has in INT8 stays so.

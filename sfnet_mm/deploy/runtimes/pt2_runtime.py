@@ -14,8 +14,8 @@ class Pt2Runtime(Runtime):
     """Torch on a file of ``tools/deployment/export_pt2.py``.
 
     Args:
-        path: Of the file.
-        threads: Of torch, for the whole process; 0 leaves the number to it.
+        path: Path of the file.
+        threads: Number of threads of torch in the whole process; 0 leaves it to torch.
         trusted: Load compiled code, which can do whatever its maker wants.
     """
 

@@ -15,7 +15,7 @@ class TensorRTRuntime(Runtime):
     """TensorRT on an engine; its metadata is in ``<engine>.json`` beside it.
 
     Args:
-        path: Of the engine.
+        path: Path of the engine.
     """
 
     name = 'tensorrt'

@@ -23,9 +23,9 @@ def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> Dict[
     """Names of what is written for an image, by what it is.
 
     Args:
-        name: Of the image.
+        name: Name of the image.
         kinds: Some of ``KINDS``.
-        suffix: Of the maps of confidence, ``'png'`` or ``'npy'``.
+        suffix: Suffix of the maps of confidence, ``'png'`` or ``'npy'``.
     """
     files = dict(
         masks={'mask': 'mask.png'},
@@ -52,11 +52,11 @@ def write_image(
     """Write the results of an image.
 
     Args:
-        paths: Of the files of :func:`image_outputs`.
+        paths: Paths of the files from :func:`image_outputs`.
         image: (H, W, C) as it was loaded.
-        found: Of the image.
+        found: Prediction of the image.
         runtime: Gives classes and palette.
-        opacity: Of the classes over the image, 0 to 1.
+        opacity: Opacity of the classes over the image, 0 to 1.
     """
     for what, path in paths.items():
         if what == 'mask':
@@ -75,12 +75,12 @@ class StreamWriter:
 
     Args:
         files: Closes them.
-        paths: Of the files of :func:`stream_outputs`.
+        paths: Paths of the files from :func:`stream_outputs`.
         reader: Gives size and rate. Frames of a live stream can be missing: the video then shows
             the one before for longer, so that it is as long as the stream was.
         runtime: Gives classes and palette.
-        opacity: Of the classes over the frames, 0 to 1.
-        suffix: Of the maps of confidence.
+        opacity: Opacity of the classes over the frames, 0 to 1.
+        suffix: Suffix of the maps of confidence.
         browser: Whether a browser is to show the video.
     """
 

@@ -27,7 +27,7 @@ class FrameReader:
         stop: Set it to end the frames.
 
     Attributes:
-        width, height: Of a frame.
+        width, height: Size of a frame in pixels.
         rate: Frames per second that the source claims, or 25.
         total: Number of frames; 0 if it is not known.
         live: Whether frames come at their own time, ready to be taken or not.

@@ -29,9 +29,9 @@ def segment_stream(
     Args:
         reader: Gives the frames.
         runtime: The model.
-        paths: Of the files of :func:`stream_outputs`.
-        opacity: Of the classes over the frames, 0 to 1.
-        suffix: Of the maps of confidence.
+        paths: Paths of the files from :func:`stream_outputs`.
+        opacity: Opacity of the classes over the frames, 0 to 1.
+        suffix: Suffix of the maps of confidence.
         browser: Whether a browser is to show the video.
         max_frames: Stop after as many results; 0 for all.
         on_frame: Called after each result.

@@ -83,7 +83,7 @@ class StreamSummary:
         reader: Its :class:`FrameReader`, at its end.
         processed: Frames whose results were written.
         seconds: From the first frame to the last result.
-        times: Of the stages.
+        times: Times of the stages.
         stopped: Whether the user ended it.
     """
 

@@ -84,7 +84,7 @@ def test_rows_are_the_warp_by_its_definition(use, runtime, channels, tmp_path):
     assert kinds(model).count('GridSample') == 0
     # Both warps of GD-FAM are read in one pass.
     assert kinds(model).count('EmbeddingBagPackedSum') == 1
-    # Of index and share, of the table of each map, and of the result; none of a grid.
+    # Index and share, the table of each map and the result are transposed, but no grid.
     assert kinds(model).count('Transpose') == 3 + samplers
     np.testing.assert_allclose(run(model, inputs), expected, atol=2e-5)
 
