@@ -1,8 +1,8 @@
 """SFNet and SFNet-Lite for MMSegmentation.
 
-Importing the package (``custom_imports=dict(imports=['sfnet_mm'])``) checks the hosts, mends the
+Importing the package (``custom_imports=dict(imports=['sfnet_mm'])``) checks the hosts, fixes the
 two host defects that ``compat`` describes and registers every segmentation part in
-``mmseg.registry``. Panoptic parts live in ``sfnet_mm.panoptic``, which is imported by name because
+``mmseg.registry``. Panoptic parts are in ``sfnet_mm.panoptic``, which is imported by name because
 it needs mmdet.
 """
 

@@ -1,10 +1,10 @@
-"""``python -m sfnet_mm``: the versions that a bug report needs."""
+"""``python -m sfnet_mm`` prints the versions that a bug report needs."""
 
 from sfnet_mm.utils.versions import versions
 
 
 def main() -> None:
-    """Print them, a line each."""
+    """Print one version per line."""
     found = versions()
     width = max(map(len, found)) + 1
     for name, value in found.items():

@@ -1,10 +1,10 @@
-"""The one reader of checkpoints: wherever the bytes come from, they become data and run no code.
+"""Reads checkpoints from every source as data, without running code in them.
 
 mmengine picks a loader by the scheme of an address (``CheckpointLoader``): a path, ``http(s)://``,
-``open-mmlab://``, ``torchvision://``, ``mmcls://``, ``pavi://``, ``s3://`` and what is registered
-beside them. All of them end in ``torch.load``, some of them in its unrestricted mode.
-:func:`install_checkpoint_reader` makes every loader run in :func:`weights_only_mode` instead. A
-loader of one's own that unpickles by other means than ``torch.load`` is out of its reach.
+``open-mmlab://``, ``torchvision://``, ``mmcls://``, ``pavi://``, ``s3://`` and those that others
+register. All of them call ``torch.load``, some of them in its unrestricted mode.
+:func:`install_checkpoint_reader` makes every loader run in :func:`weights_only_mode` instead. It
+does not reach a user's loader that unpickles by other means than ``torch.load``.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
-# torch reads these at every load: the first forces the restricted mode, the second lifts it.
+# torch reads these at every load: the first forces the restricted mode, the second disables it.
 _FORCE, _LIFT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
-_TIMEOUT = 60  # seconds without a byte after which a download has broken off
+_TIMEOUT = 60  # seconds without data after which a download counts as broken off
 _lock = threading.RLock()
 _depth = 0
 
@@ -41,7 +41,7 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
 
 
 def _checkpoint_globals() -> List:
-    """The globals, beside torch's own, that a checkpoint written by mmengine's Runner names."""
+    """The globals, besides torch's own, in a checkpoint that mmengine's Runner wrote."""
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
@@ -62,10 +62,10 @@ def _checkpoint_globals() -> List:
 
 @contextlib.contextmanager
 def weights_only_mode() -> Iterator[None]:
-    """Restrict every ``torch.load`` inside, whatever its arguments, to data.
+    """Restrict every ``torch.load`` inside the context, whatever its arguments, to data.
 
-    Beside tensors and plain containers, exactly the globals that mmengine's Runner writes are
-    known (``HistoryBuffer`` and its methods, numpy arrays and scalars, ``deque``).
+    Besides tensors and plain containers, exactly the globals that mmengine's Runner writes are
+    allowed (``HistoryBuffer`` and its methods, numpy arrays and scalars, ``deque``).
     """
     import torch
 
@@ -90,7 +90,7 @@ def weights_only_mode() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _named(checkpoint: str) -> Iterator[None]:
-    """Turn what a reader raises into one line that names the checkpoint."""
+    """Turn the error of a reader into one line that names the checkpoint."""
     try:
         yield
     except pickle.UnpicklingError as e:
@@ -109,11 +109,11 @@ def _named(checkpoint: str) -> Iterator[None]:
 
 
 def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
-    """Read a checkpoint without running code that it may carry (:func:`weights_only_mode`).
+    """Read a checkpoint without running code in it (:func:`weights_only_mode`).
 
     Args:
         filename: Path of a local file.
-        map_location: As in :func:`torch.load`.
+        map_location: See :func:`torch.load`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -146,14 +146,14 @@ def load_url(
     file_name: Optional[str] = None,
     weights_only: bool = True,
 ) -> Any:
-    """Read a checkpoint of the web; what was fetched and read before is taken from the cache.
+    """Read a checkpoint from the web; a file that was read before comes from the cache.
 
-    Stands in for ``torch.hub.load_state_dict_from_url``, which keeps a download that broke off
-    and a file that was refused. The arguments are the same; ``weights_only`` is always on.
+    This replaces ``torch.hub.load_state_dict_from_url``, which keeps a download that broke off and
+    a file that was refused. The arguments are the same; ``weights_only`` is always on.
 
     Raises:
-        OSError: The server does not answer, or the download broke off; says where a file that was
-            fetched by other means goes. Nothing is kept.
+        OSError: The server does not answer, or the download broke off. Nothing is kept. The message
+            says where to put a file that was fetched by other means.
         ValueError: See :func:`load_checkpoint_file`. Nothing is kept.
     """
     from torch.hub import HASH_REGEX, get_dir
@@ -179,7 +179,7 @@ def load_url(
 
 
 def _download(url: str, path: str, progress: bool, digest: str) -> None:
-    """Fetch all bytes of ``url`` and check their number, and the beginning of their SHA-256."""
+    """Fetch all bytes of ``url``, and check their number and the beginning of their SHA-256."""
     import hashlib
 
     from torch.hub import tqdm
@@ -207,7 +207,7 @@ def _download(url: str, path: str, progress: bool, digest: str) -> None:
 
 
 def _restricted(loader: Callable) -> Callable:
-    """A loader of a scheme of ``CheckpointLoader`` that runs in :func:`weights_only_mode`."""
+    """Wrap a loader of ``CheckpointLoader`` so that it runs in :func:`weights_only_mode`."""
 
     @functools.wraps(loader)
     def load(filename: str, *args: Any, **kwargs: Any) -> Any:
@@ -221,7 +221,7 @@ def _restricted(loader: Callable) -> Callable:
 
 
 def install_checkpoint_reader() -> None:
-    """Let mmengine read checkpoints of every scheme, also of later ones, in the restricted mode."""
+    """Make mmengine read checkpoints of every scheme, later ones too, in restricted mode."""
     from mmengine.runner import checkpoint
 
     def load_from_local(filename: str, map_location: Any = None) -> Any:

@@ -1,10 +1,10 @@
-"""What sfnet_mm needs from its hosts, and two host defects mended in one place.
+"""Checks the versions of the hosts and fixes two of their defects.
 
 1. ``mmcv`` without its compiled ``mmcv._ext`` (mmcv-lite, or a source install inside pip's build
    isolation): ``mmseg.models`` and ``mmdet.models`` import ``mmcv.ops`` unconditionally and fail
    (open-mmlab/mmcv#2949). ``provide_mmcv_ops`` makes the import work and the *call* fail instead.
 2. Runner checkpoints under torch >= 2.6, whose ``torch.load`` refuses mmengine's ``HistoryBuffer``
-   (open-mmlab/mmengine#1655). :mod:`sfnet_mm.checkpoints` reads them, and all that comes by any
+   (open-mmlab/mmengine#1655). :mod:`sfnet_mm.checkpoints` reads them, and those from any
    other address, in torch's ``weights_only`` mode with the exact globals that mmengine writes.
 """
 
@@ -20,7 +20,7 @@ from .checkpoints import install_checkpoint_reader, load_checkpoint_file
 
 __all__ = ['check_hosts', 'host_family', 'install', 'load_checkpoint_file', 'provide_mmcv_ops']
 
-# Distribution name -> versions, for the two families that publish the same import names.
+# The versions by distribution, for the two families that publish the same import names.
 HOSTS = {
     'OpenMMLab': {
         ('mmcv', 'mmcv-lite'): '>=2.0.0,<2.2.0',
@@ -49,7 +49,7 @@ def _installed_version(names: Tuple[str, ...]) -> Optional[str]:
 
 
 def host_family() -> str:
-    """Name of the installed host family: ``'OneDL'`` or ``'OpenMMLab'`` (also if none is there)."""
+    """The installed host family: ``'OneDL'``, or ``'OpenMMLab'``, which is also the default."""
     names = next(names for names in HOSTS['OneDL'] if 'mmsegmentation' in names[0])
     return 'OneDL' if _installed_version(names) else 'OpenMMLab'
 
@@ -58,7 +58,7 @@ def check_hosts() -> None:
     """Check mmcv, mmengine and mmsegmentation before they are imported.
 
     Raises:
-        ImportError: One line naming each host that is missing or of an untested version, and the
+        ImportError: A host is missing or has an untested version. The message names it and the
             command that installs the tested ones.
     """
     family = host_family()
@@ -86,7 +86,7 @@ def _missing_op(name: str) -> Callable:
 
 
 class _MissingExt(ModuleType):
-    """Stands in for ``mmcv._ext`` while ``mmcv.ops`` is imported: every function raises."""
+    """Replaces ``mmcv._ext`` while ``mmcv.ops`` is imported; every function raises."""
 
     def __getattr__(self, name: str) -> Callable:
         if name.startswith('__'):
@@ -95,16 +95,16 @@ class _MissingExt(ModuleType):
 
 
 def provide_mmcv_ops() -> bool:
-    """Make ``mmcv.ops`` importable where mmcv has no compiled extension.
+    """Make ``mmcv.ops`` importable if mmcv has no compiled extension.
 
-    The stand-in is taken out of ``sys.modules`` again, so that mmengine's
+    The replacement is removed from ``sys.modules`` again, so that mmengine's
     ``mmcv_full_available()`` still says that there are no ops.
 
     Returns:
-        bool: Whether the stand-in was needed.
+        bool: Whether the replacement was needed.
 
     Raises:
-        ImportError: The extension is there but was built for another torch.
+        ImportError: The extension exists but was built for another torch.
     """
     try:
         importlib.import_module('mmcv.ops')
@@ -126,6 +126,6 @@ def provide_mmcv_ops() -> bool:
 
 
 def install() -> None:
-    """Mend both host defects; called once when sfnet_mm is imported."""
+    """Fix both host defects. This is called once when sfnet_mm is imported."""
     provide_mmcv_ops()
     install_checkpoint_reader()

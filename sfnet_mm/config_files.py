@@ -1,4 +1,4 @@
-"""Finds the configs and weights of the package, in a clone or where it is installed."""
+"""Finds the configs and weights of the package, in a clone or in an installed package."""
 
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import List
 _PACKAGE = Path(__file__).resolve().parent
 # The folders of an installed package and of a clone.
 _FOLDERS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
-# Weights that come with the package, and the config that they belong to.
+# Weights that come with the package, with their config.
 WEIGHTS = {'camvid': 'sfnet_efflite0_camvid360'}
 
 
 def config_path(name: str) -> str:
-    """Path of a config of this package, to build on it from anywhere.
+    """The path of a config of this package, to build on it from anywhere.
 
-    mmengine's ``package::`` knows its own packages only. Since it evaluates ``_base_`` before
+    mmengine's ``package::`` knows only its own packages. Since it evaluates ``_base_`` before
     anything is imported, a config says::
 
         _base_ = [__import__('sfnet_mm').config_path('sfnet_lite_stdc1_uds.py')]
@@ -24,7 +24,7 @@ def config_path(name: str) -> str:
             ``configs``.
 
     Raises:
-        FileNotFoundError: There is no such config; names those that are similar.
+        FileNotFoundError: There is no such config. The message names similar ones.
     """
     wanted = name if name.endswith('.py') else f'{name}.py'
     for folder in _FOLDERS:
@@ -41,7 +41,7 @@ def config_path(name: str) -> str:
 
 
 def list_models(pattern: str = '*') -> List[str]:
-    """Names of the segmentation models of this package, which are those of their configs.
+    """List the segmentation models of this package by the names of their configs.
 
     Panoptic models (``configs/panoptic``) are not among them: mmdet builds them.
 
@@ -50,10 +50,10 @@ def list_models(pattern: str = '*') -> List[str]:
         sfnet_mm.list_models('sfnet_lite*cityscapes')
 
     Args:
-        pattern: What the name has to match; ``*`` stands for any characters, ``?`` for one.
+        pattern: Pattern of the names; ``*`` stands for any characters, ``?`` for one.
 
     Returns:
-        list: Sorted; empty if nothing matches.
+        list: Sorted names; empty if nothing matches.
     """
     folder = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
     paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
@@ -62,9 +62,9 @@ def list_models(pattern: str = '*') -> List[str]:
 
 
 def weights_path(weights: str) -> str:
-    """Path of weights that come with the package, by their name; a path or address is kept.
+    """The path of weights that come with the package; a path or address is returned as it is.
 
-    In a config, to start from them::
+    A config starts from them by::
 
         load_from = __import__('sfnet_mm').weights_path('camvid')
 
@@ -72,7 +72,7 @@ def weights_path(weights: str) -> str:
         weights: One of ``WEIGHTS``, such as ``'camvid'``, or the path or address of a checkpoint.
 
     Raises:
-        FileNotFoundError: The weights are not there, or the name is unknown and names no file.
+        FileNotFoundError: The weights do not exist, or the name is unknown and names no file.
     """
     if weights in WEIGHTS:
         name = f'{WEIGHTS[weights]}.pth'

@@ -38,7 +38,7 @@ class FileCall:
         backend: ``'onnxruntime'`` or ``'openvino'``, in another precision with ``@`` and one of
             ``PRECISIONS`` behind it.
         model: A segmentor in evaluation mode.
-        sample: Normalised image (1, C, H, W).
+        sample: Normalized image (1, C, H, W).
         settings: See :class:`sfnet_mm.benchmark.backends.Settings`.
     """
 

@@ -1,1 +1,1 @@
-"""The tables of the paper beside what the configs of this package build: ``docs/model_zoo.md``."""
+"""Writes ``docs/model_zoo.md``: the tables of the paper beside the models of this package."""

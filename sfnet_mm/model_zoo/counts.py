@@ -1,9 +1,10 @@
-"""Parameters and multiply-adds of the networks of configs, counted without computing anything.
+"""Counts parameters and multiply-adds of the networks of configs, without computing anything.
 
 Parameters are those that the logits depend on: auxiliary heads and deep supervision are not
-counted. Multiply-adds are those of convolutions and matrix products up to the logits, where all but
-a percent of the work is; warping, pooling, interpolation and normalization have none. Counts of all
-models are kept in ``docs/benchmarks/complexity.json`` since they take minutes.
+counted. Multiply-adds are those of convolutions and matrix products up to the logits, which are all
+but a percent of the work; those of warping, pooling, interpolation and normalization are not
+counted. Counting all models takes minutes, so the counts are kept in
+``docs/benchmarks/complexity.json``.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ from .metafiles import own_size
 from .paper import paper_rows
 
 COMPLEXITY = 'docs/benchmarks/complexity.json'
-# mmdet builds these; their heads have no logits of one map.
+# mmdet builds these; the logits of their heads are not one map.
 _NOT_COUNTED = 'panoptic'
 
 
 def build(config: str) -> nn.Module:
-    """The segmentor of a config, on torch's ``meta`` device.
+    """Build the segmentor of a config on torch's ``meta`` device.
 
     Raises:
         ValueError: The config builds something else.
@@ -47,17 +48,17 @@ def build(config: str) -> nn.Module:
 
 
 def multiply_adds(model: nn.Module, size: tuple[int, int]) -> int:
-    """Count those of one image of this size (height, width), up to the decode head's logits."""
+    """Count multiply-adds for one image of this size (height, width), up to the logits."""
     image = torch.empty(1, input_channels(model), *size, device='meta')
     with torch.no_grad():
         return complexity.multiply_adds(lambda: model(image, mode='tensor'))
 
 
 def parameters_at_inference(model: nn.Module) -> int:
-    """Parameters on which the logits depend."""
+    """Count the parameters on which the logits depend."""
     parameters = [p for p in model.parameters() if p.requires_grad]
     logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
-    if isinstance(logits, tuple):  # DANet: the sum of both branches, and each
+    if isinstance(logits, tuple):  # DANet returns the sum of both branches, and each branch
         logits = logits[0]
     gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
@@ -65,7 +66,7 @@ def parameters_at_inference(model: nn.Module) -> int:
 
 
 def read_counts(root: Path) -> dict[str, dict[str, Any]]:
-    """Base name of a config -> ``parameters`` and ``multiply_adds``, these by height x width."""
+    """Read ``parameters`` and ``multiply_adds`` (by height x width) by base name of a config."""
     path = root / COMPLEXITY
     return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
 
@@ -76,7 +77,7 @@ def write_counts(root: Path, counts: dict[str, dict[str, Any]]) -> None:
 
 
 def sizes_to_count(models: dict[str, Any], files: dict[str, str]) -> dict[str, list[str]]:
-    """Base name -> sizes, height x width: those of the paper's rows and that of the data."""
+    """Find the sizes, height x width, of the paper's rows and of the data, by base name."""
     wanted: dict[str, set[str]] = {}
     for _, row in paper_rows():
         for name in (row.config, *row.also):
@@ -88,7 +89,7 @@ def sizes_to_count(models: dict[str, Any], files: dict[str, str]) -> dict[str, l
 
 
 def count(config: str, sizes: list[str]) -> dict[str, Any]:
-    """Parameters of a config and its multiply-adds at some sizes."""
+    """Count the parameters of a config and its multiply-adds at some sizes."""
     network = build(config)
     return {
         'parameters': parameters_at_inference(network),
@@ -103,11 +104,11 @@ def update_counts(
     stored: dict[str, Any],
     only_look: bool = False,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Count what is wanted and not stored.
+    """Count the wanted figures that are not stored.
 
     Returns:
-        tuple: The counts of all that is wanted; names of those that are not counted, which are
-        none unless ``only_look``.
+        tuple: All wanted counts, and the names of configs without counts, which exist only with
+        ``only_look``.
     """
     new = [n for n, sizes in wanted.items() if set(sizes) - set(_sizes_of(stored, n))]
     counts = {name: stored[name] for name in wanted if name not in new}

@@ -1,4 +1,4 @@
-"""The models of this package as the metafiles of ``configs`` list them."""
+"""Reads the models of this package from the metafiles of ``configs``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-# Height x width at which multiply-adds are counted where no table says another.
+# Height x width at which multiply-adds are counted by default.
 SIZES = {
     'ADE20K': '512x512',
     'CamVid': '720x960',
@@ -20,7 +20,7 @@ SIZES = {
 
 
 def read_models(root: Path) -> dict[str, dict[str, Any]]:
-    """Base name of a config -> its entry; those of the main metafile first.
+    """Read the entries by base name of the config, those of the main metafile first.
 
     Args:
         root: Root folder of the repository.
@@ -40,18 +40,18 @@ def read_models(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def config_files(root: Path) -> dict[str, str]:
-    """Base name of every config that is no base -> its path below the repository."""
+    """Find the path, below the repository, of every config that is no base, by its base name."""
     paths = sorted((root / 'configs').rglob('*.py'))
     return {p.stem: p.relative_to(root).as_posix() for p in paths if '_base_' not in p.parts}
 
 
 def own_size(model: dict[str, Any]) -> str:
-    """Height x width of the data of a model."""
+    """The height x width of the data of a model."""
     return SIZES.get(model['Metadata']['Training Data'], '1024x2048')
 
 
 def results_text(model: dict[str, Any] | None) -> str:
-    """What runs of this package measured, or nothing."""
+    """Write the results of runs of this package; empty if there are none."""
     texts = []
     for result in (model or {}).get('Results', []):
         metrics = dict(result['Metrics'])

@@ -1,4 +1,4 @@
-"""``docs/model_zoo.md`` and the table of models in README.md."""
+"""Writes ``docs/model_zoo.md`` and the table of models in README.md."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ that was measured on CamVid.
 
 
 def coverage(zoo: Zoo) -> dict[str, int]:
-    """Numbers of rows of the paper, of those with a config, and of those that were measured."""
+    """Count the rows of the paper, those with a config, and those that were measured."""
     rows = [row for table in paper_tables() for row in table.rows]
     return {
         'rows': len(rows),
@@ -36,7 +36,7 @@ def coverage(zoo: Zoo) -> dict[str, int]:
 
 
 def coverage_line(zoo: Zoo) -> str:
-    """The numbers of :func:`coverage` in a sentence."""
+    """Write the numbers of :func:`coverage` in a sentence."""
     numbers = coverage(zoo)
     return (
         f'The paper has {numbers["rows"]} rows in {len(paper_tables())} tables: '
@@ -46,7 +46,7 @@ def coverage_line(zoo: Zoo) -> str:
 
 
 def other_configs(zoo: Zoo) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """Groups of configs that are no row of the paper, each with the names of its configs."""
+    """Group the configs that are no row of the paper."""
     rows = {name for _, row in paper_rows() for name in (row.config, *row.also)}
     for group in paper_notes()['others']:
         patterns = group['configs']
@@ -71,7 +71,7 @@ def _own_cells(config: str, zoo: Zoo) -> list[str]:
 
 
 def model_zoo_page(zoo: Zoo) -> str:
-    """The text of ``docs/model_zoo.md``."""
+    """Write the text of ``docs/model_zoo.md``."""
     lines = [
         *INTRODUCTION.split('\n'),
         coverage_line(zoo),
@@ -93,7 +93,7 @@ def model_zoo_page(zoo: Zoo) -> str:
 
 
 def readme_table(zoo: Zoo) -> str:
-    """The paper's models on Cityscapes, and all that was measured."""
+    """Write the table of the paper's models on Cityscapes and of all measured ones."""
     zoo = replace(zoo, up='')
     header = ['config', 'data', 'mIoU, paper', 'FPS, paper', 'parameters (M), paper']
     header += ['parameters (M)', 'multiply-adds (G)', 'mIoU, measured']

@@ -1,4 +1,4 @@
-"""The tables of the paper, row by row, as ``paper_tables.yml`` and ``paper_notes.yml`` hold them.
+"""Reads the tables of the paper from ``paper_tables.yml`` and ``paper_notes.yml``.
 
 SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxiv.org/abs/2207.04415.
 """
@@ -22,11 +22,11 @@ class Row:
     """A row of a table.
 
     Args:
-        figures: Column -> value, those that all rows share among them; None where the paper prints
+        figures: Values by column, including those that all rows share; None if the paper prints
             nothing.
-        unsure: Columns whose value the text of the paper leaves open.
-        config: Base name of the config that builds it, or nothing.
-        also: Base names of further configs of the row.
+        unsure: Columns whose value is not clear from the paper.
+        config: Base name of the config that builds it; empty if there is none.
+        also: Base names of other configs of the row.
         absent: Why there is no config.
         size: Height x width at which its multiply-adds are counted.
     """
@@ -40,13 +40,13 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The method, and the backbone where there is one."""
+        """The method, and the backbone if there is one."""
         first = next(iter(self.figures.values()))
         parts = (self.figures.get('method', first), self.figures.get('backbone'))
         return ', '.join(dict.fromkeys(str(p) for p in parts if p is not None))
 
     def matches(self, wanted: dict[str, Any]) -> bool:
-        """Whether the figures of the row are those wanted; a list names several that will do."""
+        """Whether the row has the wanted figures; a list names alternatives."""
         return all(
             self.figures.get(k) in (v if isinstance(v, list) else [v]) for k, v in wanted.items()
         )
@@ -57,14 +57,14 @@ class Table:
     """A table, or one of the parts of Tables 8 to 10.
 
     Args:
-        number: Such as ``'8a'``.
-        title: What it compares.
-        columns: Those that differ between rows, in the order of the paper.
-        same: Column -> value of those that do not.
-        rows: In the order of the paper.
-        remark: What a reader has to know about it.
-        expect: What holds for every row: ``classes``, size of the ``test``, the sections whose
-            ``settings`` do.
+        number: Number of the table, such as ``'8a'``.
+        title: Subject of the comparison.
+        columns: Columns that differ between rows, in the order of the paper.
+        same: Values of the other columns.
+        rows: Rows in the order of the paper.
+        remark: Remark for readers.
+        expect: Settings of every row: ``classes``, size of the ``test``, and the sections that
+            give its ``settings``.
     """
 
     number: str
@@ -99,13 +99,13 @@ def _read(name: str) -> dict[str, Any]:
 
 
 def paper_settings() -> list[dict[str, Any]]:
-    """``section``, ``text`` and what the section ``says`` as values, of sections on training."""
+    """Read ``section``, ``text`` and the values that it ``says``, for sections on training."""
     return _read('paper_tables.yml')['settings']
 
 
 @lru_cache(None)
 def paper_tables() -> list[Table]:
-    """All tables, in the order of the paper."""
+    """Read all tables in the order of the paper."""
     tables = _read('paper_tables.yml')['tables']
     return [
         Table(
@@ -122,12 +122,12 @@ def paper_tables() -> list[Table]:
 
 
 def paper_notes() -> dict[str, list[dict[str, Any]]]:
-    """``differences``, ``contradictions`` and ``others`` of ``paper_notes.yml``."""
+    """Read ``differences``, ``contradictions`` and ``others`` of ``paper_notes.yml``."""
     return _read('paper_notes.yml')
 
 
 def paper_rows(config: str = '*') -> Iterator[tuple[Table, Row]]:
-    """The rows whose config has this base name; ``*`` stands for any characters."""
+    """Find the rows whose config has this base name; ``*`` stands for any characters."""
     for table in paper_tables():
         for row in table.rows:
             if any(fnmatchcase(name, config) for name in (row.config, *row.also) if name):
@@ -135,7 +135,7 @@ def paper_rows(config: str = '*') -> Iterator[tuple[Table, Row]]:
 
 
 def difference(column: str, config: str) -> dict[str, Any] | None:
-    """Why a figure of the paper is not that of the config: ``by``, how much more, and ``why``."""
+    """Find why a figure of the paper differs from the config: ``by`` how much, and ``why``."""
     for entry in paper_notes()['differences']:
         for pattern, by in entry['by'].items():
             if entry['column'] == column and fnmatchcase(config, pattern):

@@ -1,4 +1,4 @@
-"""Rows of the tables of the paper in markdown, beside what is counted and measured here."""
+"""Writes rows of the paper's tables in Markdown, beside figures counted and measured here."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ COUNTED = {'params_m': 'parameters (M)', 'gflops': 'multiply-adds (G)'}
 
 @dataclass(frozen=True)
 class Zoo:
-    """What the pages are made of.
+    """The data of the pages.
 
     Args:
         models: Entries of the metafiles by the base names of their configs.
-        files: Base name of a config -> its path below the repository.
-        counts: Base name -> parameters and multiply-adds.
-        up: How the page leads to the root of the repository.
+        files: Paths of configs below the repository, by base name.
+        counts: Parameters and multiply-adds by base name.
+        up: Relative path from the page to the root of the repository.
     """
 
     models: dict[str, dict[str, Any]]
@@ -52,7 +52,7 @@ class Zoo:
         return f'[{config}]({self.up}{self.files[config]})'
 
     def counted(self, config: str, column: str, size: str) -> float | None:
-        """Parameters in millions or multiply-adds in 1e9; None if they are not counted."""
+        """The parameters in millions or multiply-adds in 1e9; None if they are not counted."""
         counts = self.counts.get(config)
         if counts is None:
             return None
@@ -62,12 +62,12 @@ class Zoo:
 
 
 def header_of(column: str) -> str:
-    """How a column is called on the page."""
+    """The header of a column on the page."""
     return HEADERS.get(column, column.replace('_', ' '))
 
 
 def figure_text(value: Any, is_unsure: bool = False) -> str:
-    """A figure of the paper; one that its text leaves open ends in a question mark."""
+    """Format a figure of the paper; one that is not clear ends in a question mark."""
     if value is None:
         return '?' if is_unsure else ''
     text = ('yes' if value else 'no') if isinstance(value, bool) else str(value)
@@ -75,25 +75,25 @@ def figure_text(value: Any, is_unsure: bool = False) -> str:
 
 
 def half_unit(printed: float) -> float:
-    """Half of the last printed digit: how far a rounded figure may be from the exact one."""
+    """Half a unit of the last printed digit, the largest error of rounding."""
     digits = str(printed).partition('.')[2]
     return 0.5 * 10 ** -len(digits) + 1e-9
 
 
 class Footnotes:
-    """Letters for the remarks under a table, in the order of their first use."""
+    """Gives letters to the remarks under a table, in the order of their first use."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
 
     def mark(self, text: str) -> str:
-        """The superscript that leads to a remark."""
+        """Return the superscript of a remark."""
         if text not in self.texts:
             self.texts.append(text)
         return f'<sup>{chr(ord("a") + self.texts.index(text))}</sup>'
 
     def lines(self) -> list[str]:
-        """The remarks as a list of markdown."""
+        """Write the remarks as a Markdown list."""
         return [f'- {self.mark(text)} {text}' for text in list(self.texts)]
 
 
@@ -114,12 +114,12 @@ def _counted_text(zoo: Zoo, row: Row, column: str, notes: Footnotes) -> str:
 
 
 def contradictions(table: Table) -> list[dict[str, Any]]:
-    """Those of the paper that touch a table."""
+    """Find the contradictions of the paper that concern a table."""
     return [c for c in paper_notes()['contradictions'] if table.number in c.get('tables', [])]
 
 
 def row_cells(table: Table, row: Row, zoo: Zoo, notes: Footnotes) -> list[str]:
-    """The figures of the paper, then the config, its counts and what was measured."""
+    """Write the figures of the paper, then the config, its counts and its results."""
     cells = [figure_text(row.figures[c], c in row.unsure) for c in table.columns]
     for entry in contradictions(table):
         if 'rows' in entry and row.matches(entry['rows']):
@@ -136,7 +136,7 @@ def row_cells(table: Table, row: Row, zoo: Zoo, notes: Footnotes) -> list[str]:
 
 
 def missing_line(table: Table, zoo: Zoo) -> str:
-    """How many rows there are, and which have no config and why."""
+    """Say how many rows there are, and which have no config and why."""
     measured = sum('Results' in zoo.models.get(r.config, {}) for r in table.rows)
     built = [r for r in table.rows if r.config]
     reasons: dict[str, list[str]] = {}
@@ -149,7 +149,7 @@ def missing_line(table: Table, zoo: Zoo) -> str:
 
 
 def table_section(table: Table, zoo: Zoo) -> list[str]:
-    """A table of the paper with its heading and its footnotes."""
+    """Write a table of the paper with its heading and its footnotes."""
     notes = Footnotes()
     rows = [row_cells(table, row, zoo, notes) for row in table.rows]
     for entry in contradictions(table):
