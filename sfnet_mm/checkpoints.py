@@ -89,7 +89,7 @@ def weights_only_mode() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _named(checkpoint: str) -> Iterator[None]:
+def _one_line_errors(checkpoint: str) -> Iterator[None]:
     """Turn the error of a reader into one line that names the checkpoint."""
     try:
         yield
@@ -130,7 +130,7 @@ def _read(path: str, name: str, map_location: Any) -> Any:
     """Read a file; ``name`` stands for it in errors."""
     import torch
 
-    with _named(name), weights_only_mode():
+    with _one_line_errors(name), weights_only_mode():
         try:
             return torch.load(path, map_location=map_location, weights_only=True)
         except (OSError, KeyError, ImportError) as e:
@@ -212,7 +212,7 @@ def _restricted(loader: Callable) -> Callable:
     @functools.wraps(loader)
     def load(filename: str, *args: Any, **kwargs: Any) -> Any:
         try:
-            with _named(filename), weights_only_mode():
+            with _one_line_errors(filename), weights_only_mode():
                 return loader(filename, *args, **kwargs)
         except KeyError as e:
             raise ValueError(f'checkpoint {filename}: there is no model called {e}') from None

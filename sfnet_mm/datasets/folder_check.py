@@ -165,7 +165,7 @@ def _check_files(report: FolderReport) -> None:
     sizes = [
         f'{f.pair.mask} ({_size(f.mask_size)}, its image {_size(f.image_size)})'
         for f in whole
-        if f.mask_size != f.image_size and not _is_turned(f)
+        if f.mask_size != f.image_size and not _fits_only_rotated(f)
     ]
     _add(report, 'size', 'the mask differs from its image in size (height x width)', sizes)
     _add(
@@ -173,14 +173,18 @@ def _check_files(report: FolderReport) -> None:
         'EXIF',
         'the image has an EXIF orientation, by which many readers turn it, and none its mask; '
         "load with color_type='color_ignore_orientation'",
-        [f'{f.pair.image} (orientation {f.orientation})' for f in whole if _is_tagged(f)],
+        [
+            f'{f.pair.image} (orientation {f.orientation})'
+            for f in whole
+            if _ignores_exif_rotation(f)
+        ],
     )
     _add(
         report,
         'EXIF, turned mask',
         'the mask only fits its image as the EXIF orientation turns it; store the image turned '
         'and without the tag',
-        [f'{f.pair.mask} (orientation {f.orientation})' for f in whole if _is_turned(f)],
+        [f'{f.pair.mask} (orientation {f.orientation})' for f in whole if _fits_only_rotated(f)],
     )
     for kind, text in KINDS.items():
         _add(report, kind, text, [f.pair.mask for f in facts if f.kind == kind])
@@ -201,7 +205,7 @@ def _check_ids(report: FolderReport, masks: str) -> None:
     for facts in report.facts:
         ids = [value for value in facts.ids if not report.is_known(value)]
         if ids:
-            outside.append(f'{facts.pair.mask} (holds {_first(ids)})')
+            outside.append(f'{facts.pair.mask} (holds {_list_first(ids)})')
     text = (
         f'the mask holds ids that are none of {report.num_classes} classes and not 255; a line '
         '"ID 255" of --fix OUT --colors TABLE ignores one'
@@ -213,13 +217,13 @@ def _check_ids(report: FolderReport, masks: str) -> None:
     unused = [i for i, value in enumerate(report.class_ids) if value not in found]
     if unused:
         text = f'{len(unused)} of {report.num_classes} classes: no mask in {masks} holds class'
-        text += f' {_first(unused)}'
+        text += f' {_list_first(unused)}'
         if unused == [0] and not report.given_classes and not report.reduce_zero_label:
             text += '; if the ids count from 1, add --reduce-zero-label'
         report.troubles.append(Trouble('never used', text))
 
 
-def _first(values: list[int]) -> str:
+def _list_first(values: list[int]) -> str:
     """List the first of some numbers."""
     return ', '.join(map(str, values[:8])) + (', ...' if len(values) > 8 else '')
 
@@ -228,12 +232,12 @@ def _size(size: tuple[int, int]) -> str:
     return f'{size[0]}x{size[1]}'
 
 
-def _is_tagged(facts: PairFacts) -> bool:
+def _ignores_exif_rotation(facts: PairFacts) -> bool:
     """Whether EXIF rotates an image whose mask has the pixels of the file."""
     return facts.orientation in range(2, 9) and facts.mask_size == facts.image_size
 
 
-def _is_turned(facts: PairFacts) -> bool:
+def _fits_only_rotated(facts: PairFacts) -> bool:
     """Whether a mask fits its image only after the rotation by EXIF."""
     turned = facts.orientation in (5, 6, 7, 8)
     return turned and facts.mask_size != facts.image_size == facts.mask_size[::-1]

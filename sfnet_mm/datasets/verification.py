@@ -172,8 +172,8 @@ def find_broken(
     # The file is written now, so that a folder without write access is found before the work.
     with open(state, 'a', encoding='utf-8') as file:
         file.write('\n')
-    unique = {_key(sample): sample for sample in samples}
-    todo = [s for key, s in unique.items() if key not in known or known[key] != _stamp(s)]
+    unique = {_pair_identity(sample): sample for sample in samples}
+    todo = [s for key, s in unique.items() if key not in known or known[key] != _sizes_and_times(s)]
     lines = parallel_map(partial(_read_pair, state), todo, workers)
     return [line for line in lines if line], len(unique) - len(todo)
 
@@ -184,14 +184,14 @@ def _read_pair(state: str, sample: dict) -> str:
     if results.get('seg_map_path') is None:
         results.pop('seg_map_path', None)
     try:
-        stamp = _stamp(sample)
+        stamp = _sizes_and_times(sample)
         results = LoadImageWhole().transform(results)
         LoadMappedAnnotations().transform(results)
     except (OSError, ValueError, SyntaxError, cv2.error) as error:
         line = ' '.join(str(error).split())
         return line if sample['img_path'] in line else f'{sample["img_path"]}: {line}'
     # A single system call keeps the lines of several processes apart.
-    entry = json.dumps({'pair': _key(sample), 'stamp': stamp}) + '\n'
+    entry = json.dumps({'pair': _pair_identity(sample), 'stamp': stamp}) + '\n'
     handle = os.open(state, os.O_WRONLY | os.O_APPEND)
     try:
         os.write(handle, entry.encode())
@@ -200,21 +200,21 @@ def _read_pair(state: str, sample: dict) -> str:
     return ''
 
 
-def _files(sample: dict) -> list[str]:
+def _pair_paths(sample: dict) -> list[str]:
     """The paths of the image and of its mask, if there is one."""
     return [sample[k] for k in ('img_path', 'seg_map_path') if sample.get(k)]
 
 
-def _key(sample: dict) -> str:
+def _pair_identity(sample: dict) -> str:
     """The identity of a pair: its files and the translation of its ids."""
-    paths = [os.path.abspath(path) for path in _files(sample)]
+    paths = [os.path.abspath(path) for path in _pair_paths(sample)]
     return ' | '.join([*paths, str(sample.get('label_table'))])
 
 
-def _stamp(sample: dict) -> list[int]:
+def _sizes_and_times(sample: dict) -> list[int]:
     """Size in bytes and time of change in ns of the files; empty if one is missing."""
     try:
-        stats = [os.stat(path) for path in _files(sample)]
+        stats = [os.stat(path) for path in _pair_paths(sample)]
     except OSError:
         return []
     return [n for s in stats for n in (s.st_size, s.st_mtime_ns)]

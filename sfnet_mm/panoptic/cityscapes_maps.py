@@ -83,7 +83,7 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, 
     return ids[index], segments
 
 
-def _done(path: str, source: Dict) -> Optional[Dict]:
+def _read_record(path: str, source: Dict) -> Optional[Dict]:
     """Read the record of a map that was written before from the same source, or None."""
     try:
         with Image.open(path) as image:
@@ -113,7 +113,7 @@ def convert_map(folder: str, task: Tuple[str, int]) -> Tuple[Dict, bool]:
     stat = os.stat(path)
     source = dict(size=stat.st_size, mtime=stat.st_mtime_ns, first_id=first_id)
     target = osp.join(folder, osp.basename(path)[: -len(SUFFIX)] + IMAGE_SUFFIX)
-    record = _done(target, source)
+    record = _read_record(target, source)
     if record is not None:
         return record, True
     instance_ids = cv2.imread(path, cv2.IMREAD_UNCHANGED)

@@ -48,9 +48,9 @@ def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
     steps = []
     for dim, coarse in zip((2, 3), size):
         fine = x.shape[dim]
-        step = _step(fine, coarse)
-        if not _divides(fine, coarse):
-            first = _first(torch.arange(coarse, device=x.device), fine, coarse)
+        step = _max_fine_pixels(fine, coarse)
+        if not _is_multiple(fine, coarse):
+            first = _first_fine_pixel(torch.arange(coarse, device=x.device), fine, coarse)
             index = first[:, None] + torch.arange(step, device=x.device)
             x = x.index_select(dim, index.flatten().clamp(max=fine - 1))
         steps.append(step)
@@ -70,14 +70,14 @@ def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
         Tensor: (N, C, H, W).
     """
     n, c, _, height, width = x.shape
-    a, b = _step(size[0], height), _step(size[1], width)
+    a, b = _max_fine_pixels(size[0], height), _max_fine_pixels(size[1], width)
     x = x.reshape(n, c, a, b, height, width).permute(0, 1, 4, 2, 5, 3)
     x = x.reshape(n, c, height * a, width * b)
     for dim, fine, coarse, step in ((2, size[0], height, a), (3, size[1], width, b)):
-        if not _divides(fine, coarse):
+        if not _is_multiple(fine, coarse):
             place = torch.arange(fine, device=x.device)
             pixel = (2 * place + 1) * coarse // (2 * fine)
-            x = x.index_select(dim, pixel * step + place - _first(pixel, fine, coarse))
+            x = x.index_select(dim, pixel * step + place - _first_fine_pixel(pixel, fine, coarse))
     return x
 
 
@@ -99,16 +99,16 @@ def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
     return out
 
 
-def _step(fine: int, coarse: int) -> int:
+def _max_fine_pixels(fine: int, coarse: int) -> int:
     """The largest number of fine pixels of a coarse one along a side."""
     return (fine + coarse - 1) // coarse
 
 
-def _divides(fine: int, coarse: int) -> bool:
+def _is_multiple(fine: int, coarse: int) -> bool:
     """Whether every coarse pixel is known to have the same number; False for an open size."""
     return isinstance(fine, int) and isinstance(coarse, int) and fine % coarse == 0
 
 
-def _first(pixel: Tensor, fine: int, coarse: int) -> Tensor:
+def _first_fine_pixel(pixel: Tensor, fine: int, coarse: int) -> Tensor:
     """The first fine pixel whose center, (i + 1/2) * coarse / fine, is in a coarse pixel."""
     return (2 * fine * pixel + coarse - 1) // (2 * coarse)
