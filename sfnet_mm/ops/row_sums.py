@@ -60,18 +60,18 @@ def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
         warp: The map, its flow, and the gate that multiplies its warp.
         added: The same for a second map, whose flow has the same size.
     """
-    bags = _bags(*warp)
+    weighted = _weighted_rows(*warp)
     batch, _, *size = warp[1].shape
     if added is None:
-        rows = _sums(bags)
+        rows = _sums(weighted)
     elif torch.is_grad_enabled():
-        rows = _sums(bags).add_(_sums(_bags(*added)))
+        rows = _sums(weighted).add_(_sums(_weighted_rows(*added)))
     else:
-        rows = _added_in_cache(bags, _bags(*added))
+        rows = _added_in_cache(weighted, _weighted_rows(*added))
     return rows.view(batch, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> _WeightedRows:
+def _weighted_rows(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> _WeightedRows:
     batch, channels, height, width = x.shape
     out_height, out_width = flow.shape[-2:]
     x_position = torch.linspace(0, width - 1, out_width, dtype=flow.dtype)
@@ -94,12 +94,12 @@ def _bags(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> _WeightedRo
     )
 
 
-def _sums(bags: _WeightedRows) -> Tensor:
+def _sums(rows: _WeightedRows) -> Tensor:
     """Compute rows (pixels, C) of the result."""
-    out = F.embedding_bag(bags.rows, bags.table, mode='sum', per_sample_weights=bags.share)
+    out = F.embedding_bag(rows.rows, rows.table, mode='sum', per_sample_weights=rows.share)
     # A weight of 0 does not cancel an infinity, but it stops the gradient.
     with torch.no_grad():
-        out[bags.outside] = out.new_zeros(out.shape[1])
+        out[rows.outside] = out.new_zeros(out.shape[1])
     return out
 
 
