@@ -1,4 +1,4 @@
-"""FAM and GD-FAM computed as the release computes them, to compare speed with.
+"""FAM and GD-FAM computed as the authors' code computes them, to compare speed with.
 
 The sampling grid is made on the host at every call and copied to the device, ``grid_sample`` runs
 once per flow, and the gate blends with three elementwise operations; nothing is fused. Weights are
@@ -35,7 +35,7 @@ def host_grid_gated_dual_warp(
     return high + low if gate is None else high * gate + low * (1 - gate)
 
 
-class ReleaseFAM(nn.Module):
+class AuthorsFAM(nn.Module):
     """``FlowAlignmentModule`` with :func:`host_grid_warp`."""
 
     def __init__(self, fam: FlowAlignmentModule) -> None:
@@ -47,7 +47,7 @@ class ReleaseFAM(nn.Module):
         return host_grid_warp(high, self.fam.predict_flow(low, high))
 
 
-class ReleaseGDFAM(nn.Module):
+class AuthorsGDFAM(nn.Module):
     """``GatedDualFlowAlignmentModule`` with :func:`host_grid_gated_dual_warp`."""
 
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
@@ -62,9 +62,9 @@ class ReleaseGDFAM(nn.Module):
         return host_grid_gated_dual_warp(high, low, flow, gate)
 
 
-def to_release_form(model: nn.Module) -> nn.Module:
+def to_authors_composition(model: nn.Module) -> nn.Module:
     """Replace every FAM and GD-FAM in place; returns the model."""
-    forms = {FlowAlignmentModule: ReleaseFAM, GatedDualFlowAlignmentModule: ReleaseGDFAM}
+    forms = {FlowAlignmentModule: AuthorsFAM, GatedDualFlowAlignmentModule: AuthorsGDFAM}
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if type(child) in forms:

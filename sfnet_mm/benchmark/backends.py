@@ -16,12 +16,12 @@ from sfnet_mm.deploy.inference.folding import fold_batchnorm
 from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.ops._loader import EXT
 
-from .authors_composition import to_release_form
+from .authors_composition import to_authors_composition
 from .files import PRECISIONS, FileCall
 
 BACKENDS = (
-    'release',
-    'torch',
+    'authors',
+    'native',
     'ext',
     'optimize',
     'compile',
@@ -30,6 +30,8 @@ BACKENDS = (
     'onnxruntime',
     'openvino',
 )
+# Names that were used up to version 0.1.
+FORMER_NAMES = {'release': 'authors', 'torch': 'native'}
 _HALF = '@float16'
 
 
@@ -74,13 +76,22 @@ def check_backend(backend: str, settings: 'Settings') -> None:
     name, _, precision = backend.partition('@')
     if name not in BACKENDS:
         raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
-    if precision in PRECISIONS.get(name, ('',)):
+    if not precision or precision in PRECISIONS.get(name, ()):
         return
     if f'@{precision}' != _HALF:
         known = ', '.join(f'{b}@{p}' for b, kinds in PRECISIONS.items() for p in kinds)
         raise ValueError(f'backend {backend!r} has no such precision: there are {known}')
     if not settings.device.startswith('cuda'):
         raise ValueError(f'backend {backend!r} needs a CUDA device: float16 is slow on a CPU')
+
+
+def backends_of(text: str) -> List[str]:
+    """The backends of a list such as ``authors,ext@float16``; former names are translated."""
+    found = []
+    for backend in text.split(','):
+        name, at, precision = backend.partition('@')
+        found.append(FORMER_NAMES.get(name, name) + at + precision)
+    return found
 
 
 def in_precisions(backends: List[str], precisions: List[str]) -> List[str]:
@@ -126,9 +137,9 @@ def _torch_call(
 ) -> Callable[[], Tensor]:
     if not isinstance(model, EncoderDecoder):
         form = panoptic_form(model, backend)
-    elif backend == 'release':
+    elif backend == 'authors':
         # Neither folded nor in another layout: what the public code runs.
-        form = InferenceModel(to_release_form(copy.deepcopy(model)), settings.output).eval()
+        form = InferenceModel(to_authors_composition(copy.deepcopy(model)), settings.output).eval()
         form.memory_format = torch.contiguous_format
     else:
         rearrange = None if backend in ('optimize', 'compile', 'compile-graph') else False
@@ -145,7 +156,7 @@ def _torch_call(
         form = torch.compile(form, dynamic=False, mode='reduce-overhead')
     elif backend == 'graph':
         return _graph_call(form, sample)
-    warp = EXT.switched_off if backend == 'torch' else contextlib.nullcontext
+    warp = EXT.switched_off if backend == 'native' else contextlib.nullcontext
 
     def call() -> Tensor:
         with torch.inference_mode(), warp():
@@ -159,15 +170,15 @@ def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
     from sfnet_mm.panoptic.inference import PanopticInferenceModel
 
     form = PanopticInferenceModel(copy.deepcopy(model)).eval().requires_grad_(False)
-    if backend == 'release':
-        to_release_form(form.model)
-    elif backend in ('torch', 'ext'):
+    if backend == 'authors':
+        to_authors_composition(form.model)
+    elif backend in ('native', 'ext'):
         sample = torch.rand(1, input_channels(model), 128, 128)
         fold_batchnorm(form, sample.to(next(form.parameters()).device))
         form.memory_format = torch.channels_last
         form.to(memory_format=torch.channels_last)
     else:
-        raise ValueError('panoptic models are timed with post-processing: on release, torch, ext')
+        raise ValueError('panoptic models are timed with post-processing: on authors, native, ext')
     return form
 
 

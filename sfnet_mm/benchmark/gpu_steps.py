@@ -164,11 +164,11 @@ def _networks(plan: Plan) -> List[Step]:
         return Step(name, title, command, limit, read=_json(osp.basename(out)))
 
     if plan.device == 'cpu':
-        backends, fast, peers = 'release,ext,optimize', 'optimize', 'BiSeNetV2'
+        backends, fast, peers = 'authors,ext,optimize', 'optimize', 'BiSeNetV2'
     else:
         half = 'ext@float16,compile@float16,graph@float16,compile-graph@float16'
-        backends = f'release,torch,ext,graph,{half}'
-        fast, peers = 'release,ext,ext@float16,graph@float16', 'all'
+        backends = f'authors,native,ext,graph,{half}'
+        fast, peers = 'authors,ext,ext@float16,graph@float16', 'all'
     more = [] if plan.device == 'cpu' else [LITE_R18, SFNET]
     return [
         step('networks', 'network and twin', 300, LITE, '--twins', '--backend', backends),

@@ -182,7 +182,7 @@ def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Cal
 def time_pass(call: Callable[[], Any], backend: str, settings: Settings) -> float:
     """Milliseconds of one forward pass, after some that are not timed."""
     # For every model alike; the public code leaves torch as it is, and others have allocators.
-    keeps = settings.device == 'cpu' and backend in ('torch', 'ext', 'compile', 'optimize')
+    keeps = settings.device == 'cpu' and backend in ('native', 'ext', 'compile', 'optimize')
     if settings.device == 'cpu':
         reuse_memory(keeps)
     settle(call, most=6 if keeps else 1)

@@ -73,8 +73,8 @@ def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]
     table = []
     for name, found in rows.items():
         twin = rows.get(f'{name} without flow', {})
-        release = dict.fromkeys(backends, found.get('release'))
-        for label, other in (('its twin without flow', twin), ('`release`', release)):
+        authors = dict.fromkeys(backends, found.get('authors'))
+        for label, other in (('its twin without flow', twin), ('`authors`', authors)):
             cells = [_ratio(found.get(b), other.get(b)) for b in backends]
             if any(c not in ('-', '1.00') for c in cells):
                 table.append([name, label, *cells])

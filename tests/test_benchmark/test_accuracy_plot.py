@@ -9,7 +9,7 @@ plt = pytest.importorskip('matplotlib.pyplot')
 HEADER = {'size': '64x128', 'device': 'CPU'}
 
 
-def entry(name, fps, backend='torch'):
+def entry(name, fps, backend='native'):
     return dict(name=name, backend=backend, fps=fps, milliseconds=[1000 / fps])
 
 
@@ -72,4 +72,4 @@ def test_a_model_is_drawn_on_its_fastest_backend(drawn):
     (axes,) = drawn(entries)
     points = sorted(tuple(c.get_offsets()[0]) for c in axes.collections)
     assert points == [(3, 75.3), (5, 78.6)]
-    assert {t.get_text() for t in axes.texts} == {'PIDNet-S (openvino)', 'STDC1 (torch)'}
+    assert {t.get_text() for t in axes.texts} == {'PIDNet-S (openvino)', 'STDC1 (native)'}

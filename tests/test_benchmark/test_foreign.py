@@ -61,7 +61,7 @@ def test_files_are_timed_beside_models_in_the_same_rounds(tmp_path, backend, mon
     files = {'a': write_graph(tmp_path / 'a.onnx', (1, 3, 'h', 'w'))}
     files['b'] = write_graph(tmp_path / 'b.onnx', kind='UINT8')
     settings = Settings(size=(128, 256), rounds=3, warmup=0, threads=1)
-    entries = run_benchmark({}, ['torch', backend], settings, files=files)
+    entries = run_benchmark({}, ['native', backend], settings, files=files)
     assert [(e.name, e.backend, len(e.milliseconds)) for e in entries] == [
         ('a', backend, 3),
         ('b', backend, 3),
@@ -91,7 +91,7 @@ def test_tool_writes_what_a_file_computes(tmp_path, monkeypatch):
         (['--onnx', 'a={text}'], 'text.onnx cannot be read as ONNX'),
         (['--onnx', 'a={two}'], r'two.onnx has 2 inputs'),
         (['--onnx', 'a={good}', '--onnx', 'a={good}'], '--onnx names two files a'),
-        (['--onnx', 'a={good}', '--backend', 'torch'], 'need a backend that reads them'),
+        (['--onnx', 'a={good}', '--backend', 'native'], 'need a backend that reads them'),
         (['--onnx', 'CGNet={good}', '--peers', 'CGNet'], '--onnx names a file CGNet'),
     ],
 )

@@ -19,7 +19,9 @@ CONFIG = osp.join(ROOT, 'configs', 'panoptic', 'sfnet_knet_stdc1_minicityscapes.
 SIZE = (64, 128)
 
 
-@pytest.mark.parametrize('backend, size', [('release', SIZE), ('torch', SIZE), ('torch', (50, 99))])
+@pytest.mark.parametrize(
+    'backend, size', [('authors', SIZE), ('native', SIZE), ('native', (50, 99))]
+)
 def test_form_gives_the_map_that_the_detector_predicts(backend, size):
     from mmdet.structures import DetDataSample
 
@@ -49,7 +51,7 @@ def test_what_is_built_after_a_panoptic_model_is_of_the_scope_before():
 def test_panoptic_models_are_timed_and_say_what_they_cannot():
     timed, refused = run_benchmark(
         {'knet': Config.fromfile(CONFIG)},
-        ['torch', 'openvino'],
+        ['native', 'openvino'],
         Settings(size=SIZE, rounds=2, warmup=0),
     )
     assert len(timed.milliseconds) == 2 and min(timed.milliseconds) > 0

@@ -1,10 +1,10 @@
 """Time models side by side on this machine.
 
     python tools/analysis_tools/benchmark.py configs/sfnet_lite_stdc1_cityscapes.py \
-        --backend release,torch,optimize,onnxruntime --peers all --twins --out benchmark.json
+        --backend authors,native,optimize,onnxruntime --peers all --twins --out benchmark.json
 
 Every entry turns a normalised image into a map of classes of the image's size. Batch normalization
-is folded for all (but for ``release``, the authors' own composition), auxiliary heads are gone,
+is folded for all (but for ``authors``, the authors' own composition), auxiliary heads are gone,
 rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
 """
 
@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
-from sfnet_mm.benchmark.backends import BACKENDS, Settings, in_precisions
+from sfnet_mm.benchmark.backends import BACKENDS, Settings, backends_of, in_precisions
 from sfnet_mm.benchmark.foreign import read_foreign
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
@@ -32,7 +32,7 @@ from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time models side by side')
     parser.add_argument('configs', nargs='*', metavar='CONFIG')
-    parser.add_argument('--backend', default='torch', help=f'some of {",".join(BACKENDS)}')
+    parser.add_argument('--backend', default='native', help=f'some of {",".join(BACKENDS)}')
     parser.add_argument(
         '--precision',
         default='f32',
@@ -115,7 +115,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         raise ValueError(f'--onnx names a file {both[0]}, as a model is called already')
     if args.checkpoint and len(models) != 1:
         raise ValueError('--checkpoint belongs to one config, without --peers and --twins')
-    backends = in_precisions(args.backend.split(','), args.precision.split(','))
+    backends = in_precisions(backends_of(args.backend), args.precision.split(','))
     if args.threads:
         torch.set_num_threads(args.threads)
     header = dict(

@@ -8,7 +8,7 @@ from helpers import build_segmentor, load_config
 from mmcv.cnn import ConvModule
 from torch import nn
 
-from sfnet_mm.benchmark.authors_composition import to_release_form
+from sfnet_mm.benchmark.authors_composition import to_authors_composition
 from sfnet_mm.deploy import optimize
 from sfnet_mm.deploy.inference.folding import fold_batchnorm
 from sfnet_mm.deploy.inference.upsampled_argmax import upsampled_argmax
@@ -216,13 +216,13 @@ def test_output_forms_agree():
         optimize(model, output='probabilities')
 
 
-def test_release_composition_computes_the_same():
+def test_composition_of_the_authors_computes_the_same():
     model = segmentor('sfnet_lite_stdc1_cityscapes')
     image = torch.randn(1, 3, *SIZE)
     with torch.no_grad():
         expected = model(image)
-        got = to_release_form(model)(image)
-    assert type(model.decode_head.flow_align_module).__name__ == 'ReleaseGDFAM'
+        got = to_authors_composition(model)(image)
+    assert type(model.decode_head.flow_align_module).__name__ == 'AuthorsGDFAM'
     np.testing.assert_allclose(got, expected, atol=1e-4 * expected.abs().max())
 
 
