@@ -26,7 +26,7 @@ def check_parts(keep: Iterable[str]) -> None:
             raise ValueError(f'--keep {part!r} is not one of {", ".join(PARTS)}')
 
 
-def float_nodes(proto: Any, keep: Sequence[str] = PARTS, convolutions: bool = False) -> List[str]:
+def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> List[str]:
     """Names of the nodes of an ONNX graph that stay in float.
 
     Args:
@@ -35,14 +35,12 @@ def float_nodes(proto: Any, keep: Sequence[str] = PARTS, convolutions: bool = Fa
             sampler, and the sampler. ``'gate'`` is what adds a warped map to another one, with the
             gate of GD-FAM behind its last convolution. ``'classifier'`` is the last convolution and
             all behind it.
-        convolutions: Also the convolutions that give the flow and the gate, for tools that quantize
-            what a convolution gives and not only what it takes.
 
     Raises:
         ValueError: An unknown part.
     """
     check_parts(keep)
-    graph = _Graph(proto, convolutions)
+    graph = _Graph(proto)
     found: Set[str] = set()
     finders: Dict[str, Callable[[_Graph], Iterator[Any]]] = {
         'warp': _warps,
@@ -55,10 +53,9 @@ def float_nodes(proto: Any, keep: Sequence[str] = PARTS, convolutions: bool = Fa
 
 
 class _Graph:
-    """Who makes and who reads each value of a graph; see :func:`float_nodes`."""
+    """Who makes and who reads each value of a graph."""
 
-    def __init__(self, proto: Any, convolutions: bool) -> None:
-        self.convolutions = convolutions
+    def __init__(self, proto: Any) -> None:
         to_array = require('onnx', INSTALL).numpy_helper.to_array
         self.nodes = list(proto.graph.node)
         self.outputs = [value.name for value in proto.graph.output]
@@ -89,13 +86,9 @@ class _Graph:
         waiting, seen = list(names), set()
         while waiting:
             node = self.made_by.get(waiting.pop())
-            if node is None or node.name in seen:
+            if node is None or node.name in seen or self.learned(node):
                 continue
             seen.add(node.name)
-            if self.learned(node):
-                if self.convolutions:
-                    yield node
-                continue
             yield node
             waiting.extend(node.input)
 

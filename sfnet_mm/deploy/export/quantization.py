@@ -101,7 +101,7 @@ def save_int8(
     onnx = require('onnx', INSTALL)
     proto = onnx.load(path)
     meta = {p.key: json.loads(p.value) for p in proto.metadata_props}
-    kept = float_nodes(proto, keep, convolutions=target != 'openvino')
+    kept = float_nodes(proto, keep)
     if target == 'openvino':
         proto = _by_nncf(proto, inputs, kept)
     else:
@@ -163,7 +163,12 @@ def _by_onnx_runtime(
             activation_type=tool.QuantType.QInt8 if symmetric else tool.QuantType.QUInt8,
             weight_type=tool.QuantType.QInt8,
             nodes_to_exclude=kept,
-            extra_options={'ActivationSymmetric': symmetric, 'QuantizeBias': not symmetric},
+            extra_options={
+                'ActivationSymmetric': symmetric,
+                'QuantizeBias': not symmetric,
+                # What convolutions give stays in float: the ranges of flows and of sums are wide.
+                'OpTypesToExcludeOutputQuantization': ['Conv'],
+            },
         )
         print()
         return onnx.load(files[1])
