@@ -64,7 +64,7 @@ def test_metadata_and_sdist_carry_the_terms(tmp_path):
     needed = metadata.get_all('Requires-Dist')
     of = {extra: {n.split(';')[0] for n in needed if re.search(f'extra == .{extra}.', n)}
           for extra in metadata.get_all('Provides-Extra')}  # fmt: skip
-    parts = ('weights', 'deploy', 'demo', 'panoptic', 'robustnet')
+    parts = ('weights', 'deploy', 'quantize', 'demo', 'panoptic', 'robustnet')
     assert all(of[name] for name in parts)
     assert of['all'] == set().union(*(of[name] for name in parts))
     notice = read('LICENSE')
