@@ -37,7 +37,9 @@ def model_of_config(family, config):
 def converted(authors):
     result = convert(authors.checkpoint())
     model = model_of_config(result.family, result.family.configs()[0]).double()
-    model.load_state_dict(result.state_dict, strict=True)
+    missing, unknown = model.load_state_dict(result.state_dict, strict=False)
+    # Configs train with deep supervision, whose layers most of the authors' files lack.
+    assert not unknown and all(name.startswith('decode_head.dsn.') for name in missing)
     return model
 
 
