@@ -24,6 +24,7 @@ CHANGES = {
     r'fpn_ppm_(\w+)_(cityscapes|uds|camvid360)': 'model.decode_head.align',
     r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|dcn)_': 'model.decode_head.align',
     r'fpn_fam_r18_': 'model.decode_head.context',
+    r'dilated_fcn_r18_': 'model.backbone.strides',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
     r'\w+_from_uds_camvid': 'load_from',
 }

@@ -77,7 +77,12 @@ def test_checkpoint_of_other_classes_gives_all_but_the_classifier(checkpoint, mo
     saved = torch.load(checkpoint)['state_dict']
     state = sfnet_mm.create_model(NAME, 7, checkpoint).state_dict()
     differ = [key for key, value in saved.items() if not torch.equal(state[key], value)]
-    assert differ == ['decode_head.conv_seg.weight', 'decode_head.conv_seg.bias']
+    # The classifiers of the head and of its deep supervision.
+    assert differ == [
+        f'decode_head.{part}conv_seg.{name}'
+        for part in ('', 'dsn.0.')
+        for name in ('weight', 'bias')
+    ]
     assert '19 classes, the model 7' in said[-1] and all(key in said[-1] for key in differ)
 
 

@@ -203,8 +203,9 @@ def test_settings_are_the_same_for_all(tmp_path):
         assert len({repr(cfg[key]) for cfg in prepared}) == 1, key
     for cfg in prepared:
         assert cfg.train_dataloader.batch_size == 4
-        steps = cfg.train_dataloader.dataset.pipeline
-        assert [s.crop_size for s in steps if s.type == 'RandomCrop'] == [(64, 96)]
+        crops = [n for n in walk(cfg.train_dataloader) if 'crop_size' in n]
+        assert {n.type for n in crops} <= {'RandomCrop', 'CropAroundCentroid'}
+        assert crops and all(n.crop_size == (64, 96) for n in crops)
         assert cfg.model.data_preprocessor.size == (64, 96)
         kept = {n['min_kept'] for n in walk(cfg.model) if 'min_kept' in n}
         assert kept <= {int(0.048 * 4 * 64 * 96)}

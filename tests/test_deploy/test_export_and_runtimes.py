@@ -173,7 +173,7 @@ def test_parity_tool_compares_keeps_and_names_what_is_wrong(monkeypatch, capsys,
         run_tool('deployment/check_parity', 'missing.py', '--out', tmp_path / 'x.json')
 
 
-def test_parity_tool_takes_trained_weights_and_a_picture(monkeypatch, checkpoint, tmp_path):
+def test_parity_tool_takes_trained_weights_and_a_picture(checkpoint, tmp_path):
     pytest.importorskip('openvino')
     import cv2
     from mmseg.apis import inference_model
@@ -181,17 +181,17 @@ def test_parity_tool_takes_trained_weights_and_a_picture(monkeypatch, checkpoint
     image, out = tmp_path / 'image.png', tmp_path / 'parity.json'
     assert cv2.imwrite(str(image), random_image())
     size = '{}x{}'.format(*SIZE)
-    args = ['check_parity.py', CONFIG, '--sizes', size, '--out', out, '--checkpoint', checkpoint]
-    run_tool(monkeypatch, *args, '--image', image)
+    args = [CONFIG, '--sizes', size, '--out', out, '--checkpoint', checkpoint]
+    run_tool('deployment/check_parity', *args, '--image', image)
     ((name, found),) = json.loads(out.read_text()).items()
     assert name == f'{os.path.splitext(os.path.basename(CONFIG))[0]} (model.pth) {size}'
     logits = inference_model(load_model(CONFIG, checkpoint), random_image()).seg_logits.data
     assert found['largest_logit'] == pytest.approx(float(logits.abs().max()), rel=1e-4)
     with pytest.raises(SystemExit):
-        run_tool(monkeypatch, *args)
+        run_tool('deployment/check_parity', *args)
     out.unlink()
     with pytest.raises(SystemExit, match='image missing.png does not exist'):
-        run_tool(monkeypatch, *args, '--image', 'missing.png')
+        run_tool('deployment/check_parity', *args, '--image', 'missing.png')
 
 
 def test_missing_package_is_named_with_its_install_command(monkeypatch, tmp_path):
