@@ -15,5 +15,8 @@ train_dataloader = dict(
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(_delete_=True, split='train', pipeline=train_pipeline, **_base_.camvid),
 )
+# Experiments at this size are scored on val; test is kept for the end.
+val_dataloader = dict(dataset=dict(split='val'))
+test_dataloader = dict(dataset=dict(split='val'))
 # The share of a batch that the paper keeps: 100000 of 2 x 1024 x 1024 pixels.
 min_kept = 42000
