@@ -14,7 +14,7 @@ from mmseg.models import EncoderDecoder
 from sfnet_mm.deploy import export_onnx, load_runtime
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
 from sfnet_mm.deploy.inference.upsampled_argmax import nearest
-from sfnet_mm.deploy.runtimes.base import read_meta
+from sfnet_mm.deploy.runtimes.files import read_meta
 from sfnet_mm.deploy.runtimes.sliding import slide
 
 IMAGE = (128, 192)

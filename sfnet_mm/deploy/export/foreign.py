@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
 from sfnet_mm.deploy.model import complete_meta
-from sfnet_mm.deploy.runtimes.base import check_file
+from sfnet_mm.deploy.runtimes.files import check_file
 from sfnet_mm.utils.tooling import first_line, require
 from sfnet_mm.version import __version__
 

@@ -1,7 +1,5 @@
 """What all runtimes share: an image becomes the input of a graph, and its output a mask."""
 
-import json
-import os.path as osp
 import warnings
 from typing import Any, Dict, Iterator, List, Tuple
 
@@ -11,7 +9,7 @@ import torch
 from torch import Tensor
 
 from sfnet_mm.deploy.export.checks import check_size
-from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline, check_portable
+from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline
 from sfnet_mm.deploy.inference.upsampled_argmax import nearest, upsampled_argmax
 from sfnet_mm.models.layers.upsampling import resize
 
@@ -235,24 +233,3 @@ class Runtime:
             return resize(logits, self._size_of(part), self.meta['align_corners'])
 
         return slide(logits_of, size, crop, stride)
-
-
-def read_meta(props: Dict[str, str], path: str) -> Dict[str, Any]:
-    """Metadata that ``export_onnx.py`` wrote into a graph.
-
-    Raises:
-        ValueError: There is none, or it names transforms that a file may not name.
-    """
-    if 'sfnet_mm' not in props:
-        raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
-    meta = {key: json.loads(value) for key, value in props.items()}
-    check_portable(meta.get('pipeline') or (), path)
-    return meta
-
-
-def check_file(path: str, suffix: str) -> None:
-    """Raise ``ValueError`` for another suffix and ``FileNotFoundError`` where there is no file."""
-    if not path.endswith(suffix):
-        raise ValueError(f'{path} must be a file ending in {suffix}')
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'{path} does not exist')

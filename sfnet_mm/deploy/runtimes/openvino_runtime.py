@@ -6,7 +6,8 @@ import numpy as np
 
 from sfnet_mm.utils.tooling import first_line, require
 
-from .base import Runtime, check_file, read_meta
+from .base import Runtime
+from .files import check_file, read_meta
 from .openvino_warp import warp_by_rows
 
 PRECISIONS = ('f32', 'bf16', 'f16')

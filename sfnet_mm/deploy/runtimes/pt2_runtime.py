@@ -7,7 +7,8 @@ import numpy as np
 import torch
 
 from ..export.pt2 import read_pt2
-from .base import Runtime, check_file, read_meta
+from .base import Runtime
+from .files import check_file, read_meta
 
 
 class Pt2Runtime(Runtime):

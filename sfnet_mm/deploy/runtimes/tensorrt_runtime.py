@@ -8,7 +8,8 @@ import torch
 from sfnet_mm.utils.tooling import require
 
 from ..image_pipeline import check_portable
-from .base import Runtime, check_file
+from .base import Runtime
+from .files import check_file
 
 
 class TensorRTRuntime(Runtime):
