@@ -14,6 +14,8 @@ from doc_blocks import blocks, run, write
 from drawn_folder import SHORTER, SIZE, draw_folder
 from PIL import Image
 
+from sfnet_mm.compat import host_family
+
 PAGE = 'docs/custom_data.md'
 pytestmark = pytest.mark.slow
 
@@ -94,6 +96,8 @@ def installed_beside_mim():
 
 
 def test_the_same_with_an_installed_package(tmp_path, monkeypatch):
+    if host_family() == 'OneDL':
+        pytest.skip('onedl-mim 0.5.1 does not find installed packages: see test_mim.py')
     if not installed_beside_mim():
         pytest.skip('this version of sfnet_mm, or mim, is not installed: make install')
     draw_folder(tmp_path / 'data' / 'mine')
