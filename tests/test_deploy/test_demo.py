@@ -1,5 +1,4 @@
 import functools
-import importlib.util
 import json
 import os
 import os.path as osp
@@ -15,19 +14,11 @@ import numpy as np
 import pytest
 import torch
 from deploy_helpers import CONFIG, SIZE
-from helpers import ROOT
+from helpers import ROOT, load_tool
 
 import sfnet_mm.deploy
 from sfnet_mm.apis import page
 from sfnet_mm.utils.media import video_format
-
-
-def load_app():
-    spec = importlib.util.spec_from_file_location('app', osp.join(ROOT, 'tools', 'demo', 'app.py'))
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
-    return app
-
 
 cached_runtime = functools.cache(sfnet_mm.deploy.load_runtime)
 
@@ -224,7 +215,7 @@ def ask(url, *data):
 def test_page_for_others_takes_neither_paths_nor_addresses(media, checkpoint, monkeypatch):
     pytest.importorskip('gradio')
     client = pytest.importorskip('gradio_client')
-    app = load_app()
+    app = load_tool('demo/app')
     build = app.build_app
     for local in (True, False):
         built = build(CONFIG, checkpoint, local)
@@ -258,7 +249,7 @@ def test_page_for_others_takes_neither_paths_nor_addresses(media, checkpoint, mo
 def test_page_without_gradio_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, 'gradio', None)
     with pytest.raises(ImportError, match='pip install -r requirements/demo.txt'):
-        load_app().build_app(CONFIG, '')
+        load_tool('demo/app').build_app(CONFIG, '')
 
 
 def notebook_cells():
@@ -307,7 +298,7 @@ def test_page_in_headless_chromium(checkpoint):
 
     if not shutil.which('chromium') or not shutil.which('chromedriver'):
         pytest.skip('needs chromium and chromedriver, and they are not installed')
-    app = load_app().build_app(CONFIG, checkpoint)
+    app = load_tool('demo/app').build_app(CONFIG, checkpoint)
     _, url, _ = app.launch(prevent_thread_lock=True, share=False, quiet=True)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which('chromium')

@@ -2,8 +2,8 @@
 
     python tools/demo/app.py --config configs/sfnet_lite_stdc1_miniuds.py --checkpoint model.pth
 
-On the loopback (the default), config and checkpoint can be changed on the page, which also takes the
-number of a camera or an address. On another ``--host``, config and checkpoint are those of the
+On the loopback (the default), config and checkpoint can be changed on the page, which also takes
+the number of a camera or an address. On another ``--host``, config and checkpoint are those of the
 command line, and the page takes only uploaded files, no paths and no addresses.
 """
 
@@ -11,7 +11,7 @@ import argparse
 import glob
 import os
 import os.path as osp
-from typing import Any
+from typing import Any, Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.apis.page import (
@@ -24,7 +24,7 @@ from sfnet_mm.apis.page import (
 )
 from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
 from sfnet_mm.deploy import load_model
-from sfnet_mm.utils.tooling import require
+from sfnet_mm.utils.tooling import one_error_line, require
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 RUNTIMES = ('torch', 'onnxruntime', 'openvino')
@@ -117,7 +117,7 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
     return app.queue(api_open=False, max_size=16, default_concurrency_limit=1)
 
 
-def main() -> None:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='A page to try a model on')
     parser.add_argument(
         '--config', help='default: the model that comes with the package (weights/README.md)'
@@ -125,18 +125,25 @@ def main() -> None:
     parser.add_argument(
         '--checkpoint', default='', help='checkpoint of --config; default: random weights'
     )
-    parser.add_argument('--host', default='127.0.0.1', help='address to listen on; 0.0.0.0 lets other machines reach the page')
+    parser.add_argument(
+        '--host',
+        default='127.0.0.1',
+        help='address to listen on; 0.0.0.0 lets other machines reach the page',
+    )
     parser.add_argument('--port', type=int, default=7860)
-    args = parser.parse_args()
-    try:
-        if args.config is None:
-            args.config, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
-        load_model(args.config, args.checkpoint or None)
-        build_app(args.config, args.checkpoint, is_loopback(args.host)).launch(
-            server_name=args.host, server_port=args.port, share=False, max_file_size=MAX_UPLOAD
-        )
-    except (OSError, ValueError, ImportError) as e:
-        raise SystemExit(f'error: {e}') from None
+    args = parser.parse_args(argv)
+    if args.config is None:
+        args.config, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
+    return args
+
+
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
+    load_model(args.config, args.checkpoint or None)
+    build_app(args.config, args.checkpoint, is_loopback(args.host)).launch(
+        server_name=args.host, server_port=args.port, share=False, max_file_size=MAX_UPLOAD
+    )
 
 
 if __name__ == '__main__':

@@ -19,7 +19,7 @@ for a video or stream, masks and confidence are folders with one file per frame.
 
 import argparse
 import os.path as osp
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Sequence
 
 from mmengine.config import Config
 
@@ -33,6 +33,7 @@ from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
 from sfnet_mm.utils.made_files import file_digest, text_digest
 from sfnet_mm.utils.media import is_video
+from sfnet_mm.utils.tooling import one_error_line
 
 
 def kinds(text: str) -> List[str]:
@@ -44,7 +45,7 @@ def kinds(text: str) -> List[str]:
     return found
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Segment images or a video')
     parser.add_argument(
         'arguments',
@@ -53,20 +54,25 @@ def parse_args() -> argparse.Namespace:
         help='images, folders, videos, numbers of cameras, rtsp:// or http:// addresses; before '
         'them a config (.py) and its checkpoint, or a graph with --runtime and "-"',
     )
-    parser.add_argument('--out-dir', default='predictions')
+    parser.add_argument('--out', '--out-dir', dest='out_dir', default='predictions', help='folder')
     parser.add_argument('--runtime', choices=list(RUNTIMES), default='torch')
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--opacity', type=float, default=0.5, help='opacity of the classes, 0 to 1')
     parser.add_argument('--save', type=kinds, help=f'some of {",".join(KINDS)}')
     parser.add_argument(
-        '--confidence-format', choices=CONFIDENCE_FORMATS, default='png', help='format of the confidence: png has 8 bits, npy has float32'
+        '--confidence-format',
+        choices=CONFIDENCE_FORMATS,
+        default='png',
+        help='format of the confidence: png has 8 bits, npy has float32',
     )
-    parser.add_argument('--max-frames', type=int, default=0, help='number of frames of a video or stream; 0: all')
+    parser.add_argument(
+        '--max-frames', type=int, default=0, help='number of frames of a video or stream; 0: all'
+    )
     parser.add_argument(
         '--timeout', type=float, default=10, help='seconds to wait for the answer of an address'
     )
     parser.add_argument('--reconnect', type=int, default=5, help='number of attempts to reconnect')
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     first = args.arguments[0]
     if args.runtime != 'torch' or first.endswith('.py'):
         if len(args.arguments) < 3:
@@ -109,52 +115,57 @@ def check_options(args: argparse.Namespace) -> None:
             raise ValueError(f'--{option} {getattr(args, name)} is below 0')
 
 
-def main() -> None:
-    args = parse_args()
+def run(args: argparse.Namespace) -> Predictor:
+    """Segment all inputs and return the predictor, which knows whether it was stopped."""
+    check_options(args)
+    sources = [parse_source(p) for p in args.inputs if is_stream(p)]
+    streams = {source.name: source for source in sources}
+    files = [p for p in args.inputs if not is_stream(p)]
+    videos = [p for p in files if is_video(p) and not osp.isdir(p)]
+    images = [p for p in files if p not in videos]
+    images = find_images(images, args.out_dir) if images else {}
+    for path in videos:
+        if not osp.isfile(path):
+            raise FileNotFoundError(f'video {path} does not exist')
+    videos = distinct_names((osp.basename(p), p) for p in videos)
+    outputs = output_names(images, videos, args.save, args.confidence_format)
+    outputs = [osp.join(args.out_dir, name) for name in outputs]
+    refuse_overwriting(outputs, [*images.values(), *videos.values()])
+    predictor = Predictor(
+        make_runtime(args),
+        args.out_dir,
+        what_decides(args),
+        args.save,
+        args.confidence_format,
+        args.opacity,
+        args.max_frames,
+        args.timeout,
+        args.reconnect,
+    )
+    # The names are shown, so they have no passwords.
+    shown = {name: str(source) for name, source in streams.items()}
+    failures = []
+    for inputs, work in (
+        (images, predictor.image),
+        (videos, predictor.video),
+        (shown, lambda name, _, progress: predictor.stream(streams[name], progress)),
+    ):
+        if inputs:
+            failures += for_each_file(inputs, work)
+    print(f'{predictor.written} written, {predictor.kept} kept: {args.out_dir}')
+    check_failures(failures, len(images) + len(videos) + len(streams))
+    return predictor
+
+
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    args = parse_args(argv)
     try:
-        check_options(args)
-        sources = [parse_source(p) for p in args.inputs if is_stream(p)]
-        streams = {source.name: source for source in sources}
-        files = [p for p in args.inputs if not is_stream(p)]
-        videos = [p for p in files if is_video(p) and not osp.isdir(p)]
-        images = [p for p in files if p not in videos]
-        images = find_images(images, args.out_dir) if images else {}
-        for path in videos:
-            if not osp.isfile(path):
-                raise FileNotFoundError(f'video {path} does not exist')
-        videos = distinct_names((osp.basename(p), p) for p in videos)
-        outputs = output_names(images, videos, args.save, args.confidence_format)
-        outputs = [osp.join(args.out_dir, name) for name in outputs]
-        refuse_overwriting(outputs, [*images.values(), *videos.values()])
-        predictor = Predictor(
-            make_runtime(args),
-            args.out_dir,
-            what_decides(args),
-            args.save,
-            args.confidence_format,
-            args.opacity,
-            args.max_frames,
-            args.timeout,
-            args.reconnect,
-        )
-        # The names are shown, so they have no passwords.
-        shown = {name: str(source) for name, source in streams.items()}
-        failures = []
-        for inputs, work in (
-            (images, predictor.image),
-            (videos, predictor.video),
-            (shown, lambda name, _, progress: predictor.stream(streams[name], progress)),
-        ):
-            if inputs:
-                failures += for_each_file(inputs, work)
-        print(f'{predictor.written} written, {predictor.kept} kept: {args.out_dir}')
-        check_failures(failures, len(images) + len(videos) + len(streams))
-    except (OSError, ValueError, ImportError) as e:
-        raise SystemExit(f'error: {e}') from None
+        stopped = run(args).stopped
     except KeyboardInterrupt:
+        stopped = True
+    if stopped:
         raise SystemExit(130) from None
-    if predictor.stopped:
-        raise SystemExit(130)
 
 
 if __name__ == '__main__':

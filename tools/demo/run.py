@@ -29,7 +29,10 @@ def mim(*args):
 def validations(work_dir):
     """Read (iteration, metrics) of every validation of the latest training run."""
     logs = sorted(glob.glob(osp.join(work_dir, '*', 'vis_data', 'scalars.json')))
-    rows = [json.loads(line) for log in logs for line in open(log, encoding='utf-8')]
+    rows = []
+    for log in logs:
+        with open(log, encoding='utf-8') as file:
+            rows += map(json.loads, file)
     return [(row['step'], row) for row in rows if 'mIoU' in row]
 
 
