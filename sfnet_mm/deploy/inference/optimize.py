@@ -58,7 +58,7 @@ def optimize(
     form.report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
     if rearrange is None:
         rearrange = device.type == 'cpu'
-    form = _rearranged(form, sample, rearrange)
+    _rearrange(form, sample, rearrange)
     form.to(memory_format=torch.channels_last)
     if verbose:
         print_log('optimize: ' + '; '.join(form.report), logger='current')
@@ -66,19 +66,19 @@ def optimize(
 
 
 @torch.no_grad()
-def _rearranged(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> 'InferenceModel':
-    """The form with rearranged layers if its output stays the same, else the form, and says so."""
-    result = copy.deepcopy(form)
-    rearranging = rearrange_layers(result, rearrange)
-    expected, got = (f.head(f.neck(f.backbone(sample))) for f in (form, result.eval()))
+def _rearrange(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> None:
+    """Rearrange layers in place if the output stays the same; the report says what was done."""
+    expected = form.logits(sample)
+    rearranging = rearrange_layers(form, rearrange)
+    got = form.eval().logits(sample)
     difference = (got - expected).abs().max() / expected.abs().max().clamp(min=1e-6)
     if difference < 1e-4:
-        result.report += rearranging.report()
-        return result
-    form.report.append(
-        f'left: all layers as they were, because rearranging moved logits by {difference:.1e}'
-    )
-    return form
+        form.report += rearranging.report()
+    else:
+        rearranging.undo(form)
+        form.report.append(
+            f'left: all layers as they were, because rearranging moved logits by {difference:.1e}'
+        )
 
 
 class InferenceModel(nn.Module):
@@ -121,6 +121,10 @@ class InferenceModel(nn.Module):
         self.memory_format = torch.channels_last
         self.report: List[str] = []
 
+    def logits(self, image: Tensor) -> Tensor:
+        """Logits (N, K, h, w) at the size of the finest map, of normalized images (N, C, H, W)."""
+        return self.head(self.neck(self.backbone(image)))
+
     def forward(self, image: Tensor) -> Tensor:
         """Segment normalized images.
 
@@ -132,7 +136,7 @@ class InferenceModel(nn.Module):
         """
         if not torch.compiler.is_compiling():
             image = image.contiguous(memory_format=self.memory_format)
-        logits = self.head(self.neck(self.backbone(image)))
+        logits = self.logits(image)
         size = tuple(image.shape[2:]) if self.output_size == 'full' else None
         if self.output == 'argmax':
             return upsampled_argmax(logits, size, self.align_corners, self.threshold)

@@ -1,5 +1,6 @@
 """Replaces layers by what they become for inference."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Dict, Iterator, List, Tuple
 
@@ -13,18 +14,24 @@ class Rearranging:
     """What :func:`rearrange_layers` did.
 
     Attributes:
-        replaced: Names and types of the layers in whose place an inference form stands.
+        replaced: The layers in whose place an inference form stands, by name.
         left: Names and types of those that have one, but not as they are configured.
     """
 
-    replaced: Dict[str, str] = field(default_factory=dict)
+    replaced: Dict[str, nn.Module] = field(default_factory=dict)
     left: Dict[str, str] = field(default_factory=dict)
 
     def report(self) -> List[str]:
         """Lines that say it, one for each type of layer."""
-        lines = [f'{count} {kind} rearranged' for kind, count in _counts(self.replaced)]
+        counts = Counter(type(layer).__name__ for layer in self.replaced.values())
+        lines = [f'{count} {kind} rearranged' for kind, count in counts.items()]
         lines += [f'left: {name} ({kind}) is not rearranged' for name, kind in self.left.items()]
         return lines
+
+    def undo(self, model: nn.Module) -> None:
+        """Put the layers back."""
+        for name, layer in self.replaced.items():
+            replace_module(model, name, layer)
 
 
 def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
@@ -42,13 +49,12 @@ def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
     """
     result = Rearranging()
     for name, layer in list(_layers_with_form(model)):
-        kind = type(layer).__name__
         form = layer.inference_form(rearrange) if _own_form(type(layer)) else None
         if form is not None:
             replace_module(model, name, form)
-            result.replaced[name] = kind
+            result.replaced[name] = layer
         elif rearrange:
-            result.left[name] = kind
+            result.left[name] = type(layer).__name__
     return result
 
 
@@ -67,8 +73,3 @@ def _layers_with_form(module: nn.Module, prefix: str = '') -> Iterator[Tuple[str
             yield prefix + name, child
         else:
             yield from _layers_with_form(child, f'{prefix}{name}.')
-
-
-def _counts(replaced: Dict[str, str]) -> List[Tuple[str, int]]:
-    kinds = list(replaced.values())
-    return [(kind, kinds.count(kind)) for kind in dict.fromkeys(kinds)]

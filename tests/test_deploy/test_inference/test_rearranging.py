@@ -18,6 +18,18 @@ from sfnet_mm.models.layers import (
 )
 
 
+def segmentor(decode_head):
+    init_default_scope('mmseg')
+    return MODELS.build(
+        dict(
+            type='EncoderDecoder',
+            data_preprocessor=dict(type='SegDataPreProcessor'),
+            backbone=dict(type='STDCPyramid', channels=(8, 8, 16, 24, 32)),
+            decode_head=decode_head,
+        )
+    ).eval()
+
+
 class TwoLevelHead(BaseDecodeHead):
     """A decoder that somebody else built of the layers of this package."""
 
@@ -53,15 +65,7 @@ class Brighter(FlowAlignmentModule):
     [(FlowAlignmentModule, True), (GatedDualFlowAlignmentModule, True), (Brighter, False)],
 )
 def test_head_of_another_package_is_rearranged(align, rearranged):
-    init_default_scope('mmseg')
-    model = MODELS.build(
-        dict(
-            type='EncoderDecoder',
-            data_preprocessor=dict(type='SegDataPreProcessor'),
-            backbone=dict(type='STDCPyramid', channels=(8, 8, 16, 24, 32)),
-            decode_head=dict(type=TwoLevelHead, align=align, num_classes=3),
-        )
-    ).eval()
+    model = segmentor(dict(type=TwoLevelHead, align=align, num_classes=3))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.running_var, 0.5, 1.5)
@@ -87,15 +91,7 @@ def test_form_that_computes_something_else_is_refused():
         def inference_form(self, rearrange):
             return nn.Conv2d(self.in_channels, self.out_channels, 1)
 
-    init_default_scope('mmseg')
-    model = MODELS.build(
-        dict(
-            type='EncoderDecoder',
-            data_preprocessor=dict(type='SegDataPreProcessor'),
-            backbone=dict(type='STDCPyramid', channels=(8, 8, 16, 24, 32)),
-            decode_head=dict(type='FCNHead', in_channels=32, channels=4, num_classes=3),
-        )
-    ).eval()
+    model = segmentor(dict(type='FCNHead', in_channels=32, channels=4, num_classes=3))
     model.decode_head.convs[0].conv = Wrong(32, 4, 1)
     form = optimize(model, True, verbose=False)
     assert 'rearranging moved logits' in form.report[-1]
@@ -112,7 +108,7 @@ def test_form_that_computes_something_else_is_refused():
 def test_walk_tells_what_it_did():
     net = nn.ModuleDict({'fuse': LevelFusion(4, 2), 'context': PyramidContext(4, 4, norm_cfg=None)})
     found = rearrange_layers(net.eval(), True)
-    assert found.replaced == {'context': 'PyramidContext'}
+    assert {name: type(m) for name, m in found.replaced.items()} == {'context': PyramidContext}
     # Its normalization was not folded.
     assert found.left == {'fuse': 'LevelFusion'}
     assert found.report() == [
