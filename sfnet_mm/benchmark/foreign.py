@@ -6,7 +6,9 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from sfnet_mm.utils.tooling import first_line, require
+from sfnet_mm.deploy.export.onnx_graph import read_onnx
+from sfnet_mm.deploy.runtimes.openvino_runtime import compile_options
+from sfnet_mm.utils.tooling import require
 
 BACKENDS = ('onnxruntime', 'openvino')
 
@@ -31,10 +33,7 @@ class ForeignGraph:
         onnx = require('onnx', 'pip install onnx')
         if not osp.isfile(path):
             raise FileNotFoundError(f'{path} does not exist')
-        try:
-            graph = onnx.load(path, load_external_data=False).graph
-        except Exception as e:
-            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        graph = read_onnx(path, load_external_data=False).graph
         self.path = path
         self.parameters = sum(math.prod(tensor.dims) for tensor in graph.initializer)
         held = {tensor.name for tensor in graph.initializer}
@@ -79,10 +78,7 @@ class ForeignGraph:
         core = openvino.Core()
         model = core.read_model(self.path)
         model.reshape(list(self.shape))
-        config: Dict[str, Any] = {'INFERENCE_PRECISION_HINT': 'f32', 'PERFORMANCE_HINT': 'LATENCY'}
-        if threads:
-            config['INFERENCE_NUM_THREADS'] = threads
-        compiled = core.compile_model(model, 'CPU', config)
+        compiled = core.compile_model(model, 'CPU', compile_options('f32', threads))
         return lambda: list(compiled(data).values())
 
     def note(self, outputs: List[np.ndarray]) -> str:

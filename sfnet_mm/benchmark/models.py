@@ -4,6 +4,7 @@ import gc
 import statistics
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any, Callable, Dict, List, Optional
 
 import torch
@@ -115,6 +116,15 @@ def run_benchmark(
     torch.backends.cudnn.benchmark = True
     entries, calls = [], []
     progress = ProgressBar(len(models) * len(backends) + len(graphs) * len(readers))
+
+    def add(entry: Entry, make: Callable[[Entry], Callable[[], Any]]) -> None:
+        entries.append(entry)
+        try:
+            calls.append((entry, _warmed_up(entry, make(entry), settings)))
+        except Exception as e:
+            entry.failure = first_line(e)[:200]
+        progress.update()
+
     for name, cfg in models.items():
         torch.manual_seed(0)
         if is_panoptic(cfg):
@@ -125,24 +135,10 @@ def run_benchmark(
             model = load_model(cfg, settings.checkpoint, settings.device)
         counts = complexity(model, settings.size)
         for backend in backends:
-            entry = Entry(name, backend, *counts)
-            entries.append(entry)
-            try:
-                calls.append((entry, _prepare(entry, model, settings)))
-            except Exception as e:
-                entry.failure = first_line(e)[:200]
-            progress.update()
+            add(Entry(name, backend, *counts), partial(_call_of_model, model, settings))
     for name, graph in graphs.items():
         for backend in readers:
-            entry = Entry(name, backend, graph.parameters)
-            entries.append(entry)
-            try:
-                call = graph.call(backend, settings.threads)
-                entry.note = graph.note(call())
-                calls.append((entry, _warmed_up(entry, call, settings)))
-            except Exception as e:
-                entry.failure = first_line(e)[:200]
-            progress.update()
+            add(Entry(name, backend, graph.parameters), partial(_call_of_graph, graph, settings))
     print()
     # Models on one backend are neighbors, every other round in reverse: they are what is compared,
     # and a machine that others use as well drifts within a round.
@@ -161,15 +157,20 @@ def run_benchmark(
     return entries
 
 
-def _prepare(entry: Entry, model: nn.Module, settings: Settings) -> Callable[[], Any]:
-    """The call to be timed, warmed up; notes its peak memory."""
+def _call_of_model(model: nn.Module, settings: Settings, entry: Entry) -> Callable[[], Any]:
     shape = (1, input_channels(model), *settings.size)
     sample = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    call = make_call(entry.name, entry.backend, model, sample, settings)
-    return _warmed_up(entry, call, settings)
+    return make_call(entry.name, entry.backend, model, sample, settings)
+
+
+def _call_of_graph(graph: ForeignGraph, settings: Settings, entry: Entry) -> Callable[[], Any]:
+    call = graph.call(entry.backend, settings.threads)
+    entry.note = graph.note(call())
+    return call
 
 
 def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Callable[[], Any]:
+    """The call to be timed, warmed up; notes its peak memory."""
     gc.collect()
     call()
     reuse_memory(False)

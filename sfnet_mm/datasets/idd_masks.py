@@ -18,6 +18,7 @@ from mmengine.utils import is_list_of
 from PIL import Image
 
 from sfnet_mm.utils.parallel import parallel_map
+from sfnet_mm.utils.tooling import whole_file
 
 from .label_maps import IDD_NAME_TO_ID
 from .polygons import draw_polygons
@@ -29,16 +30,11 @@ IMAGE_SUFFIXES = ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg')
 
 def write_png(path: str | os.PathLike, array) -> None:
     """Write a PNG under a temporary name, then move it into place."""
-    path = Path(path)
     done, data = cv2.imencode('.png', array)
     if not done:
         raise ValueError(f'{path}: an array of {array.shape} {array.dtype} is no PNG')
-    partial_path = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial_path.write_bytes(data.tobytes())
-        os.replace(partial_path, path)
-    finally:
-        partial_path.unlink(missing_ok=True)
+    with whole_file(str(path)) as temporary:
+        Path(temporary).write_bytes(data.tobytes())
 
 
 def mask_path_of(polygons: Path) -> Path:

@@ -6,6 +6,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -13,6 +14,7 @@ from mmseg.apis import init_model
 from mmseg.datasets import BaseSegDataset
 from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
+from torch import Tensor
 
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
@@ -93,6 +95,12 @@ def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> Dict
         changes['classes'] = [str(i) for i in range(num_classes)]
     drawn = type('DataSet', (BaseSegDataset,), {'METAINFO': meta})
     return drawn(metainfo=changes, lazy_init=True).metainfo
+
+
+def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
+    """Pad an image with zeros at the bottom and on the right to a multiple of the stride."""
+    height, width = image.shape[2:]
+    return F.pad(image, (0, -width % stride, 0, -height % stride))
 
 
 def input_channels(model: nn.Module) -> int:

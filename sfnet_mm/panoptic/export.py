@@ -9,7 +9,6 @@ from typing import List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
@@ -19,7 +18,7 @@ from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.export.onnx_graph import OPSET, check_path, trace, write_checked
 from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
 from sfnet_mm.deploy.export.portable_warp import form_of_trace, in_form
-from sfnet_mm.deploy.model import load_strictly, normalization
+from sfnet_mm.deploy.model import load_strictly, normalization, pad_to_stride
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import require
@@ -53,12 +52,6 @@ def load_panoptic(
         name = config if isinstance(config, str) else config.filename or 'the config'
         load_strictly(model, checkpoint, name)
     return model.to(device).eval()
-
-
-def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
-    """Pad an image with zeros at the bottom and on the right to a multiple of the stride."""
-    height, width = image.shape[2:]
-    return F.pad(image, (0, -width % stride, 0, -height % stride))
 
 
 class PanopticGraph(nn.Module):

@@ -5,7 +5,9 @@ import torch.nn as nn
 from mmdet.structures import DetDataSample
 from torch import Tensor
 
-from .export import PanopticGraph, pad_to_stride
+from sfnet_mm.deploy.model import pad_to_stride
+
+from .export import PanopticGraph
 
 
 class PanopticInferenceModel(PanopticGraph):

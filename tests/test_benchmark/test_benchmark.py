@@ -113,16 +113,16 @@ def test_frame_rates_are_compared_round_by_round():
     assert 'frame rate' not in markdown(header, [e.to_dict() for e in entries[:1]])
 
 
-def test_neighbours_in_a_round_are_models_on_one_backend(monkeypatch):
+def test_neighbors_in_a_round_are_models_on_one_backend(monkeypatch):
     import sfnet_mm.benchmark.models as timing
 
     order = []
 
     def spy(call, backend, settings):
-        order.append((backend, call))
+        order.append((backend, call()))
         return 1.0
 
-    monkeypatch.setattr(timing, '_prepare', lambda entry, model, settings: entry.name)
+    monkeypatch.setattr(timing, 'make_call', lambda name, *_: lambda: name)
     monkeypatch.setattr(timing, 'time_pass', spy)
     cfg = Config.fromfile(CONFIG)
     models = {'lite': cfg, 'twin': without_flow(cfg)}

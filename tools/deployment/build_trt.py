@@ -69,8 +69,9 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if reference.meta['size'] is None:
         raise ValueError(f'{args.onnx} has an open size: export it without --dynamic')
     temporary = f'{args.engine}.tmp.engine'
+    engine = build(trt, args.onnx, args.fp16, args.workspace)
     with open(temporary, 'wb') as f:
-        f.write(build(trt, args.onnx, args.fp16, args.workspace))
+        f.write(engine)
     with open(f'{temporary}.json', 'w', encoding='utf-8') as f:
         json.dump(reference.meta, f)
     shape = (*reference.meta['size'], reference.channels)

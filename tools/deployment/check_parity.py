@@ -18,6 +18,7 @@ import argparse
 import json
 import os.path as osp
 import tempfile
+from functools import partial
 from typing import Optional, Sequence
 
 import cv2
@@ -148,14 +149,13 @@ def compare_forms(config: str, size: tuple, opset: int) -> dict:
         if is_panoptic(config):
             from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
-            model = fill(load_panoptic(config), size)
-            for path, warp, version in zip(files, WARPS, (OPSET, opset)):
-                export_panoptic_onnx(model, path, size, warp=warp, opset=version)
+            model, export = load_panoptic(config), export_panoptic_onnx
         else:
-            model = fill(load_model(config), size)
+            model, export = load_model(config), partial(export_onnx, output='logits')
             model.test_cfg = dict(mode='whole')
-            for path, warp, version in zip(files, WARPS, (OPSET, opset)):
-                export_onnx(model, path, size, 'logits', warp=warp, opset=version)
+        fill(model, size)
+        for path, warp, version in zip(files, WARPS, (OPSET, opset)):
+            export(model, path, size, warp=warp, opset=version)
         sample = make_sample(OnnxRuntime(files[0]), size, None).numpy()
         expected = [np.asarray(x) for x in OnnxRuntime(files[0]).infer_all(sample)]
         found = {

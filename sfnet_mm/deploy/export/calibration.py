@@ -10,7 +10,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
-from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
+from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.evaluation import BoundaryIoUMetric
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
@@ -21,8 +21,7 @@ def use_test_pipeline(runtime: Runtime, cfg: Config) -> None:
     """Let a runtime prepare images as the test pipeline of a config does."""
     loading, steps = pipeline_steps(cfg)
     check_portable(steps, cfg.filename or 'the config')
-    runtime.pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
-    runtime.loading = loading
+    runtime.set_pipeline(loading, steps)
 
 
 def read_data(cfg: Config, split: str, classes: Sequence[str]) -> List[Any]:

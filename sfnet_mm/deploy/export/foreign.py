@@ -1,7 +1,6 @@
 """Metadata for an ONNX segmentor of somebody else."""
 
 import contextlib
-import json
 import os.path as osp
 import tempfile
 from typing import Any, Dict, Iterator, List, Optional, Sequence
@@ -11,9 +10,10 @@ from mmengine.config import Config
 from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
 from sfnet_mm.deploy.model import complete_meta
 from sfnet_mm.deploy.runtimes.files import check_file
-from sfnet_mm.utils.tooling import first_line, require
+from sfnet_mm.utils.tooling import require
 from sfnet_mm.version import __version__
 
+from .onnx_graph import read_onnx, store_metadata
 from .parity import INSTALL
 
 
@@ -43,10 +43,7 @@ def described(
     """
     onnx = require('onnx', INSTALL)
     check_file(path, '.onnx')
-    try:
-        proto = onnx.load(path)
-    except Exception as e:
-        raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+    proto = read_onnx(path)
     given = [x is not None for x in (classes, mean, std)]
     if any(p.key == 'sfnet_mm' for p in proto.metadata_props):
         if any(given):
@@ -57,9 +54,7 @@ def described(
         return
     if not all(given):
         raise ValueError(f'{path} has no metadata of sfnet_mm: give --classes, --mean and --std')
-    meta = foreign_metadata(proto, path, cfg, classes, mean, std, bgr)
-    del proto.metadata_props[:]
-    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    store_metadata(proto, foreign_metadata(proto, path, cfg, classes, mean, std, bgr))
     with tempfile.TemporaryDirectory() as folder:
         copied = osp.join(folder, osp.basename(path))
         onnx.save(proto, copied)

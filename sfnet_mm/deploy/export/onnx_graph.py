@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 import torch
 from torch import Tensor, nn
 
-from sfnet_mm.utils.tooling import require, whole_file
+from sfnet_mm.utils.tooling import first_line, require, whole_file
 
 from .parity import INSTALL, Parity
 
@@ -51,6 +51,26 @@ def trace(
     return program.model_proto
 
 
+def read_onnx(path: str, **options: Any) -> Any:
+    """Read an ``onnx.ModelProto``; the options are those of ``onnx.load``.
+
+    Raises:
+        ValueError: The file is no ONNX file.
+    """
+    onnx = require('onnx', INSTALL)
+    try:
+        return onnx.load(path, **options)
+    except Exception as e:
+        raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+
+
+def store_metadata(proto: Any, meta: Dict[str, Any]) -> None:
+    """Replace all metadata of a graph; each entry is stored as JSON."""
+    del proto.metadata_props[:]
+    texts = {key: json.dumps(value) for key, value in meta.items()}
+    require('onnx', INSTALL).helper.set_model_props(proto, texts)
+
+
 def write_checked(
     proto: Any, meta: Dict[str, Any], path: str, compare: Callable[[str], List[Parity]]
 ) -> List[Parity]:
@@ -66,7 +86,7 @@ def write_checked(
         list[Parity]: What ``compare`` found.
     """
     onnx = require('onnx', INSTALL)
-    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    store_metadata(proto, meta)
     with whole_file(path) as temporary:
         onnx.save(proto, temporary)
         return compare(temporary)

@@ -23,6 +23,7 @@ from sfnet_mm.utils.tooling import require, whole_file
 
 from .calibration import CalibrationInputs, class_scores, read_data, use_test_pipeline
 from .float_parts import PARTS, check_parts, float_nodes
+from .onnx_graph import store_metadata
 from .parity import INSTALL
 from .quantization_report import Quantized
 
@@ -106,10 +107,8 @@ def save_int8(
         proto = _by_nncf(proto, inputs, kept)
     else:
         proto = _by_onnx_runtime(proto, inputs, kept, symmetric=target == 'tensorrt')
-    # The tools add entries of their own.
-    del proto.metadata_props[:]
-    meta.update(precision='int8', fastest_in=target, kept_in_float=list(keep))
-    onnx.helper.set_model_props(proto, {k: json.dumps(v) for k, v in meta.items()})
+    # In place of all entries, since the tools add some of their own.
+    store_metadata(proto, dict(meta, precision='int8', fastest_in=target, kept_in_float=list(keep)))
     with whole_file(out, '.onnx') as temporary:
         onnx.save(proto, temporary)
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sfnet_mm.deploy.model import input_channels
+from sfnet_mm.deploy.model import input_channels, pad_to_stride
 
 
 def scenery(count: int, size: Tuple[int, int], seed: int, channels: int) -> Tensor:
@@ -47,9 +47,7 @@ def fill(model: nn.Module, size: Tuple[int, int]) -> nn.Module:
     with torch.no_grad():
         height, width = (side // 4 for side in size)
         image = scenery(8, (height, width), 1, input_channels(model))
-        # So that all levels of the pyramid meet.
-        image = F.pad(image, (0, -width % 32, 0, -height % 32))
-        features = model.extract_feat(image)
+        features = model.extract_feat(pad_to_stride(image))
         if hasattr(model, 'panoptic_head'):
             model.panoptic_head.predict(features, [])
         else:

@@ -1,7 +1,7 @@
 """What all runtimes share: an image becomes the input of a graph, and its output a mask."""
 
 import warnings
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any, Dict, Iterator, List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -39,12 +39,15 @@ class Runtime:
         self.meta = meta
         self.classes, self.palette = meta.get('classes'), meta.get('palette')
         self.channels = meta.get('channels', 3)
-        self.loading = dict(meta.get('loading') or {})
-        to_float32 = self.loading.pop('to_float32', False)
-        self.pipeline = ImagePipeline(meta.get('pipeline') or (), to_float32)
+        self.set_pipeline(meta.get('loading') or {}, meta.get('pipeline') or ())
         classes = meta.get('num_classes') or len(self.classes or ())
         self.mask_dtype = np.uint8 if classes <= 255 else np.uint16
         self._warned = False
+
+    def set_pipeline(self, loading: Dict[str, Any], steps: Sequence[Dict[str, Any]]) -> None:
+        """Prepare images by the steps of :func:`sfnet_mm.deploy.image_pipeline.pipeline_steps`."""
+        self.loading = dict(loading)
+        self.pipeline = ImagePipeline(steps, self.loading.pop('to_float32', False))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
         """Class of every pixel, as mmseg's ``inference_model`` gives it.

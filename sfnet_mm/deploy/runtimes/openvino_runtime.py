@@ -4,13 +4,24 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from sfnet_mm.utils.tooling import first_line, require
+from sfnet_mm.utils.tooling import require
 
+from ..export.onnx_graph import read_onnx
 from .base import Runtime
 from .files import check_file, read_meta
 from .openvino_warp import warp_by_rows
 
 PRECISIONS = ('f32', 'bf16', 'f16')
+
+
+def compile_options(precision: str, threads: int) -> Dict[str, Any]:
+    """Options of ``compile_model`` for one image at a time; 0 threads leave it to OpenVINO."""
+    # The default precision on some CPUs is bfloat16: see docs/deployment.md for what it changes.
+    options: Dict[str, Any] = {
+        'INFERENCE_PRECISION_HINT': precision,
+        'PERFORMANCE_HINT': 'LATENCY',
+    }
+    return {**options, 'INFERENCE_NUM_THREADS': threads} if threads else options
 
 
 class OpenVINORuntime(Runtime):
@@ -34,26 +45,17 @@ class OpenVINORuntime(Runtime):
         if precision not in PRECISIONS:
             raise ValueError(f'precision {precision!r} is not one of {", ".join(PRECISIONS)}')
         openvino = require('openvino', 'pip install openvino')
-        onnx = require('onnx', 'pip install onnx')
         check_file(path, '.onnx')
-        try:
-            props = onnx.load(path, load_external_data=False).metadata_props
-        except Exception as e:
-            raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+        props = read_onnx(path, load_external_data=False).metadata_props
         super().__init__(read_meta({p.key: p.value for p in props}, path))
-        # The default on some CPUs is bfloat16: see docs/deployment.md for what it changes.
-        config: Dict[str, Any] = {
-            'INFERENCE_PRECISION_HINT': precision,
-            'PERFORMANCE_HINT': 'LATENCY',
-        }
-        if threads:
-            config['INFERENCE_NUM_THREADS'] = threads
         core = openvino.Core()
         try:
             model = core.read_model(path)
             if device.upper() == 'CPU':
                 warp_by_rows(model)
-            self.model = core.compile_model(model, device.upper(), config)
+            self.model = core.compile_model(
+                model, device.upper(), compile_options(precision, threads)
+            )
         except RuntimeError as e:
             # The lines before the last name OpenVINO's source files.
             reason = str(e).strip().split('\n')[-1]
