@@ -83,12 +83,21 @@ def test_300_frames_of_a_server_that_breaks_off_once_are_accounted_for(predict, 
 
 
 def test_ctrl_c_ends_a_live_stream_with_whole_files(predict, tmp_path, capsys):
-    before = signal.getsignal(signal.SIGINT)
+    before, over = signal.getsignal(signal.SIGINT), threading.Event()
+
+    def interrupt():
+        # A signal that comes before the stream listens would end the test's own process.
+        while signal.getsignal(signal.SIGINT) == before:
+            if over.wait(0.05):
+                return
+        if not over.wait(1):
+            os.kill(os.getpid(), signal.SIGINT)
+
     with live_server(50, 10**6, 1) as (_, address):
-        timer = threading.Timer(1.5, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
+        threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(SystemExit) as caught:
-            predict(address, '--save', 'overlay,json')
+            predict(address, '--save', 'overlay,json', '--max-frames', 3000)
+    over.set()
     assert caught.value.code == 130 and signal.getsignal(signal.SIGINT) == before
     assert 'stopped' in capsys.readouterr().out
     (overlay,) = tmp_path.glob('out/*_overlay.*')
