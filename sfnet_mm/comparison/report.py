@@ -61,13 +61,23 @@ def devices_of(rows: Rows) -> List[str]:
     return texts
 
 
-def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
+def table(
+    rows: Rows,
+    budget: Budget,
+    baseline: Optional[str] = None,
+    speed: Optional[Dict[str, Any]] = None,
+) -> str:
     """Write the results as Markdown.
 
     Args:
         rows: Results of each config by its name.
         budget: The budget of all runs.
         baseline: Name of the config that the others are compared with, seed by seed.
+        speed: The results of ``benchmark.py`` with one backend, which give multiply-adds and
+            the time of a pass; None leaves these columns out.
+
+    Raises:
+        ValueError: ``speed`` lacks a config of ``rows``, or has several backends.
     """
     first = next(iter(rows.values()))[0]
     base = rows.get(baseline or '')
@@ -84,6 +94,15 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
         )
         head += ['Δ mIoU', 'Δ bIoU']
     head += ['parameters (M)', 'ms / iteration', 'loss', 'flow (px)']
+    passes = _passes(rows, speed) if speed else {}
+    if speed:
+        backend = speed['entries'][0]['backend']
+        head += ['multiply-adds (G)', f'{backend} (ms)']
+        text += (
+            f' Multiply-adds and time of one pass: {speed["size"]}, {speed["precision"]}, median '
+            f'of {speed["rounds"]} interleaved rounds of {backend}; {speed["device"]}, '
+            f'{speed["date"]}.'
+        )
     table = []
     for name, results in sorted(rows.items(), key=lambda r: -_mean(r[1], 'mIoU')):
         cells = [name, str(len(results))]
@@ -99,6 +118,8 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
             f'{_mean(results, "final_loss"):.3f}',
             f'{statistics.mean(flows):.2f}' if flows else '',
         ]
+        if speed:
+            cells += [f'{passes[name]["macs"] / 1e9:.2f}', f'{passes[name]["median"]:.1f}']
         table.append(cells)
     lines = [text, '', *markdown_table(head, table)]
     classes = list(first['per_class'])
@@ -116,6 +137,17 @@ def table(rows: Rows, budget: Budget, baseline: Optional[str] = None) -> str:
             table.append([name, *values])
         lines += ['', *markdown_table(['mIoU', *sources], table)]
     return '\n'.join(lines) + '\n'
+
+
+def _passes(rows: Rows, speed: Dict[str, Any]) -> Dict[str, Any]:
+    backends = {entry['backend'] for entry in speed['entries']}
+    if len(backends) > 1:
+        raise ValueError(f'times of several backends ({", ".join(sorted(backends))}): run one')
+    passes = {entry['name']: entry for entry in speed['entries'] if entry.get('median')}
+    missing = sorted(set(rows) - set(passes))
+    if missing:
+        raise ValueError(f'{", ".join(missing)} was not timed: run benchmark.py with all configs')
+    return passes
 
 
 def plot(rows: Rows, path: str) -> None:

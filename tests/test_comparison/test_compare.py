@@ -1,7 +1,6 @@
 """The comparison of configs under one budget."""
 
 import json
-import math
 import os
 import os.path as osp
 import time
@@ -15,9 +14,8 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
-from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, table, train
+from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, train
 from sfnet_mm.comparison.jobs import check_budget, progress
-from sfnet_mm.comparison.report import T_QUANTILES, half_interval
 from sfnet_mm.comparison.settings import walk
 from sfnet_mm.comparison.training import iterations_done, last_checkpoint
 from sfnet_mm.compat import host_family
@@ -237,48 +235,6 @@ def test_optimizers(tmp_path, monkeypatch):
     ]
     with pytest.raises(ValueError, match='schedule in epochs'):
         prepared('configs/authors/sfnet_lite_r18_authors_1000e_cityscapes.py', optimizer='config')
-
-
-def result(name, seed, miou):
-    return dict(
-        name=name,
-        seed=seed,
-        mIoU=miou,
-        bIoU=miou / 2,
-        per_class_bIoU={'sky': 2.0, 'car': 3.0},
-        parameters=2_000_000,
-        final_loss=1.0,
-        milliseconds_per_iteration=10.0,
-        flow_px={},
-        per_class={'sky': miou, 'car': 1.0},
-        device='CPU',
-        date='2025-01-01',
-    )
-
-
-def test_table_has_mean_spread_and_paired_difference():
-    rows = {
-        'a': [result('a', 0, 50.0), result('a', 1, 54.0)],
-        'b': [result('b', 0, 53.0), result('b', 1, 55.0), result('b', 2, 60.0)],
-    }
-    text = table(rows, Budget(), 'a')
-    # b: mean of 53, 55, 60; against a by seed: 3 and 1, so 2 with a standard error of 1.
-    assert '| b | 3 | 56.00 ± 3.61 | 28.00 ± 1.80 | +2.00 ± 12.71 | +1.00 ± 6.35 | 2.00 |' in text
-    assert '| a | 2 | 52.00 ± 2.83 | 26.00 ± 1.41 |  |  |' in text
-    assert text.index('| b |') < text.index('| a |')
-    assert '| a | 52.0 | 1.0 |' in text and '| a | 2.0 | 3.0 |' in text
-
-
-def test_quantiles_are_those_of_the_t_distribution():
-    for degrees, quantile in enumerate(T_QUANTILES, 1):
-        # The density's integral from 0, by the midpoint rule, with t = tan(x).
-        x = (np.arange(200_000) + 0.5) / 200_000 * np.arctan(quantile)
-        density = (1 + np.tan(x) ** 2 / degrees) ** (-(degrees + 1) / 2) / np.cos(x) ** 2
-        factor = math.gamma((degrees + 1) / 2) / math.gamma(degrees / 2)
-        share = factor / math.sqrt(degrees * math.pi) * density.mean() * np.arctan(quantile)
-        assert share == pytest.approx(0.475, abs=5e-5)
-    with pytest.raises(ValueError, match='1 values have no confidence interval'):
-        half_interval([1.0])
 
 
 @pytest.mark.parametrize(

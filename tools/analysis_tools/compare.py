@@ -12,6 +12,7 @@ table says how many seeds each row has.
 import argparse
 import json
 import os.path as osp
+from pathlib import Path
 from typing import Optional, Sequence
 
 import torch
@@ -108,6 +109,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         help='also time training steps of all configs side by side, in turns; the table then has '
         'these times and not those of the runs, which may have shared the machine',
     )
+    parser.add_argument(
+        '--speed',
+        metavar='JSON',
+        help='file of benchmark.py --out with one backend: the table then has multiply-adds and '
+        'the time of a pass',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
     args = parser.parse_args(argv)
     if args.iters < 20 or args.batch_size < 1:
@@ -144,7 +151,7 @@ def settings(args):
     return budget, resources
 
 
-def report(args, budget, jobs):
+def report(args, budget, jobs, speed):
     """Write the table, the results and the plot of the finished runs."""
     rows = {}
     for job in jobs:
@@ -162,7 +169,7 @@ def report(args, budget, jobs):
         for name, results in rows.items():
             for result in results:
                 result['milliseconds_per_iteration'] = times[name]
-    text = table(rows, budget, args.baseline)
+    text = table(rows, budget, args.baseline, speed)
     write_text(osp.join(args.work_dir, 'table.md'), text)
     write_text(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
     plot(rows, osp.join(args.work_dir, 'plot.png'))
@@ -194,6 +201,7 @@ def check(args):
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     check(args)
+    speed = json.loads(Path(args.speed).read_text('utf-8')) if args.speed else None
     budget, resources = settings(args)
     jobs = [
         Job(config, seed, osp.join(args.work_dir, name_of(config), f'seed{seed}'))
@@ -212,7 +220,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             time_steps(args.configs, budget, resources, args.time, args.work_dir)
     except KeyboardInterrupt:
         raise ValueError('stopped; the same command goes on from the checkpoints') from None
-    report(args, budget, jobs)
+    report(args, budget, jobs, speed)
     if failures:
         print('\n'.join(failures))
         raise ValueError(f'{len(failures)} of {len(jobs)} runs failed: the lines above name them')

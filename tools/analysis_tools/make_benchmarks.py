@@ -5,7 +5,8 @@
 ``speed_*.json`` come from benchmark.py, ``parity.json`` from tools/deployment/check_parity.py, and
 ``generalisation.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
 ``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
-``results.json`` of a run of compare.py.
+``results.json`` of a run of compare.py; its multiply-adds and times are in
+``speed_cpu_camvid360.json``.
 """
 
 import argparse
@@ -22,6 +23,7 @@ from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 GENERALIZATION = 'generalisation.json', 'generalisation'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
+ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -35,7 +37,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 def alignment_table(rows: Dict[str, Any]) -> str:
     budget = Budget(**next(iter(rows.values()))[0]['budget'])
-    return table(rows, budget, 'fpn_ppm_efflite0_camvid360')
+    speed = json.loads((DOCS / 'benchmarks' / ALIGNMENT_SPEED).read_text(encoding='utf-8'))
+    return table(rows, budget, 'fpn_ppm_efflite0_camvid360', speed)
 
 
 def with_table(page: str, results: Sequence[str], make) -> str:
