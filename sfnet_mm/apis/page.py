@@ -4,7 +4,6 @@ import hashlib
 import ipaddress
 import os.path as osp
 import tempfile
-import time
 from functools import lru_cache
 
 import numpy as np
@@ -23,6 +22,7 @@ from sfnet_mm.deploy.streams import (
 from sfnet_mm.mini_uds.domains import DOMAINS
 from sfnet_mm.mini_uds.scene import paint_scene
 from sfnet_mm.utils.media import read_image
+from sfnet_mm.utils.timer import Timer
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -99,16 +99,16 @@ def segment_image(image: np.ndarray, config: str, checkpoint: str, runtime: str)
     model, run = load(config, checkpoint.strip(), runtime)
     bgr = np.ascontiguousarray(image[..., ::-1])
     mask = run.predict(bgr)
-    begin = time.perf_counter()
-    mask = run.predict(bgr)
-    spent = 1000 * (time.perf_counter() - begin)
+    with Timer() as timer:
+        run.predict(bgr)
     with AlignmentRecorder(model) as recorder:
         result = inference_model(model, bgr)
     image = run.shown(image)
     size = result.metainfo.get('img_shape', image.shape)[:2]
     rows = alignment_rows(recorder.first_pass(), 0, 420, size)
     sheet = draw_sheet('semantic flow', rows) if rows else None
-    line = f'{spent:.0f} ms per image of {image.shape[1]}x{image.shape[0]} pixels ({run.name})'
+    height, width = image.shape[:2]
+    line = f'{timer.milliseconds:.0f} ms per image of {width}x{height} pixels ({run.name})'
     return overlay(image, mask, run.palette), sheet, class_shares(mask, run.classes), line
 
 

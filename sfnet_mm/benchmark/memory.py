@@ -22,6 +22,21 @@ def peak_memory(call: Callable[[], Any], device: str) -> Optional[int]:
         return None
 
 
+def peak_of_tensors(call: Callable[[], Any], device: str) -> int:
+    """Peak bytes of the tensors that one call makes, its results included."""
+    if device.startswith('cuda'):
+        return peak_memory(call, device)
+    with torch.profiler.profile(profile_memory=True) as profile:
+        kept = call()
+    del kept
+    held = most = 0
+    events = [e for e in profile.profiler.kineto_results.events() if e.name() == '[memory]']
+    for event in sorted(events, key=lambda e: e.start_ns()):
+        held += event.nbytes()
+        most = max(most, held)
+    return most
+
+
 def _status_kib(name: str) -> int:
     with open('/proc/self/status', encoding='ascii') as f:
         return next(int(line.split()[1]) for line in f if line.startswith(f'{name}:'))

@@ -17,6 +17,7 @@ from sfnet_mm.deploy.inference.memory import reuse_memory, settle
 from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.ops import has_ext
 from sfnet_mm.utils.config import is_panoptic
+from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import first_line
 
 from .backends import Settings, check_backend, make_call
@@ -189,14 +190,7 @@ def time_pass(call: Callable[[], Any], backend: str, settings: Settings) -> floa
     settle(call, most=6 if keeps else 1)
     # Thread pools of other runtimes spin for a while after their last call.
     time.sleep(0.02)
-    _synchronize(settings.device)
-    begin = time.perf_counter()
-    for _ in range(settings.repeats):
-        call()
-    _synchronize(settings.device)
-    return 1000 * (time.perf_counter() - begin) / settings.repeats
-
-
-def _synchronize(device: str) -> None:
-    if device.startswith('cuda'):
-        torch.cuda.synchronize(device)
+    with Timer(settings.device) as timer:
+        for _ in range(settings.repeats):
+            call()
+    return timer.milliseconds / settings.repeats

@@ -1,6 +1,7 @@
 """Times the flow warp alone, beside other ways to compute it, and inside a whole network."""
 
 import contextlib
+import statistics
 from functools import partial
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
@@ -14,9 +15,10 @@ from sfnet_mm.deploy.inference.memory import reuse_memory
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
 from sfnet_mm.ops._loader import EXT
+from sfnet_mm.utils.timer import Timer
 
 from .authors_composition import host_grid_gated_dual_warp, host_grid_warp
-from .stopwatch import Clock
+from .memory import peak_of_tensors
 
 Row = Dict[str, Any]
 
@@ -72,7 +74,7 @@ def measure(
     """
     (module, size), layout, dtype = case
     _, _, out_size = CASES[module, size]
-    clock = Clock(device)
+    timer = Timer(device, kernels_only=True)
     inputs = _inputs(module, size, layout, dtype, device)
     shape = (1, inputs[0].shape[1], *out_size)
     grad = torch.randn(shape, device=device).to(inputs[0].dtype)
@@ -81,13 +83,13 @@ def measure(
     torch._dynamo.reset()
 
     source, target = torch.rand_like(grad), torch.empty_like(grad)
-    copy = clock.race({'copy': lambda: target.copy_(source)}, 2 * rounds)['copy']['min']
-    bytes_per_ms = 2 * grad.nbytes / copy
+    copies = time_in_turns(timer, {'copy': lambda: target.copy_(source)}, 2 * rounds)
+    bytes_per_ms = 2 * grad.nbytes / copies['copy']['min']
     read = sum(t.nbytes for t in inputs)
 
     def row(direction: str, moved: int, calls: Dict[str, Callable[[], Any]]) -> Row:
-        times = clock.race(calls, rounds)
-        peaks = {name: clock.peak(call) for name, call in calls.items()}
+        times = time_in_turns(timer, calls, rounds)
+        peaks = {name: peak_of_tensors(call, device) / 1e6 for name, call in calls.items()}
         where = dict(module=module, input=size, layout=layout, dtype=dtype)
         measured = {'floor_ms': moved / bytes_per_ms, 'ms': times, 'peak_mb': peaks}
         return _rounded({**where, 'pass': direction, **measured})
@@ -99,6 +101,21 @@ def measure(
     calls = {name: partial(gradients, f(*inputs), inputs, grad) for name, f in found.items()}
     rows.append(row('backward', 2 * read + grad.nbytes, calls))
     return rows
+
+
+def time_in_turns(
+    timer: Timer, calls: Dict[str, Callable[[], Any]], rounds: int
+) -> Dict[str, Dict[str, float]]:
+    """Measure the shortest and the median milliseconds of each call; the calls take turns."""
+    for call in calls.values():
+        call()
+    times: Dict[str, List[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, call in calls.items():
+            with timer:
+                call()
+            times[name].append(timer.milliseconds)
+    return {k: {'min': min(v), 'median': statistics.median(v)} for k, v in times.items()}
 
 
 def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> List[Tensor]:
@@ -152,7 +169,7 @@ def measure_network(path: str, size: Tuple[int, int], device: str, rounds: int) 
         ways = {'native': EXT.switched_off, 'ext': contextlib.nullcontext}
         calls = {way: partial(run, form, x, warp) for way, warp in ways.items()}
         with torch.inference_mode():
-            times = Clock(device).race(calls, rounds)
+            times = time_in_turns(Timer(device, kernels_only=True), calls, rounds)
         found = {'config': Path(path).stem, 'size': list(size), 'form': name, 'ms': times}
         rows.append(_rounded(found))
     return rows

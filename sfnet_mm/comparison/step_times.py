@@ -3,7 +3,6 @@
 import json
 import os.path as osp
 import statistics
-import time
 from typing import Dict, List, Sequence
 
 import torch
@@ -11,6 +10,7 @@ from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 
 from sfnet_mm.engine.model_weights import forget_pretrained
+from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import write_text
 
 from .settings import Budget, Resources, name_of, prepare
@@ -33,15 +33,14 @@ def time_steps(
         batch = next(iter(runner.train_dataloader))
         wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         steps[name_of(config)] = (runner.model, batch, wrapper)
+    timer = Timer('cuda' if torch.cuda.is_available() else 'cpu')
     times: Dict[str, List[float]] = {name: [] for name in steps}
     for turn in track_iter_progress(list(range(rounds + 1))):
         for name, (model, batch, wrapper) in steps.items():
-            start = time.perf_counter()
-            model.train_step(batch, optim_wrapper=wrapper)
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
+            with timer:
+                model.train_step(batch, optim_wrapper=wrapper)
             if turn:  # the first turn warms up
-                times[name].append(1000 * (time.perf_counter() - start))
+                times[name].append(timer.milliseconds)
     print()
     found = {name: round(statistics.median(values), 1) for name, values in times.items()}
     write_text(osp.join(work_dir, TIMES), json.dumps(found, indent=1) + '\n')

@@ -5,31 +5,34 @@ import pytest
 import torch
 from helpers import run_tool
 
-from sfnet_mm.benchmark import stopwatch, warp_report
+from sfnet_mm.benchmark import warp_report
 from sfnet_mm.benchmark.authors_composition import host_grid_gated_dual_warp
+from sfnet_mm.benchmark.memory import peak_of_tensors
+from sfnet_mm.benchmark.warps import time_in_turns
 from sfnet_mm.ops import gated_dual_flow_warp
+from sfnet_mm.utils import timer
 
 
-def test_clock_takes_turns_and_tells_shortest_and_median(monkeypatch):
+def test_calls_take_turns_and_have_shortest_and_median_times(monkeypatch):
     now, order = [0.0], []
-    monkeypatch.setattr(stopwatch.time, 'perf_counter', lambda: now[0])
+    monkeypatch.setattr(timer.time, 'perf_counter', lambda: now[0])
     seconds = {'a': iter([9, 3, 1, 2]), 'b': iter([9, 4, 4, 7])}
 
     def call(name):
         order.append(name)
         now[0] += next(seconds[name])
 
-    times = stopwatch.Clock('cpu').race({name: partial(call, name) for name in 'ab'}, 3)
+    times = time_in_turns(timer.Timer(), {name: partial(call, name) for name in 'ab'}, 3)
     assert times == {'a': {'min': 1e3, 'median': 2e3}, 'b': {'min': 4e3, 'median': 4e3}}
     assert ''.join(order) == 'abababab'
 
 
-def test_clock_tells_the_peak_of_the_memory():
+def test_peak_of_tensors_counts_what_is_held_at_once():
     # Two maps of a million floats are held at once, and one of them is the result.
-    assert 8 <= stopwatch.Clock('cpu').peak(lambda: torch.ones(10**6) + 1) < 8.1
+    assert 8e6 <= peak_of_tensors(lambda: torch.ones(10**6) + 1, 'cpu') < 8.1e6
 
 
-def test_composition_of_the_release_is_the_warp():
+def test_composition_of_the_authors_is_the_warp():
     high, low = torch.randn(2, 5, 4, 6), torch.randn(2, 5, 9, 13)
     flow, gate = torch.randn(2, 4, 9, 13), torch.rand(2, 1, 9, 13)
     for g in (gate, None):

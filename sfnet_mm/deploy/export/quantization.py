@@ -16,9 +16,9 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.benchmark.stopwatch import Clock
 from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import require, whole_file
 
 from .calibration import CalibrationInputs, class_scores, read_data, use_test_pipeline
@@ -194,10 +194,14 @@ def _with_progress(arrays: Iterable[np.ndarray], count: int) -> Iterator[np.ndar
 
 def speed_ratio(slow: Runtime, fast: Runtime, data: np.ndarray, rounds: int) -> float:
     """Frame rate of one runtime over that of another, the median over interleaved rounds."""
-    clock, ratios = Clock('cpu'), []
+    ratios: List[float] = []
     for turn in range(-2, rounds):  # two rounds that warm up
         pair = (slow, fast) if turn % 2 else (fast, slow)
-        times = {r: clock.time(lambda r=r: r.infer(data)) for r in pair}
+        times = {}
+        for runtime in pair:
+            with Timer() as timer:
+                runtime.infer(data)
+            times[runtime] = timer.milliseconds
         if turn >= 0:
             ratios.append(times[slow] / times[fast])
     return statistics.median(ratios)

@@ -12,6 +12,7 @@ from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline
 from sfnet_mm.deploy.inference.upsampled_argmax import nearest, upsampled_argmax
 from sfnet_mm.models.layers.upsampling import resize
+from sfnet_mm.utils.timer import Timer
 
 from .sliding import slide, windows
 
@@ -31,6 +32,8 @@ class Runtime:
         loading: ``color_type`` and ``imdecode_backend`` by which the config loads images.
         pipeline: What happens to an image before it is normalized.
         mask_dtype: Dtype of a mask: uint8, or uint16 for more than 255 classes.
+        network_ms: Milliseconds that the network took for the latest image. Preparing the image and
+            choosing the classes are not in them.
     """
 
     name = ''
@@ -42,6 +45,7 @@ class Runtime:
         self.set_pipeline(meta.get('loading') or {}, meta.get('pipeline') or ())
         classes = meta.get('num_classes') or len(self.classes or ())
         self.mask_dtype = np.uint8 if classes <= 255 else np.uint16
+        self.network_ms = 0.0
         self._warned = False
 
     def set_pipeline(self, loading: Dict[str, Any], steps: Sequence[Dict[str, Any]]) -> None:
@@ -82,7 +86,7 @@ class Runtime:
             ValueError: See :meth:`predict`; or the graph ends in classes.
         """
         data, inner, size = self._input(image)
-        out = self._slide(data) if self.meta.get('slide') else self._network(data, True)
+        out = self._slide(data) if self.meta.get('slide') else self._infer(data, True)
         if out.ndim == 3:
             raise ValueError('the graph ends in classes: export it with --output logits')
         out = self._without_padding(out, self._size_of(data), inner, size)
@@ -131,6 +135,7 @@ class Runtime:
                 'the graph ends in masks of a panoptic model, not in classes of pixels: '
                 'use infer_all() and merge them with KNetFusionHead'
             )
+        self.network_ms = 0.0
         image = self._checked(image)
         frame = self.pipeline(image)
         data = self._padded(self.prepare(frame.image))
@@ -199,16 +204,19 @@ class Runtime:
         if self.meta.get('slide'):
             out = self._slide(data)
         else:
-            out = self._network(data, not run == inner == size)
+            out = self._infer(data, not run == inner == size)
             if out.ndim == 3:
                 return nearest(out[0].numpy(), run, inner, size, align_corners)
         out = self._without_padding(out, run, inner, size)
         return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
 
-    def _network(self, data: np.ndarray, logits: bool) -> Tensor:
+    def _infer(self, data: np.ndarray, logits: bool) -> Tensor:
         """Classes (N, h, w) or logits (N, K, h, w) of an input; logits if they can be had."""
         check_size(self._size_of(data))
-        return torch.from_numpy(self.infer_logits(data) if logits else self.infer(data))
+        with Timer() as timer:
+            out = self.infer_logits(data) if logits else self.infer(data)
+        self.network_ms += timer.milliseconds
+        return torch.from_numpy(out)
 
     def _without_padding(self, logits: Tensor, run: Size, inner: Size, size: Size) -> Tensor:
         """Logits to be brought to the size of the mask.
@@ -228,11 +236,11 @@ class Runtime:
                 f'image of {size[0]}x{size[1]} is smaller than the windows of {crop[0]}x{crop[1]} '
                 'of a graph of that size: export with --dynamic'
             )
-        check_size(tuple(min(pair) for pair in zip(size, crop)))
 
         def logits_of(rows: slice, columns: slice) -> Tensor:
             part = self._part(data, rows, columns)
-            logits = torch.from_numpy(self.infer_logits(part)).float()
-            return resize(logits, self._size_of(part), self.meta['align_corners'])
+            return resize(
+                self._infer(part, True).float(), self._size_of(part), self.meta['align_corners']
+            )
 
         return slide(logits_of, size, crop, stride)

@@ -3,15 +3,16 @@
 import contextlib
 import signal
 import threading
-import time
 from typing import Any, Callable, Iterator, Optional, Tuple
 
 import numpy as np
 
+from sfnet_mm.utils.timer import Timer
+
 from ..runtimes import Runtime
 from .channel import Channel
 from .reader import FrameReader
-from .summary import StageTimes, StreamSummary, network_times
+from .summary import StageTimes, StreamSummary
 
 # Frames that wait for the next stage, at most.
 WAITING = 3
@@ -33,7 +34,7 @@ def run_chain(
     Args:
         reader: Gives the frames. When its ``stop`` is set, what waits for inference is dropped and
             what has passed it is written.
-        runtime: Whose network is timed.
+        runtime: The model that ``predict`` runs; it tells the time of its network.
         predict: Makes the result of a frame, in the thread of the caller.
         write: Takes the number of a frame (dropped ones count), the frame, its result, and where
             it may note the times of its parts.
@@ -64,54 +65,49 @@ def run_chain(
         return thread
 
     def read() -> None:
-        begin = time.perf_counter()
-        for number, frame in enumerate(reader):
-            times.add('read', 1000 * (time.perf_counter() - begin))
+        for number, frame in enumerate(times.measure_each('read', reader)):
             last = not reader.live and number + 1 == max_frames
             if not frames.put((number, frame)) or last:
                 return
-            begin = time.perf_counter()
 
     def write_all() -> None:
         for item in results:
             write(*item, times)
 
-    begin = time.perf_counter()
     processed = 0
     reading = stage(read)
-    writing = stage(write_all)
     try:
-        with network_times(runtime) as network:
-            for number, frame in frames:
-                if reader.stop.is_set():
-                    break
-                with times.measure('predict'):
-                    result = predict(frame)
-                times.add('network', sum(network))
-                network.clear()
-                if not results.put((number, frame, result)):
-                    break
-                processed += 1
-                if on_frame:
-                    on_frame()
-                if processed == max_frames:
-                    break
-    except BaseException:
-        results.close(discard=True)
-        raise
+        with Timer() as total:
+            writing = stage(write_all)
+            try:
+                for number, frame in frames:
+                    if reader.stop.is_set():
+                        break
+                    with times.measure('predict'):
+                        result = predict(frame)
+                    times.add('network', runtime.network_ms)
+                    if not results.put((number, frame, result)):
+                        break
+                    processed += 1
+                    if on_frame:
+                        on_frame()
+                    if processed == max_frames:
+                        break
+            except BaseException:
+                results.close(discard=True)
+                raise
+            finally:
+                stopped = reader.stop.is_set()
+                reader.stop.set()
+                frames.close(discard=True)
+                results.close()
+                writing.join()
     finally:
-        reached = processed == max_frames and not reader.stop.is_set()
-        stopped = reader.stop.is_set()
-        reader.stop.set()
-        frames.close(discard=True)
-        results.close()
-        writing.join()
-        seconds = time.perf_counter() - begin
-        # One that hangs in a read ends with the program.
+        # A reader that hangs in a read ends with the program.
         reading.join(1)
     if failures:
         raise failures[0]
-    return StreamSummary(reader, processed, seconds, times, stopped and not reached)
+    return StreamSummary(reader, processed, total.milliseconds / 1000, times, stopped)
 
 
 @contextlib.contextmanager

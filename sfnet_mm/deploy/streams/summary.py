@@ -2,18 +2,17 @@
 
 import contextlib
 import statistics
-import time
 from collections import deque
-from typing import Any, Deque, Dict, Iterator, List
+from typing import Any, Deque, Dict, Iterable, Iterator, List
 
-from ..runtimes import Runtime
+from sfnet_mm.utils.timer import Timer
 
 # Frames whose times are kept: the medians are those of the latest ones.
 KEPT = 1000
 
 
 class StageTimes:
-    """Milliseconds of each stage for each frame; a stage that runs in parts adds them up."""
+    """Milliseconds of each stage for each of the latest frames."""
 
     def __init__(self) -> None:
         self._times: Dict[str, Deque[float]] = {}
@@ -21,9 +20,20 @@ class StageTimes:
     @contextlib.contextmanager
     def measure(self, stage: str) -> Iterator[None]:
         """Time one frame in a stage."""
-        begin = time.perf_counter()
-        yield
-        self.add(stage, 1000 * (time.perf_counter() - begin))
+        with Timer() as timer:
+            yield
+        self.add(stage, timer.milliseconds)
+
+    def measure_each(self, stage: str, frames: Iterable[Any]) -> Iterator[Any]:
+        """Iterate over frames, and time how long each takes to come."""
+        source = iter(frames)
+        while True:
+            try:
+                with self.measure(stage):
+                    frame = next(source)
+            except StopIteration:
+                return
+            yield frame
 
     def add(self, stage: str, milliseconds: float) -> None:
         """Note the time of one frame in a stage."""
@@ -36,44 +46,6 @@ class StageTimes:
     def stages(self) -> List[str]:
         """Names of the stages that a frame passed."""
         return list(self._times)
-
-
-@contextlib.contextmanager
-def network_times(runtime: Runtime) -> Iterator[List[float]]:
-    """Collect the milliseconds of each call of the network of a runtime, without what surrounds it.
-
-    Yields:
-        list[float]: It grows with each call; take out what is read.
-    """
-    times: List[float] = []
-    running = []
-    names = ('infer', 'infer_logits')
-    before = {name: vars(runtime).get(name) for name in names}
-
-    def timed(function: Any) -> Any:
-        def call(data: Any) -> Any:
-            if running:
-                # One calls the other in some runtimes.
-                return function(data)
-            running.append(True)
-            begin = time.perf_counter()
-            try:
-                return function(data)
-            finally:
-                times.append(1000 * (time.perf_counter() - begin))
-                running.clear()
-
-        return call
-
-    for name in names:
-        setattr(runtime, name, timed(getattr(runtime, name)))
-    try:
-        yield times
-    finally:
-        for name, function in before.items():
-            delattr(runtime, name)
-            if function:
-                setattr(runtime, name, function)
 
 
 class StreamSummary:

@@ -1,0 +1,36 @@
+"""What all runtimes share."""
+
+import numpy as np
+import pytest
+
+from sfnet_mm.deploy.runtimes import Runtime
+from sfnet_mm.utils import timer
+
+META = dict(output='logits', size=None, num_classes=2, align_corners=True)
+META.update(input='normalized', mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True)
+
+
+@pytest.mark.filterwarnings('ignore:size 64x64 leaves')
+@pytest.mark.parametrize(
+    ('slide', 'runs'), [(None, 1), (dict(crop_size=(64, 64), stride=(64, 64)), 6)]
+)
+@pytest.mark.parametrize('call', ['predict', 'predict_logits'])
+def test_time_of_the_network_is_that_of_all_its_runs_for_the_latest_image(
+    call, slide, runs, monkeypatch
+):
+    now = [0.0]
+    monkeypatch.setattr(timer.time, 'perf_counter', lambda: now[0])
+
+    class OneSecond(Runtime):
+        def infer(self, data):
+            now[0] += 1
+            return data[:, :2]
+
+        def prepare(self, image):
+            now[0] += 100
+            return super().prepare(image)
+
+    runtime = OneSecond(dict(META, slide=slide))
+    for _ in range(2):
+        getattr(runtime, call)(np.zeros((128, 192, 3), np.uint8))
+        assert runtime.network_ms == 1000 * runs
