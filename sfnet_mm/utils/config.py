@@ -189,8 +189,16 @@ def enable_tta(cfg: Config) -> None:
             )
     for dataset in inner:
         dataset['pipeline'] = cfg.tta_pipeline
+    if type_name(cfg.tta_model) == 'SegTTAModel' and has_one_logit(cfg.model):
+        cfg.tta_model.type = 'mmseg.OneLogitTTAModel'
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
+
+
+def has_one_logit(model: Dict) -> bool:
+    """Whether the last decode head of a model's config gives one logit for two classes."""
+    head = (parts(model.get('decode_head')) or [{}])[-1]
+    return (head.get('out_channels') or head.get('num_classes')) == 1
 
 
 def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: float) -> None:

@@ -1,6 +1,7 @@
 """Tools take configs of every shape that mmengine takes."""
 
 import os.path as osp
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,8 +9,11 @@ import torch
 from helpers import ROOT
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.structures import PixelData
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.evaluation import IoUMetric
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 
 from sfnet_mm.deploy.model import dataset_meta, read_fitting_checkpoint
 from sfnet_mm.utils import (
@@ -81,6 +85,32 @@ def test_tta_reaches_the_data_set_inside_of_its_wrappers(wrappers):
     assert len(inner) == (2 if 'ConcatDataset' in wrappers else 1)
     assert all(d.pipeline == ['augmented'] for d in inner)
     assert cfg.model.type == 'SegTTAModel' and cfg.model.module.type == 'EncoderDecoder'
+
+
+@pytest.mark.parametrize('head', [dict(num_classes=1), dict(num_classes=2, out_channels=1)])
+def test_tta_of_one_logit_thresholds_the_mean_probability(head):
+    cfg = Config(
+        dict(
+            test_dataloader=loader(),
+            tta_model=dict(type='SegTTAModel'),
+            tta_pipeline=['augmented'],
+            model=dict(type='EncoderDecoder', decode_head=head),
+        )
+    )
+    enable_tta(cfg)
+    module = torch.nn.Module()
+    module.test_step = None
+    module.out_channels, module.decode_head = 1, SimpleNamespace(threshold=0.3)
+    merger = MODELS.build(dict(cfg.tta_model, module=module))
+    # What EncoderDecoder gives for one image, its flip and a larger one.
+    probabilities = torch.rand(3, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    samples = [
+        SegDataSample(seg_logits=PixelData(data=p), metainfo=dict(img_path='a'))
+        for p in probabilities.clone()
+    ]
+    mask = merger.merge_preds([samples])[0].pred_sem_seg.data
+    expected = probabilities.double().mean(0) > 0.3
+    assert 0 < expected.sum() < 20 and torch.equal(mask.bool(), expected)
 
 
 def test_tta_without_its_parts_is_refused():
