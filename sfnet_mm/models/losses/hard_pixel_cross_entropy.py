@@ -106,7 +106,8 @@ class HardPixelCrossEntropy(nn.Module):
         log_prob = F.log_softmax(cls_score.float(), dim=1)
         label = torch.where(valid, label, torch.zeros_like(label)).long()
         log_prob = log_prob.gather(1, label.unsqueeze(1)).squeeze(1)[valid]
-        kept = self._kept(log_prob.detach().exp())
+        # NaN counts as hardest, so that a training that diverged shows it.
+        kept = self._kept(log_prob.detach().exp().nan_to_num(0.0))
         pixel_weight = torch.ones_like(log_prob)
         if self.class_weight is not None:
             pixel_weight = log_prob.new_tensor(self.class_weight)[label[valid]]

@@ -187,6 +187,14 @@ def test_one_channel_of_scores_is_refused():
         HardPixelCrossEntropy()(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4).long())
 
 
+@pytest.mark.parametrize('kwargs', [dict(min_kept=5), dict(min_kept=0), dict(keep_ratio=0.1)])
+@pytest.mark.parametrize('pixels', [1, 64])
+def test_a_training_that_diverged_shows_nan(kwargs, pixels):
+    score = torch.randn(1, 3, 8, 8)
+    score.view(3, 64)[:, :pixels] = float('nan')
+    assert HardPixelCrossEntropy(**kwargs)(score, torch.zeros(1, 8, 8, dtype=torch.long)).isnan()
+
+
 def test_another_ignore_index():
     scores, labels = batch(1.0)
     expected = HardPixelCrossEntropy(min_kept=20)(scores, labels)
