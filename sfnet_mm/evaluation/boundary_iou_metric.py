@@ -17,6 +17,7 @@ from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
+from sfnet_mm.utils.file_names import distinct_names
 from sfnet_mm.visualization import save_png
 
 from .label_ids import label_ids
@@ -72,6 +73,7 @@ class BoundaryIoUMetric(IoUMetric):
     Raises:
         ValueError: The width is not between 0 and 1, or ``format_only`` is set without
             ``output_dir``. While testing, an image has no label and ``format_only`` is not set.
+        NameCollision: Two images have the same name, so that one file would replace the other.
     """
 
     def __init__(
@@ -89,12 +91,18 @@ class BoundaryIoUMetric(IoUMetric):
         self.boundary = 'bIoU' in names
         self.boundary_width = boundary_width
         self.per_class: dict[str, dict[str, float]] = {}
+        self._paths: dict[str, str] = {}
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Add the areas of each image of a batch: mmseg's four and two of the boundaries."""
+        for path in (sample['img_path'] for sample in data_samples if self.output_dir):
+            name = osp.basename(path)
+            first = self._paths.setdefault(osp.splitext(name)[0], path)
+            distinct_names([(name, first), (name, path)])
         if self.format_only:
             for sample in data_samples:
                 self.write_for_server(sample)
+            self.results += [sample['img_path'] for sample in data_samples]
             return
         for sample in data_samples:
             if 'gt_sem_seg' not in sample:
@@ -115,12 +123,13 @@ class BoundaryIoUMetric(IoUMetric):
 
     def write_for_server(self, sample: dict) -> None:
         """Write the prediction of an image under the name of the image."""
-        pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(np.uint8)
+        dtype = np.uint8 if len(self.dataset_meta['classes']) < 256 else np.uint16
+        pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(dtype)
         ids = label_ids(sample.get('source'), self.dataset_meta['classes'])
         if ids is not None:
             pred = ids[pred]
         elif sample.get('reduce_zero_label'):
-            pred = pred + np.uint8(1)
+            pred = pred + dtype(1)
         stem = osp.splitext(osp.basename(sample['img_path']))[0]
         save_png(osp.join(self.output_dir, f'{stem}.png'), pred)
 
@@ -152,6 +161,8 @@ class BoundaryIoUMetric(IoUMetric):
     def compute_metrics(self, results: list) -> dict[str, float]:
         """Compute mmseg's metrics and ``'bIoU'``, the mean over the classes that occur."""
         if self.format_only:
+            # Each process has seen only its own images.
+            distinct_names((osp.basename(path), path) for path in results)
             print_log(f'results for the server: {self.output_dir}', MMLogger.get_current_instance())
             return {}
         metrics = super().compute_metrics([areas[:4] for areas in results])

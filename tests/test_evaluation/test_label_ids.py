@@ -9,7 +9,8 @@ from mmseg.registry import METRICS
 from PIL import Image
 
 from sfnet_mm.datasets.label_maps import CITYSCAPES_IDS, DRIVING_CLASSES
-from sfnet_mm.evaluation import UDSMetric
+from sfnet_mm.evaluation import BoundaryIoUMetric, UDSMetric
+from sfnet_mm.utils.file_names import NameCollision
 
 NAME = 'berlin_000000_000019_leftImg8bit'
 
@@ -48,6 +49,27 @@ def test_cityscapes_gets_label_ids(tmp_path):
 )
 def test_other_data_sets_get_class_indices(tmp_path, extra, expected):
     assert written(tmp_path, [[0, 18]], **extra).tolist() == [expected]
+
+
+@pytest.mark.parametrize('kind', [BoundaryIoUMetric, UDSMetric])
+def test_images_of_one_name_are_refused_before_one_replaces_the_other(tmp_path, kind):
+    metrics = [kind(format_only=True, output_dir=str(tmp_path)) for _ in range(2)]
+    frames = [dict(sample([[0]]), img_path=f'{drive}/frame0029.png') for drive in (119, 120)]
+    for metric, frame in zip(metrics, frames):
+        metric.dataset_meta = dict(classes=DRIVING_CLASSES)
+        metric.process({}, [frame, frame])
+    refused = '119/frame0029.png and 120/frame0029.png would both be written as frame0029'
+    with pytest.raises(NameCollision, match=refused):
+        metrics[0].process({}, [frames[1]])
+    # Two processes, each with one of the images.
+    with pytest.raises(NameCollision, match=refused):
+        metrics[0].compute_metrics(metrics[0].results + metrics[1].results)
+
+
+def test_masks_of_more_than_255_classes_have_16_bits(tmp_path):
+    names = [str(i) for i in range(300)]
+    assert written(tmp_path, [[0, 299]], names).tolist() == [[0, 299]]
+    assert written(tmp_path, [[0, 299]], names, reduce_zero_label=True).tolist() == [[1, 300]]
 
 
 def test_what_is_missing_is_said_in_one_line():
