@@ -5,14 +5,8 @@ _base_ = ['./driving.py']
 data_root = 'data/camvid'
 num_classes = 11
 crop_size = (640, 640)
-train_pipeline = [
-    dict(type='LoadImageWhole'),
-    dict(type='LoadMappedAnnotations'),
-    dict(type='RandomRescale', ratio_range=(0.75, 2.0)),
-    dict(type='CropAroundCentroid', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[3].update(crop_size=crop_size)
 camvid = dict(type='CamVidDataset', data_root=data_root)
 train_dataloader = dict(
     dataset=dict(dataset=dict(_delete_=True, split='trainval', pipeline=train_pipeline, **camvid))

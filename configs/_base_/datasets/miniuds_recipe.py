@@ -4,14 +4,8 @@ _base_ = ['./driving.py']
 
 data_root = 'data/mini_uds'
 crop_size = (128, 128)
-train_pipeline = [
-    dict(type='LoadImageWhole'),
-    dict(type='LoadMappedAnnotations'),
-    dict(type='RandomRescale', ratio_range=(0.75, 2.0)),
-    dict(type='CropAroundCentroid', crop_size=crop_size),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='PackSegInputs', meta_keys=_base_.meta_keys),
-]
+train_pipeline = _base_.train_pipeline
+train_pipeline[3].update(crop_size=crop_size)
 mini = dict(type='MiniUDSDataset', data_root=data_root, sources=dict(bdd='bdd'))
 train_dataloader = dict(
     batch_size=8,
