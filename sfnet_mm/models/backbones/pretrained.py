@@ -14,15 +14,16 @@ from torch import Tensor
 class PretrainedBackbone:
     """Mixin of a backbone that loads all weights of ``init_cfg``, or raises.
 
-    It comes before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``. Other
-    tensors of the file, such as a classifier, are ignored.
+    It comes before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``.
 
     Attributes:
         takes_weights_whole: Tells :mod:`sfnet_mm.engine.model_weights` that all weights must fit.
+        ignores_other_tensors: Whether the file may hold more, such as a classifier.
         weights_source: How to get a local file that does not exist, for the end of the error.
     """
 
     takes_weights_whole = True
+    ignores_other_tensors = True
     weights_source = ''
 
     def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
@@ -34,7 +35,7 @@ class PretrainedBackbone:
 
         Raises:
             FileNotFoundError: There is no such file. The message says where to get it.
-            ValueError: The file lacks a tensor, or has one in another shape.
+            ValueError: See :meth:`check_weights`.
         """
         source = pretrained_source(self)
         if source is None:
@@ -46,16 +47,26 @@ class PretrainedBackbone:
                 hint = f'; {self.weights_source}' if self.weights_source else ''
                 raise FileNotFoundError(f'{e}{hint.format(**source)}') from None
             weights = self.adapt_weights(weights)
-            problems = misfits(self, weights)
-            if problems:
-                raise ValueError(
-                    f'{source["checkpoint"]} does not fit {type(self).__name__}: '
-                    f'{"; ".join(problems)}: name the weights of this backbone'
-                )
+            self.check_weights(weights, source['checkpoint'])
             self.load_state_dict(  # type: ignore[attr-defined]
                 {k: v for k, v in weights.items() if k in self.state_dict()}, strict=False
             )
             self._is_init = True
+
+    def check_weights(self, weights: Mapping[str, Tensor], source: str) -> None:
+        """Check that weights, which ``source`` names in the error, have all tensors.
+
+        Raises:
+            ValueError: A tensor is missing or has another shape, or there are others that the
+                backbone does not ignore.
+        """
+        problems = misfits(self, weights, others=not self.ignores_other_tensors)  # type: ignore
+        if problems:
+            name = f'{type(self).__name__} {getattr(self, "arch", "")}'.rstrip()
+            raise ValueError(
+                f'{source} does not fit {name}: {"; ".join(problems)}: name the weights of this '
+                'backbone'
+            )
 
 
 def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
@@ -90,14 +101,21 @@ def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Ten
     }
 
 
-def misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> List[str]:
-    """Describe what ``weights`` lack for a module; empty if every tensor is there.
+def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = False) -> List[str]:
+    """Describe how ``weights`` differ from those of a module; empty if every tensor is there.
 
     The counters of batch normalization may be missing, as in old checkpoints.
+
+    Args:
+        module: The module.
+        weights: Tensors by their names in the module.
+        others: Whether tensors that the module does not have are named, too.
     """
-    own = {k: v for k, v in module.state_dict().items() if not k.endswith('num_batches_tracked')}
+    state = module.state_dict()
+    own = {k: v for k, v in state.items() if not k.endswith('num_batches_tracked')}
     missing = [name for name in own if name not in weights]
     shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
+    unknown = [name for name in weights if others and name not in state]
     found = []
     if missing:
         found.append(f'{len(missing)} of {len(own)} tensors are missing ({_first(missing)})')
@@ -107,6 +125,8 @@ def misfits(module: nn.Module, weights: Mapping[str, Tensor]) -> List[str]:
             f'{len(shapes)} of {len(own)} tensors are of another shape ({_first(shapes)}: '
             f'{tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} here)'
         )
+    if unknown:
+        found.append(f'{len(unknown)} tensors of the file are unknown ({_first(unknown)})')
     return found
 
 
