@@ -9,6 +9,8 @@ from typing import Mapping, NamedTuple
 
 from mmengine.logging import print_log
 
+from sfnet_mm.utils.arguments import check_choice
+
 # A warning names this many images without a mask and counts the others.
 NAMED = 20
 
@@ -109,10 +111,7 @@ class SourceLayout:
 
     def check_split(self, split: str) -> None:
         """Raise a ValueError if the data set does not have that split."""
-        if split not in self.splits:
-            raise ValueError(
-                f'{self.name}: unknown split {split!r}; choose one of {", ".join(self.splits)}'
-            )
+        check_choice(self.name, self.splits, split=split)
 
     def _folder(self, root: Path, split: str, pattern: str) -> Path:
         return root / pattern.format(split=self.splits[split])

@@ -16,6 +16,8 @@ from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_least
+
 
 def _resize(masks: Tensor, size: Sequence[int]) -> Tensor:
     if masks.shape[1:] == tuple(size):
@@ -58,10 +60,7 @@ class KNetFusionHead(MaskFormerFusionHead):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_things_classes, num_stuff_classes, test_cfg, **kwargs)
-        if kernels_per_chunk < 1:
-            raise ValueError(
-                f'KNetFusionHead: kernels_per_chunk={kernels_per_chunk} must be 1 or more'
-            )
+        check_least('KNetFusionHead', 1, kernels_per_chunk=kernels_per_chunk)
         self.test_cfg = self.test_cfg or {}
         self.kernels_per_chunk = kernels_per_chunk
 

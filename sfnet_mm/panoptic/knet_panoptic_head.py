@@ -18,6 +18,8 @@ from mmengine.logging import print_log
 from mmengine.model import BaseModule, bias_init_with_prob, normal_init
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_least
+
 from .kernel_update_head import PanopticKernelUpdateHead, gather_group_features
 from .knet_criterion import KNetCriterion, KNetOutputs, upsample
 from .localization_fpn import LocalizationFPN
@@ -77,12 +79,10 @@ class KNetPanopticHead(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if num_things_classes < 1 or num_stuff_classes < 0 or num_proposals < 1 or num_stages < 1:
-            raise ValueError(
-                f'KNetPanopticHead: num_things_classes={num_things_classes}, num_proposals='
-                f'{num_proposals} and num_stages={num_stages} must be 1 or more, num_stuff_classes='
-                f'{num_stuff_classes} 0 or more'
-            )
+        name = 'KNetPanopticHead'
+        check_least(name, 1, num_things_classes=num_things_classes, num_proposals=num_proposals)
+        check_least(name, 1, num_stages=num_stages)
+        check_least(name, 0, num_stuff_classes=num_stuff_classes)
         self.num_things_classes = num_things_classes
         self.num_stuff_classes = num_stuff_classes
         self.num_classes = num_things_classes + num_stuff_classes

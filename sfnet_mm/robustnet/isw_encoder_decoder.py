@@ -10,6 +10,8 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice, check_least
+
 from .whitening import insert_whitening
 from .whitening_loss import collect_covariances, strict_upper_triangle, whitening_loss
 
@@ -54,12 +56,8 @@ class ISWEncoderDecoder(EncoderDecoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if kind not in KINDS:
-            raise ValueError(f'ISWEncoderDecoder: kind={kind!r} is not one of {", ".join(KINDS)}')
-        if relax_denominator < 1:
-            raise ValueError(
-                f'ISWEncoderDecoder: relax_denominator={relax_denominator} must be 1 or more'
-            )
+        check_choice('ISWEncoderDecoder', KINDS, kind=kind)
+        check_least('ISWEncoderDecoder', 1, relax_denominator=relax_denominator)
         self.kind = kind
         self.loss_weight = loss_weight
         # This is a plain dict and no ModuleDict because the layers belong to the backbone.

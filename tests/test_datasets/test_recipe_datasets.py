@@ -90,7 +90,7 @@ def test_coarse_labels_are_read_as_distributed(tmp_path):
     )
     data = CityscapesCoarseDataset(tmp_path, 'train_extra', LOAD)
     assert data[0]['gt_seg_map'].tolist() == [[255, 0, 14], [16, 18, 255]]
-    with pytest.raises(ValueError, match='unknown split'):
+    with pytest.raises(ValueError, match="split='test' is not one of"):
         CityscapesCoarseDataset(tmp_path, 'test', LOAD)
 
 

@@ -11,6 +11,8 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import RandomCrop
 from mmseg.registry import TRANSFORMS
 
+from sfnet_mm.utils.arguments import check_range
+
 from ..pipelines import exif_remark, walk
 
 # Transforms and base classes of mmcv, mmseg, mmdet and albumentations that move pixels in the
@@ -95,8 +97,7 @@ class CropAroundCentroid(RandomCrop):
         if isinstance(crop_size, list):
             crop_size = tuple(crop_size)
         super().__init__(crop_size, cat_max_ratio, ignore_index)
-        if not 0 <= jitter <= 1:
-            raise ValueError(f'CropAroundCentroid: jitter={jitter} is not in 0..1')
+        check_range('CropAroundCentroid', 0, 1, jitter=jitter)
         self.jitter = jitter
 
     @cache_randomness

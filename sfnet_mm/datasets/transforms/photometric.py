@@ -12,6 +12,8 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
+from sfnet_mm.utils.arguments import check_range
+
 # ITU-R BT.601 luma, for BGR.
 LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 
@@ -44,11 +46,9 @@ class RandomColorJitter(BaseTransform):
         saturation: float = 0.25,
         hue: float = 0.25,
     ) -> None:
-        limits = dict(brightness=1, contrast=1, saturation=1, hue=0.5)
         self.ranges = dict(brightness=brightness, contrast=contrast, saturation=saturation, hue=hue)
-        for name, value in self.ranges.items():
-            if not 0 <= value <= limits[name]:
-                raise ValueError(f'RandomColorJitter: {name}={value} is not in 0..{limits[name]}')
+        check_range('RandomColorJitter', 0, 0.5, hue=hue)
+        check_range('RandomColorJitter', 0, 1, **self.ranges)
 
     @cache_randomness
     def draw(self) -> List[Tuple[str, float]]:
@@ -127,8 +127,7 @@ class RandomGaussianBlur(BaseTransform):
     def __init__(self, sigma: Tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'RandomGaussianBlur: sigma={sigma} is no range of positive numbers')
-        if not 0 <= prob <= 1:
-            raise ValueError(f'RandomGaussianBlur: prob={prob} is not in 0..1')
+        check_range('RandomGaussianBlur', 0, 1, prob=prob)
         self.sigma = tuple(sigma)
         self.prob = prob
 

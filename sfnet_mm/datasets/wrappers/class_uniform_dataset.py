@@ -15,6 +15,8 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import sync_random_seed
 from mmseg.registry import DATASETS
 
+from sfnet_mm.utils.arguments import check_range
+
 from ..pipelines import load_as_stored
 from .leaves import centroids_of, leaves_of, positions, warn_of_absent
 
@@ -71,8 +73,7 @@ class ClassUniformDataset:
         workers: int | None = None,
         lazy_init: bool = False,
     ) -> None:
-        if not 0 <= fraction <= 1:
-            raise ValueError(f'ClassUniformDataset: fraction={fraction} is not in 0..1')
+        check_range('ClassUniformDataset', 0, 1, fraction=fraction)
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
         if isinstance(coarse, Mapping):
             shared = next(leaves_of(self.dataset))[0].pipeline.transforms

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
+from sfnet_mm.utils.arguments import check_least
 from sfnet_mm.utils.tooling import first_line
 from sfnet_mm.visualization import (
     AlignmentRecorder,
@@ -64,11 +65,9 @@ class FlowVisualizationHook(Hook):
             raise ValueError(
                 f'FlowVisualizationHook: num_images={num_images} draws nothing, set draw=False'
             )
-        if tile_width < 64:
-            raise ValueError(f'FlowVisualizationHook: tile_width={tile_width} is below 64 pixels')
+        check_least('FlowVisualizationHook', 64, tile_width=tile_width)
+        check_least('FlowVisualizationHook', 1, interval=interval)
         self.out_dir = out_dir
-        if interval < 1:
-            raise ValueError(f'FlowVisualizationHook: interval={interval} is below 1')
         self.num_images = num_images
         self.interval = interval
         self.tile_width = tile_width

@@ -20,6 +20,7 @@ from sfnet_mm.robustnet.covariance_selection import PairVariance, load_kmeans, s
 from sfnet_mm.robustnet.isw_encoder_decoder import ISWEncoderDecoder
 from sfnet_mm.robustnet.photometric_pairs import DISTORTION, LOADING, PhotometricPairs
 from sfnet_mm.robustnet.whitening_loss import collect_covariances
+from sfnet_mm.utils.arguments import check_least
 
 
 @HOOKS.register_module()
@@ -63,15 +64,9 @@ class ISWHook(Hook):
         num_workers: Optional[int] = None,
         seed: Optional[int] = None,
     ) -> None:
-        limits = [
-            ('begin_iter', begin_iter, 0),
-            ('num_images', num_images, 1),
-            ('trials', trials, 1),
-            ('k', k, 2),
-        ]
-        for name, value, least in limits:
-            if value < least:
-                raise ValueError(f'ISWHook: {name}={value} must be {least} or more')
+        check_least('ISWHook', 0, begin_iter=begin_iter)
+        check_least('ISWHook', 1, num_images=num_images, trials=trials)
+        check_least('ISWHook', 2, k=k)
         self.begin_iter = begin_iter
         self.num_images = num_images
         self.trials = trials

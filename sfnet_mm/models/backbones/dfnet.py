@@ -15,6 +15,8 @@ from mmseg.models.utils import ResLayer
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice
+
 from ..layers.build import norm_or_identity
 from .pretrained import PretrainedBackbone
 
@@ -58,8 +60,7 @@ class DFNet(PretrainedBackbone, BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if arch not in self.arch_settings:
-            raise ValueError(f'DFNet: arch={arch!r} is not one of {", ".join(self.arch_settings)}')
+        check_choice('DFNet', self.arch_settings, arch=arch)
         self.arch = arch
         norm_cfg = norm_or_identity(norm_cfg)
         runs, self.out_indices = self.arch_settings[arch]

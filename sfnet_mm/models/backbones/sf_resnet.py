@@ -10,6 +10,8 @@ from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice
+
 from ..layers.build import norm_or_identity
 from .pretrained import PretrainedBackbone
 from .wide_stem import widen_stem
@@ -47,8 +49,7 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
         conv2_dilations: tuple = (1, 1, 2, 4),
         **kwargs: Any,
     ) -> None:
-        if depth not in self.arch_settings:
-            raise ValueError(f'SFResNet: depth={depth} is not one of {list(self.arch_settings)}')
+        check_choice('SFResNet', self.arch_settings, depth=depth)
         if 'norm_cfg' in kwargs:
             kwargs['norm_cfg'] = norm_or_identity(kwargs['norm_cfg'])
         super().__init__(depth=depth, stem_channels=stem_channels, **kwargs)

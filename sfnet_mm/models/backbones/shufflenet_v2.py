@@ -13,6 +13,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice
+
 from ..layers.build import norm_or_identity
 from .pretrained import PretrainedBackbone
 
@@ -109,11 +111,7 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if width not in self.arch_settings:
-            raise ValueError(
-                f'ShuffleNetV2: width={width} is not one of '
-                f'{", ".join(map(str, self.arch_settings))}'
-            )
+        check_choice('ShuffleNetV2', self.arch_settings, width=width)
         stem, *stages = self.arch_settings[width]
         self.conv1 = nn.Sequential(
             nn.Conv2d(in_channels, stem, 3, stride=2, padding=1, bias=False),

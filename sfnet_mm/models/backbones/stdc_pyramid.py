@@ -9,6 +9,8 @@ from typing import Dict, Optional, Sequence
 from mmseg.models.backbones import STDCNet
 from mmseg.registry import MODELS
 
+from sfnet_mm.utils.arguments import check_choice
+
 from .pretrained import PretrainedBackbone
 
 
@@ -41,11 +43,7 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         act_cfg: Optional[Dict] = dict(type='ReLU'),
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        if stdc_type not in self.arch_settings:
-            raise ValueError(
-                f'STDCPyramid: stdc_type={stdc_type!r} is not one of '
-                f'{", ".join(self.arch_settings)}'
-            )
+        check_choice('STDCPyramid', self.arch_settings, stdc_type=stdc_type)
         super().__init__(
             stdc_type,
             in_channels,

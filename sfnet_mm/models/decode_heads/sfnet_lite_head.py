@@ -12,6 +12,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice
+
 from ..layers.build import build_alignment, build_context
 from ..layers.level_fusion import LevelFusion
 from ..layers.upsampling import resize
@@ -72,8 +74,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
                 f'SFNetLiteHead: in_channels={in_channels!r} must list three maps: '
                 'the finest, the last but one and the last'
             )
-        if fusion not in self.fusions:
-            raise ValueError(f"SFNetLiteHead: fusion={fusion!r} is not 'authors' or 'paper'")
+        check_choice('SFNetLiteHead', self.fusions, fusion=fusion)
         super().__init__(
             list(in_channels),
             channels,

@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops.native import like, working_dtype
+from sfnet_mm.utils.arguments import check_least, check_odd
 
 from .local_windows import by_coarse_pixel, to_fine_grid, weighted_windows
 from .upsampling import resize
@@ -52,14 +53,9 @@ class CARAFEAlignment(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        for name, size in (('kernel_size', kernel_size), ('encoder_kernel', encoder_kernel)):
-            if size < 1 or size % 2 == 0:
-                raise ValueError(f'CARAFEAlignment: {name}={size} must be odd')
-        if scale_factor < 1 or compressed_channels < 1:
-            raise ValueError(
-                f'CARAFEAlignment: scale_factor={scale_factor} and '
-                f'compressed_channels={compressed_channels} must be 1 or more'
-            )
+        name = 'CARAFEAlignment'
+        check_odd(name, kernel_size=kernel_size, encoder_kernel=encoder_kernel)
+        check_least(name, 1, scale_factor=scale_factor, compressed_channels=compressed_channels)
         self.scale_factor = scale_factor
         self.channel_compressor = nn.Conv2d(channels, compressed_channels, 1)
         self.content_encoder = nn.Conv2d(

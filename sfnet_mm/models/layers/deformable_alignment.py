@@ -15,6 +15,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
+from sfnet_mm.utils.arguments import check_choice, check_odd
 
 from .flow_alignment import FlowPredictor
 
@@ -30,8 +31,7 @@ def uses_mmcv(name: str, backend: str) -> bool:
         ValueError: ``backend`` is unknown.
         ModuleNotFoundError: ``backend`` is ``'mmcv'``, and the compiled mmcv is not installed.
     """
-    if backend not in ('auto', 'native', 'mmcv'):
-        raise ValueError(f"{name}: backend={backend!r} is not one of 'auto', 'native', 'mmcv'")
+    check_choice(name, ('auto', 'native', 'mmcv'), backend=backend)
     compiled = find_spec('mmcv._ext') is not None
     if backend == 'mmcv' and not compiled:
         raise ModuleNotFoundError(
@@ -106,10 +106,7 @@ class DeformableAlignmentModule(FlowPredictor):
         align_corners: bool = True,
         init_cfg: Optional[Dict] = None,
     ) -> None:
-        if deform_kernel_size < 1 or deform_kernel_size % 2 == 0:
-            raise ValueError(
-                f'DeformableAlignmentModule: deform_kernel_size={deform_kernel_size} must be odd'
-            )
+        check_odd('DeformableAlignmentModule', deform_kernel_size=deform_kernel_size)
         use_mmcv = uses_mmcv('DeformableAlignmentModule', backend)
         self.flow_channels = 2 * deform_kernel_size**2
         super().__init__(channels, kernel_size, align_corners=align_corners, init_cfg=init_cfg)

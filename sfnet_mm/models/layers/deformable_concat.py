@@ -12,6 +12,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_odd
+
 from .deformable_alignment import deform_conv, uses_mmcv
 from .upsampling import UpsampleTo
 
@@ -46,8 +48,7 @@ class DeformableConcatAlignment(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'DeformableConcatAlignment: kernel_size={kernel_size} must be odd')
+        check_odd('DeformableConcatAlignment', kernel_size=kernel_size)
         self.use_mmcv = uses_mmcv('DeformableConcatAlignment', backend)
         self.upsample = UpsampleTo(channels, 'bilinear', align_corners)
         self.offset = nn.Conv2d(

@@ -16,6 +16,7 @@ from torch import Tensor
 from sfnet_mm.ops import flow_warp
 from sfnet_mm.ops.exporting import linspace
 from sfnet_mm.ops.native import working_dtype
+from sfnet_mm.utils.arguments import check_least
 
 from .upsampling import resize
 
@@ -58,8 +59,7 @@ class DySampleAlignment(BaseModule):
         super().__init__(init_cfg)
         if groups < 1 or channels % groups:
             raise ValueError(f'DySampleAlignment: groups={groups} must divide channels={channels}')
-        if scale_factor < 1:
-            raise ValueError(f'DySampleAlignment: scale_factor={scale_factor} must be 1 or more')
+        check_least('DySampleAlignment', 1, scale_factor=scale_factor)
         self.scale_factor, self.groups = scale_factor, groups
         width = 2 * groups * scale_factor**2
         self.offset = nn.Conv2d(channels, width, 1)

@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops import flow_warp
+from sfnet_mm.utils.arguments import check_least, check_odd
 
 from .concat_conv import ConcatConv2d
 from .correlation import local_correlation
@@ -46,11 +47,7 @@ class FlowPredictor(BaseModule):
                 f'{name}: channels={channels} must be even, its half is the width '
                 'of the flow predictor'
             )
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(
-                f'{name}: kernel_size={kernel_size} must be odd, an even kernel '
-                'shifts the flow by half a pixel'
-            )
+        check_odd(name, kernel_size=kernel_size)
         self.channels = channels
         self.down_h = nn.Conv2d(channels, channels // 2, 1, bias=False)
         self.down_l = nn.Conv2d(channels, channels // 2, 1, bias=False)
@@ -112,11 +109,7 @@ class FlowAlignmentModule(FlowPredictor):
         super().__init__(channels, kernel_size, upsample, align_corners, flow_scale, init_cfg)
         self.max_displacement = max_displacement
         if max_displacement is not None:
-            if max_displacement < 1:
-                raise ValueError(
-                    f'FlowAlignmentModule: max_displacement={max_displacement} must be '
-                    '1 pixel or more'
-                )
+            check_least('FlowAlignmentModule', 1, max_displacement=max_displacement)
             self.flow_make = ConcatConv2d(
                 (2 * max_displacement + 1) ** 2,
                 self.flow_channels,

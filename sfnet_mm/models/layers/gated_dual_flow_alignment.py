@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sfnet_mm.ops import gated_dual_flow_warp
 from sfnet_mm.ops.exporting import is_exporting
+from sfnet_mm.utils.arguments import check_choice, check_odd
 
 from .flow_alignment import FlowPredictor
 from .rearranged_convs import RowConv2d, TapConv2d, compose, make_conv, padded_kernel
@@ -68,21 +69,11 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
             flow_scale=flow_scale,
             init_cfg=init_cfg,
         )
-        if gate_weights not in ('coarse', 'fine'):
-            raise ValueError(
-                f"GatedDualFlowAlignmentModule: gate_weights={gate_weights!r} is not 'coarse' or "
-                "'fine'"
-            )
+        name = type(self).__name__
+        check_choice(name, ('coarse', 'fine'), gate_weights=gate_weights)
+        check_choice(name, self.gates, gate=gate)
+        check_odd(name, gate_kernel_size=gate_kernel_size)
         self.gate_weights = gate_weights
-        if gate not in self.gates:
-            raise ValueError(
-                f'GatedDualFlowAlignmentModule: gate={gate!r} is not one of '
-                f'{", ".join(map(repr, self.gates))}'
-            )
-        if gate_kernel_size < 1 or gate_kernel_size % 2 == 0:
-            raise ValueError(
-                f'GatedDualFlowAlignmentModule: gate_kernel_size={gate_kernel_size} must be odd'
-            )
         self.gate = gate
         if gate is not None:
             gate_channels = 4 if gate == 'attention' else channels

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.modules.instancenorm import _InstanceNorm
 
 from sfnet_mm.ops.exporting import is_exporting
+from sfnet_mm.utils.arguments import check_choice
 
 from .rearranged_convs import activation, bias_of, compose, is_plain, make_conv
 from .upsampling import resize
@@ -127,10 +128,7 @@ class PyramidContext(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if mode not in self.default_scales:
-            raise ValueError(
-                f'PyramidContext: mode={mode!r} is not one of {", ".join(self.default_scales)}'
-            )
+        check_choice('PyramidContext', self.default_scales, mode=mode)
         self.mode = mode
         self.channels = channels
         scales = self.default_scales[mode] if pool_scales is None else tuple(sorted(pool_scales))

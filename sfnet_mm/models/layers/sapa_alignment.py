@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from sfnet_mm.ops.native import like, working_dtype
+from sfnet_mm.utils.arguments import check_least, check_odd
 
 from .local_windows import by_coarse_pixel, shifted_views, to_fine_grid, weighted_windows
 
@@ -47,10 +48,8 @@ class SAPAAlignment(BaseModule):
         init_cfg: Optional[Dict] = None,
     ) -> None:
         super().__init__(init_cfg)
-        if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f'SAPAAlignment: kernel_size={kernel_size} must be odd')
-        if embed_channels < 1:
-            raise ValueError(f'SAPAAlignment: embed_channels={embed_channels} must be 1 or more')
+        check_odd('SAPAAlignment', kernel_size=kernel_size)
+        check_least('SAPAAlignment', 1, embed_channels=embed_channels)
         self.kernel_size = kernel_size
         self.norm_fine, self.norm_coarse = nn.LayerNorm(channels), nn.LayerNorm(channels)
         self.query = nn.Linear(channels, embed_channels)

@@ -32,13 +32,10 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
         ValueError: ``gate`` is None, or GD-FAM refuses an argument.
     """
 
+    gates = ('attention', 'conv')
+
     def __init__(self, channels: int, gate: Optional[str] = 'attention', **kwargs: Any) -> None:
         super().__init__(channels, gate, **kwargs)
-        if gate is None:
-            raise ValueError(
-                "SeparateGatesAlignmentModule: gate=None has no gates to separate: 'attention' or "
-                "'conv'"
-            )
         kernel = self.flow_gate.kernel_size[0]
         self.flow_gate = nn.Conv2d(
             self.flow_gate.in_channels, 2, kernel, padding=kernel // 2, bias=False

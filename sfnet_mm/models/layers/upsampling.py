@@ -6,6 +6,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfnet_mm.utils.arguments import check_choice
+
 
 class UpsampleTo(nn.Module):
     """Resizes a coarse map to the size of a finer one.
@@ -25,8 +27,7 @@ class UpsampleTo(nn.Module):
 
     def __init__(self, channels: int, mode: str = 'bilinear', align_corners: bool = True) -> None:
         super().__init__()
-        if mode not in self.modes:
-            raise ValueError(f'upsample={mode!r} is not one of {", ".join(self.modes)}')
+        check_choice('UpsampleTo', self.modes, upsample=mode)
         self.mode, self.align_corners = mode, align_corners
         if mode == 'deconv':
             self.deconv = nn.ConvTranspose2d(channels, channels, 4, stride=2, padding=1, bias=False)
