@@ -8,32 +8,17 @@ from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import export_onnx
+from sfnet_mm.deploy.export.command_line import begin_export, export_parser, shared_arguments
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
 from sfnet_mm.deploy.export.portable_warp import WARPS
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops.exporting import RUNTIMES
 from sfnet_mm.utils.config import is_panoptic
-from sfnet_mm.utils.tooling import check_folder, image_size, one_error_line
+from sfnet_mm.utils.tooling import one_error_line
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Export a model to ONNX')
-    parser.add_argument('config', help='path of the config')
-    parser.add_argument('checkpoint', help='path of the checkpoint; "none" exports random weights')
-    parser.add_argument('out', help='the file to write, ending in .onnx')
-    parser.add_argument('--size', type=image_size, default=(1024, 2048), help='HEIGHTxWIDTH')
-    parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
-    parser.add_argument(
-        '--output-size',
-        choices=['full', 'stride'],
-        default='full',
-        help='size of the output: that of the image, or of the finest feature map',
-    )
-    parser.add_argument(
-        '--normalize',
-        action='store_true',
-        help='take raw images (N, H, W, 3) uint8, BGR, and normalize them in the graph',
-    )
+    parser = export_parser('Export a model to ONNX', '.onnx')
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
     parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
     parser.add_argument(
@@ -55,7 +40,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def export(args: argparse.Namespace, checkpoint: str) -> list:
+def export(args: argparse.Namespace, checkpoint: Optional[str]) -> list:
     if is_panoptic(args.config):
         from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
@@ -64,26 +49,19 @@ def export(args: argparse.Namespace, checkpoint: str) -> list:
         return export_panoptic_onnx(model, args.out, args.size, args.runtime, args.warp, args.opset)
     return export_onnx(
         load_model(args.config, checkpoint),
-        args.out,
-        args.size,
-        args.output,
-        args.output_size,
-        args.normalize,
-        args.dynamic,
-        args.fp16,
-        args.runtime,
-        args.warp,
-        args.opset,
+        **shared_arguments(args),
+        dynamic=args.dynamic,
+        fp16=args.fp16,
+        runtime=args.runtime,
+        warp=args.warp,
+        opset=args.opset,
     )
 
 
 @one_error_line(RuntimeError)
 def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
-    check_folder(args.out)
-    checkpoint = None if args.checkpoint == 'none' else args.checkpoint
-    print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
-    parities = export(args, checkpoint)
+    parities = export(args, begin_export(args))
     for parity in parities:
         print(f'ONNX Runtime against torch, {parity}')
     print(f'done: {args.out}, {count_nodes(args.out)} GridSample')

@@ -1,0 +1,45 @@
+"""The comparison of a file with torch."""
+
+import pytest
+import torch
+from deploy_helpers import CONFIG, SIZE
+
+from sfnet_mm.deploy import export_onnx, load_model
+from sfnet_mm.deploy.export import parity, reference
+
+for package in ('onnx', 'onnxscript', 'onnxruntime'):
+    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+
+
+def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(parity, 'TOLERANCE', {'float32': -1.0})
+    path = tmp_path / 'model.onnx'
+    with pytest.raises(RuntimeError, match='does not agree'):
+        export_onnx(load_model(CONFIG, checkpoint), str(path), (64, 64), 'logits', 'stride')
+    assert not list(tmp_path.iterdir())
+
+
+def test_rounding_is_judged_by_the_size_of_logits():
+    difference, agreement = 3e-4, 1.0
+    assert parity.Parity(difference, agreement, SIZE, largest=6.0).within('float32')
+    assert not parity.Parity(difference, agreement, SIZE, largest=2.0).within('float32')
+    assert not parity.Parity(0.0, 0.99, SIZE, largest=6.0).within('float32')
+
+
+def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path):
+    """Torch whose float32 is off by more than the tolerance, and whose float64 is right."""
+    path = str(tmp_path / 'model.onnx')
+    model = load_model(CONFIG, checkpoint)
+    export_onnx(model, path, SIZE, 'logits')
+
+    class Rounding(torch.nn.Module):
+        def __init__(self, wrapped):
+            super().__init__()
+            self.wrapped, self.sample, self.form = wrapped, wrapped.sample, wrapped.form
+
+        def forward(self, image):
+            out = self.wrapped(image)
+            return out + 0.5 * (out.dtype == torch.float32)
+
+    found = parity.compare_with_torch(Rounding(reference(model, 'logits')), path, SIZE)
+    assert found.difference < 1e-4 and found.within('float32')
