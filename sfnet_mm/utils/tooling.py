@@ -117,6 +117,9 @@ def first_line(error: Exception) -> str:
 def one_error_line(*more: Type[Exception], trace: bool = False) -> Iterator[None]:
     """End the program after an error with ``error: ...`` as its last line; may decorate ``main``.
 
+    Ctrl-C ends it with the message of the ``KeyboardInterrupt``, or ``interrupted``, and exit code
+    130, as shells and their scripts expect.
+
     Args:
         more: Caught besides what a bad file, argument or setting raises (``OSError``,
             ``ValueError``, ``ImportError``, ``argparse.ArgumentTypeError``). Any other exception is
@@ -128,6 +131,9 @@ def one_error_line(*more: Type[Exception], trace: bool = False) -> Iterator[None
         expected = (Exception,)
     try:
         yield
+    except KeyboardInterrupt as e:
+        print(str(e) or 'interrupted', file=sys.stderr)
+        raise SystemExit(130) from None
     except expected as e:
         text = str(e).strip()
         # An error in a process that loads data holds its traceback; its last line is the error.

@@ -219,7 +219,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         if args.time:
             time_steps(args.configs, budget, resources, args.time, args.work_dir)
     except KeyboardInterrupt:
-        raise ValueError('stopped; the same command goes on from the checkpoints') from None
+        raise KeyboardInterrupt('stopped; the same command goes on from the checkpoints') from None
     report(args, budget, jobs, speed)
     if failures:
         print('\n'.join(failures))

@@ -14,6 +14,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Optional, Sequence
 
 from mmengine.logging import MMLogger
 
@@ -22,7 +23,7 @@ from sfnet_mm.model_zoo.counts import read_counts, sizes_to_count, update_counts
 from sfnet_mm.model_zoo.metafiles import config_files, read_models
 from sfnet_mm.model_zoo.page import coverage_line, model_zoo_page, readme_table
 from sfnet_mm.model_zoo.rows import Zoo
-from sfnet_mm.utils.tooling import replace_between, write_text
+from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE, README = 'docs/model_zoo.md', 'README.md'
@@ -40,7 +41,8 @@ def parse_args(argv):
     return parser.parse_args(argv)
 
 
-def main(argv=None):
+@one_error_line()
+def main(argv: Optional[Sequence[str]] = None) -> None:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)

@@ -60,7 +60,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
             samples = [sample for source in sources for sample in source.samples]
             broken, earlier = find_broken(samples, args.state, args.workers)
         except KeyboardInterrupt:
-            raise ValueError('stopped; the same command goes on from here') from None
+            raise KeyboardInterrupt('stopped; the same command goes on from here') from None
         for line in broken:
             print(f'broken: {line}')
         pairs = f'{len(broken)} pairs of an image and its mask are broken'

@@ -15,6 +15,7 @@ from sfnet_mm.datasets.polygon_masks import polygon_masks, write_masks
 from sfnet_mm.utils.tooling import one_error_line
 
 
+@one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -28,11 +29,10 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
         '--rest', default='ignore', help='class of the pixels that no shape covers, or ignore'
     )
     args = parser.parse_args(argv)
-    with one_error_line():
-        if args.rest not in ('ignore', *args.classes):
-            raise ValueError(f'--rest {args.rest} is none of the classes, and not ignore')
-        rest = 255 if args.rest == 'ignore' else args.classes.index(args.rest)
-        count = write_masks(polygon_masks(args.annotations, args.classes, rest), args.out)
+    if args.rest not in ('ignore', *args.classes):
+        raise ValueError(f'--rest {args.rest} is none of the classes, and not ignore')
+    rest = 255 if args.rest == 'ignore' else args.classes.index(args.rest)
+    count = write_masks(polygon_masks(args.annotations, args.classes, rest), args.out)
     print(f'{count} masks written to {args.out}; check them by check_dataset.py')
 
 

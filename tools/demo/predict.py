@@ -159,13 +159,8 @@ def run(args: argparse.Namespace) -> Predictor:
 
 @one_error_line()
 def main(argv: Optional[Sequence[str]] = None) -> None:
-    args = parse_args(argv)
-    try:
-        stopped = run(args).stopped
-    except KeyboardInterrupt:
-        stopped = True
-    if stopped:
-        raise SystemExit(130) from None
+    if run(parse_args(argv)).stopped:
+        raise SystemExit(130)
 
 
 if __name__ == '__main__':

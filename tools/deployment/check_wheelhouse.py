@@ -14,8 +14,13 @@ from typing import Dict, List, Optional, Sequence
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
-    parser.add_argument('folder')
-    print(check(parser.parse_args(argv).folder))
+    parser.add_argument('folder', help='folder of make_wheelhouse.py')
+    try:
+        print(check(parser.parse_args(argv).folder))
+    except KeyboardInterrupt:
+        # This tool runs before the package is installed, so it has no helper.
+        print('interrupted', file=sys.stderr)
+        raise SystemExit(130) from None
 
 
 def check(folder: str) -> str:
