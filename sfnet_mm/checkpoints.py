@@ -16,7 +16,8 @@ import pickle
 import re
 import threading
 from collections import deque
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from collections.abc import Callable, Iterator
+from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
 
@@ -40,13 +41,13 @@ def _history_buffer_method(owner: Any, name: str) -> Any:
     return getattr(HistoryBuffer, name)
 
 
-def _checkpoint_globals() -> List:
+def _checkpoint_globals() -> list:
     """The globals, besides torch's own, in a checkpoint that mmengine's Runner wrote."""
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    served: Dict[str, Any] = {
+    served: dict[str, Any] = {
         'builtins.getattr': _history_buffer_method,
         '__builtin__.getattr': _history_buffer_method,
         'numpy.ndarray': np.ndarray,
@@ -139,11 +140,11 @@ def _read(path: str, name: str, map_location: Any) -> Any:
 
 def load_url(
     url: str,
-    model_dir: Optional[str] = None,
+    model_dir: str | None = None,
     map_location: Any = None,
     progress: bool = True,
     check_hash: bool = False,
-    file_name: Optional[str] = None,
+    file_name: str | None = None,
     weights_only: bool = True,
 ) -> Any:
     """Read a checkpoint from the web; a file that was read before comes from the cache.

@@ -10,9 +10,9 @@
 
 import importlib
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from types import ModuleType
-from typing import Callable, Optional, Tuple
 
 from packaging.specifiers import SpecifierSet
 
@@ -39,7 +39,7 @@ INSTALL = {
 }
 
 
-def _installed_version(names: Tuple[str, ...]) -> Optional[str]:
+def _installed_version(names: tuple[str, ...]) -> str | None:
     for name in names:
         try:
             return metadata.version(name)

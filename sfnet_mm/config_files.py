@@ -2,7 +2,6 @@
 
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import List
 
 _PACKAGE = Path(__file__).resolve().parent
 # The folders of an installed package and of a clone.
@@ -40,7 +39,7 @@ def config_path(name: str) -> str:
     raise FileNotFoundError(f'sfnet_mm has no config {wanted}; similar names: {similar}')
 
 
-def list_models(pattern: str = '*') -> List[str]:
+def list_models(pattern: str = '*') -> list[str]:
     """List the segmentation models of this package by the names of their configs.
 
     Panoptic models (``configs/panoptic``) are not among them: mmdet builds them.

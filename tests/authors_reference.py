@@ -7,8 +7,6 @@ A parameter is drawn at random where the forward pass first reads it, so the for
 the table of names and shapes. What the authors store without using is added after it.
 """
 
-from typing import Dict, List, Tuple
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -49,7 +47,7 @@ class AuthorsModel:
     ) -> None:
         self.head, self.backbone = name.split('_')
         self.num_classes = num_classes
-        self.state: Dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] = {}
         self.dtype = dtype
         self._random = torch.Generator().manual_seed(seed)
         self._declaring = True
@@ -60,7 +58,7 @@ class AuthorsModel:
 
     # ---- tensors ----
 
-    def _get(self, key: str, shape: Tuple[int, ...], mean: float, std: float) -> Tensor:
+    def _get(self, key: str, shape: tuple[int, ...], mean: float, std: float) -> Tensor:
         if key not in self.state and self._declaring:
             noise = torch.randn(shape, generator=self._random)
             self.state[key] = (mean + std * noise).to(self.dtype)
@@ -140,7 +138,7 @@ class AuthorsModel:
             x = self._bn(f'{name}.downsample.1', x, relu=False)
         return (x + y).relu()
 
-    def _resnet(self, x: Tensor) -> List[Tensor]:
+    def _resnet(self, x: Tensor) -> list[Tensor]:
         depth = int(self.backbone[1:])
         for i, (out, stride) in enumerate([(64, 2), (64, 1), (128, 1)]):
             x = self._conv(f'layer0.0.{3 * i}', x, out, 3, stride)
@@ -156,7 +154,7 @@ class AuthorsModel:
             outs.append(x)
         return outs
 
-    def _dfnet(self, x: Tensor) -> List[Tensor]:
+    def _dfnet(self, x: Tensor) -> list[Tensor]:
         for i, out in enumerate((32, 64)):
             x = self._conv(f'backbone.stage1.{3 * i}', x, out, 3, 2)
             x = self._bn(f'backbone.stage1.{3 * i + 1}', x)
@@ -171,7 +169,7 @@ class AuthorsModel:
     def _stdc_conv(self, name: str, x: Tensor, out: int, kernel: int, stride: int = 1) -> Tensor:
         return self._bn(f'{name}.bn', self._conv(f'{name}.conv', x, out, kernel, stride))
 
-    def _stdc(self, x: Tensor) -> List[Tensor]:
+    def _stdc(self, x: Tensor) -> list[Tensor]:
         x = self._stdc_conv('backbone.features.0', x, 32, 3, 2)
         x = self._stdc_conv('backbone.features.1', x, 64, 3, 2)
         outs, index = [x], 2
@@ -232,7 +230,7 @@ class AuthorsModel:
         high, low = self._warp(high, flow[:, :2]), self._warp(low, flow[:, 2:])
         return high * gate + low * (1 - gate)
 
-    def _classify(self, maps: List[Tensor], dim: int) -> Tensor:
+    def _classify(self, maps: list[Tensor], dim: int) -> Tensor:
         x = torch.cat([maps[0]] + [self._resize(m, maps[0]) for m in maps[1:]], 1)
         x = self._bn('head.conv_last.0.1', self._conv('head.conv_last.0.0', x, dim, 3))
         return self._conv('head.conv_last.1', x, self.num_classes, bias=True)
@@ -241,7 +239,7 @@ class AuthorsModel:
         y = self._bn(f'{name}.1', self._conv(f'{name}.0', x, x.shape[1], 3, bias=True))
         return self._conv(f'{name}.4', y, self.num_classes, bias=True)
 
-    def _sfnet(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _sfnet(self, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         dim = 128 if self.backbone == 'r18' else 256 if self.backbone[0] == 'r' else 64
         f = self._ppm(maps[-1], dim)
         pyramid, supervised = [f], []
@@ -257,12 +255,12 @@ class AuthorsModel:
                 supervised.insert(0, self._supervise(f'head.dsn.{i}', f))
         return self._classify(pyramid, dim), supervised
 
-    def _lite(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _lite(self, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         context = self._ppm(maps[3], 128)
         fused = self._gdfam('head.flow_align_module', self._lateral(0, maps[0], 128), context)
         return self._classify([fused, self._lateral(1, maps[2], 128)], 128), []
 
-    def _dfseg(self, maps: List[Tensor]) -> Tuple[Tensor, List[Tensor]]:
+    def _dfseg(self, maps: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         x = self._conv('cc5', self._ppm(maps[2], 128, 'ppm'), 128, bias=True)
         for name, fine in (('4', maps[1]), ('3', maps[0])):
             fine = self._conv(f'cc{name}', fine, 128, bias=True)
@@ -271,13 +269,13 @@ class AuthorsModel:
         x = self._bn('fc.aux.1', self._conv('fc.aux.0', x, 256, 3, bias=True))
         return self._conv('fc.aux.4', x, self.num_classes, bias=True), []
 
-    def features(self, x: Tensor) -> List[Tensor]:
+    def features(self, x: Tensor) -> list[Tensor]:
         """Maps of the backbone, fine to coarse."""
         if self.backbone in STDC:
             return self._stdc(x)
         return self._dfnet(x) if self.backbone in DF else self._resnet(x)
 
-    def __call__(self, x: Tensor) -> Tuple[Tensor, List[Tensor]]:
+    def __call__(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Logits of the classifier at its own size, and of the supervised levels, fine first."""
         maps = self.features(x)
         if self.head == 'dfseg':
@@ -303,7 +301,7 @@ class AuthorsModel:
                 _, _, index, rest = key.split('.', 3)
                 self.state[f'backbone.{names[int(index)]}.0.{index}.{rest}'] = self.state[key]
 
-    def checkpoint(self) -> Dict:
+    def checkpoint(self) -> dict:
         """As the authors' training script saves it."""
         return dict(
             state_dict={f'module.{k}': v for k, v in self.state.items()},

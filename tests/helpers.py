@@ -5,7 +5,7 @@ import glob
 import importlib.util
 import os.path as osp
 from types import ModuleType
-from typing import Any, List
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,7 +19,7 @@ from sfnet_mm.utils import fit_to_cpu
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
 
-def config_paths(*folders: str) -> List[str]:
+def config_paths(*folders: str) -> list[str]:
     """Paths, relative to the repository, of all final configs or of those in some folders."""
     found = glob.glob(osp.join(ROOT, 'configs', '**', '*.py'), recursive=True)
     paths = [osp.relpath(p, ROOT) for p in found if f'{osp.sep}_base_{osp.sep}' not in p]
@@ -59,7 +59,7 @@ def build_segmentor(cfg: Config) -> torch.nn.Module:
     return MODELS.build(cfg.model)
 
 
-def segmentation_samples(num: int, height: int, width: int, num_classes: int = 19) -> List:
+def segmentation_samples(num: int, height: int, width: int, num_classes: int = 19) -> list:
     """Data samples with random labels (height, width), a tenth of them ignored."""
     samples = []
     for _ in range(num):

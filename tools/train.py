@@ -2,10 +2,10 @@
 
 import argparse
 import os
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a model')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('--work-dir', help='folder of logs and checkpoints')
@@ -29,7 +29,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.engine.runner import DataFirstRunner

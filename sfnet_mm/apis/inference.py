@@ -3,7 +3,7 @@
 import copy
 import functools
 import os
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any
 
 from sfnet_mm.config_files import weights_path
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def predict(
-    image: Union[str, os.PathLike, 'np.ndarray'],
-    model: Union[str, 'BaseSegmentor', 'Runtime'] = 'sfnet_efflite0_camvid360',
-    weights: Union[str, os.PathLike, None] = 'camvid',
+    image: 'str | os.PathLike | np.ndarray',
+    model: 'str | BaseSegmentor | Runtime' = 'sfnet_efflite0_camvid360',
+    weights: str | os.PathLike | None = 'camvid',
     device: str = 'cpu',
 ) -> 'np.ndarray':
     """Predict the class of every pixel of an image, as mmseg's ``inference_model`` does.
@@ -56,20 +56,20 @@ def predict(
     return _predict_by_mmseg(model, image)
 
 
-def _named_runtime(name: str, weights: Union[str, os.PathLike, None], device: str) -> 'Runtime':
+def _named_runtime(name: str, weights: str | os.PathLike | None, device: str) -> 'Runtime':
     if weights is None:
         raise ValueError(f'{name} has random weights without a checkpoint: name one by weights=')
     config, path = config_file(name), weights_path(os.fspath(weights))
     return _kept_runtime(config, path, device, _changed(config), _changed(path))
 
 
-def _changed(path: str) -> Optional[int]:
+def _changed(path: str) -> int | None:
     """The time of the last change of a file, in nanoseconds; None for an address."""
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None
 
 
 @functools.lru_cache(maxsize=1)
-def _kept_runtime(config: str, weights: str, device: str, *_: Optional[int]) -> 'Runtime':
+def _kept_runtime(config: str, weights: str, device: str, *_: int | None) -> 'Runtime':
     from sfnet_mm.deploy import load_runtime
 
     return load_runtime('torch', config, weights, device)

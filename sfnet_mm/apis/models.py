@@ -9,7 +9,7 @@ import os
 import os.path as osp
 from collections import OrderedDict
 from numbers import Integral
-from typing import TYPE_CHECKING, Optional, Union
+from typing import TYPE_CHECKING
 
 from sfnet_mm.config_files import config_path, weights_path
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 def create_model(
     name: str,
-    num_classes: Optional[int] = None,
-    weights: Union[str, os.PathLike, None] = None,
+    num_classes: int | None = None,
+    weights: str | os.PathLike | None = None,
     features: bool = False,
     device: str = 'cpu',
 ) -> 'nn.Module':
@@ -104,7 +104,7 @@ def _with_classes(cfg: 'Config', num_classes: int) -> 'Config':
     return cfg
 
 
-def _build(cfg: 'Config', own: 'Config', weights: Optional[str], device: str) -> 'nn.Module':
+def _build(cfg: 'Config', own: 'Config', weights: str | None, device: str) -> 'nn.Module':
     """Build the segmentor of ``cfg``, with weights that fit it or, without classifiers, ``own``."""
     from mmengine.logging import print_log
 

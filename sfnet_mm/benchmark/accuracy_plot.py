@@ -1,6 +1,6 @@
 """The paper's Figure 1: accuracy over speed."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 from sfnet_mm.utils.tooling import whole_file
 
@@ -23,7 +23,7 @@ _PLACES = (
 )
 
 
-def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bool:
+def plot(path: str, header: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
     """Draw published mIoU over images per second, every model on its fastest backend.
 
     Accuracies on the test and on the val set are in panels of their own: they cannot be compared.
@@ -68,7 +68,7 @@ def plot(path: str, header: Dict[str, Any], entries: List[Dict[str, Any]]) -> bo
     return True
 
 
-def _scatter(axes: Any, best: Dict[str, Dict[str, Any]], with_backend: bool) -> List[Any]:
+def _scatter(axes: Any, best: dict[str, dict[str, Any]], with_backend: bool) -> list[Any]:
     """Draw the markers of one panel; returns (x, y, label) of each."""
     from matplotlib.ticker import LogLocator, NullLocator
 
@@ -97,21 +97,21 @@ def _scatter(axes: Any, best: Dict[str, Dict[str, Any]], with_backend: bool) -> 
     return texts
 
 
-def _fastest(entries: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
-    best: Dict[str, Dict[str, Any]] = {}
+def _fastest(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    best: dict[str, dict[str, Any]] = {}
     for e in entries:
         if e['milliseconds'] and (e['name'] not in best or e['fps'] > best[e['name']]['fps']):
             best[e['name']] = e
     return {name: e for name, e in best.items() if published(name)}
 
 
-def _label(figure: Any, axes: Any, texts: List[Any]) -> None:
+def _label(figure: Any, axes: Any, texts: list[Any]) -> None:
     """Write each label at the first place where it covers no other label and no marker."""
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)
     markers = [axes.transData.transform((x, y)) for x, y, _ in texts]
-    taken: List[Any] = []
+    taken: list[Any] = []
     for x, y, label in texts:
         text = axes.annotate(label, (x, y), (0, 0), textcoords='offset points', fontsize=7.5)
         for dx, dy, ha, va in _PLACES:

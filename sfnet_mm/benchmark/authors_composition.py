@@ -5,8 +5,6 @@ once per flow, and the gate blends with three elementwise operations; nothing is
 shared with the modules of this package, so that outputs agree.
 """
 
-from typing import Optional
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -27,7 +25,7 @@ def host_grid_warp(x: Tensor, flow: Tensor) -> Tensor:
 
 
 def host_grid_gated_dual_warp(
-    high: Tensor, low: Tensor, flow: Tensor, gate: Optional[Tensor]
+    high: Tensor, low: Tensor, flow: Tensor, gate: Tensor | None
 ) -> Tensor:
     """``gated_dual_flow_warp`` by two :func:`host_grid_warp` and a separate blend."""
     high = host_grid_warp(high, flow[:, :2])

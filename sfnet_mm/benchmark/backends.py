@@ -3,9 +3,10 @@
 import contextlib
 import copy
 import os.path as osp
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmseg.models import EncoderDecoder
@@ -54,7 +55,7 @@ class Settings:
         samples: Training images that calibrate an INT8 file of these weights.
     """
 
-    size: Tuple[int, int] = (1024, 2048)
+    size: tuple[int, int] = (1024, 2048)
     device: str = 'cpu'
     output: str = 'argmax'
     half: bool = False
@@ -63,7 +64,7 @@ class Settings:
     warmup: int = 2
     threads: int = 0
     cache: str = osp.join('work_dirs', 'benchmark')
-    checkpoint: Optional[str] = None
+    checkpoint: str | None = None
     samples: int = 300
 
 
@@ -85,7 +86,7 @@ def check_backend(backend: str, settings: 'Settings') -> None:
         raise ValueError(f'backend {backend!r} needs a CUDA device: float16 is slow on a CPU')
 
 
-def backends_of(text: str) -> List[str]:
+def backends_of(text: str) -> list[str]:
     """The backends of a list such as ``authors,ext@float16``; former names are translated."""
     found = []
     for backend in text.split(','):
@@ -94,7 +95,7 @@ def backends_of(text: str) -> List[str]:
     return found
 
 
-def in_precisions(backends: List[str], precisions: List[str]) -> List[str]:
+def in_precisions(backends: list[str], precisions: list[str]) -> list[str]:
     """The backends, those of files in each precision that they have, in order.
 
     Raises:
@@ -200,6 +201,6 @@ def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
     return partial(_replay, graph, out, (form, sample))
 
 
-def _replay(graph: torch.cuda.CUDAGraph, out: Tensor, held: Tuple[nn.Module, Tensor]) -> Tensor:
+def _replay(graph: torch.cuda.CUDAGraph, out: Tensor, held: tuple[nn.Module, Tensor]) -> Tensor:
     graph.replay()
     return out

@@ -1,7 +1,8 @@
 """Parameters and multiply-adds of a model, counted without computing anything."""
 
 import copy
-from typing import Any, Callable, Tuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmseg.models import EncoderDecoder
@@ -20,7 +21,7 @@ def multiply_adds(call: Callable[[], Any]) -> int:
     return counter.get_total_flops() // 2
 
 
-def complexity(model: nn.Module, size: Tuple[int, int]) -> Tuple[int, int]:
+def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """Parameters and multiply-adds of what runs at inference; computes nothing."""
     kind = InferenceModel
     if not isinstance(model, EncoderDecoder):

@@ -1,7 +1,5 @@
 """Drawn masks with the ids of Cityscapes, for timing what reads masks."""
 
-from typing import Tuple
-
 import cv2
 import numpy as np
 
@@ -10,7 +8,7 @@ from sfnet_mm.datasets.label_maps import LABEL_TABLES
 TABLE = LABEL_TABLES['cityscapes']
 
 
-def draw_mask(job: Tuple[str, int, Tuple[int, int]]) -> None:
+def draw_mask(job: tuple[str, int, tuple[int, int]]) -> None:
     """Write a mask of smooth regions, about as many and as ragged as those of a street scene.
 
     Args:

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import os.path as osp
-from typing import Any, Dict, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.version import __version__
 
 # In what each runtime can compute besides float32.
-PRECISIONS: Dict[str, Tuple[str, ...]] = {
+PRECISIONS: dict[str, tuple[str, ...]] = {
     'onnxruntime': ('int8',),
     'openvino': ('bf16', 'f16', 'int8'),
 }

@@ -2,7 +2,8 @@
 
 import math
 import os.path as osp
-from typing import Any, Callable, Dict, List, Tuple
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class ForeignGraph:
         ValueError: It is no ONNX file, or its input is no image.
     """
 
-    def __init__(self, path: str, size: Tuple[int, int]) -> None:
+    def __init__(self, path: str, size: tuple[int, int]) -> None:
         onnx = require('onnx', 'pip install onnx')
         if not osp.isfile(path):
             raise FileNotFoundError(f'{path} does not exist')
@@ -50,7 +51,7 @@ class ForeignGraph:
         wanted = (1, *size, dims[3]) if last else (1, dims[1] or 3, *size)
         self.shape = tuple(d or w for d, w in zip(dims, wanted))
 
-    def call(self, backend: str, threads: int) -> Callable[[], List[np.ndarray]]:
+    def call(self, backend: str, threads: int) -> Callable[[], list[np.ndarray]]:
         """A forward pass of a random image.
 
         Args:
@@ -81,19 +82,19 @@ class ForeignGraph:
         compiled = core.compile_model(model, 'CPU', compile_options('f32', threads))
         return lambda: list(compiled(data).values())
 
-    def note(self, outputs: List[np.ndarray]) -> str:
+    def note(self, outputs: list[np.ndarray]) -> str:
         """What goes in and comes out: it need not be classes of the size of the image."""
         made = ', '.join(f'{"x".join(map(str, out.shape))} {out.dtype}' for out in outputs)
         return f'{osp.basename(self.path)}, {"x".join(map(str, self.shape))} to {made}'
 
 
-def read_foreign(options: List[str]) -> Dict[str, str]:
+def read_foreign(options: list[str]) -> dict[str, str]:
     """Path of each file by its name, of ``NAME=FILE`` texts.
 
     Raises:
         ValueError: Another form, or one name for two files.
     """
-    files: Dict[str, str] = {}
+    files: dict[str, str] = {}
     for option in options:
         name, equals, path = option.partition('=')
         if not (name and equals and path):

@@ -5,9 +5,10 @@ import os
 import os.path as osp
 import sys
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 from .steps import Step
 
@@ -36,7 +37,7 @@ class Plan:
 
     device: str
     folder: str
-    camvid: Optional[str] = None
+    camvid: str | None = None
     iters: int = 400
     seeds: int = 3
     jobs: int = 3
@@ -47,7 +48,7 @@ class Plan:
         return osp.join(self.folder, 'site')
 
 
-def make_steps(plan: Plan) -> List[Step]:
+def make_steps(plan: Plan) -> list[Step]:
     """All steps of a report; those after the build import the package that it made."""
     steps = [_describe(plan), _build(plan), _tests(plan), *_sanitizer(plan), _ops(plan)]
     steps += [*_networks(plan), _kernel(plan), _two_processes(plan), _training(plan)]
@@ -63,15 +64,15 @@ def _join(path: str) -> str:
     return os.pathsep.join(p for p in (path, os.environ.get('PYTHONPATH', '')) if p)
 
 
-def _python(*arguments: str) -> List[str]:
+def _python(*arguments: str) -> list[str]:
     return [sys.executable, *arguments]
 
 
-def _tool(name: str, *arguments: str) -> List[str]:
+def _tool(name: str, *arguments: str) -> list[str]:
     return _python(f'tools/analysis_tools/{name}.py', *arguments)
 
 
-def _program(name: str, *arguments: str) -> List[str]:
+def _program(name: str, *arguments: str) -> list[str]:
     """A program of this package, from where it was built and not from the source tree."""
     start = f'import sys; sys.path.pop(0); from sfnet_mm.benchmark.{name} import main; main()'
     return _python('-c', start, *arguments)
@@ -109,7 +110,7 @@ def _tests(plan: Plan) -> Step:
     return Step('tests', 'tests on the device', command, 300, read=_junit)
 
 
-def _junit(folder: str) -> Dict[str, int]:
+def _junit(folder: str) -> dict[str, int]:
     suites = ElementTree.parse(osp.join(folder, 'junit.xml')).getroot().iter('testsuite')
     counts = dict(tests=0, failures=0, errors=0, skipped=0)
     for suite in suites:
@@ -118,7 +119,7 @@ def _junit(folder: str) -> Dict[str, int]:
     return counts
 
 
-def _sanitizer(plan: Plan) -> List[Step]:
+def _sanitizer(plan: Plan) -> list[Step]:
     program = _program('warp_program', '--device', plan.device)
     if plan.device == 'cpu':
         return [Step('memcheck', 'reads and writes out of bounds', program, 120)]
@@ -150,7 +151,7 @@ def _ops(plan: Plan) -> Step:
     return Step('ops', 'speed of the warp', command, 240, read=_json(osp.basename(out)))
 
 
-def _networks(plan: Plan) -> List[Step]:
+def _networks(plan: Plan) -> list[Step]:
     """Whole networks beside their twins, then beside peers."""
 
     def step(name: str, title: str, limit: int, *arguments: str) -> Step:
@@ -188,7 +189,7 @@ def _kernel(plan: Plan) -> Step:
     return Step('kernels', title, command, 120, needs='ncu', read=_read_ncu)
 
 
-def _read_ncu(folder: str) -> List[str]:
+def _read_ncu(folder: str) -> list[str]:
     with open(osp.join(folder, 'ncu.csv'), encoding='utf-8') as file:
         return [line.strip() for line in file if line.startswith('"')]
 

@@ -1,6 +1,6 @@
 """The page of a GPU report: its steps, and the figures that matter."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 from sfnet_mm.comparison import Budget, table
 from sfnet_mm.utils.tables import markdown_table
@@ -8,10 +8,10 @@ from sfnet_mm.utils.tables import markdown_table
 from .report import markdown
 from .warp_report import warp_tables
 
-Record = Dict[str, Any]
+Record = dict[str, Any]
 
 
-def summary(records: List[Record]) -> str:
+def summary(records: list[Record]) -> str:
     """Markdown of the records of :func:`sfnet_mm.benchmark.steps.run_steps`."""
     found = {r['name']: r['result'] for r in records if r['result'] is not None}
     machine = found.get('device', {})

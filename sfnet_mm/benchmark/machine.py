@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import time
-from typing import Dict, List, Optional
 
 import torch
 
@@ -37,7 +36,7 @@ def cpu_model() -> str:
         return platform.processor() or platform.machine()
 
 
-def describe(device: str) -> Dict[str, str]:
+def describe(device: str) -> dict[str, str]:
     """Facts by name, as text."""
     return {
         'device': device_name(device),
@@ -46,7 +45,7 @@ def describe(device: str) -> Dict[str, str]:
     }
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Write the facts of a device."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda')

@@ -1,11 +1,12 @@
 """Peak memory of a call."""
 
-from typing import Any, Callable, Optional
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 
-def peak_memory(call: Callable[[], Any], device: str) -> Optional[int]:
+def peak_memory(call: Callable[[], Any], device: str) -> int | None:
     """Peak bytes of one call above what was in use before it; None where the system cannot tell."""
     if device.startswith('cuda'):
         before = torch.cuda.memory_allocated(device)

@@ -3,9 +3,10 @@
 import gc
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -48,11 +49,11 @@ class Entry:
     backend: str
     parameters: int = 0
     macs: int = 0
-    milliseconds: List[float] = field(default_factory=list)
-    memory: Optional[int] = None
+    milliseconds: list[float] = field(default_factory=list)
+    memory: int | None = None
     failure: str = ''
     note: str = ''
-    accuracy: Optional[float] = None
+    accuracy: float | None = None
 
     @property
     def median(self) -> float:
@@ -64,7 +65,7 @@ class Entry:
         """Images per second at the median."""
         return 1000 / self.median
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON wants it, with the median."""
         found = asdict(self)
         if self.milliseconds:
@@ -74,12 +75,12 @@ class Entry:
 
 
 def run_benchmark(
-    models: Dict[str, Config],
-    backends: List[str],
+    models: dict[str, Config],
+    backends: list[str],
     settings: Settings,
-    on_round: Optional[Callable[[List[Entry]], None]] = None,
-    files: Optional[Dict[str, str]] = None,
-) -> List[Entry]:
+    on_round: Callable[[list[Entry]], None] | None = None,
+    files: dict[str, str] | None = None,
+) -> list[Entry]:
     """Time every model on every backend.
 
     All are made and warmed up first; then each round times each of them once, so that a drift of

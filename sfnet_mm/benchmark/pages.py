@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 from glob import glob
-from typing import Any, Dict
+from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 
@@ -71,7 +71,7 @@ def benchmarks_page(folder: str) -> str:
     return text
 
 
-def _parity_rows(results: Dict[str, Any]) -> str:
+def _parity_rows(results: dict[str, Any]) -> str:
     rows = []
     for key, found in results.items():
         name, size = key.rsplit(' ', 1)

@@ -6,7 +6,6 @@ Cityscapes mIoU is that of the source named with it, never measured here.
 import copy
 import os.path as osp
 from dataclasses import dataclass
-from typing import Dict, Optional
 
 import mmseg
 from mmengine.config import Config
@@ -32,7 +31,7 @@ class Peer:
     """
 
     config: str
-    published: Optional[Published] = None
+    published: Published | None = None
     classes: int = 0
 
     def read(self) -> Config:
@@ -58,7 +57,7 @@ def _mmseg(miou: float) -> Published:
     return Published(miou, 'mmseg model zoo', 'val')
 
 
-PEERS: Dict[str, Peer] = {
+PEERS: dict[str, Peer] = {
     'STDC1': Peer('stdc/stdc1_4xb12-80k_cityscapes-512x1024.py', Published(75.3, 'STDC paper')),
     'STDC2': Peer('stdc/stdc2_4xb12-80k_cityscapes-512x1024.py', Published(76.8, 'STDC paper')),
     'BiSeNetV1-R18': Peer(
@@ -105,7 +104,7 @@ PEERS: Dict[str, Peer] = {
 }
 
 
-def published(name: str) -> Optional[Published]:
+def published(name: str) -> Published | None:
     """Published accuracy of an entry of a benchmark, by the name of the peer or of our config.
 
     That of a config is the one of its network on Cityscapes in Table 3 of the SFNet paper.

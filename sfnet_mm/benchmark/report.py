@@ -2,18 +2,19 @@
 
 import json
 import statistics
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import write_text
 
 
-def write_json(path: str, header: Dict[str, Any], entries: Sequence[Any]) -> None:
+def write_json(path: str, header: dict[str, Any], entries: Sequence[Any]) -> None:
     """Write a benchmark; the file is whole at any time."""
     write_text(path, json.dumps(dict(header, entries=[e.to_dict() for e in entries]), indent=1))
 
 
-def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
+def markdown(header: dict[str, Any], entries: list[dict[str, Any]]) -> str:
     """A table of one row per model: its size, and time and memory on every backend.
 
     Args:
@@ -21,7 +22,7 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
         entries: As ``Entry.to_dict`` gives them.
     """
     backends = list(dict.fromkeys(e['backend'] for e in entries))
-    rows: Dict[str, Dict[str, Dict[str, Any]]] = {}
+    rows: dict[str, dict[str, dict[str, Any]]] = {}
     for e in entries:
         rows.setdefault(e['name'], {})[e['backend']] = e
     head = ['model', 'parameters', 'multiply-adds', *backends]
@@ -50,7 +51,7 @@ def markdown(header: Dict[str, Any], entries: List[Dict[str, Any]]) -> str:
     return '\n'.join(lines).rstrip() + '\n'
 
 
-def _time_and_memory(entry: Optional[Dict[str, Any]]) -> str:
+def _time_and_memory(entry: dict[str, Any] | None) -> str:
     if entry is None or not entry['milliseconds']:
         return '-'
     memory = '' if entry['memory'] is None else f' ({entry["memory"] / 2**20:.0f})'
@@ -58,7 +59,7 @@ def _time_and_memory(entry: Optional[Dict[str, Any]]) -> str:
     return f'{entry["median"]:.1f}{memory}{accuracy}'
 
 
-def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:
+def speedups(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]) -> list[str]:
     """A table of frame rates over those of others, which holds better than the times themselves.
 
     A ratio is the median over the rounds of the ratio within a round.
@@ -84,7 +85,7 @@ def speedups(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]
     return ['', *markdown_table(head, table, text_columns=2)]
 
 
-def over_float32(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[str]) -> List[str]:
+def over_float32(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]) -> list[str]:
     """A table of frame rates over those of float32 in the same runtime; see :func:`speedups`."""
     others = [b for b in backends if '@' in b and b.partition('@')[0] in backends]
     if not others:
@@ -96,7 +97,7 @@ def over_float32(rows: Dict[str, Dict[str, Dict[str, Any]]], backends: Sequence[
     return ['', *markdown_table(['frame rate over float32', *others], rows_over, 1)]
 
 
-def _ratio(entry: Optional[Dict[str, Any]], other: Optional[Dict[str, Any]]) -> str:
+def _ratio(entry: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
     if not entry or not other or not entry['milliseconds'] or not other['milliseconds']:
         return '-'
     pairs = zip(other['milliseconds'], entry['milliseconds'])

@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any
 
 from sfnet_mm.utils.tooling import write_text
 
@@ -36,13 +37,13 @@ class Step:
     title: str
     command: Sequence[str]
     limit: int
-    env: Dict[str, str] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
     needs: str = ''
     missing: str = ''
-    read: Optional[Callable[[str], Any]] = None
+    read: Callable[[str], Any] | None = None
 
 
-def load_record(folder: str, name: str) -> Optional[Dict[str, Any]]:
+def load_record(folder: str, name: str) -> dict[str, Any] | None:
     """What is known of a step in a folder; None if it never ended."""
     try:
         with open(osp.join(folder, f'{name}.json'), encoding='utf-8') as file:
@@ -52,11 +53,11 @@ def load_record(folder: str, name: str) -> Optional[Dict[str, Any]]:
 
 
 def run_steps(
-    steps: List[Step],
+    steps: list[Step],
     folder: str,
     key: str,
-    on_step: Optional[Callable[[List[Dict[str, Any]]], None]] = None,
-) -> List[Dict[str, Any]]:
+    on_step: Callable[[list[dict[str, Any]]], None] | None = None,
+) -> list[dict[str, Any]]:
     """Run the steps that have not ended well before; a failing one does not stop the others.
 
     Args:
@@ -88,7 +89,7 @@ def run_steps(
     return records
 
 
-def _run(step: Step, folder: str) -> Dict[str, Any]:
+def _run(step: Step, folder: str) -> dict[str, Any]:
     missing = step.missing
     if step.needs and not shutil.which(step.needs):
         missing = f'{step.needs} is not installed'
@@ -120,7 +121,7 @@ def _run(step: Step, folder: str) -> Dict[str, Any]:
     return record
 
 
-def _call(step: Step, log: str) -> Optional[int]:
+def _call(step: Step, log: str) -> int | None:
     """The exit status of the command, or None if it was stopped at its limit."""
     with open(log, 'w', encoding='utf-8') as output:
         process = subprocess.Popen(
@@ -141,7 +142,7 @@ def _call(step: Step, log: str) -> Optional[int]:
                 process.wait()
 
 
-def _tail(path: str) -> List[str]:
+def _tail(path: str) -> list[str]:
     with open(path, encoding='utf-8', errors='replace') as file:
         lines = file.read().replace('\r', '\n').split('\n')
     return [line for line in lines if line.strip()][-_TAIL:]

@@ -10,7 +10,6 @@ gloo, which averages on the host, does not.
 import argparse
 import tempfile
 from datetime import timedelta
-from typing import List, Optional
 
 import torch
 import torch.distributed as dist
@@ -38,7 +37,7 @@ def make_head(device: str) -> nn.Module:
     return MODELS.build(cfg).to(device).eval()
 
 
-def batch(device: str) -> List[Tensor]:
+def batch(device: str) -> list[Tensor]:
     """Maps of three strides and labels of four images."""
     generator = torch.Generator().manual_seed(1)
     maps = [torch.randn(4, c, *s, generator=generator) for c, s in zip(CHANNELS, SIZES)]
@@ -46,7 +45,7 @@ def batch(device: str) -> List[Tensor]:
     return [t.to(device) for t in (*maps, label)]
 
 
-def step(head: nn.Module, images: List[Tensor]) -> None:
+def step(head: nn.Module, images: list[Tensor]) -> None:
     """One step of SGD."""
     *maps, label = images
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
@@ -54,7 +53,7 @@ def step(head: nn.Module, images: List[Tensor]) -> None:
     optimizer.step()
 
 
-def work(rank: int, store: str, device: str, expected: List[Tensor]) -> None:
+def work(rank: int, store: str, device: str, expected: list[Tensor]) -> None:
     """One process; ``store`` is a file by which both find each other."""
     dist.init_process_group(
         'gloo', init_method=f'file://{store}', rank=rank, world_size=2, timeout=PATIENCE
@@ -69,7 +68,7 @@ def work(rank: int, store: str, device: str, expected: List[Tensor]) -> None:
     dist.destroy_process_group()
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Compare two processes with one."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda')

@@ -9,7 +9,6 @@ evenly and with flows that leave the map, and checks the results against plain t
 
 import argparse
 import itertools
-from typing import List, Optional, Tuple
 
 import torch
 from torch import Tensor
@@ -21,12 +20,12 @@ LAYOUTS = (torch.contiguous_format, torch.channels_last)
 # (batch, channels, size of the coarse map, size of the fine map)
 SMALL = ((2, 3, (5, 7), (9, 13)), (1, 40, (4, 3), (17, 18)), (3, 8, (1, 1), (4, 5)))
 LARGE = (1, 128, (32, 64), (256, 512))
-Case = Tuple[int, int, Tuple[int, int], Tuple[int, int]]
+Case = tuple[int, int, tuple[int, int], tuple[int, int]]
 
 
 def make_inputs(
     case: Case, dtype: torch.dtype, layout: torch.memory_format, device: str
-) -> List[Tensor]:
+) -> list[Tensor]:
     """Coarse map, fine map, both flows and the gate, as leaves that want gradients."""
     batch, channels, coarse, fine = case
     flow = 4 * torch.randn(batch, 4, *fine)
@@ -38,7 +37,7 @@ def make_inputs(
     return [t.to(device, dtype).requires_grad_() for t in tensors]
 
 
-def run(inputs: List[Tensor], grad: Tensor, backend: str) -> List[Tensor]:
+def run(inputs: list[Tensor], grad: Tensor, backend: str) -> list[Tensor]:
     """The output and the gradients of both maps and of the gate.
 
     The gradient by the flow is computed too, and not returned: it jumps where a sample lies on a
@@ -69,7 +68,7 @@ def check(case: Case, dtype: torch.dtype, layout: torch.memory_format, device: s
     return worst
 
 
-def main(argv: Optional[List[str]] = None) -> None:
+def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda')

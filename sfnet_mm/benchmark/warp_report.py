@@ -1,6 +1,6 @@
 """What becomes of the times of the flow warp: Markdown tables."""
 
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 
@@ -9,7 +9,7 @@ from .warps import WAYS
 _OTHERS = [way for way in WAYS if way != 'ext']
 
 
-def warp_tables(results: List[Dict[str, Any]]) -> str:
+def warp_tables(results: list[dict[str, Any]]) -> str:
     """Markdown of all results: times, the ratios that matter, and the memory.
 
     Args:
@@ -25,7 +25,7 @@ def warp_tables(results: List[Dict[str, Any]]) -> str:
     return '\n'.join(lines)
 
 
-def _warp_table(result: Dict[str, Any]) -> List[str]:
+def _warp_table(result: dict[str, Any]) -> list[str]:
     threads = f', {result["threads"]} threads' if result['kind'] == 'cpu' else ''
     ratios = [f'{WAYS[way]} / ext' for way in _OTHERS]
     head = ['module, input', 'layout, dtype', 'pass', 'floor', *WAYS.values(), *ratios]
@@ -40,7 +40,7 @@ def _warp_table(result: Dict[str, Any]) -> List[str]:
     ]
 
 
-def _warp_cells(row: Dict[str, Any]) -> List[str]:
+def _warp_cells(row: dict[str, Any]) -> list[str]:
     best = {way: times['min'] for way, times in row['ms'].items()}
     measured = [
         f'{best[way]:.3g} ({row["peak_mb"][way]:.0f})' if way in best else '-' for way in WAYS
@@ -57,7 +57,7 @@ def _warp_cells(row: Dict[str, Any]) -> List[str]:
     ]
 
 
-def _network_table(result: Dict[str, Any]) -> List[str]:
+def _network_table(result: dict[str, Any]) -> list[str]:
     rounds = result.get('network_rounds', result['rounds'])
     head = ['network, inference', 'form', 'native', 'ext', 'less time']
     table = []
@@ -73,5 +73,5 @@ def _network_table(result: Dict[str, Any]) -> List[str]:
     ]
 
 
-def _ratio(a: Optional[float], b: Optional[float]) -> str:
+def _ratio(a: float | None, b: float | None) -> str:
     return f'{a / b:.1f}x' if a and b else '-'

@@ -2,9 +2,10 @@
 
 import contextlib
 import statistics
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any
 
 import torch
 from mmengine.registry import init_default_scope
@@ -20,7 +21,7 @@ from sfnet_mm.utils.timer import Timer
 from .authors_composition import host_grid_gated_dual_warp, host_grid_warp
 from .memory import peak_of_tensors
 
-Row = Dict[str, Any]
+Row = dict[str, Any]
 
 LAYOUTS = {'NCHW': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = {'cpu': ('float32', 'bfloat16'), 'cuda': ('float32', 'float16', 'bfloat16')}
@@ -43,7 +44,7 @@ CASES = {
 
 def functions(
     module: str, ways: Sequence[str], device: str, dtype: str
-) -> Dict[str, Callable[..., Tensor]]:
+) -> dict[str, Callable[..., Tensor]]:
     """The ways that can run, as functions of the inputs of ``'FAM'`` or ``'GD-FAM'``."""
     single = module == 'FAM'
     ours = flow_warp if single else gated_dual_flow_warp
@@ -62,8 +63,8 @@ def functions(
 
 
 def measure(
-    case: Tuple[Tuple[str, str], str, str], ways: Sequence[str], device: str, rounds: int
-) -> List[Row]:
+    case: tuple[tuple[str, str], str, str], ways: Sequence[str], device: str, rounds: int
+) -> list[Row]:
     """The rows of one case, forward and backward.
 
     Args:
@@ -87,7 +88,7 @@ def measure(
     bytes_per_ms = 2 * grad.nbytes / copies['copy']['min']
     read = sum(t.nbytes for t in inputs)
 
-    def row(direction: str, moved: int, calls: Dict[str, Callable[[], Any]]) -> Row:
+    def row(direction: str, moved: int, calls: dict[str, Callable[[], Any]]) -> Row:
         times = time_in_turns(timer, calls, rounds)
         peaks = {name: peak_of_tensors(call, device) / 1e6 for name, call in calls.items()}
         where = dict(module=module, input=size, layout=layout, dtype=dtype)
@@ -104,12 +105,12 @@ def measure(
 
 
 def time_in_turns(
-    timer: Timer, calls: Dict[str, Callable[[], Any]], rounds: int
-) -> Dict[str, Dict[str, float]]:
+    timer: Timer, calls: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, dict[str, float]]:
     """Measure the shortest and the median milliseconds of each call; the calls take turns."""
     for call in calls.values():
         call()
-    times: Dict[str, List[float]] = {name: [] for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
             with timer:
@@ -118,10 +119,10 @@ def time_in_turns(
     return {k: {'min': min(v), 'median': statistics.median(v)} for k, v in times.items()}
 
 
-def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> List[Tensor]:
+def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> list[Tensor]:
     channels, high, low = CASES[module, size]
 
-    def make(function: Callable[..., Tensor], count: int, size: Tuple[int, int]) -> Tensor:
+    def make(function: Callable[..., Tensor], count: int, size: tuple[int, int]) -> Tensor:
         x = function(1, count, *size, device=device).to(getattr(torch, dtype))
         return x.contiguous(memory_format=LAYOUTS[layout]).requires_grad_()
 
@@ -135,7 +136,7 @@ def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> Lis
     ]
 
 
-def measure_network(path: str, size: Tuple[int, int], device: str, rounds: int) -> List[Row]:
+def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) -> list[Row]:
     """Inference of a whole network, the extension against plain torch.
 
     As the segmentor runs it, in both layouts, and in the inference form of

@@ -4,12 +4,12 @@ import json
 import os.path as osp
 import statistics
 from glob import glob
-from typing import Any, Dict, List
+from typing import Any
 
 from sfnet_mm.utils.tooling import mean_and_spread
 
 _KEPT = ('name', 'seed', 'budget', 'device', 'date', 'per_source', 'flow_px')
-Runs = Dict[str, List[Dict[str, Any]]]
+Runs = dict[str, list[dict[str, Any]]]
 
 
 def collect_runs(work_dir: str) -> Runs:

@@ -6,8 +6,9 @@ import os.path as osp
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 from sfnet_mm.utils.tooling import write_text
 
@@ -37,7 +38,7 @@ class Job:
         return f'{name_of(self.config)}, seed {self.seed}'
 
     def start(
-        self, budget: Budget, resources: Resources, deadline: Optional[float]
+        self, budget: Budget, resources: Resources, deadline: float | None
     ) -> subprocess.Popen:
         """Start the run in a process that Ctrl-C does not reach; it stops when this one is gone."""
         job = dict(
@@ -90,9 +91,9 @@ def run_jobs(
     budget: Budget,
     resources: Resources,
     at_once: int,
-    minutes: Optional[float] = None,
+    minutes: float | None = None,
     report_every: float = 30,
-) -> List[str]:
+) -> list[str]:
     """Run all jobs that have no result yet.
 
     Args:
@@ -113,8 +114,8 @@ def run_jobs(
     begin = last_report = time.time()
     deadline = begin + 60 * minutes if minutes else None
     left_before = sum(budget.iters - iterations_done(job.work_dir) for job in waiting)
-    running: Dict[int, Any] = {}
-    failures: List[str] = []
+    running: dict[int, Any] = {}
+    failures: list[str] = []
     open_jobs = list(waiting)
     while running or waiting:
         while waiting and len(running) < at_once:

@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import mean_and_spread, whole_file
@@ -10,8 +11,8 @@ from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 from .settings import Budget
 
 # One result as ``train`` writes it, and the results of each config by its name.
-Result = Dict[str, Any]
-Rows = Dict[str, List[Result]]
+Result = dict[str, Any]
+Rows = dict[str, list[Result]]
 METRICS = ('mIoU', 'bIoU')
 
 
@@ -47,9 +48,9 @@ def paired_difference(
     return text + (f' ± {half_interval(paired):.{digits}f}' if len(paired) > 1 else '')
 
 
-def devices_of(rows: Rows) -> List[str]:
+def devices_of(rows: Rows) -> list[str]:
     """List each device with the date of its last run and, if there are several, its seeds."""
-    found: Dict[str, List[Result]] = {}
+    found: dict[str, list[Result]] = {}
     for results in rows.values():
         for result in results:
             found.setdefault(result['device'], []).append(result)
@@ -64,8 +65,8 @@ def devices_of(rows: Rows) -> List[str]:
 def table(
     rows: Rows,
     budget: Budget,
-    baseline: Optional[str] = None,
-    speed: Optional[Dict[str, Any]] = None,
+    baseline: str | None = None,
+    speed: dict[str, Any] | None = None,
 ) -> str:
     """Write the results as Markdown.
 
@@ -139,7 +140,7 @@ def table(
     return '\n'.join(lines) + '\n'
 
 
-def _passes(rows: Rows, speed: Dict[str, Any]) -> Dict[str, Any]:
+def _passes(rows: Rows, speed: dict[str, Any]) -> dict[str, Any]:
     backends = {entry['backend'] for entry in speed['entries']}
     if len(backends) > 1:
         raise ValueError(f'times of several backends ({", ".join(sorted(backends))}): run one')

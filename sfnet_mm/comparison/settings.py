@@ -2,7 +2,7 @@
 
 import os.path as osp
 from dataclasses import dataclass, field
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -36,14 +36,14 @@ class Budget:
 
     iters: int = 400
     batch_size: int = 8
-    crop: Optional[Tuple[int, int]] = None
+    crop: tuple[int, int] | None = None
     optimizer: str = 'sgd'
-    lr: Optional[float] = None
+    lr: float | None = None
     backbone_lr_mult: float = 1.0
-    warmup: Optional[int] = None
+    warmup: int | None = None
     min_kept: float = 0.048
     amp: bool = False
-    options: Dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def describe(self) -> str:
         """Describe the budget in words, for the text above a table."""
@@ -69,11 +69,11 @@ class Resources:
         checkpoint_interval: Iterations between checkpoints; by default a tenth of all.
     """
 
-    data_root: Optional[str] = None
+    data_root: str | None = None
     workers: int = 1
     threads: int = 1
     channels_last: bool = False
-    checkpoint_interval: Optional[int] = None
+    checkpoint_interval: int | None = None
 
 
 def name_of(config: str) -> str:

@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 import statistics
-from typing import Dict, List, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.runner import Runner
@@ -34,7 +34,7 @@ def time_steps(
         wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
         steps[name_of(config)] = (runner.model, batch, wrapper)
     timer = Timer('cuda' if torch.cuda.is_available() else 'cpu')
-    times: Dict[str, List[float]] = {name: [] for name in steps}
+    times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in track_iter_progress(list(range(rounds + 1))):
         for name, (model, batch, wrapper) in steps.items():
             with timer:

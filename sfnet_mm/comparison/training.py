@@ -9,7 +9,7 @@ import statistics
 import time
 import zipfile
 from dataclasses import asdict
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class RunMonitorHook(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, work_dir: str, deadline: Optional[float], parent: Optional[int]) -> None:
+    def __init__(self, work_dir: str, deadline: float | None, parent: int | None) -> None:
         self.work_dir = work_dir
         self.deadline = deadline
         self.parent = parent
@@ -54,7 +54,7 @@ class RunMonitorHook(Hook):
             write_text(osp.join(self.work_dir, PROGRESS), str(done))
 
 
-def last_checkpoint(work_dir: str) -> Optional[str]:
+def last_checkpoint(work_dir: str) -> str | None:
     """The newest complete checkpoint of a run, which may have been killed while writing one."""
     found = {}
     for path in glob.glob(osp.join(glob.escape(work_dir), 'iter_*.pth')):
@@ -70,8 +70,8 @@ def train(
     resources: Resources,
     seed: int,
     work_dir: str,
-    deadline: Optional[float] = None,
-    parent: Optional[int] = None,
+    deadline: float | None = None,
+    parent: int | None = None,
 ) -> None:
     """Train and score one run in this process, and write its result.
 
@@ -129,7 +129,7 @@ def train(
     write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
 
 
-def finished(work_dir: str, budget: Budget) -> Optional[Dict[str, Any]]:
+def finished(work_dir: str, budget: Budget) -> dict[str, Any] | None:
     """The result in a folder; None if there is none of the same budget."""
     try:
         with open(osp.join(work_dir, RESULT), encoding='utf-8') as file:
@@ -148,9 +148,9 @@ def iterations_done(work_dir: str) -> int:
         return 0
 
 
-def flow_in_pixels(runner: Runner, images: int = 8) -> Dict[str, float]:
+def flow_in_pixels(runner: Runner, images: int = 8) -> dict[str, float]:
     """Mean length of the flow of each alignment module, in pixels of its output."""
-    lengths: Dict[str, List[float]] = {}
+    lengths: dict[str, list[float]] = {}
     runner.model.eval()
     with AlignmentRecorder(runner.model) as recorder, torch.no_grad():
         for _, batch in zip(range(images), runner.val_dataloader):

@@ -8,7 +8,7 @@ those of this package. Besides whole models it takes the ImageNet weights of the
 import re
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 
@@ -38,9 +38,9 @@ class Conversion:
 
     family: Family
     state_dict: StateDict
-    dropped: Dict[str, List[str]] = field(default_factory=lambda: defaultdict(list))
-    folded: List[str] = field(default_factory=list)
-    filled: List[str] = field(default_factory=list)
+    dropped: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+    folded: list[str] = field(default_factory=list)
+    filled: list[str] = field(default_factory=list)
 
 
 def _merge_stdc_copies(state: StateDict) -> None:
@@ -73,12 +73,12 @@ def _fold_supervision_bias(result: Conversion) -> None:
             result.folded.append(key)
 
 
-def _quote(names: List[str], limit: int = 4) -> str:
+def _quote(names: list[str], limit: int = 4) -> str:
     shown = ', '.join(names[:limit])
     return shown if len(names) <= limit else f'{shown} and {len(names) - limit} more'
 
 
-def _check(result: Conversion, unplaced: List[str]) -> None:
+def _check(result: Conversion, unplaced: list[str]) -> None:
     """Compare the result with the target, name by name and shape by shape; see :func:`convert`."""
     state = result.state_dict
     target = {k: tuple(v.shape) for k, v in result.family.build().state_dict().items()}

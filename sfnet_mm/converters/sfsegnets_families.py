@@ -2,8 +2,9 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Dict, List, Mapping, Optional
+from typing import Any
 
 import torch
 from mmseg.registry import MODELS
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from .sfsegnets_names import BACKBONES, DFSEG, STDC_BLOCKS
 
-StateDict = Dict[str, Tensor]
+StateDict = dict[str, Tensor]
 
 
 class ConversionError(ValueError):
@@ -22,7 +23,7 @@ class ConversionError(ValueError):
         missing: Every tensor of the target that the source does not give, with its shape.
     """
 
-    def __init__(self, message: str, unplaced: List[str] = (), missing: List[str] = ()) -> None:
+    def __init__(self, message: str, unplaced: list[str] = (), missing: list[str] = ()) -> None:
         super().__init__(message)
         self.unplaced = list(unplaced)
         self.missing = list(missing)
@@ -42,10 +43,10 @@ class Family:
     """
 
     backbone: str
-    head: Optional[str] = None
+    head: str | None = None
     width: int = 0
     num_classes: int = 0
-    gate: Optional[str] = None
+    gate: str | None = None
     deep_supervision: bool = False
 
     def __str__(self) -> str:
@@ -62,7 +63,7 @@ class Family:
             extras.append('deep supervision')
         return f'{name} with {title} ({", ".join(extras)})'
 
-    def head_cfg(self) -> Dict[str, Any]:
+    def head_cfg(self) -> dict[str, Any]:
         """The config of the decode head that the tensors belong to."""
         channels = BACKBONES[self.backbone].channels
         cfg = dict(channels=self.width, num_classes=self.num_classes)
@@ -93,7 +94,7 @@ class Family:
                 model.decode_head = MODELS.build(self.head_cfg())
         return model if self.head is not None else model.backbone
 
-    def configs(self) -> List[str]:
+    def configs(self) -> list[str]:
         """The configs that the converted weights fit, together with :meth:`options`."""
         if self.head is None:
             return []
@@ -102,7 +103,7 @@ class Family:
         folder = 'configs/baselines' if self.head == 'dfseg' else 'configs'
         return [f'{folder}/{self.head}_{self.backbone}_{data}.py' for data in ('cityscapes', 'uds')]
 
-    def options(self) -> List[str]:
+    def options(self) -> list[str]:
         """The ``--cfg-options`` that these configs need."""
         options = []
         if self.gate == 'conv':

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -10,10 +10,10 @@ class Backbone:
     """One backbone of the authors: its name, its config here and its maps for the two decoders."""
 
     title: str
-    cfg: Dict[str, Any]
-    channels: Tuple[int, ...]
-    widths: Dict[str, int]
-    lite_index: Tuple[int, ...] = (0, 2, 3)
+    cfg: dict[str, Any]
+    channels: tuple[int, ...]
+    widths: dict[str, int]
+    lite_index: tuple[int, ...] = (0, 2, 3)
 
 
 def _resnet(depth: int, width: int, expansion: int) -> Backbone:
@@ -108,7 +108,7 @@ RESNET = {
 }
 
 
-def backbone_names(backbone: str) -> Dict[str, str]:
+def backbone_names(backbone: str) -> dict[str, str]:
     """The authors' names of the tensors of a backbone, and those here."""
     if backbone in STDC_BLOCKS:
         names, number = {r'backbone\.features\.([01])\.': r'stages.\1.'}, 2
@@ -131,7 +131,7 @@ def backbone_names(backbone: str) -> Dict[str, str]:
     return RESNET
 
 
-def rename(key: str, names: Dict[str, str]) -> Optional[str]:
+def rename(key: str, names: dict[str, str]) -> str | None:
     """The name of a tensor here, or None if no pattern matches the beginning of ``key``."""
     for pattern, target in names.items():
         match = re.match(pattern, key)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Iterable
 
 import numpy as np
 from PIL import Image

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Callable, ClassVar, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import ClassVar
 
 from mmengine.dataset import Compose
 from mmengine.logging import print_log

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os.path as osp
+from collections.abc import Iterator, Sequence
 from glob import escape, glob
-from typing import Any, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 

@@ -1,6 +1,7 @@
 """What the test pipeline of a config does to an image between loading and packing."""
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -34,8 +35,8 @@ class Frame(NamedTuple):
     """
 
     image: np.ndarray
-    size: Tuple[int, int]
-    label: Optional[np.ndarray] = None
+    size: tuple[int, int]
+    label: np.ndarray | None = None
 
 
 class ImagePipeline:
@@ -46,7 +47,7 @@ class ImagePipeline:
         to_float32: Whether images become float32 first (an option of mmcv's loading).
     """
 
-    def __init__(self, steps: Sequence[Dict[str, Any]] = (), to_float32: bool = False) -> None:
+    def __init__(self, steps: Sequence[dict[str, Any]] = (), to_float32: bool = False) -> None:
         self.to_float32 = to_float32
         with DefaultScope.overwrite_default_scope('mmseg'):
             self.transforms = [
@@ -54,7 +55,7 @@ class ImagePipeline:
                 for step in steps
             ]
 
-    def __call__(self, image: np.ndarray, label: Optional[np.ndarray] = None) -> Frame:
+    def __call__(self, image: np.ndarray, label: np.ndarray | None = None) -> Frame:
         """Transform an image (H, W, C), and its label (H, W) as one that was loaded first.
 
         Raises:
@@ -79,8 +80,8 @@ class ImagePipeline:
         return Frame(image, tuple(results['ori_shape'][:2]), results.get('gt_seg_map'))
 
     def shown(
-        self, image: np.ndarray, label: Optional[np.ndarray] = None
-    ) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+        self, image: np.ndarray, label: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         """The part of an image (H, W, C), and of its label, that the mask covers, at its size.
 
         It is all of both, unless a pipeline crops and resets the original shape.
@@ -96,7 +97,7 @@ class ImagePipeline:
         return image, label
 
 
-def pipeline_steps(cfg: Optional[Config]) -> Tuple[Dict[str, Any], List[Dict[str, Any]]]:
+def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The test pipeline of a config, that of mmseg's ``inference_model``.
 
     Args:
@@ -106,7 +107,7 @@ def pipeline_steps(cfg: Optional[Config]) -> Tuple[Dict[str, Any], List[Dict[str
         tuple: Options of the loading (``color_type``, ``imdecode_backend``, ``to_float32``), and
         the configs of the transforms between loading and packing.
     """
-    loading: Dict[str, Any] = {}
+    loading: dict[str, Any] = {}
     steps = []
     for step in (cfg or {}).get('test_pipeline') or ():
         name = _name(step)
@@ -118,7 +119,7 @@ def pipeline_steps(cfg: Optional[Config]) -> Tuple[Dict[str, Any], List[Dict[str
     return loading, steps
 
 
-def check_portable(steps: Sequence[Dict[str, Any]], where: str) -> None:
+def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
     """Refuse transforms that a file cannot carry, or may not name.
 
     Args:
@@ -137,17 +138,17 @@ def check_portable(steps: Sequence[Dict[str, Any]], where: str) -> None:
             )
 
 
-def _name(step: Dict[str, Any]) -> str:
+def _name(step: dict[str, Any]) -> str:
     """The name of a transform, without its scope; configs in Python name the class itself."""
     kind = step['type']
     return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
 
 
-def _arguments(step: Dict[str, Any]) -> List[Any]:
+def _arguments(step: dict[str, Any]) -> list[Any]:
     return [value for key, value in step.items() if key != 'type']
 
 
-def _with_tuples(step: Dict[str, Any]) -> Dict[str, Any]:
+def _with_tuples(step: dict[str, Any]) -> dict[str, Any]:
     """Sizes as tuples, which JSON keeps as lists and mmcv then refuses."""
     return {key: tuple(x) if isinstance(x, list) else x for key, x in step.items()}
 

@@ -2,7 +2,8 @@
 
 import copy
 import re
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -24,7 +25,7 @@ _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
 
 
 def load_model(
-    config: Union[str, Config], checkpoint: Optional[str] = None, device: str = 'cpu'
+    config: str | Config, checkpoint: str | None = None, device: str = 'cpu'
 ) -> BaseSegmentor:
     """Build a segmentor for inference, as ``mmseg.apis.init_model`` does, but strictly.
 
@@ -53,7 +54,7 @@ def load_model(
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {device} was asked for, but torch finds no CUDA device: use cpu')
     model = revert_sync_batchnorm(init_model(copy.deepcopy(cfg), None, 'cpu'))
-    meta: Dict[str, Any] = {}
+    meta: dict[str, Any] = {}
     if checkpoint is not None:
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
     model.cfg = cfg
@@ -66,7 +67,7 @@ def load_model(
     return model.to(device).eval()
 
 
-def dataset_meta(cfg: Config, num_classes: int = 0) -> Dict[str, Any]:
+def dataset_meta(cfg: Config, num_classes: int = 0) -> dict[str, Any]:
     """Classes and palette of the data of a config, without reading the data.
 
     They are those of the first of test, validation and training data that the config has. Without a
@@ -77,7 +78,7 @@ def dataset_meta(cfg: Config, num_classes: int = 0) -> Dict[str, Any]:
         num_classes: How many classes the model has; they are called by their numbers where the
             config has no data.
     """
-    meta: Dict[str, Any] = {}
+    meta: dict[str, Any] = {}
     for split in ('test', 'val', 'train'):
         for dataset in data_sets(cfg.get(f'{split}_dataloader'))[:1]:
             meta = dict(getattr(registered(DATASETS, dataset), 'METAINFO', {}))
@@ -85,7 +86,7 @@ def dataset_meta(cfg: Config, num_classes: int = 0) -> Dict[str, Any]:
     return complete_meta(meta, {}, num_classes)
 
 
-def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> Dict[str, Any]:
+def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> dict[str, Any]:
     """What mmseg makes of the ``METAINFO`` of a data set and the ``metainfo`` of its config.
 
     A class that is chosen of several keeps its color, and a palette that is missing is drawn.
@@ -111,7 +112,7 @@ def input_channels(model: nn.Module) -> int:
     return 3
 
 
-def normalization(model: nn.Module) -> Tuple[List[float], List[float], bool]:
+def normalization(model: nn.Module) -> tuple[list[float], list[float], bool]:
     """What the data preprocessor does to the values of an image.
 
     Returns:
@@ -128,7 +129,7 @@ def normalization(model: nn.Module) -> Tuple[List[float], List[float], bool]:
     return mean, std, bool(swap) and channels == 3
 
 
-def sliding_windows(model: BaseSegmentor) -> Optional[Dict[str, List[int]]]:
+def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:
     """``crop_size`` and ``stride`` of a model that is tested in sliding windows, else None."""
     test_cfg = model.test_cfg or {}
     if test_cfg.get('mode', 'whole') != 'slide':
@@ -148,7 +149,7 @@ def context_size(model: BaseSegmentor) -> int:
     return 32 * max(scales)
 
 
-def load_strictly(model: nn.Module, checkpoint: str, config: str) -> Dict[str, Any]:
+def load_strictly(model: nn.Module, checkpoint: str, config: str) -> dict[str, Any]:
     """Load a checkpoint that has every tensor of the model, and no others; its ``meta``.
 
     See :func:`read_fitting_checkpoint`.
@@ -158,7 +159,7 @@ def load_strictly(model: nn.Module, checkpoint: str, config: str) -> Dict[str, A
     return loaded['meta']
 
 
-def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> Dict[str, Any]:
+def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> dict[str, Any]:
     """Read a checkpoint that has every tensor which the model runs with, and no others.
 
     Args:
@@ -182,7 +183,7 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> D
     state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}
-    problems: List[str] = []
+    problems: list[str] = []
     for what, keys in (
         ('missing', {k for k in target.keys() - state.keys() if not k.startswith(_TRAINING_ONLY)}),
         ('unknown', state.keys() - target.keys()),

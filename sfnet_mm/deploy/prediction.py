@@ -1,7 +1,7 @@
 """The mask of an image, and how sure the model is of each pixel."""
 
 import os.path as osp
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -26,8 +26,8 @@ class Prediction(NamedTuple):
     """
 
     mask: np.ndarray
-    probability: Optional[np.ndarray] = None
-    margin: Optional[np.ndarray] = None
+    probability: np.ndarray | None = None
+    margin: np.ndarray | None = None
 
 
 def predict(runtime: Runtime, image: np.ndarray, confidence: bool = False) -> Prediction:
@@ -51,7 +51,7 @@ def predict(runtime: Runtime, image: np.ndarray, confidence: bool = False) -> Pr
     return Prediction(mask, probability.numpy(), margin.numpy())
 
 
-def probability_and_margin(logits: Tensor, mask: Tensor) -> Tuple[Tensor, Tensor]:
+def probability_and_margin(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     """The probability of the chosen class, and how far that of the next one is below it.
 
     The margin is negative where a single logit is cut at another threshold than one half.

@@ -2,7 +2,8 @@
 
 import os.path as osp
 import time
-from typing import Any, Callable, Dict, Iterable, List, Optional, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from rich.progress import Progress
 
@@ -25,8 +26,8 @@ IMAGE_KINDS, VIDEO_KINDS = ('masks', 'overlay'), ('overlay',)
 
 
 def output_names(
-    images: Iterable[str], videos: Iterable[str], save: Optional[Sequence[str]], suffix: str
-) -> List[str]:
+    images: Iterable[str], videos: Iterable[str], save: Sequence[str] | None, suffix: str
+) -> list[str]:
     """Names of all that is written for images and videos; see :class:`Predictor`."""
     names = [image_outputs(name, save or IMAGE_KINDS, suffix) for name in images]
     names += [stream_outputs(name, save or VIDEO_KINDS) for name in videos]
@@ -59,8 +60,8 @@ class Predictor:
         self,
         runtime: Runtime,
         out_dir: str,
-        made_of: Dict[str, Any],
-        save: Optional[Sequence[str]] = None,
+        made_of: dict[str, Any],
+        save: Sequence[str] | None = None,
         suffix: str = 'png',
         opacity: float = 0.5,
         max_frames: int = 0,
@@ -80,7 +81,7 @@ class Predictor:
     def image(self, name: str, path: str, progress: Progress) -> None:
         """Write the results of an image."""
 
-        def make(paths: Dict[str, str]) -> bool:
+        def make(paths: dict[str, str]) -> bool:
             image = read_image(path, **self.runtime.loading)
             found = predict(self.runtime, image, 'probability' in paths)
             write_image(paths, image, found, self.runtime, self.opacity)
@@ -108,11 +109,11 @@ class Predictor:
             self._stream(source, self._paths(names), progress)
             self.written += 1
 
-    def _paths(self, names: Dict[str, str]) -> Dict[str, str]:
+    def _paths(self, names: dict[str, str]) -> dict[str, str]:
         return {what: osp.join(self.out_dir, name) for what, name in names.items()}
 
     def _make(
-        self, names: Dict[str, str], path: str, make: Callable[[Dict[str, str]], bool]
+        self, names: dict[str, str], path: str, make: Callable[[dict[str, str]], bool]
     ) -> None:
         files = list(names.values())
         made_of = dict(self.made_of, input=file_digest(path))
@@ -124,7 +125,7 @@ class Predictor:
             self.made_files.finish(files, made_of)
         self.written += 1
 
-    def _stream(self, source: Source, paths: Dict[str, str], progress: Progress) -> bool:
+    def _stream(self, source: Source, paths: dict[str, str], progress: Progress) -> bool:
         """Whether it was segmented to its end."""
         reader = FrameReader(source, self.timeout, self.attempts)
         total = min(reader.total or self.max_frames, self.max_frames or reader.total) or None

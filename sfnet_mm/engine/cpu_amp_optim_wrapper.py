@@ -1,7 +1,7 @@
 """Trains in mixed precision on a CPU, which mmengine's ``AmpOptimWrapper`` refuses."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator
 
 import torch
 from mmengine.optim import OptimWrapper

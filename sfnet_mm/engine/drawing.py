@@ -1,7 +1,8 @@
 """Hooks that only draw: what they cannot draw does not end a run."""
 
 import functools
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger

@@ -2,7 +2,7 @@
 
 import logging
 from types import SimpleNamespace
-from typing import Any, Dict, List
+from typing import Any
 
 import torch.nn as nn
 from mmengine.logging import print_log
@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from sfnet_mm.models.backbones.pretrained import misfits, pretrained_source, read_weights
 
 
-def pretrained_parts(model: nn.Module) -> Dict[str, nn.Module]:
+def pretrained_parts(model: nn.Module) -> dict[str, nn.Module]:
     """Map the config path of each module whose ``init_cfg`` names a file to the module."""
     return {
         name: module
@@ -49,7 +49,7 @@ def check_host_parts(model: nn.Module) -> None:
             print_log(text, 'current', logging.WARNING)
 
 
-def random_weights(model: Any, path: str = 'model') -> List[str]:
+def random_weights(model: Any, path: str = 'model') -> list[str]:
     """The options of the command line that start all parts of a config from random weights."""
     if isinstance(model, (list, tuple)):
         model = dict(enumerate(model))

@@ -3,7 +3,7 @@
 import copy
 import logging
 import os.path as osp
-from typing import Any, Dict, Tuple, Union
+from typing import Any
 
 import torch.nn as nn
 from mmengine.logging import MMLogger
@@ -38,11 +38,11 @@ class DataFirstRunner(Runner):
         ValueError: A data set cannot be read, or is empty.
     """
 
-    splits: Tuple[str, ...] = ('train', 'val')
+    splits: tuple[str, ...] = ('train', 'val')
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._data_sets: Dict[int, Any] = {}
-        self._levels: Dict[logging.Handler, int] = {}
+        self._data_sets: dict[int, Any] = {}
+        self._levels: dict[logging.Handler, int] = {}
         super().__init__(*args, **kwargs)
         self._print_messages(True)
         log = osp.join(self._log_dir, f'{self.timestamp}.log')
@@ -72,7 +72,7 @@ class DataFirstRunner(Runner):
         for handler, level in self._levels.items():
             handler.setLevel(level if wanted else max(level, logging.WARNING))
 
-    def build_model(self, model: Union[nn.Module, Dict]) -> nn.Module:
+    def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Read the data sets, then build the model."""
         self._print_messages(True)
         for split in self.splits:
@@ -102,7 +102,7 @@ class DataFirstRunner(Runner):
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
 
     def build_dataloader(
-        self, dataloader: Union[DataLoader, Dict], *args: Any, **kwargs: Any
+        self, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
     ) -> DataLoader:
         """Build a data loader around the data set that was read for it."""
         if id(dataloader) in self._data_sets:
@@ -113,7 +113,7 @@ class DataFirstRunner(Runner):
         return super().build_dataloader(dataloader, *args, **kwargs)
 
 
-def read_data_set(config: Dict, split: str) -> Any:
+def read_data_set(config: dict, split: str) -> Any:
     """Build a data set and read the list of its files.
 
     Raises:
@@ -135,7 +135,7 @@ def read_data_set(config: Dict, split: str) -> Any:
     return dataset
 
 
-def _no_image(config: Dict) -> str:
+def _no_image(config: dict) -> str:
     """Name the data sets of a config and the folders that they read."""
     places = []
     for dataset in data_sets(dict(dataset=config)):

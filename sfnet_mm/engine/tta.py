@@ -14,7 +14,7 @@ class OneLogitTTAModel(SegTTAModel):
     again, so that every pixel is above 0.5 and a threshold of 0.3 makes all of them class 1.
     """
 
-    def merge_preds(self, data_samples_list: 'list[list[SegDataSample]]') -> 'list[SegDataSample]':
+    def merge_preds(self, data_samples_list: list[list[SegDataSample]]) -> list[SegDataSample]:
         """Compare the mean probability of the augmented images with the head's threshold."""
         for sample in (s for samples in data_samples_list for s in samples):
             sample.seg_logits.data = torch.logit(sample.seg_logits.data)

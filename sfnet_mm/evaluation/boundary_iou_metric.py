@@ -7,7 +7,7 @@ https://arxiv.org/abs/2103.16562, section 4.
 from __future__ import annotations
 
 import os.path as osp
-from typing import Sequence
+from collections.abc import Sequence
 
 import cv2
 import numpy as np

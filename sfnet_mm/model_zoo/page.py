@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any, Iterator
+from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 

@@ -5,11 +5,12 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import yaml
 

@@ -4,8 +4,8 @@ import contextlib
 import mmap
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Dict, Iterator, Optional, Tuple
 
 import torch
 
@@ -13,7 +13,7 @@ INSTALL = 'SFNET_MM_WITH_OPS=1 pip install --no-build-isolation .'
 _BUILD_INFO = re.compile(rb'SFNET_MM_BUILD\{([^}]*)\}')
 
 
-def read_build_info(library: Path) -> Dict[str, str]:
+def read_build_info(library: Path) -> dict[str, str]:
     """Read the build info ('torch', 'cuda', 'archs') of a compiled library without loading it."""
     with library.open('rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _BUILD_INFO.search(content)
@@ -41,9 +41,9 @@ class Extension:
 
     def __init__(self, folder: Path) -> None:
         found = sorted(p for p in folder.glob('_ext*') if p.suffix in ('.so', '.pyd', '.dylib'))
-        self.library: Optional[Path] = found[0] if found else None
-        self.info: Dict[str, str] = {}
-        self.devices: Tuple[str, ...] = ()
+        self.library: Path | None = found[0] if found else None
+        self.info: dict[str, str] = {}
+        self.devices: tuple[str, ...] = ()
         self.problem = self._load()
         if not self.problem:
             self.devices = ('cpu', 'cuda') if 'cuda' in self.info else ('cpu',)

@@ -1,13 +1,14 @@
 """Tells whether a graph is being exported, and for which runtime."""
 
 import contextlib
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
 RUNTIMES = ('onnxruntime', 'openvino')
-_runtime: Optional[str] = None
+_runtime: str | None = None
 
 
 @contextlib.contextmanager
@@ -27,7 +28,7 @@ def exporting_for(runtime: str) -> Iterator[None]:
         _runtime = before
 
 
-def is_exporting(runtime: Optional[str] = None) -> bool:
+def is_exporting(runtime: str | None = None) -> bool:
     """Whether a graph is being exported, for this runtime if one is named."""
     if runtime is not None or _runtime is not None:
         return _runtime is not None and runtime in (None, _runtime)

@@ -9,8 +9,6 @@ has two backends with the same results: ``native`` is written in plain torch and
 ``ext`` is one fused kernel, compiled when the package is installed with ``SFNET_MM_WITH_OPS=1``.
 """
 
-from typing import Optional
-
 import torch
 from torch import Tensor
 
@@ -58,7 +56,7 @@ def gated_dual_flow_warp(
     high: Tensor,
     low: Tensor,
     flow: Tensor,
-    gate: Optional[Tensor] = None,
+    gate: Tensor | None = None,
     backend: str = 'auto',
 ) -> Tensor:
     """Warp two maps, each by its own flow, and blend them: the fusion of GD-FAM (Eq. 6).

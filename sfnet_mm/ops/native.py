@@ -4,7 +4,6 @@
 """
 
 import math
-from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -43,7 +42,7 @@ def warp(x: Tensor, flow: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def gated_dual_warp(
-    high: Tensor, low: Tensor, flow: Tensor, gate: Optional[Tensor], dtype: torch.dtype
+    high: Tensor, low: Tensor, flow: Tensor, gate: Tensor | None, dtype: torch.dtype
 ) -> Tensor:
     """Compute ``gated_dual_flow_warp`` in plain torch; the result stays in ``dtype``."""
     if gate is None:
@@ -79,7 +78,7 @@ def _sampling_grid(x: Tensor, flow: Tensor) -> Tensor:
     return grid.permute(0, 2, 3, 1).contiguous()
 
 
-def _split_channels(x: Tensor, grid: Tensor) -> Tuple[Tensor, Tensor]:
+def _split_channels(x: Tensor, grid: Tensor) -> tuple[Tensor, Tensor]:
     """Treat groups of channels as separate images if that is faster.
 
     Torch samples an image on one core of the CPU. OpenVINO reads all channels of a position before

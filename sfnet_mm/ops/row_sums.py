@@ -3,7 +3,7 @@
 :mod:`sfnet_mm.ops.flow_warp` defines shapes, conventions and the unit of the flow.
 """
 
-from typing import List, NamedTuple, Optional, Tuple, Union
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,7 +14,7 @@ from .exporting import is_exporting
 # Results of this size stay in a cache of the CPU until they are added.
 _FLOATS_IN_CACHE = 2**20
 # A map (N, C, h, w), its flow (N, 2, H, W) and, unless it is 1, its gate (N, 1, H, W).
-Warp = Union[Tuple[Tensor, Tensor], Tuple[Tensor, Tensor, Tensor]]
+Warp = tuple[Tensor, Tensor] | tuple[Tensor, Tensor, Tensor]
 
 
 class _WeightedRows(NamedTuple):
@@ -49,7 +49,7 @@ def is_channels_last(x: Tensor) -> bool:
     return x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous()
 
 
-def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
+def sum_of_rows(warp: Warp, added: Warp | None = None) -> Tensor:
     """Warp a channels-last map, or add the warps of two, to a channels-last map (N, C, H, W).
 
     The channels of a pixel are a row of a table, and a pixel of the result is the weighted sum of
@@ -71,7 +71,7 @@ def sum_of_rows(warp: Warp, added: Optional[Warp] = None) -> Tensor:
     return rows.view(batch, *size, rows.shape[1]).permute(0, 3, 1, 2)
 
 
-def _weighted_rows(x: Tensor, flow: Tensor, gate: Optional[Tensor] = None) -> _WeightedRows:
+def _weighted_rows(x: Tensor, flow: Tensor, gate: Tensor | None = None) -> _WeightedRows:
     batch, channels, height, width = x.shape
     out_height, out_width = flow.shape[-2:]
     x_position = torch.linspace(0, width - 1, out_width, dtype=flow.dtype)
@@ -114,7 +114,7 @@ def _added_in_cache(first: _WeightedRows, second: _WeightedRows) -> Tensor:
     return out
 
 
-def _neighbors(position: Tensor, side: int) -> Tuple[List[Tuple[Tensor, Tensor]], Tensor]:
+def _neighbors(position: Tensor, side: int) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
     """Find index and weight of the two pixels around positions on a side, and if one is inside.
 
     A pixel outside has the weight 0 and the index of a pixel inside.

@@ -5,7 +5,6 @@ import os
 import os.path as osp
 from functools import partial
 from glob import glob
-from typing import Dict, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -32,7 +31,7 @@ NUM_THINGS = len(CLASSES) - NUM_STUFF_CLASSES
 CATEGORY_OF = {CITYSCAPES_IDS[name]: i for i, name in enumerate(CLASSES)}
 
 
-def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, List[Dict]]:
+def find_segments(instance_ids: np.ndarray, first_id: int) -> tuple[np.ndarray, list[dict]]:
     """Find the panoptic ids and the segments of one instance map.
 
     Args:
@@ -50,7 +49,7 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, 
     index = index.reshape(instance_ids.shape)
     boxes = ndimage.find_objects(index + 1)
     ids = np.zeros(len(values), dtype=np.uint32)
-    segments: List[Dict] = []
+    segments: list[dict] = []
     for i, value in enumerate(values.tolist()):
         label, is_instance = (value // 1000, True) if value >= 1000 else (value, False)
         category = CATEGORY_OF.get(label)
@@ -83,7 +82,7 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> Tuple[np.ndarray, 
     return ids[index], segments
 
 
-def _read_record(path: str, source: Dict) -> Optional[Dict]:
+def _read_record(path: str, source: dict) -> dict | None:
     """Read the record of a map that was written before from the same source, or None."""
     try:
         with Image.open(path) as image:
@@ -93,7 +92,7 @@ def _read_record(path: str, source: Dict) -> Optional[Dict]:
         return None
 
 
-def convert_map(folder: str, task: Tuple[str, int]) -> Tuple[Dict, bool]:
+def convert_map(folder: str, task: tuple[str, int]) -> tuple[dict, bool]:
     """Write the panoptic map of one image, unless it exists.
 
     The map stores its segments in a PNG text field, so that an interrupted run can continue from
@@ -134,8 +133,8 @@ def convert_map(folder: str, task: Tuple[str, int]) -> Tuple[Dict, bool]:
 
 
 def convert_cityscapes(
-    data_root: str, split: str, out_dir: Optional[str] = None, workers: Optional[int] = None
-) -> Tuple[str, int, int]:
+    data_root: str, split: str, out_dir: str | None = None, workers: int | None = None
+) -> tuple[str, int, int]:
     """Write ``cityscapes_panoptic_{split}_mmdet.json`` and the folder of maps of the same name.
 
     Args:

@@ -1,7 +1,6 @@
 """The Cityscapes data set for panoptic segmentation, in the format of mmdet."""
 
 import os.path as osp
-from typing import List
 
 from mmdet.datasets import CocoPanopticDataset
 from mmdet.registry import DATASETS
@@ -38,7 +37,7 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
         palette=list(things_first(DRIVING_PALETTE)),
     )
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Check the annotation file, then load the list as the parent class does."""
         if not exists(self.ann_file, backend_args=self.backend_args):
             raise FileNotFoundError(f'{self.ann_file} does not exist: write it with {CONVERTER}')
@@ -54,7 +53,7 @@ class CityscapesPanopticDataset(CocoPanopticDataset):
         self._check_maps(data_list)
         return data_list
 
-    def _check_maps(self, data_list: List[dict]) -> None:
+    def _check_maps(self, data_list: list[dict]) -> None:
         folder = self.data_prefix.get('seg')
         if not folder:
             return

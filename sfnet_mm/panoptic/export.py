@@ -5,7 +5,7 @@ scores and sizes of one image (``KNetFusionHead``).
 """
 
 import copy
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ from sfnet_mm.version import __version__
 
 
 def load_panoptic(
-    config: Union[str, Config], checkpoint: Optional[str] = None, device: str = 'cpu'
+    config: str | Config, checkpoint: str | None = None, device: str = 'cpu'
 ) -> nn.Module:
     """Build a panoptic model in evaluation mode, strictly as ``load_model`` does.
 
@@ -65,7 +65,7 @@ class PanopticGraph(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, image: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Normalized images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
         Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32.
@@ -88,11 +88,11 @@ def mean_difference(got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -
 def export_panoptic_onnx(
     model: nn.Module,
     path: str,
-    size: Tuple[int, int] = (1024, 2048),
+    size: tuple[int, int] = (1024, 2048),
     runtime: str = 'onnxruntime',
     warp: str = 'gridsample',
     opset: int = OPSET,
-) -> List[Parity]:
+) -> list[Parity]:
     """Export a panoptic model and compare the file in ONNX Runtime with torch.
 
     Args:
@@ -134,7 +134,7 @@ def export_panoptic_onnx(
     }
     sample = torch.randn(shape, generator=generator)
 
-    def compare(file: str) -> List[Parity]:
+    def compare(file: str) -> list[Parity]:
         with torch.no_grad():
             expected = [x.numpy() for x in graph(sample)]
         ort = require('onnxruntime', INSTALL)

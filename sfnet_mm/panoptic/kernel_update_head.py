@@ -4,8 +4,6 @@ K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, sec
 Figure 2 (authors' ``KernelUpdateHead`` of the detection code).
 """
 
-from typing import Optional, Tuple
-
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -85,8 +83,8 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         x: Tensor,
         proposal_feat: Tensor,
         mask_preds: Tensor,
-        mask_shape: Optional[Tuple[int, int]] = None,
-    ) -> Tuple[Tensor, Tensor, Tensor]:
+        mask_shape: tuple[int, int] | None = None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Update the kernels once.
 
         Args:

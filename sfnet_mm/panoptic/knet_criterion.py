@@ -3,7 +3,7 @@
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
 """
 
-from typing import Dict, List, NamedTuple, Optional, Tuple
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
@@ -30,8 +30,8 @@ class KNetOutputs(NamedTuple):
     (B, C, h, w).
     """
 
-    cls_scores: List[Tensor]
-    masks: List[Tensor]
+    cls_scores: list[Tensor]
+    masks: list[Tensor]
     seg: Tensor
 
 
@@ -62,12 +62,12 @@ class KNetCriterion(nn.Module):
         num_stuff_classes: int,
         num_proposals: int,
         rank_ignore_index: int,
-        loss_mask: Dict,
-        loss_dice: Dict,
-        loss_rank: Optional[Dict],
-        loss_seg: Dict,
-        loss_cls: Dict,
-        train_cfg: Optional[Dict],
+        loss_mask: dict,
+        loss_dice: dict,
+        loss_rank: dict | None,
+        loss_seg: dict,
+        loss_cls: dict,
+        train_cfg: dict | None,
     ) -> None:
         super().__init__()
         num_kernels = num_proposals + num_stuff_classes
@@ -98,7 +98,7 @@ class KNetCriterion(nn.Module):
             train_cfg.get('assigner', dict(hungarian, match_costs=[CLASS_COST, *MASK_COSTS]))
         )
 
-    def forward(self, outputs: KNetOutputs, samples: SampleList) -> Dict[str, Tensor]:
+    def forward(self, outputs: KNetOutputs, samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses under the authors' names ``loss_rpn_*`` and ``s{stage}_loss_*``.
 
         Args:
@@ -147,8 +147,8 @@ class KNetCriterion(nn.Module):
         return losses
 
     def _mask_losses(
-        self, prefix: str, masks: Tensor, targets: List[KernelTargets]
-    ) -> Dict[str, Tensor]:
+        self, prefix: str, masks: Tensor, targets: list[KernelTargets]
+    ) -> dict[str, Tensor]:
         """Compute mask, dice and rank loss of kernels (B, K, H / 4, W / 4)."""
         if not any(len(t.kernels) for t in targets):
             names = ['mask', 'dice'] + (['rank'] if self.loss_rank else [])
@@ -168,7 +168,7 @@ class KNetCriterion(nn.Module):
             )
         return losses
 
-    def _seg_loss(self, seg: Tensor, targets: List[KernelTargets], segments: List[Tuple]) -> Tensor:
+    def _seg_loss(self, seg: Tensor, targets: list[KernelTargets], segments: list[tuple]) -> Tensor:
         """Compute the dense class loss of (B, C, H / 4, W / 4); things are painted over stuff."""
         maps = []
         for target, (_, stuff) in zip(targets, segments):
@@ -182,7 +182,7 @@ class KNetCriterion(nn.Module):
             avg_factor=num_labeled,
         )
 
-    def _cls_loss(self, cls_score: Tensor, targets: List[KernelTargets]) -> Tensor:
+    def _cls_loss(self, cls_score: Tensor, targets: list[KernelTargets]) -> Tensor:
         """Class loss of kernels (B, K, C), averaged over the positive kernels of all ranks."""
         labels = cls_score.new_full(cls_score.shape[:2], self.num_classes, dtype=torch.long)
         for row, target in zip(labels, targets):

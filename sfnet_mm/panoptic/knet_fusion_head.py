@@ -4,7 +4,8 @@ K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, sec
 ``get_panoptic`` and ``merge_stuff_thing``).
 """
 
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,7 +72,7 @@ class KNetFusionHead(MaskFormerFusionHead):
         batch_data_samples: SampleList,
         rescale: bool = True,
         **kwargs: Any,
-    ) -> List[Dict]:
+    ) -> list[dict]:
         """Compute the results of a batch.
 
         Args:
@@ -104,7 +105,7 @@ class KNetFusionHead(MaskFormerFusionHead):
 
     def full_size_masks(
         self, masks: Tensor, sizes: Sequence[Sequence[int]]
-    ) -> Iterator[Tuple[int, Tensor]]:
+    ) -> Iterator[tuple[int, Tensor]]:
         """Yield chunks of masks at the size of the image, with the index of their first kernel.
 
         Args:
@@ -116,7 +117,7 @@ class KNetFusionHead(MaskFormerFusionHead):
             chunk = _resize(masks[first : first + self.kernels_per_chunk], padded)
             yield first, _resize(chunk[:, : tested[0], : tested[1]], returned)
 
-    def kernel_classes(self, logits: Tensor) -> Tuple[Tensor, Tensor]:
+    def kernel_classes(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Compute score (K,) and class (K,) of each kernel from class logits (K, C)."""
         scores = logits.sigmoid()
         num_proposals = len(scores) - self.num_stuff_classes

@@ -7,7 +7,8 @@ so that the authors' weights load after their prefixes ``rpn_head.`` and ``roi_h
 """
 
 import logging
-from typing import Any, Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -67,16 +68,16 @@ class KNetPanopticHead(BaseModule):
         in_channels: int = 256,
         num_heads: int = 8,
         feedforward_channels: int = 2048,
-        norm_cfg: Dict = dict(type='GN', num_groups=32),
+        norm_cfg: dict = dict(type='GN', num_groups=32),
         rank_ignore_index: int = 255,
-        loss_mask: Dict = dict(type='CrossEntropyLoss', use_sigmoid=True),
-        loss_dice: Dict = dict(type='DiceLoss', loss_weight=4.0),
-        loss_rank: Optional[Dict] = dict(type='CrossEntropyLoss', loss_weight=0.1),
-        loss_seg: Dict = dict(type='FocalLoss', use_sigmoid=True),
-        loss_cls: Dict = dict(type='FocalLoss', use_sigmoid=True, loss_weight=2.0),
-        train_cfg: Optional[Dict] = None,
-        test_cfg: Optional[Dict] = None,
-        init_cfg: Optional[Dict] = None,
+        loss_mask: dict = dict(type='CrossEntropyLoss', use_sigmoid=True),
+        loss_dice: dict = dict(type='DiceLoss', loss_weight=4.0),
+        loss_rank: dict | None = dict(type='CrossEntropyLoss', loss_weight=0.1),
+        loss_seg: dict = dict(type='FocalLoss', use_sigmoid=True),
+        loss_cls: dict = dict(type='FocalLoss', use_sigmoid=True, loss_weight=2.0),
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         name = 'KNetPanopticHead'
@@ -110,7 +111,7 @@ class KNetPanopticHead(BaseModule):
             loss_cls,
             train_cfg,
         )
-        self._foreign_checkpoint: Optional[str] = None
+        self._foreign_checkpoint: str | None = None
 
     def init_weights(self) -> None:
         """Initialize as the authors do, unless ``init_cfg`` is given."""
@@ -126,7 +127,7 @@ class KNetPanopticHead(BaseModule):
         for stage in self.mask_head:
             stage.init_weights()
 
-    def _load_from_state_dict(self, state_dict: Dict[str, Any], prefix: str, *args: Any) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         if f'{prefix}init_kernels.weight' in state_dict:
             self._foreign_checkpoint = None
@@ -138,7 +139,7 @@ class KNetPanopticHead(BaseModule):
         print_log(f'KNetPanopticHead: {self._foreign_checkpoint}', 'current', logging.WARNING)
 
     def forward(
-        self, x: Sequence[Tensor], batch_data_samples: Optional[SampleList] = None
+        self, x: Sequence[Tensor], batch_data_samples: SampleList | None = None
     ) -> KNetOutputs:
         """Compute the logits of the initial kernels and of every stage.
 
@@ -166,7 +167,7 @@ class KNetPanopticHead(BaseModule):
             masks.append(stage_masks)
         return KNetOutputs(cls_scores, masks, seg)
 
-    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> Dict[str, Tensor]:
+    def loss(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> dict[str, Tensor]:
         """Compute the losses under the authors' names ``loss_rpn_*`` and ``s{stage}_loss_*``.
 
         Args:
@@ -179,7 +180,7 @@ class KNetPanopticHead(BaseModule):
         self._foreign_checkpoint = None
         return self.criterion(self(x), batch_data_samples)
 
-    def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> Tuple[Tensor, Tensor]:
+    def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
         """Predict class logits (B, N + S, C) and mask *probabilities* (B, N + S, H / 4, W / 4).
 
         The authors' code interpolates probabilities, not logits, to the size of the image;

@@ -3,7 +3,7 @@
 K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, section 3.4.
 """
 
-from typing import Any, NamedTuple, Optional, Tuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -35,7 +35,7 @@ class KernelTargets(NamedTuple):
     masks: Tensor
 
 
-def _shrink(masks: Tensor, size: Tuple[int, int]) -> Tensor:
+def _shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:
     if len(masks) == 0:
         return masks.new_zeros((0, *size))
     return F.interpolate(masks[:, None], size, mode='bilinear', align_corners=False)[:, 0]
@@ -45,9 +45,9 @@ def read_segments(
     sample: DetDataSample,
     num_things_classes: int,
     num_stuff_classes: int,
-    size: Tuple[int, int],
+    size: tuple[int, int],
     device: torch.device,
-) -> Tuple[Segments, Segments]:
+) -> tuple[Segments, Segments]:
     """Read the things and the stuff of one image, at the size of the losses.
 
     Crowds and void are in neither: they are background for all kernels, and no loss ignores them.
@@ -110,7 +110,7 @@ def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> 
 
 
 def match_things(
-    assigner: HungarianAssigner, masks: Tensor, things: Segments, scores: Optional[Tensor] = None
+    assigner: HungarianAssigner, masks: Tensor, things: Segments, scores: Tensor | None = None
 ) -> KernelTargets:
     """Match kernels to things one to one.
 
@@ -149,9 +149,7 @@ def add_stuff(
     )
 
 
-def paint(
-    masks: Tensor, values: Tensor, background: int, canvas: Optional[Tensor] = None
-) -> Tensor:
+def paint(masks: Tensor, values: Tensor, background: int, canvas: Tensor | None = None) -> Tensor:
     """Paint the value of each mask onto a map (H, W); later masks cover earlier ones.
 
     Args:

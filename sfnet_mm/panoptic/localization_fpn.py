@@ -5,7 +5,7 @@ section 3.3 (authors' ``SemanticFPNWrapper``, called ``localization_fpn`` in the
 """
 
 from collections import OrderedDict
-from typing import Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch.nn as nn
 from mmcv.cnn import ConvModule
@@ -39,9 +39,9 @@ class LocalizationFPN(BaseModule):
     def __init__(
         self,
         in_channels: int = 256,
-        norm_cfg: Dict = dict(type='GN', num_groups=32),
-        act_cfg: Dict = dict(type='ReLU'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict = dict(type='GN', num_groups=32),
+        act_cfg: dict = dict(type='ReLU'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         # Each side has half of the channels: first the rows, then the columns.
@@ -64,7 +64,7 @@ class LocalizationFPN(BaseModule):
         self.conv_pred = ConvModule(in_channels, in_channels, 1, **layer)
         self.aux_convs = nn.ModuleList([ConvModule(in_channels, in_channels, 1, **layer)])
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Compute the localization and the semantic features, both (B, C, H / 8, W / 8).
 
         Args:

@@ -1,7 +1,7 @@
 """The Cityscapes part of the drawn data set mini_uds, for panoptic segmentation."""
 
 import os.path as osp
-from typing import Any, List
+from typing import Any
 
 from mmdet.registry import DATASETS
 
@@ -47,7 +47,7 @@ class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
             **kwargs,
         )
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """Draw and convert the scenes that are missing, then list them."""
         ensure_mini_uds(self.root, **self.request)
         out_dir = f'{self.root}_panoptic'

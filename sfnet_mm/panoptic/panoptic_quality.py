@@ -1,7 +1,7 @@
 """Lets panoptic quality be averaged over classes of which none occurs."""
 
 import functools
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 
 def allow_absent_classes() -> bool:
@@ -22,7 +22,7 @@ def allow_absent_classes() -> bool:
         return True
 
     @functools.wraps(host)
-    def pq_average(self: Any, categories: Dict, isthing: Optional[bool]) -> Tuple[Dict, Dict]:
+    def pq_average(self: Any, categories: dict, isthing: bool | None) -> tuple[dict, dict]:
         try:
             return host(self, categories, isthing)
         except ZeroDivisionError:

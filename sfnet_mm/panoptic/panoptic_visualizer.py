@@ -1,7 +1,5 @@
 """Draws panoptic results."""
 
-from typing import List, Optional
-
 import numpy as np
 from mmdet.registry import VISUALIZERS
 from mmdet.visualization import DetLocalVisualizer
@@ -21,8 +19,8 @@ class PanopticVisualizer(DetLocalVisualizer):
         self,
         image: np.ndarray,
         panoptic_seg: PixelData,
-        classes: Optional[List[str]],
-        palette: Optional[List],
+        classes: list[str] | None,
+        palette: list | None,
     ) -> np.ndarray:
         values = np.asarray(panoptic_seg.sem_seg)
         values = np.where(values == 0, len(classes), values)

@@ -8,7 +8,7 @@ that RobustNet uses for some backbones (20 for MobileNet). It is a small optiona
 (``requirements/robustnet.txt``), needed in training with ISW only.
 """
 
-from typing import Callable, Dict, Tuple
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -38,9 +38,9 @@ class PairVariance:
 
     def __init__(self) -> None:
         self.pairs = 0
-        self._sums: Dict[str, Tensor] = {}
+        self._sums: dict[str, Tensor] = {}
 
-    def update(self, covariances: Dict[str, Tensor]) -> None:
+    def update(self, covariances: dict[str, Tensor]) -> None:
         """Add one pair.
 
         Args:
@@ -52,12 +52,12 @@ class PairVariance:
             self._sums[name] = self._sums[name] + variance if name in self._sums else variance
         self.pairs += 1
 
-    def mean(self) -> Dict[str, Tensor]:
+    def mean(self) -> dict[str, Tensor]:
         """The mean by layer, (C, C) in float64; zero on and below the diagonal."""
         return {name: total / self.pairs for name, total in self._sums.items()}
 
 
-def select_sensitive(variance: Tensor, k: int = 3) -> Tuple[Tensor, int]:
+def select_sensitive(variance: Tensor, k: int = 3) -> tuple[Tensor, int]:
     """Select the covariances outside the cluster of the lowest variance.
 
     As in RobustNet, all C * C values are clustered, including the zeros of the lower triangle.

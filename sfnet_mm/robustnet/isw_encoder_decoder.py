@@ -3,7 +3,8 @@
 RobustNet, https://arxiv.org/abs/2103.15597, section 4; SFNet paper, Table 17.
 """
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmseg.models.segmentors import EncoderDecoder
@@ -62,7 +63,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         self.loss_weight = loss_weight
         # This is a plain dict and no ModuleDict because the layers belong to the backbone.
         self.whitening_layers = insert_whitening(self.backbone, slots)
-        self.margins: Dict[str, int] = {}
+        self.margins: dict[str, int] = {}
         for slot, layer in self.whitening_layers.items():
             pairs = strict_upper_triangle(layer.num_channels)
             self.margins[slot] = int(pairs.sum()) // relax_denominator if kind == 'IRW' else 0
@@ -70,17 +71,17 @@ class ISWEncoderDecoder(EncoderDecoder):
         self.register_buffer('whitening_selected', torch.tensor(kind != 'ISW'))
 
     @property
-    def whitening_masks(self) -> Dict[str, Tensor]:
+    def whitening_masks(self) -> dict[str, Tensor]:
         """The masks (C, C) by slot."""
         return {slot: getattr(self, f'whitening_mask_{slot}') for slot in self.whitening_layers}
 
-    def set_whitening_masks(self, masks: Dict[str, Tensor]) -> None:
+    def set_whitening_masks(self, masks: dict[str, Tensor]) -> None:
         """Copy masks into the buffers and switch the loss on."""
         for slot, buffer in self.whitening_masks.items():
             buffer.copy_(masks[slot])
         self.whitening_selected.fill_(True)
 
-    def loss(self, inputs: Tensor, data_samples: list) -> Dict[str, Tensor]:
+    def loss(self, inputs: Tensor, data_samples: list) -> dict[str, Tensor]:
         """Compute the losses of the heads and, once masks are set, of whitening."""
         if not self.whitening_selected:
             return super().loss(inputs, data_samples)

@@ -5,8 +5,8 @@ other colors and other sharpness.
 """
 
 import random
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Dict, Iterator, List, Sequence
 
 import numpy as np
 import torch
@@ -42,7 +42,7 @@ def seeded(*seed: int) -> Iterator[None]:
         np.random.set_state(states[1])
 
 
-def image_sources(dataset: Dataset) -> List[Dataset]:
+def image_sources(dataset: Dataset) -> list[Dataset]:
     """Find the data sets inside any wrappers (concatenation, repetition, sampling), each once.
 
     Raises:
@@ -76,8 +76,8 @@ class PhotometricPairs(Dataset):
     def __init__(
         self,
         dataset: Dataset,
-        distortion: Sequence[Dict] = DISTORTION,
-        loading: Sequence[Dict] = LOADING,
+        distortion: Sequence[dict] = DISTORTION,
+        loading: Sequence[dict] = LOADING,
         seed: int = 0,
     ) -> None:
         self.sources = image_sources(dataset)
@@ -92,7 +92,7 @@ class PhotometricPairs(Dataset):
     def __len__(self) -> int:
         return int(self.ends[-1])
 
-    def order(self, num_images: int) -> List[int]:
+    def order(self, num_images: int) -> list[int]:
         """Draw the indices of this trial at random, without repetition."""
         drawn = np.random.default_rng([self.seed, self.trial]).permutation(len(self))
         return drawn[:num_images].tolist()

@@ -9,7 +9,7 @@ The layer itself only standardizes each channel of each image. The loss (``white
 decorrelates the channels; it reads the outputs of these layers.
 """
 
-from typing import Dict, Sequence, Type
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -86,7 +86,7 @@ class WhitenedBottleneck(_WhitenedBlock, Bottleneck):
         return self.norm3(self.conv3(out)) + self.shortcut(x)
 
 
-_WHITENED: Dict[Type[nn.Module], Type[nn.Module]] = {
+_WHITENED: dict[type[nn.Module], type[nn.Module]] = {
     BasicBlock: WhitenedBasicBlock,
     Bottleneck: WhitenedBottleneck,
 }
@@ -131,7 +131,7 @@ def _whiten_stdc(backbone: STDCNet, slot: str) -> InstanceWhitening:
 
 def insert_whitening(
     backbone: nn.Module, slots: Sequence[str] = ('stem', 'layer1', 'layer2')
-) -> Dict[str, InstanceWhitening]:
+) -> dict[str, InstanceWhitening]:
     """Put instance whitening into a ResNet or STDC backbone, in place.
 
     ``stem`` replaces the norm of the last stem convolution. ``layer{i}`` comes after the residual

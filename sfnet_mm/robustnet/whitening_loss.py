@@ -5,8 +5,8 @@ RobustNet, https://arxiv.org/abs/2103.15597, sections 3 and 4.1-4.2 (authors'
 in the mask of penalized channel pairs and in the margin.
 """
 
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Dict, Iterator, Mapping
 
 import torch
 import torch.nn as nn
@@ -63,7 +63,7 @@ def strict_upper_triangle(channels: int) -> Tensor:
 
 
 @contextmanager
-def collect_covariances(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, Tensor]]:
+def collect_covariances(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
     """Record the covariance of the output of each layer while the context is open.
 
     The maps themselves are not kept. Outside the context the layers have no hooks, so inference and
@@ -75,7 +75,7 @@ def collect_covariances(layers: Mapping[str, nn.Module]) -> Iterator[Dict[str, T
     Yields:
         dict: Covariances (N, C, C) by the same names, filled as the layers run.
     """
-    found: Dict[str, Tensor] = {}
+    found: dict[str, Tensor] = {}
 
     def record(name: str):
         def hook(module: nn.Module, args: tuple, output: Tensor) -> None:

@@ -1,6 +1,7 @@
 """Checks of arguments that raise a ValueError of one line: the owner, the argument, its value."""
 
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 
 def check_choice(owner: str, choices: Iterable[Any], **values: Any) -> None:

@@ -4,7 +4,8 @@ import argparse
 import os
 import os.path as osp
 import tempfile
-from typing import Any, Dict, Optional, Sequence, Union
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -18,8 +19,8 @@ from .sources import choose_sources
 
 def load_config(
     path: str,
-    options: Union[Dict, Sequence[str], None],
-    work_dir: Optional[str],
+    options: dict | Sequence[str] | None,
+    work_dir: str | None,
     launcher: str,
 ) -> Config:
     """Read a config, apply the options of the command line and fit it to this machine.
@@ -54,7 +55,7 @@ def load_config(
     return cfg
 
 
-def read_config(config: Union[str, Config]) -> Config:
+def read_config(config: str | Config) -> Config:
     """Read a config that a model can be built from. A config that was read before is only checked.
 
     Raises:
@@ -78,12 +79,12 @@ def read_config(config: Union[str, Config]) -> Config:
     return config
 
 
-def is_panoptic(config: Union[str, Config]) -> bool:
+def is_panoptic(config: str | Config) -> bool:
     """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``, which needs mmdet."""
     return 'panoptic_head' in read_config(config).model
 
 
-def parse_options(pairs: Sequence[str]) -> Dict[str, Any]:
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """Parse strings ``key=value`` into a dict; mmengine reads numbers, lists and tuples in them.
 
     Raises:
@@ -195,13 +196,13 @@ def enable_tta(cfg: Config) -> None:
     cfg.model = cfg.tta_model
 
 
-def has_one_logit(model: Dict) -> bool:
+def has_one_logit(model: dict) -> bool:
     """Whether the last decode head of a model's config gives one logit for two classes."""
     head = (parts(model.get('decode_head')) or [{}])[-1]
     return (head.get('out_channels') or head.get('num_classes')) == 1
 
 
-def enable_drawing(cfg: Config, show_dir: Optional[str], show: bool, wait_time: float) -> None:
+def enable_drawing(cfg: Config, show_dir: str | None, show: bool, wait_time: float) -> None:
     """Draw predictions while testing, into ``show_dir`` or a window.
 
     ``PredictionHook`` takes the place of mmseg's ``SegVisualizationHook``; another visualization

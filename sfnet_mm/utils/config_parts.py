@@ -5,7 +5,8 @@ also takes one evaluator or a list of them, and a data set or wrappers around so
 """
 
 import logging
-from typing import Any, Dict, Iterator, List
+from collections.abc import Iterator
+from typing import Any
 
 from mmengine.logging import print_log
 
@@ -20,14 +21,14 @@ def type_name(node: Any) -> str:
     return kind.rsplit('.', 1)[-1]
 
 
-def parts(node: Any) -> List[Dict]:
+def parts(node: Any) -> list[dict]:
     """Return one part, a list of parts or None as a list."""
     if node is None:
         return []
     return [node] if isinstance(node, dict) else list(node)
 
 
-def walk(node: Any) -> Iterator[Dict]:
+def walk(node: Any) -> Iterator[dict]:
     """Yield a config and all dicts inside it."""
     if isinstance(node, dict):
         yield node
@@ -37,7 +38,7 @@ def walk(node: Any) -> Iterator[Dict]:
             yield from walk(value)
 
 
-def metrics(evaluator: Any) -> List[Dict]:
+def metrics(evaluator: Any) -> list[dict]:
     """The metrics of an evaluator: one metric, a list of them, or an ``Evaluator`` with them."""
     found = []
     for part in parts(evaluator):
@@ -45,9 +46,9 @@ def metrics(evaluator: Any) -> List[Dict]:
     return found
 
 
-def data_wrappers(loader: Any) -> List[Dict]:
+def data_wrappers(loader: Any) -> list[dict]:
     """The data set of a data loader and the ones that it wraps, from the outside to the inside."""
-    found: List[Dict] = []
+    found: list[dict] = []
     waiting = parts((loader or {}).get('dataset'))
     while waiting:
         dataset = waiting.pop(0)
@@ -56,7 +57,7 @@ def data_wrappers(loader: Any) -> List[Dict]:
     return found
 
 
-def data_sets(loader: Any) -> List[Dict]:
+def data_sets(loader: Any) -> list[dict]:
     """The innermost data sets of a data loader, which read files."""
     return [d for d in data_wrappers(loader) if 'dataset' not in d and 'datasets' not in d]
 

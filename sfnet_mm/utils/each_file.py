@@ -1,7 +1,7 @@
 """Processes many files: it names those that cannot be used, and goes on with the others."""
 
 import sys
-from typing import Callable, List, Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -11,7 +11,7 @@ from .tooling import first_line
 
 def for_each_file(
     files: Mapping[str, str], work: Callable[[str, str, Progress], None]
-) -> List[str]:
+) -> list[str]:
     """Call ``work(name, path, progress)`` for each file, and show a bar of progress.
 
     A file that is damaged, too small or gone is named on stderr; any other error, such as a full
@@ -25,7 +25,7 @@ def for_each_file(
     Returns:
         list[str]: One line for each file that could not be used.
     """
-    failures: List[str] = []
+    failures: list[str] = []
     what = TextColumn('{task.description}')
     with Progress(BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), what) as progress:
         task = progress.add_task('', total=len(files))
@@ -42,7 +42,7 @@ def for_each_file(
     return failures
 
 
-def check_failures(failures: List[str], total: int) -> None:
+def check_failures(failures: list[str], total: int) -> None:
     """Raise a ValueError that counts the failed files and names the first, if there are any."""
     if failures:
         raise ValueError(f'{len(failures)} of {total} files failed: {failures[0]}')

@@ -2,7 +2,7 @@
 
 import os
 import os.path as osp
-from typing import Dict, Iterable, List, Sequence, Tuple
+from collections.abc import Iterable, Sequence
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
@@ -11,7 +11,7 @@ class NameCollision(ValueError):
     """The results of two files would have the same name."""
 
 
-def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
+def distinct_names(named: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Map the name without suffix of each file to its path.
 
     Args:
@@ -20,7 +20,7 @@ def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
     Raises:
         NameCollision: Two files have the same name, such as ``1.jpg`` and ``1.png``.
     """
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for name, path in named:
         stem = osp.splitext(osp.normpath(name))[0]
         other = found.setdefault(stem, path)
@@ -32,7 +32,7 @@ def distinct_names(named: Iterable[Tuple[str, str]]) -> Dict[str, str]:
     return found
 
 
-def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
+def find_images(inputs: Sequence[str], out_dir: str = '') -> dict[str, str]:
     """Map the name of each result to the image that a user gave for it.
 
     A folder stands for all images in it and in the folders inside it, sorted by path; their names
@@ -51,7 +51,7 @@ def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
     if not inputs:
         raise ValueError('no image was given')
     folders = {osp.abspath(path) for path in inputs if osp.isdir(path)}
-    named: List[Tuple[str, str]] = []
+    named: list[tuple[str, str]] = []
     for path in inputs:
         if osp.isdir(path):
             if out_dir and osp.realpath(path) == osp.realpath(out_dir):
@@ -68,7 +68,7 @@ def find_images(inputs: Sequence[str], out_dir: str = '') -> Dict[str, str]:
     return distinct_names(named)
 
 
-def _images_below(folder: str, without: str) -> List[str]:
+def _images_below(folder: str, without: str) -> list[str]:
     """Paths of the images below a folder; links are followed, and each folder is read once."""
     paths, seen = [], {without}
     for directory, inner, names in os.walk(folder, followlinks=True):
@@ -93,7 +93,7 @@ def refuse_overwriting(outputs: Iterable[str], inputs: Iterable[str]) -> None:
         raise ValueError(f'{min(both)} is an input and would be replaced: choose another --out-dir')
 
 
-def dataset_names(dataset) -> Dict[str, str]:
+def dataset_names(dataset) -> dict[str, str]:
     """Map the path of each image of a data set to its name, the path below the image folder.
 
     That folder is ``data_prefix['img_path']`` of mmseg's data sets, else ``data_root``. If there
@@ -114,7 +114,7 @@ def dataset_names(dataset) -> Dict[str, str]:
     return {path: name for name, path in named.items()}
 
 
-def _image_folders(dataset) -> List[str]:
+def _image_folders(dataset) -> list[str]:
     """Folders of the images of a data set, also inside wrappers."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     if inner[0] is not None:

@@ -4,7 +4,8 @@ import hashlib
 import json
 import os
 import os.path as osp
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 
 def file_digest(path: str) -> str:
@@ -36,7 +37,7 @@ class MadeFiles:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self.path = osp.join(folder, self.NAME)
-        self.made: Dict[str, Any] = {}
+        self.made: dict[str, Any] = {}
         if osp.isfile(self.path):
             with open(self.path, encoding='utf-8') as file:
                 for line in file:
@@ -49,7 +50,7 @@ class MadeFiles:
         except (ValueError, KeyError, TypeError):
             pass  # A stopped run left this line unfinished: its file is made again.
 
-    def has(self, names: Sequence[str], of: Dict[str, Any]) -> bool:
+    def has(self, names: Sequence[str], of: dict[str, Any]) -> bool:
         """Whether all files exist and were made from exactly this."""
         return all(
             self.made.get(name) == of and osp.exists(osp.join(self.folder, name)) for name in names
@@ -59,11 +60,11 @@ class MadeFiles:
         """Remove files from the record that are about to be replaced."""
         self._write(dict.fromkeys((name for name in names if self.made.get(name)), None))
 
-    def finish(self, names: Sequence[str], of: Dict[str, Any]) -> None:
+    def finish(self, names: Sequence[str], of: dict[str, Any]) -> None:
         """Record files that have been written; ``of`` must be serializable as JSON."""
         self._write(dict.fromkeys(names, of))
 
-    def _write(self, made: Dict[str, Any]) -> None:
+    def _write(self, made: dict[str, Any]) -> None:
         self.made.update(made)
         if made:
             os.makedirs(self.folder, exist_ok=True)

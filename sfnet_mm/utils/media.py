@@ -4,8 +4,8 @@ import contextlib
 import os
 import os.path as osp
 import tempfile
+from collections.abc import Iterator
 from functools import cache
-from typing import Iterator, Optional, Tuple
 
 import cv2
 import mmcv
@@ -42,7 +42,7 @@ def check_whole(data: bytes, path: str) -> None:
 
 
 def read_image(
-    path: str, color_type: str = 'color', imdecode_backend: Optional[str] = None
+    path: str, color_type: str = 'color', imdecode_backend: str | None = None
 ) -> np.ndarray:
     """Read an image as (H, W, 3) uint8, BGR, or as the options of ``LoadImageFromFile`` say.
 
@@ -92,7 +92,7 @@ def is_video(path: str) -> bool:
 
 
 @cache
-def video_format(browser: bool = False) -> Tuple[str, str]:
+def video_format(browser: bool = False) -> tuple[str, str]:
     """Suffix and FourCC of the first video format that OpenCV can write here.
 
     Args:
@@ -116,7 +116,7 @@ def video_format(browser: bool = False) -> Tuple[str, str]:
 
 
 @contextlib.contextmanager
-def write_video(path: str, size: Tuple[int, int], rate: float, browser: bool = False) -> Iterator:
+def write_video(path: str, size: tuple[int, int], rate: float, browser: bool = False) -> Iterator:
     """Open a ``cv2.VideoWriter``.
 
     The file appears when everything is written, and not at all after an error.
@@ -140,7 +140,7 @@ def write_video(path: str, size: Tuple[int, int], rate: float, browser: bool = F
             writer.release()
 
 
-def _open_writer(path: str, code: str, rate: float, size: Tuple[int, int]) -> cv2.VideoWriter:
+def _open_writer(path: str, code: str, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
     """Open a writer and hide what FFmpeg prints on stderr about encoders."""
     stderr = os.dup(2)
     try:

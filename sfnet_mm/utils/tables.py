@@ -1,11 +1,11 @@
 """Writes Markdown tables."""
 
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 
 def markdown_table(
-    header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: Optional[int] = None
-) -> List[str]:
+    header: Sequence[str], rows: Sequence[Sequence[str]], text_columns: int | None = None
+) -> list[str]:
     """Write the lines of a table.
 
     Args:

@@ -9,11 +9,12 @@ import shutil
 import statistics
 import sys
 import traceback
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any, Iterator, Sequence, Tuple, Type
+from typing import Any
 
 
-def image_size(text: str) -> Tuple[int, int]:
+def image_size(text: str) -> tuple[int, int]:
     """Parse ``HEIGHTxWIDTH`` to (height, width), as a ``type`` of argparse.
 
     Raises:
@@ -114,7 +115,7 @@ def first_line(error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def one_error_line(*more: Type[Exception], trace: bool = False) -> Iterator[None]:
+def one_error_line(*more: type[Exception], trace: bool = False) -> Iterator[None]:
     """End the program after an error with ``error: ...`` as its last line; may decorate ``main``.
 
     Ctrl-C ends it with the message of the ``KeyboardInterrupt``, or ``interrupted``, and exit code

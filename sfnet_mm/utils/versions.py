@@ -3,9 +3,9 @@
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib import metadata
 from importlib.util import find_spec
-from typing import Dict, Sequence
 
 import torch
 
@@ -34,7 +34,7 @@ PACKAGES = {
 _DRIVER = ('nvidia-smi', '--query-gpu=name,driver_version,memory.total', '--format=csv,noheader')
 
 
-def versions() -> Dict[str, str]:
+def versions() -> dict[str, str]:
     """Versions by name, as text; a missing package is marked as such.
 
     mmengine's ``collect_env`` does not list mmcv-lite, the runtimes or the warp.

@@ -1,7 +1,6 @@
 """Records the flows and gates of a model while it predicts."""
 
 from dataclasses import dataclass
-from typing import List, Optional
 
 import torch
 import torch.nn as nn
@@ -28,7 +27,7 @@ class Alignment:
 
     name: str
     flow: Tensor
-    gate: Optional[Tensor]
+    gate: Tensor | None
     coarse: Tensor
     fine: Tensor
 
@@ -66,10 +65,10 @@ class AlignmentRecorder:
             for name, module in model.named_modules()
             if isinstance(module, (FlowAlignmentModule, GatedDualFlowAlignmentModule))
         }
-        self.records: List[Alignment] = []
+        self.records: list[Alignment] = []
         self._handles: list = []
 
-    def first_pass(self) -> List[Alignment]:
+    def first_pass(self) -> list[Alignment]:
         """The first record of each module, in the order of execution."""
         firsts: dict = {}
         for record in self.records:

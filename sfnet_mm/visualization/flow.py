@@ -5,8 +5,6 @@ Evaluation Methodology for Optical Flow, https://vision.middlebury.edu/flow/, fi
 figures of SFNet show its semantic flow this way (https://arxiv.org/abs/2207.04415).
 """
 
-from typing import Optional
-
 import cv2
 import numpy as np
 from mmcv.visualization.optflow import make_color_wheel
@@ -43,7 +41,7 @@ def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
     return max(float(np.percentile(length, percentile)) if length.size else 0.0, 1e-6)
 
 
-def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndarray:
+def flow_to_rgb(flow: np.ndarray, max_length: float | None = None) -> np.ndarray:
     """Color-code a flow: white is no motion, red points right, the full hue is ``max_length``.
 
     ``mmcv.flow2rgb`` scales every picture by its own maximum; here the scale is an argument, so
@@ -81,7 +79,7 @@ def flow_to_rgb(flow: np.ndarray, max_length: Optional[float] = None) -> np.ndar
 def draw_arrows(
     image: np.ndarray,
     flow: np.ndarray,
-    max_length: Optional[float] = None,
+    max_length: float | None = None,
     step: int = 24,
     colour: tuple = (20, 20, 20),
 ) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Draws masks over images and computes the share of each class."""
 
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 import mmcv
 import mmengine.fileio as fileio
@@ -31,14 +31,14 @@ def overlay(
     return np.rint(blend).astype(np.uint8)
 
 
-def class_shares(mask: np.ndarray, classes: Sequence[str]) -> Dict[str, float]:
+def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
     """The share of pixels of each class that occurs, largest first."""
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts.tolist()) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def read_sample_image(sample: SegDataSample, backend_args: Optional[Dict] = None) -> np.ndarray:
+def read_sample_image(sample: SegDataSample, backend_args: dict | None = None) -> np.ndarray:
     """Read the image of a sample as (H, W, 3) uint8, RGB.
 
     With a label, its pixels are those of the file, as the data set loaded them. An image alone is

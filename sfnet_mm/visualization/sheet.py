@@ -4,8 +4,8 @@ The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.
 color code of optical flow, features before and after the warp, errors.
 """
 
+from collections.abc import Sequence
 from functools import cache
-from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,7 +17,7 @@ from sfnet_mm.utils.tooling import whole_file
 from .alignment_recorder import Alignment
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
 
-Tile = Tuple[str, np.ndarray]
+Tile = tuple[str, np.ndarray]
 
 _INK, _GRAY, _PAPER = (32, 32, 36), (120, 120, 128), (255, 255, 255)
 _MARGIN, _GAP, _CAPTION, _KEY = 20, 12, 26, 60
@@ -71,7 +71,7 @@ def error_map(
     return out
 
 
-def feature_maps(*means: Tensor) -> List[np.ndarray]:
+def feature_maps(*means: Tensor) -> list[np.ndarray]:
     """Draw channel means (1, H, W) as heat maps (H, W, 3) uint8 with a common scale."""
     maps = [m.numpy()[0] for m in means]
     values = np.concatenate([m.ravel() for m in maps])
@@ -87,8 +87,8 @@ def heat_map(x: np.ndarray) -> np.ndarray:
 
 
 def alignment_rows(
-    alignments: Sequence[Alignment], index: int, tile_width: int, image_size: Tuple[int, int]
-) -> List[List[Tile]]:
+    alignments: Sequence[Alignment], index: int, tile_width: int, image_size: tuple[int, int]
+) -> list[list[Tile]]:
     """Draw the tiles of every alignment module: flows, gate, features before and after the warp.
 
     FAM fills one row, GD-FAM two.
@@ -108,7 +108,7 @@ def alignment_rows(
         pixels = {name: flow_to_pixels(half) for name, half, *_ in halves}
         longest = max(flow_length(p) for p in pixels.values())
         stride = max(1, round(image_size[1] / flow.shape[-1]))
-        row: List[Tile] = []
+        row: list[Tile] = []
         for name, *_ in halves:
             rgb = flow_to_rgb(pixels[name], longest)
             # The map is enlarged first, so that arrows are equally thick on every tile.
@@ -131,12 +131,12 @@ def alignment_rows(
 
 def image_row(
     image: np.ndarray,
-    label: Optional[np.ndarray],
-    prediction: Optional[np.ndarray],
+    label: np.ndarray | None,
+    prediction: np.ndarray | None,
     palette: Sequence,
-) -> List[Tile]:
+) -> list[Tile]:
     """Draw the tiles of an image: the image, its label, the prediction and its errors."""
-    row: List[Tile] = [('input', image)]
+    row: list[Tile] = [('input', image)]
     if label is not None:
         row.append(('label', color_labels(label, palette)))
     if prediction is not None:
@@ -206,7 +206,7 @@ def save_png(path: str, image: np.ndarray) -> str:
     return path
 
 
-def _fit(picture: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
+def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Resize to (width, height); enlarged pixels stay blocks, which show the grid of the model."""
     if picture.shape[1::-1] == tuple(size):
         return picture

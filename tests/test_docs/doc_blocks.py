@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from glob import glob
-from typing import List, NamedTuple, Tuple
+from typing import NamedTuple
 
 from helpers import ROOT
 from markdown_it import MarkdownIt
@@ -35,14 +35,14 @@ class Block(NamedTuple):
         return f'{self.page}:{self.line}'
 
 
-def pages() -> List[str]:
+def pages() -> list[str]:
     """Paths, relative to the repository, of README and all pages of docs."""
     found = glob(osp.join(ROOT, 'docs', '**', '*.md'), recursive=True)
     names = [osp.join(ROOT, 'README.md'), *found]
     return sorted(osp.relpath(p, ROOT) for p in names if f'{osp.sep}_build{osp.sep}' not in p)
 
 
-def blocks(page: str) -> List[Block]:
+def blocks(page: str) -> list[Block]:
     """The blocks of a page, fenced or indented, in order."""
     with open(osp.join(ROOT, page), encoding='utf-8') as f:
         tokens = MarkdownIt().parse(f.read())
@@ -56,7 +56,7 @@ def blocks(page: str) -> List[Block]:
     return found
 
 
-def run(block: Block, folder: str, *changes: Tuple[str, str], installed: bool = False) -> str:
+def run(block: Block, folder: str, *changes: tuple[str, str], installed: bool = False) -> str:
     """Run a block of bash or Python in a folder and return what it prints.
 
     Args:
@@ -89,7 +89,7 @@ def run(block: Block, folder: str, *changes: Tuple[str, str], installed: bool = 
     return result.stdout
 
 
-def changed(block: Block, *changes: Tuple[str, str]) -> str:
+def changed(block: Block, *changes: tuple[str, str]) -> str:
     """The text of a block with some replacements, each of which must apply."""
     text = block.text
     for old, new in changes:
@@ -98,7 +98,7 @@ def changed(block: Block, *changes: Tuple[str, str]) -> str:
     return text
 
 
-def write(block: Block, folder: str, *changes: Tuple[str, str]) -> None:
+def write(block: Block, folder: str, *changes: tuple[str, str]) -> None:
     """Write a block marked ``file`` to its file in a folder."""
     assert block.kind == 'file', block
     with open(osp.join(folder, block.about), 'w', encoding='utf-8') as f:

@@ -1,6 +1,6 @@
 """Inputs of the tests of the flow warp, and the backends and devices that they run on."""
 
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -37,7 +37,7 @@ class Case(NamedTuple):
     high: Tensor
     low: Tensor
     flow: Tensor
-    gate: Optional[Tensor]
+    gate: Tensor | None
 
 
 def make_case(shape, dtype=torch.float64, layout='nchw', gate=True, scale=2.0, device='cpu'):

@@ -11,7 +11,7 @@ rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy ove
 import argparse
 import datetime
 import os.path as osp
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 
@@ -29,7 +29,7 @@ from sfnet_mm.benchmark.report import markdown, write_json
 from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time models side by side')
     parser.add_argument('configs', nargs='*', metavar='CONFIG')
     parser.add_argument('--backend', default='native', help=f'some of {",".join(BACKENDS)}')
@@ -90,7 +90,7 @@ def read_models(args: argparse.Namespace) -> dict:
 
 
 @one_error_line(RuntimeError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     init_default_scope('mmseg')
     if args.half and not args.device.startswith('cuda'):

@@ -12,8 +12,8 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import cv2
 import numpy as np
@@ -25,7 +25,7 @@ from sfnet_mm.utils.parallel import available_cpus, parallel_map
 from sfnet_mm.utils.tooling import one_error_line, write_text
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--masks', help='folder with masks of Cityscapes ids (*.png)')
     parser.add_argument('--num', type=int, default=1000, help='number of masks that are drawn')
@@ -95,7 +95,7 @@ class Timer:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     workers = args.workers or available_cpus()
     with tempfile.TemporaryDirectory() as folder:

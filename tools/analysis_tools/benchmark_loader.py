@@ -11,8 +11,8 @@ import random
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ from sfnet_mm.utils.tooling import one_error_line, write_text
 CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes.py'
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--images', type=int, default=38, help='number of pictures')
     parser.add_argument(
@@ -80,7 +80,7 @@ def datasets(root):
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cv2.setNumThreads(1)
     init_default_scope('mmseg')

@@ -9,8 +9,8 @@ it writes nothing, and the exit status is 1 if the table does not match the file
 import argparse
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import torch
 from mmengine.utils import track_iter_progress
@@ -26,7 +26,7 @@ RESULTS = ROOT / 'docs' / 'benchmarks'
 BEGIN, END = '<!-- table of benchmark_ops.py: begin -->', '<!-- table of benchmark_ops.py: end -->'
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -63,7 +63,7 @@ def check(args):
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.check:
         if PAGE.read_text(encoding='utf-8') != page_with_table():

@@ -12,8 +12,8 @@ table says how many seeds each row has.
 import argparse
 import json
 import os.path as osp
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import torch
 from mmengine.config import Config, DictAction
@@ -37,7 +37,7 @@ from sfnet_mm.utils.config_parts import type_name
 from sfnet_mm.utils.tooling import one_error_line, write_text
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -198,7 +198,7 @@ def check(args):
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     check(args)
     speed = json.loads(Path(args.speed).read_text('utf-8')) if args.speed else None

@@ -10,7 +10,7 @@ of the folder.
 
 import argparse
 import os.path as osp
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmseg.apis import inference_model
@@ -33,7 +33,7 @@ from sfnet_mm.visualization import (
 )
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Draw semantic flow')
     parser.add_argument('config', help='path of the config')
     parser.add_argument('checkpoint', help='path of the checkpoint; "none" draws random weights')
@@ -77,7 +77,7 @@ def draw(model, path: str, label, title: str, tile_width: int):
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     images = find_images(args.images, args.out)
     outputs = {name: osp.join(args.out, f'{name}.png') for name in images}
@@ -93,7 +93,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     if not AlignmentRecorder(model).modules:
         raise ValueError(f'{args.config} has no FAM or GD-FAM, so there is no flow to draw')
     table = args.label_table or label_table(model.cfg)
-    written: List[str] = []
+    written: list[str] = []
 
     def work(name, path, _):
         label = None

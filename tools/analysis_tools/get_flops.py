@@ -13,7 +13,8 @@ import argparse
 import logging
 import os.path as osp
 import warnings
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.logging import MMLogger
 
@@ -26,7 +27,7 @@ from sfnet_mm.utils.tooling import image_size, one_error_line
 HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
 
-def network_size(text: str) -> Tuple[int, int]:
+def network_size(text: str) -> tuple[int, int]:
     """Parse ``HEIGHTxWIDTH`` of at least one pixel at stride 32."""
     size = image_size(text)
     if min(size) < 32:
@@ -34,7 +35,7 @@ def network_size(text: str) -> Tuple[int, int]:
     return size
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -49,13 +50,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def figures_for(config: str) -> Dict[str, Any]:
+def figures_for(config: str) -> dict[str, Any]:
     """Find the paper's figures for a config: ``params_m``, ``gflops`` and its ``size``.
 
     A model is the same on every data set, so figures that its rows lack come from Cityscapes.
     """
     name = osp.splitext(osp.basename(config))[0]
-    figures: Dict[str, Any] = {}
+    figures: dict[str, Any] = {}
     for wanted in (name, f'{name.rsplit("_", 1)[0]}_cityscapes'):
         for _, row in paper_rows(wanted):
             if row.figures.get('gflops') is not None and 'gflops' not in figures:
@@ -65,7 +66,7 @@ def figures_for(config: str) -> Dict[str, Any]:
     return figures
 
 
-def row(config: str, size: Tuple[int, int], paper: Dict[str, Any]) -> Tuple[List[str], List[str]]:
+def row(config: str, size: tuple[int, int], paper: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the cells of a row and the remarks under the table."""
     model = build(config)
     name = osp.splitext(osp.basename(config))[0]
@@ -90,7 +91,7 @@ def row(config: str, size: Tuple[int, int], paper: Dict[str, Any]) -> Tuple[List
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)

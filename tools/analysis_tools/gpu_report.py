@@ -13,8 +13,8 @@ import argparse
 import hashlib
 import json
 import os.path as osp
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import torch
 
@@ -30,7 +30,7 @@ PUBLISHED = ROOT / 'docs' / 'benchmarks'
 FILES = dict(ops='ops_cuda', networks='speed_cuda_networks', peers='speed_cuda_peers')
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -76,7 +76,7 @@ def publish(path: str) -> None:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.publish:
         publish(args.publish)

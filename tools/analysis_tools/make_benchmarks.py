@@ -11,8 +11,9 @@
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.benchmark.pages import benchmarks_page
@@ -26,7 +27,7 @@ ALIGNMENT = 'camvid_alignment.json', 'alignment'
 ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -35,7 +36,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def alignment_table(rows: Dict[str, Any]) -> str:
+def alignment_table(rows: dict[str, Any]) -> str:
     budget = Budget(**next(iter(rows.values()))[0]['budget'])
     speed = json.loads((DOCS / 'benchmarks' / ALIGNMENT_SPEED).read_text(encoding='utf-8'))
     return table(rows, budget, 'fpn_ppm_efflite0_camvid360', speed)
@@ -54,7 +55,7 @@ def with_table(page: str, results: Sequence[str], make) -> str:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.collect:
         runs = json.dumps(collect_runs(args.collect), indent=1)

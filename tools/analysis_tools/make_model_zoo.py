@@ -13,8 +13,8 @@ import argparse
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from mmengine.logging import MMLogger
 
@@ -42,7 +42,7 @@ def parse_args(argv):
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     warnings.simplefilter('ignore')
     MMLogger.get_instance('mmengine').setLevel(logging.ERROR)

@@ -9,7 +9,7 @@ missing or broken.
 
 import argparse
 import os.path as osp
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.verification import find_broken, list_sources
@@ -18,7 +18,7 @@ from sfnet_mm.utils.sources import choose_sources
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -43,7 +43,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config)
     cfg.merge_from_dict(parse_options(args.cfg_options))

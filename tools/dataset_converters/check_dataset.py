@@ -9,8 +9,8 @@ one line. The exit code is 0 if there is none (with --fix: none in the masks tha
 
 import argparse
 import os.path as osp
+from collections.abc import Sequence
 from functools import partial
-from typing import Optional, Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.clean_masks import ColorTable, clean_masks, read_color_table
@@ -20,7 +20,7 @@ from sfnet_mm.datasets.folder_files import find_files
 from sfnet_mm.utils.tooling import check_folder, one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,7 +69,7 @@ def show(report: FolderReport) -> None:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     for folder in (args.images, args.masks):
         if args.fix and osp.join(osp.realpath(args.fix), '').startswith(

@@ -1,12 +1,12 @@
 """Write panoptic maps and annotations of Cityscapes in the format of mmdet."""
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write cityscapes_panoptic_{split}_mmdet.json and a folder of panoptic PNGs '
         'from gtFine/{split}/*/*_gtFine_instanceIds.png, with things before stuff. Maps that are '
@@ -24,7 +24,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes  # needs mmdet
 

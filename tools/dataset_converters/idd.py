@@ -2,13 +2,13 @@
 
 import argparse
 import sys
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sfnet_mm.datasets.idd_masks import convert_idd
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw gtFine/{split}/{drive}/*_gtFine_labelids.png from the polygons of India '
         'Driving. Masks that are there already are kept, so that an interrupted run goes on.'
@@ -23,7 +23,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     written, kept, errors = convert_idd(
         args.data_root, tuple(args.splits), args.workers, args.force

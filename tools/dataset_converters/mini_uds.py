@@ -1,13 +1,13 @@
 """Draw the embedded data set mini_uds."""
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sfnet_mm.mini_uds import ensure_mini_uds
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw street scenes in the layouts of Cityscapes, IDD, Mapillary Vistas and '
         'BDD100K. Configs of mini_uds do this by themselves on first use.'
@@ -27,7 +27,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     root = ensure_mini_uds(args.data_root, args.train, args.val, args.seed, args.workers)
     print(f'{root} is complete')

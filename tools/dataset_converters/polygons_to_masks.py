@@ -8,7 +8,7 @@ It reads a COCO file of instances ("COCO 1.0" in CVAT; this needs pycocotools), 
 """
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.polygon_masks import polygon_masks, write_masks
@@ -16,7 +16,7 @@ from sfnet_mm.utils.tooling import one_error_line
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -11,7 +11,8 @@ import argparse
 import glob
 import os
 import os.path as osp
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.apis.page import (
@@ -117,7 +118,7 @@ def build_app(config: str, checkpoint: str, local: bool = True) -> Any:
     return app.queue(api_open=False, max_size=16, default_concurrency_limit=1)
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='A page to try a model on')
     parser.add_argument(
         '--config', help='default: the model that comes with the package (weights/README.md)'
@@ -138,7 +139,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     load_model(args.config, args.checkpoint or None)
     build_app(args.config, args.checkpoint, is_loopback(args.host)).launch(

@@ -19,7 +19,8 @@ for a video or stream, masks and confidence are folders with one file per frame.
 
 import argparse
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -36,7 +37,7 @@ from sfnet_mm.utils.media import is_video
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def kinds(text: str) -> List[str]:
+def kinds(text: str) -> list[str]:
     """Parse kinds of results in a list with commas, as a ``type`` of argparse."""
     found = text.split(',')
     for kind in found:
@@ -45,7 +46,7 @@ def kinds(text: str) -> List[str]:
     return found
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Segment images or a video')
     parser.add_argument(
         'arguments',
@@ -84,9 +85,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def what_decides(args: argparse.Namespace) -> Dict[str, Any]:
+def what_decides(args: argparse.Namespace) -> dict[str, Any]:
     """List all that a result depends on besides its input: weights, config, options, version."""
-    made_of: Dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
+    made_of: dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
     if args.runtime == 'torch':
         made_of['config'] = text_digest(Config.fromfile(args.model).pretty_text)
         local = osp.isfile(args.checkpoint)
@@ -158,7 +159,7 @@ def run(args: argparse.Namespace) -> Predictor:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     if run(parse_args(argv)).stopped:
         raise SystemExit(130)
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sfnet_mm.utils.tooling import one_error_line
 
@@ -48,7 +48,7 @@ def next_commands(checkpoint):
 
 
 @one_error_line(subprocess.CalledProcessError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'))
     parser.add_argument('--cfg-options', nargs='*', default=[], help='passed on to train and test')

@@ -7,7 +7,7 @@ import argparse
 import json
 import os.path as osp
 import tempfile
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,7 +21,7 @@ OLDEST = (8, 5)
 AGREEMENT = {False: 0.999, True: 0.99}
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Build a TensorRT engine')
     parser.add_argument('onnx', help='a file of export_onnx.py with a fixed size')
     parser.add_argument('engine', help='the file to write, ending in .engine')
@@ -64,7 +64,7 @@ def write_engine(path: str, engine: bytes, meta: dict) -> None:
 
 
 @one_error_line(RuntimeError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     print(trtexec(args), flush=True)
     trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')

@@ -18,8 +18,8 @@ import argparse
 import json
 import os.path as osp
 import tempfile
+from collections.abc import Sequence
 from functools import partial
-from typing import Optional, Sequence
 
 import cv2
 import numpy as np
@@ -41,7 +41,7 @@ from sfnet_mm.utils.media import read_image
 from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Compare runtimes with torch')
     parser.add_argument('configs', nargs='+', metavar='CONFIG')
     parser.add_argument(
@@ -64,15 +64,13 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return args
 
 
-def make_sample(runtime: Runtime, size: tuple, image: Optional[str]) -> torch.Tensor:
+def make_sample(runtime: Runtime, size: tuple, image: str | None) -> torch.Tensor:
     if image is None:
         return scenery(1, size, 2, runtime.channels)
     return torch.from_numpy(runtime.prepare(cv2.resize(read_image(image), size[::-1])))
 
 
-def compare_panoptic(
-    config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]
-) -> dict:
+def compare_panoptic(config: str, size: tuple, checkpoint: str | None, image: str | None) -> dict:
     from sfnet_mm.panoptic.export import (
         PanopticGraph,
         export_panoptic_onnx,
@@ -106,7 +104,7 @@ def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return (scores.max(axis=2)[..., None, None] * masks).argmax(axis=1)
 
 
-def compare(config: str, size: tuple, checkpoint: Optional[str], image: Optional[str]) -> dict:
+def compare(config: str, size: tuple, checkpoint: str | None, image: str | None) -> dict:
     torch.manual_seed(0)
     if is_panoptic(config):
         return compare_panoptic(config, size, checkpoint, image)
@@ -169,7 +167,7 @@ def compare_forms(config: str, size: tuple, opset: int) -> dict:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     results = {}
     if osp.isfile(args.out):

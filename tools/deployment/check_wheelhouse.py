@@ -8,11 +8,11 @@ It reads NEEDED.txt of make_wheelhouse.py, which lists large packages that a clu
 import argparse
 import os.path as osp
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Dict, List, Optional, Sequence
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('folder', help='folder of make_wheelhouse.py')
     try:
@@ -44,7 +44,7 @@ def check(folder: str) -> str:
             f'error: {folder} is for Python {wanted}, and {sys.executable} is {current}: '
             f'run `make wheelhouse PYTHON={current}`'
         )
-    missing: Dict[str, List[str]] = {'everything': [], 'optional': []}
+    missing: dict[str, list[str]] = {'everything': [], 'optional': []}
     for name, version, module, use in map(str.split, lines):
         try:
             import_module(module)

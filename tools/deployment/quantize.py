@@ -8,7 +8,7 @@ project needs --classes, --mean and --std.
 """
 
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.config import Config
@@ -20,7 +20,7 @@ from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import check_folder, one_error_line
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Quantize an ONNX file')
     parser.add_argument('model', help='a float32 file of export_onnx.py or of another project')
     parser.add_argument('out', help='the file to write, ending in .onnx')
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
 
 
 @one_error_line(RuntimeError)
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     check_folder(args.out)
     run(args, read_config(args.calibration))

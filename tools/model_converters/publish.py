@@ -9,7 +9,8 @@ every tool that takes a checkpoint.
 
 import argparse
 import os.path as osp
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,7 +21,7 @@ from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
-def to_half(state: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def to_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Convert the floating-point tensors of a state dict to float16.
 
     Raises:
@@ -53,7 +54,7 @@ def publish(config: str, src: str, dst: str) -> None:
         raise ValueError(f'DST {dst} is SRC: name another file, SRC is not overwritten')
     model = load_model(config, src)
     found = load_checkpoint_file(src)
-    meta: Dict[str, Any] = dict(
+    meta: dict[str, Any] = dict(
         sfnet_mm_version=sfnet_mm.__version__,
         config=osp.basename(config),
         dataset_meta=dict(
@@ -68,7 +69,7 @@ def publish(config: str, src: str, dst: str) -> None:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

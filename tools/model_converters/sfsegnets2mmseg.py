@@ -11,7 +11,8 @@ import argparse
 import hashlib
 import os.path as osp
 import sys
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 
@@ -22,7 +23,7 @@ from sfnet_mm.converters.sfsegnets_families import ConversionError
 from sfnet_mm.utils.tooling import one_error_line, whole_file
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -44,7 +45,7 @@ def sha256(path: str) -> str:
     return digest.hexdigest()
 
 
-def metadata(result: Conversion, src: str) -> Dict[str, Any]:
+def metadata(result: Conversion, src: str) -> dict[str, Any]:
     """Make the ``meta`` of the new checkpoint; ``init_model`` reads its ``dataset_meta``."""
     meta = dict(
         sfnet_mm_version=sfnet_mm.__version__,
@@ -59,7 +60,7 @@ def metadata(result: Conversion, src: str) -> Dict[str, Any]:
     return meta
 
 
-def write(checkpoint: Dict[str, Any], dst: str) -> None:
+def write(checkpoint: dict[str, Any], dst: str) -> None:
     """Save under a temporary name and rename, so that ``dst`` is never half a file."""
     with whole_file(dst) as temporary:
         torch.save(checkpoint, temporary)
@@ -86,7 +87,7 @@ def report(result: Conversion, dst: str) -> None:
 
 
 @one_error_line()
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
         if osp.exists(args.dst) and osp.exists(args.src) and osp.samefile(args.src, args.dst):

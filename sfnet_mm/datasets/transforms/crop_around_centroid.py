@@ -4,7 +4,7 @@ Improving Semantic Segmentation via Video Propagation and Label Relaxation,
 https://arxiv.org/abs/1812.01593, section 3.3 (authors' ``RandomCrop`` with ``centroid``).
 """
 
-from typing import Callable, Dict, Iterable, Tuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
@@ -89,7 +89,7 @@ class CropAroundCentroid(RandomCrop):
 
     def __init__(
         self,
-        crop_size: 'int | Tuple[int, int]',
+        crop_size: 'int | tuple[int, int]',
         jitter: float = 1.0,
         cat_max_ratio: float = 1.0,
         ignore_index: int = 255,
@@ -101,7 +101,7 @@ class CropAroundCentroid(RandomCrop):
         self.jitter = jitter
 
     @cache_randomness
-    def crop_bbox(self, results: Dict) -> Tuple[int, int, int, int]:
+    def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
         """Choose the window: its first row and the row after its last, then the same of columns."""
         if results.get('centroid') is None:
             return super().crop_bbox(results)

@@ -4,7 +4,7 @@ Both are in the authors' code (``ColorJitter`` at 0.25, ``RandomGaussianBlur``);
 name them.
 """
 
-from typing import Callable, Dict, List, Tuple
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -51,7 +51,7 @@ class RandomColorJitter(BaseTransform):
         check_range('RandomColorJitter', 0, 1, **self.ranges)
 
     @cache_randomness
-    def draw(self) -> List[Tuple[str, float]]:
+    def draw(self) -> list[tuple[str, float]]:
         """Draw the operations in the order in which they run, with their factors."""
         names = np.random.permutation(list(self.ranges))
         drawn = []
@@ -60,7 +60,7 @@ class RandomColorJitter(BaseTransform):
             drawn.append((name, offset if name == 'hue' else 1 + offset))
         return drawn
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Change the image."""
         for name, factor in self.draw():
             results['img'] = OPERATIONS[name](results['img'], factor)
@@ -95,7 +95,7 @@ def adjust_hue(img: np.ndarray, turns: float) -> np.ndarray:
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2BGR_FULL)
 
 
-OPERATIONS: Dict[str, Callable] = dict(
+OPERATIONS: dict[str, Callable] = dict(
     brightness=adjust_brightness,
     contrast=adjust_contrast,
     saturation=adjust_saturation,
@@ -124,7 +124,7 @@ class RandomGaussianBlur(BaseTransform):
         ValueError: The range is empty or not positive, or the probability is outside 0..1.
     """
 
-    def __init__(self, sigma: Tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
+    def __init__(self, sigma: tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
         if not 0 < sigma[0] <= sigma[1]:
             raise ValueError(f'RandomGaussianBlur: sigma={sigma} is no range of positive numbers')
         check_range('RandomGaussianBlur', 0, 1, prob=prob)
@@ -136,7 +136,7 @@ class RandomGaussianBlur(BaseTransform):
         """Draw the standard deviation, or 0 for no blur."""
         return np.random.uniform(*self.sigma) if np.random.random() < self.prob else 0.0
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Blur the image."""
         sigma = self.draw()
         if sigma:

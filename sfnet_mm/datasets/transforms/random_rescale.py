@@ -4,8 +4,6 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 4.1 (authors' ``RandomSizeAndCrop``).
 """
 
-from typing import Dict, Tuple
-
 import numpy as np
 from mmcv.transforms import Resize
 from mmcv.transforms.utils import cache_randomness
@@ -32,7 +30,7 @@ class RandomRescale(Resize):
         ValueError: ``ratio_range`` is not two positive numbers in ascending order.
     """
 
-    def __init__(self, ratio_range: Tuple[float, float], **kwargs) -> None:
+    def __init__(self, ratio_range: tuple[float, float], **kwargs) -> None:
         super().__init__(scale_factor=1.0, **kwargs)
         if len(ratio_range) != 2 or not 0 < ratio_range[0] <= ratio_range[1]:
             raise ValueError(
@@ -45,7 +43,7 @@ class RandomRescale(Resize):
         """Draw a factor."""
         return np.random.uniform(*self.ratio_range)
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Resize ``results['img']``, (H, W, 3), and its label by one factor."""
         factor = self.draw()
         height, width = results['img'].shape[:2]

@@ -1,7 +1,5 @@
 """Scores a prediction at the size of the resized or cropped image instead of the file."""
 
-from typing import Dict
-
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
@@ -27,7 +25,7 @@ class ResetOriginalShape(BaseTransform):
     def __init__(self, only_with_label: bool = False) -> None:
         self.only_with_label = only_with_label
 
-    def transform(self, results: Dict) -> Dict:
+    def transform(self, results: dict) -> dict:
         """Set ``ori_shape``."""
         size = results['img'].shape[:2]
         label = results.get('gt_seg_map')

@@ -8,7 +8,8 @@ authors' ``uniform.build_epoch``).
 from __future__ import annotations
 
 import copy
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset

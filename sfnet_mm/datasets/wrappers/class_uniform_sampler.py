@@ -1,6 +1,7 @@
 """The sampler of :class:`ClassUniformDataset`."""
 
-from typing import Any, Iterator, Sized, Tuple
+from collections.abc import Iterator, Sized
+from typing import Any
 
 from mmengine.dataset import DefaultSampler
 from mmseg.registry import DATA_SAMPLERS
@@ -25,7 +26,7 @@ class ClassUniformSampler(DefaultSampler):
         super().__init__(dataset, **kwargs)
         self.infinite = infinite
 
-    def __iter__(self) -> Iterator[Tuple[int, int]]:
+    def __iter__(self) -> Iterator[tuple[int, int]]:
         """Yield pairs (epoch, index)."""
         while True:
             for index in super().__iter__():

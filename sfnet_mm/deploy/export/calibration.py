@@ -1,7 +1,8 @@
 """Images, and a score, from the data sets of a config: what quantization is made and judged by."""
 
 import copy
-from typing import Any, Dict, Iterator, List, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ def use_test_pipeline(runtime: Runtime, cfg: Config) -> None:
     runtime.set_pipeline(loading, steps)
 
 
-def read_data(cfg: Config, split: str, classes: Sequence[str]) -> List[Any]:
+def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
     """The data sets of a split of a config, without wrappers that repeat or choose images.
 
     Raises:
@@ -89,7 +90,7 @@ class CalibrationInputs:
 
 def class_scores(
     runtime: Runtime, datasets: Sequence[Any], cfg: Config, title: str
-) -> Dict[str, Dict[str, float]]:
+) -> dict[str, dict[str, float]]:
     """IoU, and boundary IoU if the config's evaluator has it, of what a runtime predicts.
 
     Args:
@@ -127,6 +128,6 @@ def class_scores(
     }
 
 
-def mean_score(scores: Dict[str, float]) -> float:
+def mean_score(scores: dict[str, float]) -> float:
     """The mean over the classes that occur."""
     return float(np.nanmean(list(scores.values())))

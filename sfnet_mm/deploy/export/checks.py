@@ -1,7 +1,6 @@
 """Refuses what no graph could run as mmseg tests the model."""
 
 import warnings
-from typing import Optional, Tuple
 
 from mmseg.models import BaseSegmentor
 
@@ -11,7 +10,7 @@ from .metadata import padding
 
 
 def check_test(
-    model: BaseSegmentor, size: Optional[Tuple[int, int]], output: str, normalize: bool
+    model: BaseSegmentor, size: tuple[int, int] | None, output: str, normalize: bool
 ) -> None:
     """Refuse a graph that no runtime could run as mmseg tests the model.
 
@@ -41,7 +40,7 @@ def check_test(
         )
 
 
-def check_size(size: Tuple[int, int]) -> None:
+def check_size(size: tuple[int, int]) -> None:
     """Refuse a size whose last map is too small for the context pooling; warn where cells repeat.
 
     Raises:

@@ -1,7 +1,7 @@
 """The options that the export tools share."""
 
 import argparse
-from typing import Any, Dict, Optional
+from typing import Any
 
 from sfnet_mm.utils.tooling import check_folder, image_size
 
@@ -33,14 +33,14 @@ def export_parser(description: str, suffix: str) -> argparse.ArgumentParser:
     return parser
 
 
-def begin_export(args: argparse.Namespace) -> Optional[str]:
+def begin_export(args: argparse.Namespace) -> str | None:
     """Check the folder of the file, print what is exported, and return the checkpoint, or None."""
     check_folder(args.out)
     print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
     return None if args.checkpoint == 'none' else args.checkpoint
 
 
-def shared_arguments(args: argparse.Namespace) -> Dict[str, Any]:
+def shared_arguments(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keyword arguments that all export functions of segmentors take."""
     return dict(
         path=args.out,

@@ -1,6 +1,6 @@
 """The modules that become a graph, and what the graph is compared with."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -50,7 +50,7 @@ class ExportModel(nn.Module):
     """
 
     def __init__(
-        self, form: nn.Module, mean: List[float], std: List[float], swap: bool, normalize: bool
+        self, form: nn.Module, mean: list[float], std: list[float], swap: bool, normalize: bool
     ) -> None:
         super().__init__()
         self.form, self.swap, self.normalize = form, swap, normalize
@@ -73,12 +73,12 @@ class ExportModel(nn.Module):
         """What the graph calls its output."""
         return 'mask' if self.form.output == 'argmax' else 'logits'
 
-    def open_shapes(self) -> Tuple[Dict[int, Any]]:
+    def open_shapes(self) -> tuple[dict[int, Any]]:
         """``dynamic_shapes`` of a graph whose batch, height and width are left open."""
         rows = 1 if self.normalize else 2
         return (dict.fromkeys((0, rows, rows + 1), torch.export.Dim.DYNAMIC),)
 
-    def sample(self, batch: int, size: Tuple[int, int], seed: int = 0) -> Tensor:
+    def sample(self, batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
         """A random input of the graph."""
         generator = torch.Generator().manual_seed(seed)
         if self.normalize:

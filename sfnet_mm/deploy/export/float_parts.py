@@ -3,7 +3,8 @@
 256 levels over a map of 512 columns are steps of two pixels: positions in eight bits move borders.
 """
 
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def check_parts(keep: Iterable[str]) -> None:
             raise ValueError(f'--keep {part!r} is not one of {", ".join(PARTS)}')
 
 
-def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> List[str]:
+def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> list[str]:
     """Names of the nodes of an ONNX graph that stay in float.
 
     Args:
@@ -41,8 +42,8 @@ def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> List[str]:
     """
     check_parts(keep)
     graph = _Graph(proto)
-    found: Set[str] = set()
-    finders: Dict[str, Callable[[_Graph], Iterator[Any]]] = {
+    found: set[str] = set()
+    finders: dict[str, Callable[[_Graph], Iterator[Any]]] = {
         'warp': _warps,
         'gate': _gates,
         'classifier': _classifier,
@@ -60,7 +61,7 @@ class _Graph:
         self.nodes = list(proto.graph.node)
         self.outputs = [value.name for value in proto.graph.output]
         self.made_by = {name: node for node in self.nodes for name in node.output}
-        self.readers: Dict[str, List[Any]] = {}
+        self.readers: dict[str, list[Any]] = {}
         for node in self.nodes:
             for name in node.input:
                 self.readers.setdefault(name, []).append(node)
@@ -92,7 +93,7 @@ class _Graph:
             yield node
             waiting.extend(node.input)
 
-    def samplers(self) -> List[Any]:
+    def samplers(self) -> list[Any]:
         """The nodes that read a map at positions."""
         return [n for n in self.nodes if n.op_type == 'GridSample' or n.name.startswith(PREFIX)]
 
@@ -109,7 +110,7 @@ def _gates(graph: _Graph) -> Iterator[Any]:
     """``low + gate * (high - low)``, or a sum of a warped map and another one."""
     inside = {node.name for node in graph.samplers()}
     waiting = [name for node in graph.samplers() for name in node.output]
-    seen: Set[str] = set()
+    seen: set[str] = set()
     while waiting:
         value = waiting.pop()
         for node in graph.readers.get(value, ()):

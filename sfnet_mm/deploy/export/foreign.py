@@ -3,7 +3,8 @@
 import contextlib
 import os.path as osp
 import tempfile
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -21,9 +22,9 @@ from .parity import INSTALL
 def described(
     path: str,
     cfg: Config,
-    classes: Optional[Sequence[str]] = None,
-    mean: Optional[Sequence[float]] = None,
-    std: Optional[Sequence[float]] = None,
+    classes: Sequence[str] | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
     bgr: bool = False,
 ) -> Iterator[str]:
     """Path of a file with metadata: the file itself if it has them, else a copy for a while.
@@ -69,7 +70,7 @@ def foreign_metadata(
     mean: Sequence[float],
     std: Sequence[float],
     bgr: bool,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """The entries of :func:`.metadata.metadata` as far as shapes and arguments tell them."""
     constants = {value.name for value in proto.graph.initializer}
     inputs = [_shape(v) for v in proto.graph.input if v.name not in constants]
@@ -115,6 +116,6 @@ def foreign_metadata(
     }
 
 
-def _shape(value: Any) -> List[int]:
+def _shape(value: Any) -> list[int]:
     """Its sides; 0 where one is open."""
     return [side.dim_value for side in value.type.tensor_type.shape.dim]

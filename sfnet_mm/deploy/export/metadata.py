@@ -1,6 +1,6 @@
 """What a file says about the model in it."""
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 from mmseg.models import BaseSegmentor
 
@@ -14,10 +14,10 @@ from ..model import normalization, sliding_windows
 def metadata(
     model: BaseSegmentor,
     form: InferenceModel,
-    size: Optional[Tuple[int, int]] = None,
+    size: tuple[int, int] | None = None,
     normalize: bool = False,
     fp16: bool = False,
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """What a user of a graph has to know to run it as mmseg tests the model.
 
     Args:
@@ -56,7 +56,7 @@ def metadata(
     }
 
 
-def padding(model: BaseSegmentor) -> Optional[Dict[str, Any]]:
+def padding(model: BaseSegmentor) -> dict[str, Any] | None:
     """How the data preprocessor pads test images at the bottom and on the right, if it does."""
     pre = model.data_preprocessor
     test = getattr(pre, 'test_cfg', None)

@@ -5,7 +5,6 @@ two for SFNet-Lite, none for a model without flow. With ``warp='gather'`` it has
 """
 
 import copy
-from typing import List, Tuple
 
 from mmseg.models import BaseSegmentor
 
@@ -22,7 +21,7 @@ from .portable_warp import form_of_trace, in_form
 def export_onnx(
     model: BaseSegmentor,
     path: str,
-    size: Tuple[int, int] = (1024, 2048),
+    size: tuple[int, int] = (1024, 2048),
     output: str = 'argmax',
     output_size: str = 'full',
     normalize: bool = False,
@@ -31,7 +30,7 @@ def export_onnx(
     runtime: str = 'onnxruntime',
     warp: str = 'gridsample',
     opset: int = OPSET,
-) -> List[Parity]:
+) -> list[Parity]:
     """Export a segmentor, then compare the file in ONNX Runtime with torch.
 
     The file appears only if the comparison holds.
@@ -83,7 +82,7 @@ def export_onnx(
     sizes = [size, (size[0] + 37, max(64, size[1] - 45))] if dynamic else [size]
     precision = 'float16' if fp16 else 'float32'
 
-    def compare(file: str) -> List[Parity]:
+    def compare(file: str) -> list[Parity]:
         parities = [compare_with_torch(expected, file, s, precision) for s in sizes]
         check_parity(parities, precision)
         return parities

@@ -3,7 +3,8 @@
 import json
 import logging
 import warnings
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,7 +25,7 @@ def trace(
     module: nn.Module,
     sample: Tensor,
     output_names: Sequence[str],
-    dynamic_shapes: Optional[Sequence[Dict[int, Any]]] = None,
+    dynamic_shapes: Sequence[dict[int, Any]] | None = None,
 ) -> Any:
     """The ONNX graph of a module, run on a sample.
 
@@ -64,7 +65,7 @@ def read_onnx(path: str, **options: Any) -> Any:
         raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
 
 
-def store_metadata(proto: Any, meta: Dict[str, Any]) -> None:
+def store_metadata(proto: Any, meta: dict[str, Any]) -> None:
     """Replace all metadata of a graph; each entry is stored as JSON."""
     del proto.metadata_props[:]
     texts = {key: json.dumps(value) for key, value in meta.items()}
@@ -72,8 +73,8 @@ def store_metadata(proto: Any, meta: Dict[str, Any]) -> None:
 
 
 def write_checked(
-    proto: Any, meta: Dict[str, Any], path: str, compare: Callable[[str], List[Parity]]
-) -> List[Parity]:
+    proto: Any, meta: dict[str, Any], path: str, compare: Callable[[str], list[Parity]]
+) -> list[Parity]:
     """Write a graph; the file appears only if the comparison holds.
 
     Args:

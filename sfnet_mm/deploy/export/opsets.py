@@ -5,7 +5,8 @@ onnx's own converter knows no way down for ``Split``, ``Shape`` and ``Add``. Wha
 checker of onnx refuses what is left.
 """
 
-from typing import Any, Callable, Dict, List
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ class _Lowering:
     def __init__(self, onnx: Any, proto: Any, opset: int) -> None:
         self.onnx, self.proto, self.opset = onnx, proto, opset
         self.constants = {value.name: value for value in proto.graph.initializer}
-        self.changes: Dict[str, Callable[[Any], List[Any]]] = {}
+        self.changes: dict[str, Callable[[Any], list[Any]]] = {}
         if opset < 18:
             self.changes.update(Resize=self.resize, Split=self.split)
             reductions = ('L1', 'L2', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'SumSquare')
@@ -66,7 +67,7 @@ class _Lowering:
         if opset < 14:
             self.changes['Reshape'] = self.reshape
 
-    def lowered(self, node: Any) -> List[Any]:
+    def lowered(self, node: Any) -> list[Any]:
         """The node, changed, with what has to follow it."""
         return self.changes.get(node.op_type, lambda node: [node])(node)
 
@@ -83,7 +84,7 @@ class _Lowering:
         del node.attribute[:]
         node.attribute.extend(kept)
 
-    def reduction(self, node: Any) -> List[Any]:
+    def reduction(self, node: Any) -> list[Any]:
         """Axes were an attribute."""
         if len(node.input) > 1 and node.input[1] in self.constants:
             axes = self.onnx.numpy_helper.to_array(self.constants[node.input[1]])
@@ -92,21 +93,21 @@ class _Lowering:
         self.drop(node, ('noop_with_empty_axes', ''))
         return [node]
 
-    def resize(self, node: Any) -> List[Any]:
+    def resize(self, node: Any) -> list[Any]:
         self.drop(node, ('antialias', ''), ('keep_aspect_ratio_policy', 'stretch'))
         return [node]
 
-    def split(self, node: Any) -> List[Any]:
+    def split(self, node: Any) -> list[Any]:
         """Parts are of one size without being counted."""
         self.drop(node, ('num_outputs', len(node.output)))
         return [node]
 
-    def reshape(self, node: Any) -> List[Any]:
+    def reshape(self, node: Any) -> list[Any]:
         """A side of 0 would be kept as it is: no map of an image has one."""
         self.drop(node, ('allowzero', ''), ('allowzero', 1))
         return [node]
 
-    def shape(self, node: Any) -> List[Any]:
+    def shape(self, node: Any) -> list[Any]:
         """Some sides are a slice of all."""
         ends = {a.name: a.i for a in node.attribute}
         if not ends:

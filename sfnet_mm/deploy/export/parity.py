@@ -2,7 +2,6 @@
 
 import copy
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -32,9 +31,9 @@ class Parity:
         largest: Largest absolute logit of torch.
     """
 
-    difference: Optional[float]
+    difference: float | None
     agreement: float
-    size: Tuple[int, int]
+    size: tuple[int, int]
     largest: float = 0.0
 
     def within(self, precision: str) -> bool:
@@ -50,7 +49,7 @@ class Parity:
 
 
 def compare_with_torch(
-    wrapped: ExportModel, path: str, size: Tuple[int, int], precision: str = 'float32'
+    wrapped: ExportModel, path: str, size: tuple[int, int], precision: str = 'float32'
 ) -> Parity:
     """Run a file in ONNX Runtime and what it must agree with in torch on one random image.
 
@@ -83,8 +82,8 @@ def exact(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
 def parity(
     expected: np.ndarray,
     got: np.ndarray,
-    size: Tuple[int, int],
-    threshold: Optional[float] = None,
+    size: tuple[int, int],
+    threshold: float | None = None,
 ) -> Parity:
     """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
 
@@ -106,7 +105,7 @@ def parity(
     return Parity(float(np.abs(expected - got).max()), same, size, float(np.abs(expected).max()))
 
 
-def check_parity(parities: List[Parity], precision: str, who: str = 'ONNX Runtime') -> None:
+def check_parity(parities: list[Parity], precision: str, who: str = 'ONNX Runtime') -> None:
     """Refuse a file that disagrees.
 
     Raises:

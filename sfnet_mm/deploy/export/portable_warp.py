@@ -5,7 +5,8 @@ is the sum of four pixels, each times its share: ``Gather`` of rows, arithmetic 
 OpenCV's ``dnn`` reads the graph as well, once the maps of its sums have one shape.
 """
 
-from typing import Any, Dict, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,7 +100,7 @@ def expand_sums(proto: Any) -> None:
     proto.graph.node.extend(nodes)
 
 
-def _shapes(onnx: Any, proto: Any) -> Dict[str, List[int]]:
+def _shapes(onnx: Any, proto: Any) -> dict[str, list[int]]:
     """Shapes of the values of a graph, as far as they can be told; an open side is 0."""
     graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
     values = [*graph.input, *graph.value_info, *graph.output]
@@ -127,8 +128,8 @@ class _Warp:
 
     def __init__(self, onnx: Any, name: str) -> None:
         self.onnx, self.name = onnx, name
-        self.nodes: List[Any] = []
-        self.constants: List[Any] = []
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
 
     def node(self, kind: str, *inputs: str, name: str = '', **attributes: Any) -> str:
         """Add a node; the name of its output."""
@@ -144,7 +145,7 @@ class _Warp:
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
-    def sides(self, value: str, known: Sequence[int], axes: Sequence[int]) -> List[str]:
+    def sides(self, value: str, known: Sequence[int], axes: Sequence[int]) -> list[str]:
         """Some sides of a value, each an int64 of one element: constants where they are known."""
         found = []
         for axis in axes:
@@ -196,7 +197,7 @@ class _Warp:
         count = self.node('Reshape', batch, self.constant([], np.int64))
         return self.node('Mul', self.node('Range', zero, count, one), pixels)
 
-    def neighbors(self, planes: str, axis: int, side: str) -> List[Any]:
+    def neighbors(self, planes: str, axis: int, side: str) -> list[Any]:
         """Index (N, H, W), int64, and share of the pixels before and behind each position.
 
         A pixel outside has the share 0 and the index of one inside.

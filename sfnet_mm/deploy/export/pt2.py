@@ -9,7 +9,8 @@ import json
 import os.path as osp
 import shutil
 import warnings
-from typing import Any, Callable, Tuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from mmseg.models import BaseSegmentor
@@ -28,7 +29,7 @@ METADATA = 'metadata.json'
 def export_pt2(
     model: BaseSegmentor,
     path: str,
-    size: Tuple[int, int] = (1024, 2048),
+    size: tuple[int, int] = (1024, 2048),
     output: str = 'argmax',
     output_size: str = 'full',
     normalize: bool = False,
@@ -85,14 +86,14 @@ def _compile(program: Any, path: str, meta: str) -> None:
         raise RuntimeError(f'AOTInductor cannot compile the model: {first_line(e)}') from None
 
 
-def _compare(expected: ExportModel, run: Callable, size: Tuple[int, int]) -> Parity:
+def _compare(expected: ExportModel, run: Callable, size: tuple[int, int]) -> Parity:
     sample = expected.sample(1, size, seed=1)
     with torch.no_grad():
         pair = [f(sample).numpy() for f in (expected, run)]
     return parity(*pair, size, expected.form.threshold)
 
 
-def read_pt2(path: str, trusted: bool = False) -> Tuple[Callable[[Tensor], Tensor], str]:
+def read_pt2(path: str, trusted: bool = False) -> tuple[Callable[[Tensor], Tensor], str]:
     """The graph of a file of :func:`export_pt2`, and its metadata as JSON; empty without them.
 
     Args:

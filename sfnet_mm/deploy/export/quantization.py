@@ -10,7 +10,8 @@ import logging
 import os
 import statistics
 import tempfile
-from typing import Any, Collection, Iterable, Iterator, List, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -121,7 +122,7 @@ def _check(runtime: Runtime, path: str) -> None:
         raise ValueError(f'{path} is {precision}: quantize the float32 file')
 
 
-def _by_nncf(proto: Any, inputs: Collection[np.ndarray], kept: List[str]) -> Any:
+def _by_nncf(proto: Any, inputs: Collection[np.ndarray], kept: list[str]) -> Any:
     nncf = require('nncf', 'pip install -r requirements/quantize.txt', 'NNCF')
     nncf.set_log_level(logging.ERROR)
     name = proto.graph.input[0].name
@@ -135,7 +136,7 @@ def _by_nncf(proto: Any, inputs: Collection[np.ndarray], kept: List[str]) -> Any
 
 
 def _by_onnx_runtime(
-    proto: Any, inputs: Collection[np.ndarray], kept: List[str], symmetric: bool
+    proto: Any, inputs: Collection[np.ndarray], kept: list[str], symmetric: bool
 ) -> Any:
     onnx = require('onnx', INSTALL)
     tool = require('onnxruntime.quantization', INSTALL)
@@ -194,7 +195,7 @@ def _with_progress(arrays: Iterable[np.ndarray], count: int) -> Iterator[np.ndar
 
 def speed_ratio(slow: Runtime, fast: Runtime, data: np.ndarray, rounds: int) -> float:
     """Frame rate of one runtime over that of another, the median over interleaved rounds."""
-    ratios: List[float] = []
+    ratios: list[float] = []
     for turn in range(-2, rounds):  # two rounds that warm up
         pair = (slow, fast) if turn % 2 else (fast, slow)
         times = {}

@@ -1,13 +1,12 @@
 """What a quantized file lost and gained."""
 
 from dataclasses import dataclass
-from typing import Dict, List
 
 from sfnet_mm.utils.tables import markdown_table
 
 from .calibration import mean_score
 
-Scores = Dict[str, Dict[str, float]]
+Scores = dict[str, dict[str, float]]
 
 
 @dataclass
@@ -33,7 +32,7 @@ class Quantized:
         """How many points of mIoU were lost."""
         return mean_score(self.before['IoU']) - mean_score(self.after['IoU'])
 
-    def fallen(self) -> List[str]:
+    def fallen(self) -> list[str]:
         """The classes whose IoU fell, the furthest first, with the points that they lost."""
         lost = {c: v - self.after['IoU'][c] for c, v in self.before['IoU'].items()}
         return [

@@ -1,7 +1,5 @@
 """Networks and images to compare runtimes with, where there are no trained ones."""
 
-from typing import Tuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,7 +7,7 @@ from torch import Tensor, nn
 from sfnet_mm.deploy.model import input_channels, pad_to_stride
 
 
-def scenery(count: int, size: Tuple[int, int], seed: int, channels: int) -> Tensor:
+def scenery(count: int, size: tuple[int, int], seed: int, channels: int) -> Tensor:
     """Random images (N, channels, H, W) with structure of all scales, mean 0 and variance about 1.
 
     In white noise every average is the same, so that layers which average divide by nearly nothing.
@@ -25,7 +23,7 @@ def scenery(count: int, size: Tuple[int, int], seed: int, channels: int) -> Tens
     return image / image.std()
 
 
-def fill(model: nn.Module, size: Tuple[int, int]) -> nn.Module:
+def fill(model: nn.Module, size: tuple[int, int]) -> nn.Module:
     """Give a model with random weights features and flows of the size that training gives.
 
     Batch normalization gets weights that vary, and the statistics of random images; without them,

@@ -5,8 +5,9 @@ where they run in another order (``ConvModule(order=('norm', 'act', 'conv'))`` o
 PIDNet). Here the pairs are those of one forward pass.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -26,8 +27,8 @@ class Folding:
         left: Names of those that stay, with the reason.
     """
 
-    folded: List[str] = field(default_factory=list)
-    left: Dict[str, str] = field(default_factory=dict)
+    folded: list[str] = field(default_factory=list)
+    left: dict[str, str] = field(default_factory=dict)
 
 
 def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
@@ -87,17 +88,17 @@ class _Reads(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.made: Dict[int, str] = {}
-        self.count: Dict[str, int] = {}
+        self.made: dict[int, str] = {}
+        self.count: dict[str, int] = {}
         # An id is only that of one tensor as long as the tensor lives.
-        self.alive: List[Tensor] = []
+        self.alive: list[Tensor] = []
 
     def follow(self, tensor: Tensor, name: str) -> None:
         self.made[id(tensor)] = name
         self.alive.append(tensor)
 
     def __torch_function__(
-        self, func: Callable, types: Any, args: tuple = (), kwargs: Optional[Dict] = None
+        self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         if getattr(func, '__name__', '') not in _LOOKS:
             for x in tree_leaves((args, kwargs)):
@@ -107,10 +108,10 @@ class _Reads(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _watch(model: nn.Module, sample: Tensor) -> Tuple[Dict[str, str], Dict[str, int]]:
+def _watch(model: nn.Module, sample: Tensor) -> tuple[dict[str, str], dict[str, int]]:
     """Run once: normalization layer -> convolution that feeds it alone; calls of each layer."""
-    fed_by: Dict[str, str] = {}
-    calls: Dict[str, int] = {}
+    fed_by: dict[str, str] = {}
+    calls: dict[str, int] = {}
     reads = _Reads()
     handles = []
 

@@ -2,7 +2,7 @@
 
 import ctypes
 import platform
-from typing import Callable
+from collections.abc import Callable
 
 try:
     import resource

@@ -1,7 +1,6 @@
 """The inference form of a segmentor: the same logits in less time."""
 
 import copy
-from typing import List, Optional
 
 import torch
 import torch.nn as nn
@@ -22,7 +21,7 @@ OUTPUT_SIZES = ('full', 'stride')
 
 def optimize(
     model: BaseSegmentor,
-    rearrange: Optional[bool] = None,
+    rearrange: bool | None = None,
     output: str = 'logits',
     output_size: str = 'full',
     verbose: bool = True,
@@ -119,7 +118,7 @@ class InferenceModel(nn.Module):
         self.threshold = class_threshold(model)
         self.output, self.output_size = output, output_size
         self.memory_format = torch.channels_last
-        self.report: List[str] = []
+        self.report: list[str] = []
 
     def logits(self, image: Tensor) -> Tensor:
         """Logits (N, K, h, w) at the size of the finest map, of normalized images (N, C, H, W)."""
@@ -143,6 +142,6 @@ class InferenceModel(nn.Module):
         return logits if size is None else resize(logits, size, self.align_corners)
 
 
-def class_threshold(model: BaseSegmentor) -> Optional[float]:
+def class_threshold(model: BaseSegmentor) -> float | None:
     """Least probability of class 1 where a head has a single logit, else None."""
     return float(model.decode_head.threshold) if model.decode_head.out_channels == 1 else None

@@ -1,8 +1,8 @@
 """Replaces layers by what they become for inference."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Dict, Iterator, List, Tuple
 
 from torch import nn
 
@@ -18,10 +18,10 @@ class Rearranging:
         left: Names and types of those that have one, but not as they are configured.
     """
 
-    replaced: Dict[str, nn.Module] = field(default_factory=dict)
-    left: Dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, nn.Module] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
 
-    def report(self) -> List[str]:
+    def report(self) -> list[str]:
         """Lines that say it, one for each type of layer."""
         counts = Counter(type(layer).__name__ for layer in self.replaced.values())
         lines = [f'{count} {kind} rearranged' for kind, count in counts.items()]
@@ -66,7 +66,7 @@ def _own_form(kind: type) -> bool:
     return issubclass(*owners)
 
 
-def _layers_with_form(module: nn.Module, prefix: str = '') -> Iterator[Tuple[str, nn.Module]]:
+def _layers_with_form(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Module]]:
     """Names and layers; what is inside of such a layer is its own matter."""
     for name, child in module.named_children():
         if callable(getattr(child, 'inference_form', None)):

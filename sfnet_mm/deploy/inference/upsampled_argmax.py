@@ -1,7 +1,5 @@
 """The class of each pixel of an image, from logits at the size of a feature map."""
 
-from typing import Optional, Tuple
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,7 +11,7 @@ from sfnet_mm.ops.exporting import is_exporting
 _STRIP = 32
 
 
-def classes_of(logits: Tensor, threshold: Optional[float] = None) -> Tensor:
+def classes_of(logits: Tensor, threshold: float | None = None) -> Tensor:
     """Class of every pixel as mmseg's ``BaseSegmentor.postprocess_result`` decides it.
 
     Args:
@@ -30,9 +28,9 @@ def classes_of(logits: Tensor, threshold: Optional[float] = None) -> Tensor:
 
 def upsampled_argmax(
     logits: Tensor,
-    size: Optional[tuple],
+    size: tuple | None,
     align_corners: bool = True,
-    threshold: Optional[float] = None,
+    threshold: float | None = None,
 ) -> Tensor:
     """:func:`classes_of` logits upsampled bilinearly, without holding the upsampled logits.
 
@@ -80,9 +78,9 @@ def upsampled_argmax(
 
 def nearest(
     mask: np.ndarray,
-    run: Tuple[int, int],
-    inner: Tuple[int, int],
-    size: Tuple[int, int],
+    run: tuple[int, int],
+    inner: tuple[int, int],
+    size: tuple[int, int],
     align_corners: bool,
 ) -> np.ndarray:
     """Classes at another size, each from where bilinear resizing of logits would have its center.

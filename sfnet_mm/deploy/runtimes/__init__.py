@@ -6,7 +6,8 @@ torch without a config a file of ``export_pt2.py``. Each is optional: what is no
 missed by the one who asks for it.
 """
 
-from typing import Any, Callable, Dict
+from collections.abc import Callable
+from typing import Any
 
 from .base import Runtime
 from .onnx_runtime import OnnxRuntime
@@ -26,7 +27,7 @@ __all__ = [
     'load_runtime',
 ]
 
-RUNTIMES: Dict[str, Callable[..., Runtime]] = {
+RUNTIMES: dict[str, Callable[..., Runtime]] = {
     'torch': TorchRuntime,
     'onnxruntime': OnnxRuntime,
     'openvino': OpenVINORuntime,

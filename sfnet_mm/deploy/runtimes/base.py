@@ -1,7 +1,8 @@
 """What all runtimes share: an image becomes the input of a graph, and its output a mask."""
 
 import warnings
-from typing import Any, Dict, Iterator, List, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from sfnet_mm.utils.timer import Timer
 
 from .sliding import slide, windows
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 
 class Runtime:
@@ -38,7 +39,7 @@ class Runtime:
 
     name = ''
 
-    def __init__(self, meta: Dict[str, Any]) -> None:
+    def __init__(self, meta: dict[str, Any]) -> None:
         self.meta = meta
         self.classes, self.palette = meta.get('classes'), meta.get('palette')
         self.channels = meta.get('channels', 3)
@@ -48,7 +49,7 @@ class Runtime:
         self.network_ms = 0.0
         self._warned = False
 
-    def set_pipeline(self, loading: Dict[str, Any], steps: Sequence[Dict[str, Any]]) -> None:
+    def set_pipeline(self, loading: dict[str, Any], steps: Sequence[dict[str, Any]]) -> None:
         """Prepare images by the steps of :func:`sfnet_mm.deploy.image_pipeline.pipeline_steps`."""
         self.loading = dict(loading)
         self.pipeline = ImagePipeline(steps, self.loading.pop('to_float32', False))
@@ -124,11 +125,11 @@ class Runtime:
         """As :meth:`infer`, with logits (N, K, h, w) wherever the runtime can give them."""
         return self.infer(data)
 
-    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+    def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
         """Run the graph on its input; all outputs."""
         raise NotImplementedError
 
-    def _input(self, image: np.ndarray) -> Tuple[np.ndarray, Size, Size]:
+    def _input(self, image: np.ndarray) -> tuple[np.ndarray, Size, Size]:
         """The input of the graph, the size of its part that is no padding, and that of the mask."""
         if self.meta['output'] == 'panoptic':
             raise ValueError(

@@ -2,12 +2,12 @@
 
 import json
 import os.path as osp
-from typing import Any, Dict
+from typing import Any
 
 from sfnet_mm.deploy.image_pipeline import check_portable
 
 
-def read_meta(props: Dict[str, str], path: str) -> Dict[str, Any]:
+def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
     """Metadata that ``export_onnx.py`` wrote into a graph.
 
     Raises:

@@ -1,7 +1,5 @@
 """Runs an ONNX file in ONNX Runtime."""
 
-from typing import List
-
 import numpy as np
 
 from sfnet_mm.utils.tooling import first_line, require
@@ -36,6 +34,6 @@ class OnnxRuntime(Runtime):
         super().__init__(read_meta(self.session.get_modelmeta().custom_metadata_map, path))
         self.input = self.session.get_inputs()[0].name
 
-    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+    def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""
         return self.session.run(None, {self.input: data})

@@ -1,6 +1,7 @@
 """Short forms of what a rewriting of an OpenVINO graph needs."""
 
-from typing import Any, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -47,7 +48,7 @@ def interleaved(parts: Sequence[Any]) -> Any:
     return reshape(transpose(image, [0, 3, 1, 2]), [columns, count])
 
 
-def sides(x: Any) -> List[int]:
+def sides(x: Any) -> list[int]:
     """The shape of a value of known size."""
     return [int(side) for side in x.get_shape()]
 
@@ -62,7 +63,7 @@ def name(x: Any) -> str:
     return x.get_node().get_name()
 
 
-def operands(x: Optional[Any], kind: str) -> List[Optional[Any]]:
+def operands(x: Any | None, kind: str) -> list[Any | None]:
     """Both inputs of the node that a value comes from; None twice if that is of another kind."""
     if x is None or x.get_node().get_type_name() != kind:
         return [None, None]

@@ -1,6 +1,6 @@
 """Runs an ONNX file in OpenVINO."""
 
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from .openvino_warp import warp_by_rows
 PRECISIONS = ('f32', 'bf16', 'f16')
 
 
-def compile_options(precision: str, threads: int) -> Dict[str, Any]:
+def compile_options(precision: str, threads: int) -> dict[str, Any]:
     """Options of ``compile_model`` for one image at a time; 0 threads leave it to OpenVINO."""
     # The default precision on some CPUs is bfloat16: see docs/deployment.md for what it changes.
-    options: Dict[str, Any] = {
+    options: dict[str, Any] = {
         'INFERENCE_PRECISION_HINT': precision,
         'PERFORMANCE_HINT': 'LATENCY',
     }
@@ -69,6 +69,6 @@ class OpenVINORuntime(Runtime):
                     'choose that precision or f32'
                 )
 
-    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+    def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""
         return list(self.model(data).values())

@@ -8,8 +8,9 @@ operator: a file has ``GridSample``, and the model is rewritten when it is loade
 The same for torch: :mod:`sfnet_mm.ops.row_sums`.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -104,8 +105,8 @@ def _planes(grid: Any) -> Any:
 
 
 def _blends(
-    nodes: List[Any], warps: Dict[str, _Warp]
-) -> Iterator[Tuple[Any, _Warp, _Warp, Optional[Any]]]:
+    nodes: list[Any], warps: dict[str, _Warp]
+) -> Iterator[tuple[Any, _Warp, _Warp, Any | None]]:
     """Output, both warps and the gate of ``low + gate * (high - low)``, or of ``high + low``."""
     for node in nodes:
         if node.get_type_name() != 'Add':
@@ -119,7 +120,7 @@ def _blends(
             yield node.output(0), warps[name(high)], warps[name(low)], gate
 
 
-def _gated(term: Any, low: Any) -> Tuple[Any, Optional[Any]]:
+def _gated(term: Any, low: Any) -> tuple[Any, Any | None]:
     """``high`` and the gate, if a term is ``gate * (high - low)``, else the term and None."""
     gate, difference = operands(term, 'Multiply')
     high, subtracted = operands(difference, 'Subtract')
@@ -128,7 +129,7 @@ def _gated(term: Any, low: Any) -> Tuple[Any, Optional[Any]]:
     return high, gate
 
 
-def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
+def _sum_of_rows(gated: list[tuple[_Warp, Any | None]]) -> Any:
     """The sum of warped maps of one size, each times its gate (N, 1, H, W) if it has one.
 
     All rows are read in one pass, of one table: the maps are computed in their places in it.
@@ -155,7 +156,7 @@ def _sum_of_rows(gated: List[Tuple[_Warp, Optional[Any]]]) -> Any:
     return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)
 
 
-def _neighbors(planes: Any, axis: int, side: int, offsets: List[int]) -> Tuple[Any, Any]:
+def _neighbors(planes: Any, axis: int, side: int, offsets: list[int]) -> tuple[Any, Any]:
     """Index (int32) and share along x (0) or y (1) of the four pixels around, (4, N, H, W).
 
     A pixel outside has the share 0 and the index of one inside.

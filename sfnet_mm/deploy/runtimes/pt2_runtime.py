@@ -1,7 +1,6 @@
 """Runs a ``.pt2`` file in torch."""
 
 import json
-from typing import List
 
 import numpy as np
 import torch
@@ -31,6 +30,6 @@ class Pt2Runtime(Runtime):
             torch.set_num_threads(threads)
 
     @torch.inference_mode()
-    def infer_all(self, data: np.ndarray) -> List[np.ndarray]:
+    def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""
         return [self.model(torch.from_numpy(data)).numpy()]

@@ -1,16 +1,16 @@
 """Sliding windows, as mmseg's ``EncoderDecoder.slide_inference`` lays them over an image."""
 
-from typing import Callable, Iterator, Sequence, Tuple
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 
 def windows(
     size: Size, crop: Sequence[int], stride: Sequence[int]
-) -> Iterator[Tuple[slice, slice]]:
+) -> Iterator[tuple[slice, slice]]:
     """Rows and columns of every window; the last ones end with the image.
 
     Args:

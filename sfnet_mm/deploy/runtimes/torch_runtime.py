@@ -1,7 +1,7 @@
 """Runs a config and a checkpoint in torch."""
 
 import copy
-from typing import Callable, Optional
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -30,7 +30,7 @@ class TorchRuntime(Runtime):
     name = 'torch'
 
     def __init__(
-        self, config: str, checkpoint: Optional[str], device: str = 'cpu', compiled: bool = False
+        self, config: str, checkpoint: str | None, device: str = 'cpu', compiled: bool = False
     ) -> None:
         model = load_model(config, checkpoint, device)
         form = optimize(model, output='argmax', verbose=False)

@@ -3,7 +3,8 @@
 import contextlib
 import signal
 import threading
-from typing import Any, Callable, Iterator, Optional, Tuple
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def run_chain(
     predict: Callable[[np.ndarray], Any],
     write: Callable[[int, np.ndarray, Any, StageTimes], None],
     max_frames: int = 0,
-    on_frame: Optional[Callable[[], None]] = None,
+    on_frame: Callable[[], None] | None = None,
 ) -> StreamSummary:
     """Pass all frames of a stream through three stages, each in a thread of its own.
 
@@ -45,8 +46,8 @@ def run_chain(
         Exception: What a stage raises; the others have ended then.
     """
     times = StageTimes()
-    frames: Channel[Tuple[int, np.ndarray]] = Channel(WAITING, drops=reader.live)
-    results: Channel[Tuple[int, np.ndarray, Any]] = Channel(WAITING)
+    frames: Channel[tuple[int, np.ndarray]] = Channel(WAITING, drops=reader.live)
+    results: Channel[tuple[int, np.ndarray, Any]] = Channel(WAITING)
     failures = []
 
     def stage(work: Callable[[], None]) -> threading.Thread:

@@ -2,7 +2,8 @@
 
 import threading
 from collections import deque
-from typing import Deque, Generic, Iterator, TypeVar
+from collections.abc import Iterator
+from typing import Generic, TypeVar
 
 T = TypeVar('T')
 
@@ -21,7 +22,7 @@ class Channel(Generic[T]):
     def __init__(self, size: int, drops: bool = False) -> None:
         self.size, self.drops = size, drops
         self.dropped = 0
-        self._items: Deque[T] = deque()
+        self._items: deque[T] = deque()
         self._closed = False
         self._changed = threading.Condition()
 

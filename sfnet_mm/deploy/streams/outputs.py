@@ -3,7 +3,8 @@
 import contextlib
 import json
 import os.path as osp
-from typing import Any, Dict, Iterator, Sequence, TextIO, Tuple
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from .summary import StageTimes
 KINDS = ('masks', 'overlay', 'confidence', 'json')
 
 
-def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> Dict[str, str]:
+def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[str, str]:
     """Names of what is written for an image, by what it is.
 
     Args:
@@ -36,7 +37,7 @@ def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> Dict[
     return {what: f'{name}_{file}' for kind in kinds for what, file in files[kind].items()}
 
 
-def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> Dict[str, str]:
+def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> dict[str, str]:
     """As :func:`image_outputs`, for a video; masks and maps of confidence are in folders."""
     files = image_outputs(name, kinds, '')
     folders = dict(mask='masks', probability='confidence', margin='margin')
@@ -47,7 +48,7 @@ def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> Di
 
 
 def write_image(
-    paths: Dict[str, str], image: np.ndarray, found: Prediction, runtime: Runtime, opacity: float
+    paths: dict[str, str], image: np.ndarray, found: Prediction, runtime: Runtime, opacity: float
 ) -> None:
     """Write the results of an image.
 
@@ -87,7 +88,7 @@ class StreamWriter:
     def __init__(
         self,
         files: contextlib.ExitStack,
-        paths: Dict[str, str],
+        paths: dict[str, str],
         reader: FrameReader,
         runtime: Runtime,
         opacity: float = 0.5,
@@ -99,7 +100,7 @@ class StreamWriter:
         self.palette = [color[::-1] for color in runtime.palette]
         self._next = 0
         self._shares = self._video = None
-        self._folders: Dict[str, Tuple[str, str]] = {}
+        self._folders: dict[str, tuple[str, str]] = {}
         for what, path in paths.items():
             if what == 'overlay':
                 video = write_video(path, (reader.width, reader.height), self.rate, browser)

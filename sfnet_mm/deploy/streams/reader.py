@@ -2,7 +2,7 @@
 
 import threading
 import time
-from typing import Iterator, Optional
+from collections.abc import Iterator
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ class FrameReader:
         source: Source,
         timeout: float = 10.0,
         attempts: int = 5,
-        stop: Optional[threading.Event] = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self.source, self.timeout, self.attempts = source, timeout, attempts
         self.stop = stop or threading.Event()
@@ -87,7 +87,7 @@ class FrameReader:
         if self.total and not self.stop.is_set():
             self.lost = max(self.total - self.received, 0)
 
-    def decode(self) -> Optional[np.ndarray]:
+    def decode(self) -> np.ndarray | None:
         """The next image (H, W, 3) in BGR; None where the source gives none."""
         try:
             image = self._capture.read()[1]
@@ -107,7 +107,7 @@ class FrameReader:
             return True
         return not self.live and self.received in (self.total - 1, broke_off_at)
 
-    def _connect_again(self) -> Optional[np.ndarray]:
+    def _connect_again(self) -> np.ndarray | None:
         """The frame to go on with, or None after the last attempt."""
         self._capture.release()
         broke_off, pause, reason = self._latest, FIRST_PAUSE, ''

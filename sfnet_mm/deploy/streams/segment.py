@@ -1,7 +1,7 @@
 """A stream from its source to the files of its results."""
 
 import contextlib
-from typing import Callable, Dict, Optional
+from collections.abc import Callable
 
 from ..prediction import predict
 from ..runtimes import Runtime
@@ -14,12 +14,12 @@ from .summary import StreamSummary
 def segment_stream(
     reader: FrameReader,
     runtime: Runtime,
-    paths: Dict[str, str],
+    paths: dict[str, str],
     opacity: float = 0.5,
     suffix: str = 'png',
     browser: bool = False,
     max_frames: int = 0,
-    on_frame: Optional[Callable[[], None]] = None,
+    on_frame: Callable[[], None] | None = None,
 ) -> StreamSummary:
     """Segment a stream and write the results.
 

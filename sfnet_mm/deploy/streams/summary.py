@@ -3,7 +3,8 @@
 import contextlib
 import statistics
 from collections import deque
-from typing import Any, Deque, Dict, Iterable, Iterator, List
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from sfnet_mm.utils.timer import Timer
 
@@ -15,7 +16,7 @@ class StageTimes:
     """Milliseconds of each stage for each of the latest frames."""
 
     def __init__(self) -> None:
-        self._times: Dict[str, Deque[float]] = {}
+        self._times: dict[str, deque[float]] = {}
 
     @contextlib.contextmanager
     def measure(self, stage: str) -> Iterator[None]:
@@ -43,7 +44,7 @@ class StageTimes:
         """Milliseconds of a frame in a stage; 0 if none passed it."""
         return statistics.median(self._times[stage]) if self._times.get(stage) else 0.0
 
-    def stages(self) -> List[str]:
+    def stages(self) -> list[str]:
         """Names of the stages that a frame passed."""
         return list(self._times)
 

@@ -1,7 +1,8 @@
 """Draws the semantic flow of some validation or test images."""
 
 import os.path as osp
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dist import is_main_process
@@ -54,12 +55,12 @@ class FlowVisualizationHook(Hook):
 
     def __init__(
         self,
-        out_dir: Optional[str] = None,
+        out_dir: str | None = None,
         num_images: int = 4,
         interval: int = 1,
         tile_width: int = 420,
         draw: bool = True,
-        backend_args: Optional[Dict] = None,
+        backend_args: dict | None = None,
     ) -> None:
         if num_images < 1:
             raise ValueError(
@@ -73,9 +74,9 @@ class FlowVisualizationHook(Hook):
         self.tile_width = tile_width
         self.draw = draw
         self.backend_args = backend_args
-        self.written: List[str] = []
+        self.written: list[str] = []
         self._count = 0
-        self._recorder: Optional[AlignmentRecorder] = None
+        self._recorder: AlignmentRecorder | None = None
 
     def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
         if mode != 'train':
@@ -100,7 +101,7 @@ class FlowVisualizationHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Optional[Sequence[SegDataSample]] = None,
+        outputs: Sequence[SegDataSample] | None = None,
         mode: str = 'train',
     ) -> None:
         if self._recorder is None or mode == 'train':
@@ -134,7 +135,7 @@ class FlowVisualizationHook(Hook):
         sample: SegDataSample,
         recorder: AlignmentRecorder,
         index: int,
-        meta: Dict,
+        meta: dict,
     ) -> str:
         """Write the sheet of one image and return its path."""
         stem = osp.splitext(osp.basename(sample.img_path))[0]
@@ -148,7 +149,7 @@ class FlowVisualizationHook(Hook):
         sample: SegDataSample,
         recorder: AlignmentRecorder,
         index: int,
-        meta: Dict,
+        meta: dict,
     ) -> np.ndarray:
         image = read_sample_image(sample, self.backend_args)
         palette = meta.get('palette') or ()

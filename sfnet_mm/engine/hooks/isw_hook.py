@@ -3,7 +3,8 @@
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``cov_stat_epoch``).
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.dist import broadcast, is_main_process
@@ -59,10 +60,10 @@ class ISWHook(Hook):
         num_images: int = 500,
         trials: int = 10,
         k: int = 3,
-        distortion: Sequence[Dict] = DISTORTION,
-        loading: Sequence[Dict] = LOADING,
-        num_workers: Optional[int] = None,
-        seed: Optional[int] = None,
+        distortion: Sequence[dict] = DISTORTION,
+        loading: Sequence[dict] = LOADING,
+        num_workers: int | None = None,
+        seed: int | None = None,
     ) -> None:
         check_least('ISWHook', 0, begin_iter=begin_iter)
         check_least('ISWHook', 1, num_images=num_images, trials=trials)
@@ -97,7 +98,7 @@ class ISWHook(Hook):
             )
 
     def before_train_iter(
-        self, runner: Runner, batch_idx: int, data_batch: Optional[Any] = None
+        self, runner: Runner, batch_idx: int, data_batch: Any | None = None
     ) -> None:
         """Select the masks once, at ``begin_iter`` or as soon as possible after it."""
         model = _unwrapped(runner)
@@ -116,7 +117,7 @@ class ISWHook(Hook):
             runner.train_dataloader.dataset, self.distortion, self.loading, seed=seed
         )
 
-    def select(self, runner: Runner, model: ISWEncoderDecoder) -> Dict[str, Tensor]:
+    def select(self, runner: Runner, model: ISWEncoderDecoder) -> dict[str, Tensor]:
         """Select the masks by slot, equal on all ranks."""
         pairs = self._pairs(runner)
         num_images = min(self.num_images, len(pairs))
@@ -151,9 +152,9 @@ class ISWHook(Hook):
         runner: Runner,
         model: ISWEncoderDecoder,
         pairs: PhotometricPairs,
-        order: List[int],
+        order: list[int],
         bar: ProgressBar,
-    ) -> Dict[str, Tensor]:
+    ) -> dict[str, Tensor]:
         """Compute the variance (C, C) of each covariance over the pairs of a trial, by slot."""
         num_workers = self.num_workers
         if num_workers is None:

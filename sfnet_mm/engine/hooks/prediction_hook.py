@@ -1,7 +1,8 @@
 """Writes the predictions of a test, with a unique name for each image."""
 
 import os.path as osp
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -42,12 +43,12 @@ class PredictionHook(Hook):
 
     def __init__(
         self,
-        mask_dir: Optional[str] = None,
-        picture_dir: Optional[str] = None,
+        mask_dir: str | None = None,
+        picture_dir: str | None = None,
         show: bool = False,
         wait_time: float = 0.0,
         opacity: float = 0.5,
-        backend_args: Optional[Dict] = None,
+        backend_args: dict | None = None,
     ) -> None:
         self.mask_dir = mask_dir
         self.picture_dir = picture_dir
@@ -55,8 +56,8 @@ class PredictionHook(Hook):
         self.wait_time = wait_time
         self.opacity = opacity
         self.backend_args = backend_args
-        self.names: Dict[str, str] = {}
-        self.meta: Dict[str, Any] = {}
+        self.names: dict[str, str] = {}
+        self.meta: dict[str, Any] = {}
 
     def before_test(self, runner: Runner) -> None:
         """Find the names of all images."""
@@ -69,7 +70,7 @@ class PredictionHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Optional[Sequence[SegDataSample]] = None,
+        outputs: Sequence[SegDataSample] | None = None,
     ) -> None:
         """Write the results of a batch."""
         for sample in outputs or ():

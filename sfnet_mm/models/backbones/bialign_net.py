@@ -4,8 +4,6 @@ Fast and Accurate Scene Parsing via Bi-direction Alignment Networks (ICIP 2021,
 https://arxiv.org/abs/2105.11651; authors' ``BiAlignNet`` and ``SpatialPath``).
 """
 
-from typing import Dict, Optional, Tuple
-
 import torch.nn as nn
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -29,10 +27,10 @@ class BiAlignNet(BaseModule):
 
     def __init__(
         self,
-        context_path: Dict = dict(type='mmseg.DFNet', arch='DF2'),
+        context_path: dict = dict(type='mmseg.DFNet', arch='DF2'),
         in_channels: int = 3,
-        norm_cfg: Dict = dict(type='BN'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict = dict(type='BN'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.context_path = MODELS.build(dict(norm_cfg=norm_cfg, **context_path))
@@ -43,6 +41,6 @@ class BiAlignNet(BaseModule):
             ConvModule(64, 128, 1, norm_cfg=norm_cfg),
         )
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the spatial and the context map of an image (N, 3, H, W)."""
         return self.spatial_path(x), self.context_path(x)[-1]

@@ -5,8 +5,6 @@ https://arxiv.org/abs/1903.03777, as the backbone of SFNet-DF1 and SFNet-DF2 (au
 ``dfnetv1`` and ``dfnetv2``).
 """
 
-from typing import Dict, List, Optional, Tuple
-
 import torch.nn as nn
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
@@ -44,7 +42,7 @@ class DFNet(PretrainedBackbone, BaseModule):
         'python tools/model_converters/sfsegnets2mmseg.py SRC {checkpoint}'
     )
     # (channels, blocks, stride) of each sequence of basic blocks, and the indices of the outputs.
-    arch_settings: Dict[str, Tuple[List[Tuple[int, int, int]], Tuple[int, ...]]] = {
+    arch_settings: dict[str, tuple[list[tuple[int, int, int]], tuple[int, ...]]] = {
         'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),
         'DF2': (
             [(64, 2, 2), (128, 1, 1), (128, 10, 2), (256, 1, 1), (256, 4, 2), (512, 2, 1)],
@@ -56,8 +54,8 @@ class DFNet(PretrainedBackbone, BaseModule):
         self,
         arch: str = 'DF1',
         in_channels: int = 3,
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict | None = dict(type='BN'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_choice('DFNet', self.arch_settings, arch=arch)
@@ -76,7 +74,7 @@ class DFNet(PretrainedBackbone, BaseModule):
             )
             channels = out_channels
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute three feature maps of an image (N, 3, H, W)."""
         x = self.stem(x)
         outs = []

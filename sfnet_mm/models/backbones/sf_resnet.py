@@ -4,7 +4,7 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 (authors' file ``resnet_d``). Stem and dilation are those of the authors' code.
 """
 
-from typing import Any, Dict
+from typing import Any
 
 from mmseg.models.backbones import ResNetV1c
 from mmseg.registry import MODELS
@@ -62,7 +62,7 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
             for block in getattr(self, name):
                 block.conv2.dilation = block.conv2.padding = (dilation, dilation)
 
-    def adapt_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
         """Embed the weights of a narrower stem in this one."""
         return widen_stem(weights, self.state_dict())
 

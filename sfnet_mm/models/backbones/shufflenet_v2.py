@@ -4,8 +4,6 @@ ShuffleNet V2: Practical Guidelines for Efficient CNN Architecture Design,
 https://arxiv.org/abs/1807.11164, section 4 and Table 5, as a backbone of SFNet (Table 11).
 """
 
-from typing import Dict, Optional, Tuple
-
 import torch
 import torch.nn as nn
 from mmcv.cnn import build_norm_layer
@@ -25,11 +23,11 @@ def channel_shuffle(x: Tensor, groups: int = 2) -> Tensor:
     return x.reshape(n, groups, c // groups, h, w).transpose(1, 2).reshape(n, c, h, w)
 
 
-def _norm(channels: int, norm_cfg: Optional[Dict]) -> nn.Module:
+def _norm(channels: int, norm_cfg: dict | None) -> nn.Module:
     return build_norm_layer(norm_or_identity(norm_cfg), channels)[1]
 
 
-def _pointwise(in_channels: int, out_channels: int, norm_cfg: Dict) -> 'list[nn.Module]':
+def _pointwise(in_channels: int, out_channels: int, norm_cfg: dict) -> 'list[nn.Module]':
     return [
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
         _norm(out_channels, norm_cfg),
@@ -37,7 +35,7 @@ def _pointwise(in_channels: int, out_channels: int, norm_cfg: Dict) -> 'list[nn.
     ]
 
 
-def _depthwise(channels: int, stride: int, norm_cfg: Dict) -> 'list[nn.Module]':
+def _depthwise(channels: int, stride: int, norm_cfg: dict) -> 'list[nn.Module]':
     return [
         nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False),
         _norm(channels, norm_cfg),
@@ -54,7 +52,7 @@ class ShuffleUnit(nn.Module):
         norm_cfg: Normalization layers.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, stride: int, norm_cfg: Dict) -> None:
+    def __init__(self, in_channels: int, out_channels: int, stride: int, norm_cfg: dict) -> None:
         super().__init__()
         self.stride = stride
         half = out_channels // 2
@@ -107,8 +105,8 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
         self,
         width: float = 1.0,
         in_channels: int = 3,
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict | None = dict(type='BN'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_choice('ShuffleNetV2', self.arch_settings, width=width)
@@ -127,7 +125,7 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
             setattr(self, f'stage{i}', nn.Sequential(*units))
             channels = out_channels
 
-    def forward(self, x: Tensor) -> Tuple[Tensor, ...]:
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Compute four feature maps of an image (N, 3, H, W)."""
         x = self.maxpool(self.conv1(x))
         outs = [x]

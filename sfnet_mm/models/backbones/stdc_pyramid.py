@@ -4,7 +4,7 @@ Rethinking BiSeNet For Real-time Semantic Segmentation, https://arxiv.org/abs/21
 backbone of SFNet (SFNet paper, section 3.2; authors' names ``STDCNet813`` and ``STDCNet1446``).
 """
 
-from typing import Dict, Optional, Sequence
+from collections.abc import Sequence
 
 from mmseg.models.backbones import STDCNet
 from mmseg.registry import MODELS
@@ -39,9 +39,9 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         stdc_type: str = 'STDCNet1',
         in_channels: int = 3,
         channels: Sequence[int] = (32, 64, 256, 512, 1024),
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        act_cfg: Optional[Dict] = dict(type='ReLU'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
+        init_cfg: dict | None = None,
     ) -> None:
         check_choice('STDCPyramid', self.arch_settings, stdc_type=stdc_type)
         super().__init__(

@@ -7,7 +7,7 @@ so that these channels take part from the first step on. (Net2Net, https://arxiv
 grows a network by copies of its channels instead.)
 """
 
-from typing import Dict, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ _STEM_END = 'stem.6.weight'  # the third convolution
 _SHORTCUT = 'layer1.0.downsample'
 
 
-def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Dict[str, Tensor]:
+def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Embed weights in the shapes of ``own``; the function in evaluation mode stays the same.
 
     Args:
@@ -60,7 +60,7 @@ def _embed(small: Tensor, large: Tensor) -> Tensor:
     return grown
 
 
-def _identity_shortcut(own: Mapping[str, Tensor], width: int) -> Dict[str, Tensor]:
+def _identity_shortcut(own: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
     """Make a 1x1 convolution and a normalization that pass the first ``width`` channels on."""
     convolution = torch.zeros_like(own[f'{_SHORTCUT}.0.weight'])
     convolution[range(width), range(width)] = 1

@@ -4,7 +4,8 @@ Fast and Accurate Scene Parsing via Bi-direction Alignment Networks (ICIP 2021,
 https://arxiv.org/abs/2105.11651, section 2; authors' ``AlignedModule`` with ``SimpleGate``).
 """
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -87,9 +88,9 @@ class BiAlignHead(BaseDecodeHead):
         channels: int = 256,
         *,
         width: int = 128,
-        context: Dict = dict(type='mmseg.PyramidContext'),
+        context: dict = dict(type='mmseg.PyramidContext'),
         upsample_factor: int = 8,
-        norm_cfg: Dict = dict(type='BN'),
+        norm_cfg: dict = dict(type='BN'),
         dropout_ratio: float = 0,
         align_corners: bool = True,
         **kwargs: Any,

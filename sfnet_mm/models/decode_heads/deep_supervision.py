@@ -4,7 +4,8 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.5 (authors' ``dsn`` and ``CriterionSFNet``).
 """
 
-from typing import Any, Dict, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 from mmseg.models.decode_heads import FCNHead
@@ -18,7 +19,7 @@ class DeepSupervision:
     of the head at weight 1. These layers do not run at test time.
     """
 
-    def add_deep_supervision(self, count: int, kwargs: Dict[str, Any]) -> None:
+    def add_deep_supervision(self, count: int, kwargs: dict[str, Any]) -> None:
         """Add ``dsn``, one classifier for each of ``count`` maps.
 
         Args:
@@ -43,8 +44,8 @@ class DeepSupervision:
         )
 
     def deep_losses(
-        self, maps: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict
-    ) -> Dict[str, Tensor]:
+        self, maps: Sequence[Tensor], batch_data_samples: list, train_cfg: dict
+    ) -> dict[str, Tensor]:
         """Compute the losses ``dsn{i}.loss_ce`` of the maps; none without deep supervision."""
         losses = {}
         for i, head in enumerate(getattr(self, 'dsn', ())):

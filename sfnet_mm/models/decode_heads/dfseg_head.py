@@ -4,7 +4,8 @@ Partial Order Pruning: for Best Speed/Accuracy Trade-off in Neural Architecture 
 https://arxiv.org/abs/1903.03777, section 4.3, as SFNet's authors build it.
 """
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -64,8 +65,8 @@ class DFSegHead(BaseDecodeHead):
         channels: int = 256,
         *,
         width: int = 128,
-        context: Dict = dict(type='mmseg.PyramidContext'),
-        norm_cfg: Dict = dict(type='BN'),
+        context: dict = dict(type='mmseg.PyramidContext'),
+        norm_cfg: dict = dict(type='BN'),
         dropout_ratio: float = 0.1,
         align_corners: bool = True,
         **kwargs: Any,

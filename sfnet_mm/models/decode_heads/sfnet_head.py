@@ -4,7 +4,8 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 and Figure 4 (authors' ``UperNetAlignHead``; without flow, ``UperNetHead``).
 """
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
@@ -49,13 +50,13 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         in_channels: Sequence[int],
         channels: int,
         *,
-        in_index: Optional[Sequence[int]] = None,
-        align: Optional[Dict] = dict(type='FlowAlignmentModule'),
-        align_levels: Optional[Sequence[int]] = None,
-        context: Dict = dict(type='PyramidContext'),
+        in_index: Sequence[int] | None = None,
+        align: dict | None = dict(type='FlowAlignmentModule'),
+        align_levels: Sequence[int] | None = None,
+        context: dict = dict(type='PyramidContext'),
         align_fusion: bool = False,
         deep_supervision: bool = False,
-        norm_cfg: Dict = dict(type='BN'),
+        norm_cfg: dict = dict(type='BN'),
         dropout_ratio: float = 0,
         align_corners: bool = True,
         **kwargs: Any,
@@ -113,7 +114,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         """Compute logits (N, num_classes, H, W) at the size of the finest map."""
         return self._decode(self.fpn.top_down(self._transform_inputs(inputs)))
 
-    def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
+    def loss(self, inputs: Sequence[Tensor], batch_data_samples: list, train_cfg: dict) -> dict:
         """Compute the losses of the classifier and, with deep supervision, of every fused level."""
         features = self.fpn.top_down(self._transform_inputs(inputs))
         losses = self.loss_by_feat(self._decode(features), batch_data_samples)

@@ -4,7 +4,8 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.3 and Figure 5 (authors' ``UperNetAlignHeadV2``).
 """
 
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import torch.nn as nn
 from mmcv.cnn import ConvModule
@@ -60,11 +61,11 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         channels: int,
         *,
         in_index: Sequence[int] = (0, 2, 3),
-        align: Optional[Dict] = dict(type='GatedDualFlowAlignmentModule'),
-        context: Dict = dict(type='PyramidContext'),
+        align: dict | None = dict(type='GatedDualFlowAlignmentModule'),
+        context: dict = dict(type='PyramidContext'),
         fusion: str = 'authors',
         deep_supervision: bool = False,
-        norm_cfg: Dict = dict(type='BN'),
+        norm_cfg: dict = dict(type='BN'),
         dropout_ratio: float = 0,
         align_corners: bool = True,
         **kwargs: Any,
@@ -119,7 +120,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         aligned = self.flow_align_module(fine, coarse)
         return aligned if self.flow_align_module.fuses else fine + aligned
 
-    def _decode(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, Tensor]:
+    def _decode(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Compute the fused map (N, channels, H, W) and the logits (N, num_classes, H, W)."""
         inputs = self._transform_inputs(inputs)
         check_maps(type(self).__name__, inputs, self.in_channels)
@@ -133,7 +134,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
         """Compute logits (N, num_classes, H, W) at the size of the finest map."""
         return self._decode(inputs)[1]
 
-    def loss(self, inputs: Sequence[Tensor], batch_data_samples: List, train_cfg: Dict) -> Dict:
+    def loss(self, inputs: Sequence[Tensor], batch_data_samples: list, train_cfg: dict) -> dict:
         """Compute the losses of the classifier and, with deep supervision, of the fused map."""
         fused, logits = self._decode(inputs)
         losses = self.loss_by_feat(logits, batch_data_samples)

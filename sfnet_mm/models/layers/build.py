@@ -1,19 +1,19 @@
 """Builds the alignment module and the context module of a decoder from its config."""
 
 import inspect
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import torch.nn as nn
 from mmseg.registry import MODELS
 
 
-def alignment_modules() -> List[str]:
+def alignment_modules() -> list[str]:
     """The names of the registered alignment modules, which say whether they ``fuse``."""
     return sorted(name for name, kind in MODELS.module_dict.items() if hasattr(kind, 'fuses'))
 
 
 def build_alignment(
-    owner: str, align: Dict[str, Any], channels: int, align_corners: bool = True
+    owner: str, align: dict[str, Any], channels: int, align_corners: bool = True
 ) -> nn.Module:
     """Build an alignment module, called as ``align(fine, coarse)``.
 
@@ -38,7 +38,7 @@ def build_alignment(
     return MODELS.build({**options, **align, 'type': found})
 
 
-def build_context(context: Dict[str, Any], **options: Any) -> nn.Module:
+def build_context(context: dict[str, Any], **options: Any) -> nn.Module:
     """Build a context module.
 
     Args:
@@ -52,19 +52,19 @@ def build_context(context: Dict[str, Any], **options: Any) -> nn.Module:
     return MODELS.build({**_accepted(found, **options), **context, 'type': found})
 
 
-def norm_or_identity(norm_cfg: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+def norm_or_identity(norm_cfg: dict[str, Any] | None) -> dict[str, Any]:
     """Replace None by an identity, for blocks that cannot be built without ``norm_cfg``."""
     return dict(type=nn.Identity) if norm_cfg is None else norm_cfg
 
 
-def _accepted(kind: type, **options: Any) -> Dict[str, Any]:
+def _accepted(kind: type, **options: Any) -> dict[str, Any]:
     """Select the options that a class has as arguments."""
     arguments = inspect.signature(kind).parameters
     open_ended = any(a.kind is a.VAR_KEYWORD for a in arguments.values())
     return {k: v for k, v in options.items() if open_ended or k in arguments}
 
 
-def _find_class(kind: Any) -> Optional[type]:
+def _find_class(kind: Any) -> type | None:
     """Find the class of a name, in the default scope or in that of mmseg."""
     if not isinstance(kind, str):
         return kind

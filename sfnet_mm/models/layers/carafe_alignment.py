@@ -4,8 +4,6 @@ CARAFE: Content-Aware ReAssembly of FEatures, https://arxiv.org/abs/1905.02188, 
 ``CARAFEPack``; mmcv has it with compiled operators, here it is plain torch).
 """
 
-from typing import Dict, Optional
-
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModule, normal_init, xavier_init
@@ -50,7 +48,7 @@ class CARAFEAlignment(BaseModule):
         kernel_size: int = 5,
         encoder_kernel: int = 3,
         compressed_channels: int = 64,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         name = 'CARAFEAlignment'

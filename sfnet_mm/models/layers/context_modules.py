@@ -1,6 +1,6 @@
 """Context modules that the paper compares with pyramid pooling on top of the FPN (Table 8c)."""
 
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -31,9 +31,9 @@ class _Context(BaseModule):
         channels: int,
         context_channels: int,
         dropout_ratio: float,
-        norm_cfg: Dict,
-        act_cfg: Dict,
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict,
+        act_cfg: dict,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.channels = channels
@@ -73,9 +73,9 @@ class ASPPContext(_Context):
         channels: int,
         dilations: Sequence[int] = (1, 6, 12, 18),
         dropout_ratio: float = 0.1,
-        norm_cfg: Dict = dict(type='BN'),
-        act_cfg: Dict = dict(type='ReLU'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict = dict(type='BN'),
+        act_cfg: dict = dict(type='ReLU'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             channels, (len(dilations) + 1) * channels, dropout_ratio, norm_cfg, act_cfg, init_cfg
@@ -83,7 +83,7 @@ class ASPPContext(_Context):
         self.image_pool = _BatchOnePPM((1,), in_channels, channels, None, norm_cfg, act_cfg, True)
         self.branches = ASPPModule(dilations, in_channels, channels, None, norm_cfg, act_cfg)
 
-    def context(self, x: Tensor) -> List[Tensor]:
+    def context(self, x: Tensor) -> list[Tensor]:
         """Compute the pooled map and the branches."""
         return self.image_pool(x) + self.branches(x)
 
@@ -110,9 +110,9 @@ class DenseASPPContext(_Context):
         channels: int,
         dilations: Sequence[int] = (3, 6, 12, 18, 24),
         dropout_ratio: float = 0.1,
-        norm_cfg: Dict = dict(type='BN'),
-        act_cfg: Dict = dict(type='ReLU'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict = dict(type='BN'),
+        act_cfg: dict = dict(type='ReLU'),
+        init_cfg: dict | None = None,
     ) -> None:
         growth = channels // 2
         super().__init__(
@@ -132,7 +132,7 @@ class DenseASPPContext(_Context):
             for i, d in enumerate(dilations)
         )
 
-    def context(self, x: Tensor) -> List[Tensor]:
+    def context(self, x: Tensor) -> list[Tensor]:
         """Compute the input and the output of every layer."""
         maps = [x]
         for layer in self.layers:
@@ -163,9 +163,9 @@ class NonLocalContext(_Context):
         channels: int,
         reduction: int = 2,
         dropout_ratio: float = 0.1,
-        norm_cfg: Dict = dict(type='BN'),
-        act_cfg: Dict = dict(type='ReLU'),
-        init_cfg: Optional[Dict] = None,
+        norm_cfg: dict = dict(type='BN'),
+        act_cfg: dict = dict(type='ReLU'),
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             channels, in_channels + channels, dropout_ratio, norm_cfg, act_cfg, init_cfg
@@ -173,6 +173,6 @@ class NonLocalContext(_Context):
         self.project = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.attention = NonLocal2d(channels, reduction=reduction, norm_cfg=norm_cfg)
 
-    def context(self, x: Tensor) -> List[Tensor]:
+    def context(self, x: Tensor) -> list[Tensor]:
         """Compute the attended map and the input."""
         return [self.attention(self.project(x)), x]

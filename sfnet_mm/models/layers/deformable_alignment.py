@@ -6,7 +6,6 @@ both maps as in FaPN, https://arxiv.org/abs/2108.07058, section 3.2. The paper's
 """
 
 from importlib.util import find_spec
-from typing import Dict, Optional
 
 import torch
 import torch.nn as nn
@@ -104,7 +103,7 @@ class DeformableAlignmentModule(FlowPredictor):
         deform_kernel_size: int = 3,
         backend: str = 'auto',
         align_corners: bool = True,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         check_odd('DeformableAlignmentModule', deform_kernel_size=deform_kernel_size)
         use_mmcv = uses_mmcv('DeformableAlignmentModule', backend)

@@ -4,8 +4,6 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 Tables 9d and 16; Deformable Convolutional Networks, https://arxiv.org/abs/1703.06211.
 """
 
-from typing import Dict, Optional
-
 import torch
 import torch.nn as nn
 from mmengine.model import BaseModule
@@ -45,7 +43,7 @@ class DeformableConcatAlignment(BaseModule):
         kernel_size: int = 3,
         backend: str = 'auto',
         align_corners: bool = True,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_odd('DeformableConcatAlignment', kernel_size=kernel_size)

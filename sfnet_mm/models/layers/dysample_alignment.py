@@ -4,7 +4,7 @@ Learning to Upsample by Learning to Sample, https://arxiv.org/abs/2308.15085, se
 ``DySample``, style ``'lp'``: a linear layer, then a pixel shuffle).
 """
 
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -54,7 +54,7 @@ class DySampleAlignment(BaseModule):
         scale_factor: int = 2,
         groups: int = 4,
         dynamic_scope: bool = False,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if groups < 1 or channels % groups:
@@ -100,7 +100,7 @@ def _flow_to(offset: Tensor, coarse: int, fine: int) -> Tensor:
         coarse: Length of that side of the sampled map.
         fine: Length of that side of the result.
     """
-    options: Dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
+    options: dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
     half = coarse / (2 * fine)
     upsampling = linspace(half - 0.5, coarse - half - 0.5, fine, **options)
     centers = linspace(0, coarse - 1, fine, **options)

@@ -4,8 +4,6 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 and Figure 3 (authors' ``AlignedModule``).
 """
 
-from typing import Dict, Optional
-
 import torch.nn as nn
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
@@ -37,7 +35,7 @@ class FlowPredictor(BaseModule):
         upsample: str = 'bilinear',
         align_corners: bool = True,
         flow_scale: float = 1,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.flow_scale = flow_scale
@@ -101,10 +99,10 @@ class FlowAlignmentModule(FlowPredictor):
         channels: int,
         kernel_size: int = 3,
         upsample: str = 'bilinear',
-        max_displacement: Optional[int] = None,
+        max_displacement: int | None = None,
         align_corners: bool = True,
         flow_scale: float = 1,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(channels, kernel_size, upsample, align_corners, flow_scale, init_cfg)
         self.max_displacement = max_displacement
@@ -139,7 +137,7 @@ class FlowAlignmentModule(FlowPredictor):
         """
         return flow_warp(high, self.predict_flow(low, high))
 
-    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+    def inference_form(self, rearrange: bool) -> nn.Module | None:
         """Return this module without its half-width maps, if that is faster.
 
         Args:

@@ -6,7 +6,6 @@ section 3.3 and Figure 5 (authors' ``AlignedModulev2PoolingAtten`` with the atte
 """
 
 import math
-from typing import Dict, Optional
 
 import torch
 import torch.nn as nn
@@ -49,18 +48,18 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
 
     flow_channels = 4
     fuses = True
-    gates = ('attention', 'conv', None)
+    gates: tuple[str | None, ...] = ('attention', 'conv', None)
 
     def __init__(
         self,
         channels: int,
-        gate: Optional[str] = 'attention',
+        gate: str | None = 'attention',
         kernel_size: int = 3,
         gate_kernel_size: int = 3,
         gate_weights: str = 'coarse',
         align_corners: bool = True,
         flow_scale: float = 1,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             channels,
@@ -81,7 +80,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
                 gate_channels, 1, gate_kernel_size, padding=gate_kernel_size // 2, bias=False
             )
 
-    def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Optional[Tensor]:
+    def predict_gate(self, low: Tensor, low_half: Tensor, high_half: Tensor) -> Tensor | None:
         """Predict the weight of the coarse map (N, 1, H, W) in (0, 1), or None.
 
         The attention gate pools the *projected* coarse map but the *original* fine map; the order
@@ -109,7 +108,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         gate = self.predict_gate(low, low_half, high_half)
         return gated_dual_flow_warp(high, low, flow, gate)
 
-    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+    def inference_form(self, rearrange: bool) -> nn.Module | None:
         """Return this module without concatenated maps, if that is faster.
 
         Args:

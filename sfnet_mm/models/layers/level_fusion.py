@@ -4,8 +4,6 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 (authors' ``conv_last``).
 """
 
-from typing import Dict, Optional
-
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
@@ -36,8 +34,8 @@ class LevelFusion(ConvModule):
         kernel_size: int = 3,
         upsamples: bool = True,
         align_corners: bool = True,
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        act_cfg: Optional[Dict] = dict(type='ReLU'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
     ) -> None:
         super().__init__(
             levels * channels,
@@ -55,7 +53,7 @@ class LevelFusion(ConvModule):
         maps = [finest, *(resize(x, size, self.align_corners) for x in coarser)]
         return super().forward(torch.cat(maps, dim=1))
 
-    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+    def inference_form(self, rearrange: bool) -> nn.Module | None:
         """Return this layer with its multiplications before the upsampling, if that is faster.
 
         Args:

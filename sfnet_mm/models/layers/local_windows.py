@@ -6,7 +6,7 @@ window position is a shifted view of the coarse map, which is multiplied with al
 neighbor is copied, and training stores only the two maps.
 """
 
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F

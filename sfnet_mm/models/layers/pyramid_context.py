@@ -4,7 +4,8 @@ Pyramid Scene Parsing Network, https://arxiv.org/abs/1612.01105, as SFNet uses i
 section 3.2; authors' ``PSPModule`` and ``SPSPModule``).
 """
 
-from typing import Any, Dict, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -113,19 +114,19 @@ class PyramidContext(BaseModule):
         ValueError: ``mode`` is unknown.
     """
 
-    default_scales: Dict[str, Sequence[int]] = dict(ppm=(1, 2, 3, 6), sppm=(1, 2, 4), none=())
+    default_scales: dict[str, Sequence[int]] = dict(ppm=(1, 2, 3, 6), sppm=(1, 2, 4), none=())
 
     def __init__(
         self,
         in_channels: int,
         channels: int,
         mode: str = 'ppm',
-        pool_scales: Optional[Sequence[int]] = None,
+        pool_scales: Sequence[int] | None = None,
         dropout_ratio: float = 0.1,
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        act_cfg: Optional[Dict] = dict(type='ReLU'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
         align_corners: bool = True,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_choice('PyramidContext', self.default_scales, mode=mode)
@@ -153,7 +154,7 @@ class PyramidContext(BaseModule):
             x = self.project(x) + sum(self.stages(x))
         return self.dropout(self.bottleneck(x))
 
-    def inference_form(self, rearrange: bool) -> Optional[nn.Module]:
+    def inference_form(self, rearrange: bool) -> nn.Module | None:
         """Return this module with fewer operations; see :func:`sfnet_mm.deploy.optimize`."""
         convs = (m for m in self.modules() if isinstance(m, ConvModule))
         return InferenceContext(self) if all(map(is_plain, convs)) else None

@@ -7,7 +7,7 @@ multiplications on the small map (:class:`TapConv2d`). For a map of full size, s
 for rows (:class:`RowConv2d`).
 """
 
-from typing import Iterable, Optional, Tuple
+from collections.abc import Iterable
 
 import torch
 import torch.nn as nn
@@ -27,10 +27,10 @@ from .row_conv import (
 )
 from .upsampling import resize
 
-Size = Tuple[int, int]
+Size = tuple[int, int]
 
 
-def make_conv(weight: Tensor, bias: Optional[Tensor], like: nn.Conv2d) -> nn.Conv2d:
+def make_conv(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv2d:
     """Make a convolution of stride 1 that keeps the size, with dtype and device of another."""
     out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(

@@ -4,7 +4,7 @@ A CPU computes a convolution in vectors of 8 or 16 output channels. The flow has
 channels, which leave a vector almost empty. The rows of a kernel of height k give k times as many.
 """
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch

@@ -4,8 +4,6 @@ SAPA: Similarity-Aware Point Affiliation for Feature Upsampling, https://arxiv.o
 section 4: SAPA-B, the variant with a bilinear similarity (authors' ``SAPA``).
 """
 
-from typing import Dict, Optional
-
 import torch
 import torch.nn as nn
 from mmengine.model import BaseModule, trunc_normal_init
@@ -45,7 +43,7 @@ class SAPAAlignment(BaseModule):
         channels: int,
         kernel_size: int = 5,
         embed_channels: int = 32,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         check_odd('SAPAAlignment', kernel_size=kernel_size)

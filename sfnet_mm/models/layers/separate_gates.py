@@ -4,7 +4,7 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 4.3 and Table 10b.
 """
 
-from typing import Any, Optional
+from typing import Any
 
 import torch.nn as nn
 from mmseg.registry import MODELS
@@ -34,7 +34,7 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
 
     gates = ('attention', 'conv')
 
-    def __init__(self, channels: int, gate: Optional[str] = 'attention', **kwargs: Any) -> None:
+    def __init__(self, channels: int, gate: str | None = 'attention', **kwargs: Any) -> None:
         super().__init__(channels, gate, **kwargs)
         kernel = self.flow_gate.kernel_size[0]
         self.flow_gate = nn.Conv2d(

@@ -1,6 +1,6 @@
 """Bilinear resizing, and the other kinds of upsampling inside FAM (Table 9a)."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch.nn as nn
 import torch.nn.functional as F

@@ -7,7 +7,7 @@ share of kept pixels: about 20-fold at the authors' setting.
 """
 
 import math
-from typing import List, Optional, Sequence, Union
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from mmseg.models.losses.utils import get_class_weight
 from mmseg.registry import MODELS
 from torch import Tensor
 
-ClassWeight = Union[str, Sequence[float], np.ndarray, Tensor, None]
+ClassWeight = str | Sequence[float] | np.ndarray | Tensor | None
 
 
 @MODELS.register_module()
@@ -48,7 +48,7 @@ class HardPixelCrossEntropy(nn.Module):
         self,
         thresh: float = 0.7,
         min_kept: int = 100000,
-        keep_ratio: Optional[float] = None,
+        keep_ratio: float | None = None,
         class_weight: ClassWeight = None,
         loss_weight: float = 1.0,
         loss_name: str = 'loss_ce',
@@ -87,7 +87,7 @@ class HardPixelCrossEntropy(nn.Module):
         self,
         cls_score: Tensor,
         label: Tensor,
-        weight: Optional[Tensor] = None,
+        weight: Tensor | None = None,
         ignore_index: int = 255,
         **kwargs,
     ) -> Tensor:
@@ -146,7 +146,7 @@ class HardPixelCrossEntropy(nn.Module):
             )
 
 
-def _read_class_weight(class_weight: ClassWeight) -> Optional[List[float]]:
+def _read_class_weight(class_weight: ClassWeight) -> list[float] | None:
     """Return the weights as a list; read them if a path is given."""
     if class_weight is None:
         return None

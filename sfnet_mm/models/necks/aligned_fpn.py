@@ -4,7 +4,7 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 section 3.2 and Figure 4 (inside the authors' ``UperNetAlignHead``).
 """
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -80,14 +80,14 @@ class AlignedFPN(BaseModule):
         self,
         in_channels: Sequence[int],
         out_channels: int,
-        num_outs: Optional[int] = None,
-        align: Optional[Dict] = dict(type='mmseg.FlowAlignmentModule'),
-        align_levels: Optional[Sequence[int]] = None,
-        context: Dict = dict(type='mmseg.PyramidContext'),
-        norm_cfg: Optional[Dict] = dict(type='BN'),
-        act_cfg: Optional[Dict] = dict(type='ReLU'),
+        num_outs: int | None = None,
+        align: dict | None = dict(type='mmseg.FlowAlignmentModule'),
+        align_levels: Sequence[int] | None = None,
+        context: dict = dict(type='mmseg.PyramidContext'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
         align_corners: bool = True,
-        init_cfg: Optional[Dict] = None,
+        init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         if len(in_channels) < 2:
@@ -148,7 +148,7 @@ class AlignedFPN(BaseModule):
             return self.fpn_out_align[str(level)](fine, coarse)
         return resize(coarse, fine.shape[2:], self.align_corners)
 
-    def top_down(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def top_down(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute the sums of the top-down path, fine to coarse; the last is the context map.
 
         Args:
@@ -156,19 +156,19 @@ class AlignedFPN(BaseModule):
         """
         check_maps(type(self).__name__, inputs, self.in_channels)
         feature = self.ppm(inputs[-1])
-        features: List[Tensor] = [feature]
+        features: list[Tensor] = [feature]
         for i in reversed(range(len(self.fpn_in))):
             lateral = self.fpn_in[i](inputs[i])
             feature = lateral + self.align(i, lateral, feature)
             features.insert(0, feature)
         return tuple(features)
 
-    def outputs(self, features: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def outputs(self, features: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute the pyramid from the result of :meth:`top_down`."""
         fused = [conv(f) for conv, f in zip(self.fpn_out, features)]
         return (*fused, features[-1])
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tuple[Tensor, ...]:
+    def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Compute ``num_outs`` maps (N, out_channels, H_i, W_i), fine to coarse."""
         outs = self.outputs(self.top_down(inputs))
         while len(outs) < self.num_outs:
