@@ -1,17 +1,43 @@
 """Results for the server of a data set whose labels its owners keep."""
 
+import os.path as osp
+
 import numpy as np
 import pytest
 import torch
-from helpers import load_config
+from helpers import ROOT, build_segmentor, load_config, run_tool
+from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import METRICS
 from PIL import Image
 
 from sfnet_mm.datasets.label_maps import CITYSCAPES_IDS, DRIVING_CLASSES
+from sfnet_mm.deploy import load_runtime
 from sfnet_mm.evaluation import BoundaryIoUMetric, UDSMetric
 from sfnet_mm.utils.file_names import NameCollision
 
+# https://www.cityscapes-dataset.com: the ids of labelIds that the server scores.
+EVALUATED = dict(
+    road=7,
+    sidewalk=8,
+    building=11,
+    wall=12,
+    fence=13,
+    pole=17,
+    traffic_light=19,
+    traffic_sign=20,
+    vegetation=21,
+    terrain=22,
+    sky=23,
+    person=24,
+    rider=25,
+    car=26,
+    truck=27,
+    bus=28,
+    train=31,
+    motorcycle=32,
+    bicycle=33,
+)
 NAME = 'berlin_000000_000019_leftImg8bit'
 
 
@@ -90,3 +116,49 @@ def test_the_config_of_cityscapes_writes_them(tmp_path):
     metric.dataset_meta = dict(classes=DRIVING_CLASSES)
     metric.process({}, [sample([[13]], source='cityscapes')])
     assert np.asarray(Image.open(tmp_path / f'{NAME}.png')).tolist() == [[26]]
+
+
+def test_folder_for_the_server_of_cityscapes(tmp_path):
+    """``tools/test.py`` on the layout of the real set: its images, labels that say nothing."""
+    root, out = tmp_path / 'cityscapes', tmp_path / 'server'
+    rng = np.random.default_rng(0)
+    sizes = {'berlin_000000_000019': (64, 128), 'bonn_000012_000019': (96, 160)}
+    for split in ('train', 'val', 'test'):
+        for name, size in sizes.items():
+            for kind, suffix in (('leftImg8bit', 'leftImg8bit'), ('gtFine', 'gtFine_labelIds')):
+                folder = root / kind / split / name.split('_')[0]
+                folder.mkdir(parents=True)
+                shape = (*size, 3) if kind == 'leftImg8bit' else size
+                picture = rng.integers(0, 256, shape, np.uint8) * (kind == 'leftImg8bit')
+                Image.fromarray(picture).save(folder / f'{name}_{suffix}.png')
+    config = osp.join(ROOT, 'configs', 'sfnet_lite_stdc1_trainval_cityscapes.py')
+    cfg = Config.fromfile(config)
+    cfg.model.backbone.update(channels=(8, 8, 16, 24, 32), init_cfg=None)
+    cfg.model.decode_head.update(channels=8, in_channels=[8, 24, 32])
+    cfg.model.auxiliary_head = None
+    for data in (
+        cfg.train_dataloader.dataset.dataset,
+        cfg.val_dataloader.dataset,
+        cfg.test_dataloader.dataset,
+    ):
+        data.data_root = str(tmp_path)
+    cfg.test_dataloader.update(num_workers=0, persistent_workers=False)
+    cfg.test_evaluator.output_dir = str(out)
+    cfg.dump(str(tmp_path / 'config.py'))
+    model = build_segmentor(load_config(str(tmp_path / 'config.py')))
+    torch.nn.init.normal_(model.decode_head.conv_seg.weight)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'model.pth')
+    run_tool(
+        'test', tmp_path / 'config.py', tmp_path / 'model.pth', '--work-dir', tmp_path / 'work'
+    )
+    assert sorted(p.name for p in out.iterdir()) == [f'{name}_leftImg8bit.png' for name in sizes]
+    runtime = load_runtime('torch', str(tmp_path / 'config.py'), str(tmp_path / 'model.pth'))
+    found = set()
+    for name, size in sizes.items():
+        mask = Image.open(out / f'{name}_leftImg8bit.png')
+        assert mask.size == size[::-1] and mask.mode == 'L'
+        found |= set(np.unique(np.asarray(mask)).tolist())
+        image = str(root / 'leftImg8bit' / 'test' / name.split('_')[0] / f'{name}_leftImg8bit.png')
+        classes = runtime.predict(np.asarray(Image.open(image))[..., ::-1])
+        assert np.array_equal(np.asarray(mask), np.array(list(EVALUATED.values()))[classes])
+    assert len(found) > 3 and found <= set(EVALUATED.values())
