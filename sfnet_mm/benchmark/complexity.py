@@ -23,14 +23,24 @@ def multiply_adds(call: Callable[[], Any]) -> int:
 
 def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """Parameters and multiply-adds of what runs at inference; computes nothing."""
-    kind = InferenceModel
-    if not isinstance(model, EncoderDecoder):
-        from sfnet_mm.panoptic.export import PanopticGraph as kind
-    form = kind(copy.deepcopy(model)).eval()
+    form = what_runs(model)
     # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
     # Nor without gradients, for which some convolutions pad their channels.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
         form = form.to_empty(device='cpu')
         image = torch.empty(1, input_channels(model), *size)
         count = multiply_adds(lambda: form(image))
-    return sum(p.numel() for p in form.parameters()), count
+    return parameters(form), count
+
+
+def what_runs(model: nn.Module) -> nn.Module:
+    """A copy of a model without what inference does not use."""
+    kind = InferenceModel
+    if not isinstance(model, EncoderDecoder):
+        from sfnet_mm.panoptic.export import PanopticGraph as kind
+    return kind(copy.deepcopy(model)).eval()
+
+
+def parameters(module: nn.Module) -> int:
+    """How many parameters a module has."""
+    return sum(p.numel() for p in module.parameters())

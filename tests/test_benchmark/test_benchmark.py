@@ -59,6 +59,18 @@ def test_complexity_counts_what_runs():
     assert macs / 1e9 == pytest.approx(74.2, rel=0.002)
 
 
+def test_a_model_that_cannot_be_counted_is_a_dash_and_the_rest_goes_on(tmp_path):
+    # LR-ASPP pools windows of 49 pixels, which its map of 16x8 at this size does not have.
+    out = tmp_path / 'speed.json'
+    arguments = ('--size', '128x256', '--rounds', 1, '--backend', 'native', '--out', out)
+    with pytest.warns(UserWarning, match='LR-ASPP-MobileNetV3: multiply-adds cannot be counted'):
+        run_tool(TOOL, '--peers', 'LR-ASPP-MobileNetV3,Fast-SCNN', *arguments)
+    first, second = json.loads(out.read_text())['entries']
+    assert first['macs'] == 0 and 3e6 < first['parameters'] < 4e6 and first['failure']
+    assert second['macs'] > 0 and second['milliseconds']
+    assert '| LR-ASPP-MobileNetV3 | 3.28M | - | - |' in (tmp_path / 'speed.md').read_text()
+
+
 def test_twin_is_the_same_network_without_flow():
     cfg = Config.fromfile(CONFIG)
     before = copy.deepcopy(cfg)
