@@ -83,3 +83,33 @@ def _parity_rows(results: dict[str, Any]) -> str:
             cells += [f'{runtime["difference"]:.1e}', exact, f'{runtime["agreement"]:.4%}']
         rows.append(cells)
     return '\n'.join(['', *markdown_table(_PARITY_HEADER, rows, text_columns=2)]) + '\n'
+
+
+def precision_table(found: dict[str, Any]) -> str:
+    """Markdown of size, accuracy and speed of the weights of the package in each precision."""
+    head = ['', 'MB', 'mIoU', 'boundary IoU', 'frame rate over float32 in the same runtime']
+    rows = []
+    for row in found['rows']:
+        speeds = [f'{ratio:.2f} ({threads})' for threads, ratio in row['speed'].items()]
+        scores = [f'{row[kind]:.2f}' for kind in ('mIoU', 'bIoU')]
+        rows.append([row['name'], f'{row["MB"]:.1f}', *scores, ', '.join(speeds)])
+    text = (
+        f"The weights that come with the package, on CamVid's val images at {found['size']} "
+        f'({found["date"]}, {found["device"]}: medians of the ratio within a round, interleaved '
+        'rounds; the number of threads in brackets):'
+    )
+    return '\n'.join([text, '', *markdown_table(head, rows, text_columns=1)])
+
+
+def warp_forms_line(results: dict[str, Any]) -> str:
+    """One sentence on the files of ``check_parity.py --warp gather``."""
+    pairs = [found for found in results.values() if found['samplers']]
+    sizes = ', '.join(sorted({key.rsplit(' ', 1)[1] for key in results}))
+    opsets = ', '.join(sorted({str(found['opset']) for found in pairs}))
+    difference = max(found['onnxruntime']['difference'] for found in pairs)
+    agreement = min(found['onnxruntime']['agreement'] for found in pairs)
+    return (
+        f'Of {len(pairs)} networks of `configs/` that warp, at {sizes} in opset {opsets}, '
+        f'the logits of both forms differ by at most {difference:.1g} in ONNX Runtime, and the '
+        f'class is the same on {agreement:.2%} of the pixels.'
+    )

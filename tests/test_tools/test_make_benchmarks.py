@@ -5,6 +5,7 @@ import json
 import pytest
 from helpers import load_tool, run_tool
 
+from sfnet_mm.benchmark.pages import precision_table, warp_forms_line
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
 
 TOOL = 'analysis_tools/make_benchmarks'
@@ -50,6 +51,8 @@ def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch, capsys):
     page = '# Page\n<!-- {0}: begin -->\nold\n<!-- {0}: end -->\nend\n'
     (tmp_path / 'robustnet.md').write_text(page.format('generalisation'))
     (tmp_path / 'experiments.md').write_text(page.format('alignment'))
+    marks = page.format('precision') + page.format('forms of the warp')
+    (tmp_path / 'deployment.md').write_text(marks)
     (tmp_path / 'benchmarks').mkdir()
     run_tool(TOOL)
     assert '\nNot measured.\n' in (tmp_path / 'experiments.md').read_text()
@@ -79,3 +82,20 @@ def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch, capsys):
     assert '| sfnet_efflite0_camvid360 | 2 | 63.00 ± 1.41 | 43.00 ± 1.41 | +2.50 ± 6.35 |' in text
     assert '100 iterations of batch 4, AdamW with lr 0.001, the backbone with 0.5 times' in text
     assert 'old' not in text and text.endswith('end\n')
+
+
+def test_tables_of_deployment():
+    row = dict(name='INT8', MB=4.81, mIoU=72.114, bIoU=60.0, speed={'1': 1.824, '2': 1.7})
+    found = dict(date='today', size='8x9', device='a CPU', rows=[row])
+    lines = precision_table(found).splitlines()
+    assert 'at 8x9 (today, a CPU' in lines[0]
+    assert lines[-1] == '| INT8 | 4.8 | 72.11 | 60.00 | 1.82 (1), 1.70 (2) |'
+    runs = [(2e-6, 1.0), (3e-7, 0.9999)]
+    forms = {
+        f'{i} 97x161': dict(
+            samplers=2, opset=13, onnxruntime=dict(difference=difference, agreement=agreement)
+        )
+        for i, (difference, agreement) in enumerate(runs)
+    }
+    line = warp_forms_line({**forms, 'fpn 97x161': dict(samplers=0)})
+    assert 'Of 2 networks' in line and 'at most 2e-06' in line and '99.99%' in line

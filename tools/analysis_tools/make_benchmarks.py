@@ -11,12 +11,12 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from sfnet_mm.benchmark.pages import benchmarks_page
+from sfnet_mm.benchmark.pages import benchmarks_page, precision_table, warp_forms_line
 from sfnet_mm.comparison import Budget, table
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
@@ -24,6 +24,8 @@ from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
 GENERALIZATION = 'generalisation.json', 'generalisation'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
+PRECISION = 'precision.json', 'precision'
+WARP_FORMS = 'warp_forms.json', 'forms of the warp'
 ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
 
@@ -42,16 +44,22 @@ def alignment_table(rows: dict[str, Any]) -> str:
     return table(rows, budget, 'fpn_ppm_efflite0_camvid360', speed)
 
 
-def with_table(page: str, results: Sequence[str], make) -> str:
-    """A page whose part between two marks is made of a file of results."""
-    name, mark = results
-    path = DOCS / 'benchmarks' / name
-    text = 'Not measured.'
-    if path.is_file():
-        text = make(json.loads(path.read_text(encoding='utf-8'))).rstrip()
-    begin, end = f'<!-- {mark}: begin -->', f'<!-- {mark}: end -->'
-    old = (DOCS / page).read_text(encoding='utf-8')
-    return replace_between(old, begin, end, f'\n\n{text}\n\n', f'docs/{page}')
+def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
+    """A page whose parts between two marks are made of files of results.
+
+    Args:
+        page: Name of the page in ``docs``.
+        *tables: Each the name of a file with its mark, and what makes Markdown of its content.
+    """
+    page_text = (DOCS / page).read_text(encoding='utf-8')
+    for (name, mark), make in tables:
+        path = DOCS / 'benchmarks' / name
+        text = 'Not measured.'
+        if path.is_file():
+            text = make(json.loads(path.read_text(encoding='utf-8'))).rstrip()
+        begin, end = f'<!-- {mark}: begin -->', f'<!-- {mark}: end -->'
+        page_text = replace_between(page_text, begin, end, f'\n\n{text}\n\n', f'docs/{page}')
+    return page_text
 
 
 @one_error_line()
@@ -62,8 +70,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text(str(DOCS / 'benchmarks' / GENERALIZATION[0]), runs + '\n')
     pages = {
         'benchmarks.md': benchmarks_page(str(DOCS / 'benchmarks')),
-        'robustnet.md': with_table('robustnet.md', GENERALIZATION, generalization_table),
-        'experiments.md': with_table('experiments.md', ALIGNMENT, alignment_table),
+        'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),
+        'experiments.md': with_table('experiments.md', (ALIGNMENT, alignment_table)),
+        'deployment.md': with_table(
+            'deployment.md', (PRECISION, precision_table), (WARP_FORMS, warp_forms_line)
+        ),
     }
     for name, text in pages.items():
         path = DOCS / name

@@ -11,7 +11,8 @@ and --image, trained weights and a picture are used. Results that the JSON file 
 again.
 
 With --warp gather, the file without GridSample is compared with the one that has it, in ONNX
-Runtime and OpenVINO; models without flow have nothing to compare.
+Runtime; models without flow have nothing to compare. --distinct leaves out configs
+whose network is that of a config before, whatever its classes and its training are.
 """
 
 import argparse
@@ -19,7 +20,6 @@ import json
 import os.path as osp
 import tempfile
 from collections.abc import Sequence
-from functools import partial
 
 import cv2
 import numpy as np
@@ -32,8 +32,9 @@ from sfnet_mm.deploy.export import export_onnx, reference
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
 from sfnet_mm.deploy.export.parity import exact, parity
 from sfnet_mm.deploy.export.portable_warp import WARPS
-from sfnet_mm.deploy.export.random_networks import fill, scenery
-from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.export.random_networks import distinct_networks, fill, scenery
+from sfnet_mm.deploy.export.warp_forms import compare_forms
+from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.config import is_panoptic
@@ -53,6 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--opset', type=int, default=OPSET, help='opset of the file without GridSample'
     )
+    parser.add_argument('--distinct', action='store_true', help='one config for each network')
     parser.add_argument('--out', default='parity.json', help='JSON file')
     args = parser.parse_args(argv)
     if (args.checkpoint is None) != (args.image is None):
@@ -139,31 +141,22 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
     return found
 
 
-def compare_forms(config: str, size: tuple, opset: int) -> dict:
-    """Return the largest difference between both forms of the warp, and the largest output."""
+def compare_warps(config: str, size: tuple, opset: int) -> dict:
+    """Compare both forms of the warp in a network with random weights."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder:
-        files = [osp.join(folder, f'{warp}.onnx') for warp in WARPS]
+        path = osp.join(folder, 'model.onnx')
         if is_panoptic(config):
             from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
-            model, export = load_panoptic(config), export_panoptic_onnx
+            model = fill(load_panoptic(config), size)
+            export_panoptic_onnx(model, path, size)
         else:
-            model, export = load_model(config), partial(export_onnx, output='logits')
+            model = fill(load_model(config), size)
             model.test_cfg = dict(mode='whole')
-        fill(model, size)
-        for path, warp, version in zip(files, WARPS, (OPSET, opset)):
-            export(model, path, size, warp=warp, opset=version)
-        sample = make_sample(OnnxRuntime(files[0]), size, None).numpy()
-        expected = [np.asarray(x) for x in OnnxRuntime(files[0]).infer_all(sample)]
-        found = {
-            'samplers': count_nodes(files[0]),
-            'largest': max(float(np.abs(x).max()) for x in expected),
-        }
-        for kind in (OnnxRuntime, OpenVINORuntime):
-            pairs = zip(kind(files[1]).infer_all(sample), expected)
-            found[kind.name] = max(float(np.abs(a - b).max()) for a, b in pairs)
-    return found
+            export_onnx(model, path, size, 'logits')
+        sample = scenery(1, size, 2, input_channels(model)).numpy()
+        return compare_forms(path, sample, opset, ['onnxruntime'])
 
 
 @one_error_line()
@@ -176,15 +169,16 @@ def main(argv: Sequence[str] | None = None) -> None:
                 results = json.load(f)
         except ValueError:
             raise ValueError(f'{args.out} is no JSON: remove it or choose another') from None
-    progress = ProgressBar(len(args.configs) * len(args.sizes))
-    for config in args.configs:
+    configs = distinct_networks(args.configs) if args.distinct else args.configs
+    progress = ProgressBar(len(configs) * len(args.sizes))
+    for config in configs:
         for size in args.sizes:
             weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
             key = f'{osp.splitext(osp.basename(config))[0]}{weights} {size[0]}x{size[1]}'
             if key not in results:
                 try:
                     if args.warp == 'gather':
-                        results[key] = compare_forms(config, size, args.opset)
+                        results[key] = compare_warps(config, size, args.opset)
                     else:
                         results[key] = compare(config, size, args.checkpoint, args.image)
                 except (OSError, ValueError, ImportError, RuntimeError) as e:
@@ -193,15 +187,11 @@ def main(argv: Sequence[str] | None = None) -> None:
                 write_text(args.out, json.dumps(results, indent=1))
             progress.update()
     print()
-    if args.warp == 'gather':
-        for key, found in results.items():
-            cells = [f'{name}: {found[name]:.1e}' for name in ('onnxruntime', 'openvino')]
-            print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
-        return
     for key, found in results.items():
         cells = [
             f'{name}: {found[name]["difference"]:.1e}, {found[name]["agreement"]:.4%}'
             for name in ('onnxruntime', 'openvino')
+            if name in found
         ]
         if 'torch_to_float64' in found:
             cells.append(f'torch to float64: {found["torch_to_float64"]:.1e}')

@@ -1,10 +1,37 @@
 """Networks and images to compare runtimes with, where there are no trained ones."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sfnet_mm.deploy.model import input_channels, pad_to_stride
+from sfnet_mm.utils.config import fit_to_cpu, read_config
+
+# Entries of a model that leave no trace in the graph of its inference, but for the number of
+# classes, which changes the last layer only.
+_NOT_IN_GRAPH = (
+    *('data_preprocessor', 'auxiliary_head', 'train_cfg', 'test_cfg', 'init_cfg', 'pretrained'),
+    *('loss_decode', 'sampler', 'dropout_ratio', 'norm_eval', 'ignore_index', 'num_classes'),
+)
+
+
+def distinct_networks(configs: Sequence[str]) -> list[str]:
+    """The first of the configs of every network, in their order."""
+    first: dict[str, str] = {}
+    for path in configs:
+        cfg = read_config(path)
+        fit_to_cpu(cfg)
+        first.setdefault(repr(_in_graph(cfg.model.to_dict())), path)
+    return list(first.values())
+
+
+def _in_graph(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {k: _in_graph(node[k]) for k in sorted(node) if k not in _NOT_IN_GRAPH}
+    return [_in_graph(item) for item in node] if isinstance(node, (list, tuple)) else node
 
 
 def scenery(count: int, size: tuple[int, int], seed: int, channels: int) -> Tensor:
