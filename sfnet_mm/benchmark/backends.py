@@ -123,7 +123,7 @@ def make_call(
         backend: One of ``BACKENDS``, in another precision with ``@float16`` behind it, or of files
             with ``@`` and one of ``PRECISIONS``.
         model: A segmentor in evaluation mode.
-        sample: Normalised image (1, 3, H, W) on the CPU.
+        sample: Normalized image (1, 3, H, W) on the CPU.
         settings: How to run.
     """
     if backend.endswith(_HALF):

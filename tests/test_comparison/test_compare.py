@@ -8,18 +8,13 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
-from helpers import ROOT, load_tool, run_tool
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from helpers import ROOT, run_tool
 from PIL import Image
 
-from sfnet_mm.comparison import Budget, Job, Resources, finished, prepare, run_jobs, train
+from sfnet_mm.comparison import Budget, Job, Resources, finished, run_jobs, train
 from sfnet_mm.comparison.jobs import check_budget, progress
-from sfnet_mm.comparison.settings import walk
 from sfnet_mm.comparison.training import iterations_done, last_checkpoint
 from sfnet_mm.compat import host_family
-from sfnet_mm.config_files import config_path
 
 TOOL = 'analysis_tools/compare'
 CONFIGS = [
@@ -178,63 +173,6 @@ def test_progress_and_time_left():
         '300 of 900 iterations, 4 running, 10 min, about 20 min left'
     )
     assert progress(900, 900, 4, 5).endswith('starting')
-
-
-def test_settings_are_the_same_for_all(tmp_path):
-    compare = load_tool(TOOL)
-    argv = [*CONFIGS, '--iters', '100', '--batch-size', '4', '--crop', '64', '96']
-    args = compare.parse_args(argv)
-    names = ('sfnet_r18', 'ddrnet_23_slim', 'bisenetv2', 'stdcseg_stdc1')
-    configs = [config_path(f'{n}_cityscapes') for n in names]
-    prepared = [
-        prepare(c, *compare.settings(args), 7, str(tmp_path / str(i)))
-        for i, c in enumerate(configs)
-    ]
-    for key in (
-        'optim_wrapper',
-        'param_scheduler',
-        'train_cfg',
-        'randomness',
-        'val_dataloader',
-        'val_evaluator',
-    ):
-        assert len({repr(cfg[key]) for cfg in prepared}) == 1, key
-    for cfg in prepared:
-        assert cfg.train_dataloader.batch_size == 4
-        crops = [n for n in walk(cfg.train_dataloader) if 'crop_size' in n]
-        assert {n.type for n in crops} <= {'RandomCrop', 'CropAroundCentroid'}
-        assert crops and all(n.crop_size == (64, 96) for n in crops)
-        assert cfg.model.data_preprocessor.size == (64, 96)
-        kept = {n['min_kept'] for n in walk(cfg.model) if 'min_kept' in n}
-        assert kept <= {int(0.048 * 4 * 64 * 96)}
-
-
-def test_optimizers(tmp_path, monkeypatch):
-    monkeypatch.chdir(ROOT)
-
-    init_default_scope('mmseg')
-
-    def prepared(path=CONFIGS[0], **kwargs):
-        return prepare(path, Budget(iters=100, **kwargs), Resources(), 0, str(tmp_path))
-
-    cfg = prepared(optimizer='adamw', backbone_lr_mult=0.5)
-    model = MODELS.build(cfg.model)
-    groups = build_optim_wrapper(model, cfg.optim_wrapper).optimizer.param_groups
-    rates = {id(p): group['lr'] for group in groups for p in group['params']}
-    assert cfg.optim_wrapper.optimizer.type == 'AdamW'
-    assert {rates[id(p)] for p in model.backbone.parameters()} == {0.0005}
-    assert {rates[id(p)] for p in model.decode_head.parameters()} == {0.001}
-    assert prepared().optim_wrapper.optimizer.lr == 0.01
-    assert prepared(lr=0.3).optim_wrapper.optimizer.lr == 0.3
-    # The config's own: 160k iterations with 1500 of warm-up become 100 with 1.
-    cfg = prepared('configs/sfnet_lite_segformer_b0_ade20k.py', optimizer='config')
-    assert cfg.optim_wrapper.optimizer.type == 'AdamW' and cfg.optim_wrapper.paramwise_cfg
-    assert [(s.type, s.begin, s.end) for s in cfg.param_scheduler] == [
-        ('LinearLR', 0, 1),
-        ('PolyLR', 1, 100),
-    ]
-    with pytest.raises(ValueError, match='schedule in epochs'):
-        prepared('configs/authors/sfnet_lite_r18_authors_1000e_cityscapes.py', optimizer='config')
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,6 @@
+import cv2
+import mmcv
+import numpy as np
 import pytest
 import torch
 from deploy_helpers import CONFIG, META, SIZE
@@ -27,3 +30,22 @@ def onnx_file(checkpoint, tmp_path_factory):
     path = str(tmp_path_factory.mktemp('onnx') / 'model.onnx')
     export_onnx(load_model(CONFIG, checkpoint), path, SIZE, 'logits', normalize=True)
     return path
+
+
+@pytest.fixture
+def media(tmp_path):
+    """A folder of two images, a video of three frames, and files that are neither."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (*SIZE, 3), dtype=np.uint8) for _ in range(3)]
+    for i in range(2):
+        mmcv.imwrite(frames[i], f'{tmp_path}/images/street_{i}.png')
+    writer = cv2.VideoWriter(
+        f'{tmp_path}/drive.avi', cv2.VideoWriter_fourcc(*'MJPG'), 5, SIZE[::-1]
+    )
+    for frame in frames:
+        writer.write(frame)
+    writer.release()
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'broken.avi').write_bytes(b'RIFF of nothing')
+    (tmp_path / 'broken.png').write_bytes(b'\x89PNG of nothing')
+    return tmp_path

@@ -3,7 +3,7 @@
     python tools/analysis_tools/benchmark.py configs/sfnet_lite_stdc1_cityscapes.py \
         --backend authors,native,optimize,onnxruntime --peers all --twins --out benchmark.json
 
-Every entry turns a normalised image into a map of classes of the image's size. Batch normalization
+Every entry turns a normalized image into a map of classes of the image's size. Batch normalization
 is folded for all (but for ``authors``, the authors' own composition), auxiliary heads are gone,
 rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
 """

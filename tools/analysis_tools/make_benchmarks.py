@@ -3,7 +3,7 @@
     python tools/analysis_tools/make_benchmarks.py [--check] [--collect WORK_DIR]
 
 ``speed_*.json`` come from benchmark.py, ``parity.json`` from tools/deployment/check_parity.py, and
-``generalisation.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
+``generalization.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
 ``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
 ``results.json`` of a run of compare.py; its multiply-adds and times are in
 ``speed_cpu_camvid360.json``.
@@ -22,7 +22,7 @@ from sfnet_mm.comparison.generalization import collect_runs, generalization_tabl
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
-GENERALIZATION = 'generalisation.json', 'generalisation'
+GENERALIZATION = 'generalization.json', 'generalization'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
 PRECISION = 'precision.json', 'precision'
 WARP_FORMS = 'warp_forms.json', 'forms of the warp'

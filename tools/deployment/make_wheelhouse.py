@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.tooling import one_error_line, whole_folder, write_text
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # The wheel of this package is built from these.
@@ -76,20 +76,12 @@ def make(python: str, out: str, limit: float) -> str:
     packages = resolve(python, *requirement_files(CORE + OPTIONAL))
     # The dependencies of torch come with it.
     packages.update(resolve(python, '-', '--no-deps', stdin='torch'))
-    parent = osp.dirname(osp.abspath(out))
-    os.makedirs(parent, exist_ok=True)
-    folder = tempfile.mkdtemp(prefix='.wheelhouse-', dir=parent)
-    try:
+    with whole_folder(osp.abspath(out)) as folder:
         wanted, needed = download(packages, core, python, folder)
         build_wheel(folder)
         check_size(folder, limit)
         write_text(osp.join(folder, NEEDED), needed_text(packages, core, needed, python))
         write_text(osp.join(folder, 'requirements.txt'), requirements_text(wanted))
-        os.chmod(folder, 0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        os.replace(folder, out)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     wheels = sum(name.endswith('.whl') for name in os.listdir(out))
     return f'{out}: {wheels} wheels for Python {python}, {sum(sizes(out).values()) / MIB:.1f} MiB'
 
@@ -172,10 +164,8 @@ def fetch(requirement: str, python: str, folder: str) -> str | None:
     pip = [sys.executable, '-m', 'pip']
     for command, limit in (
         ([*pip, 'download', *options, *binary, *platforms, '--dest'], LARGEST_COMPILED),
-        (
-            [*pip, 'wheel', *options, '--wheel-dir'],
-            0,
-        ),  # this was compiled for the Python that runs the tool
+        # A compiled wheel of this kind is for the Python that runs the tool.
+        ([*pip, 'wheel', *options, '--wheel-dir'], 0),
     ):
         before = set(os.listdir(folder))
         if subprocess.run([*command, folder, requirement], capture_output=True).returncode == 0:
