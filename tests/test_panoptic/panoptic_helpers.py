@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmdet.structures.mask import BitmapMasks
 from mmengine.structures import InstanceData, PixelData
@@ -26,3 +27,18 @@ def make_sample(things, seg_map=None, **meta):
     if seg_map is not None:
         sample.gt_sem_seg = PixelData(sem_seg=torch.as_tensor(seg_map)[None])
     return sample
+
+
+def build_head(cfg, seed=0, scale=3.0):
+    """A head whose logits are spread, so that masks, matches and classes differ."""
+    torch.manual_seed(seed)
+    head = MODELS.build(cfg)
+    head.init_weights()
+    for name, parameter in head.named_parameters():
+        if parameter.dim() == 1:
+            torch.nn.init.normal_(parameter, mean=float('weight' in name), std=0.3)
+        elif 'fc_mask' in name or 'conv_seg' in name:
+            parameter.data *= scale
+    torch.nn.init.normal_(head.conv_seg.weight, std=0.3)
+    torch.nn.init.normal_(head.init_kernels.weight, std=0.3)
+    return head

@@ -1,39 +1,22 @@
 import knet_reference as reference
+import knet_reference_losses as losses_reference
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmdet.registry import MODELS
-from mmengine.runner.checkpoint import load_state_dict
 from panoptic_helpers import (
-    CHANNELS,
     HEIGHT,
     NUM_PROPOSALS,
     NUM_STUFF,
     NUM_THINGS,
     WIDTH,
+    build_head,
     make_sample,
 )
 
-from sfnet_mm.panoptic.knet_targets import read_segments
-
 LOSSES = {f'loss_rpn_{name}' for name in ('mask', 'dice', 'rank', 'seg')}
 LOSSES |= {f's{s}_loss_{name}' for s in range(3) for name in ('mask', 'dice', 'rank', 'cls')}
-
-
-def build(cfg, seed=0, scale=3.0):
-    """A head whose logits are spread, so that masks, matches and classes differ."""
-    torch.manual_seed(seed)
-    head = MODELS.build(cfg)
-    head.init_weights()
-    for name, parameter in head.named_parameters():
-        if parameter.dim() == 1:
-            torch.nn.init.normal_(parameter, mean=float('weight' in name), std=0.3)
-        elif 'fc_mask' in name or 'conv_seg' in name:
-            parameter.data *= scale
-    torch.nn.init.normal_(head.conv_seg.weight, std=0.3)
-    torch.nn.init.normal_(head.init_kernels.weight, std=0.3)
-    return head
 
 
 def soft_targets(sample):
@@ -62,7 +45,7 @@ def reference_outputs(head, levels):
 
 
 def test_losses_and_logits_are_those_of_the_definition(head_cfg, levels, scene):
-    head = build(head_cfg)
+    head = build_head(head_cfg)
     classes, masks, seg = reference_outputs(head, levels)
     with torch.no_grad():
         outputs = head(levels)
@@ -73,7 +56,7 @@ def test_losses_and_logits_are_those_of_the_definition(head_cfg, levels, scene):
         torch.testing.assert_close(ours.double(), expected, rtol=1e-4, atol=2e-4)
 
     segments = [soft_targets(sample) for sample in scene]
-    expected = reference.losses(classes, masks, seg, segments, NUM_THINGS, NUM_STUFF)
+    expected = losses_reference.losses(classes, masks, seg, segments, NUM_THINGS, NUM_STUFF)
     assert set(losses) == set(expected) == LOSSES and len(losses) == 16
     for key, value in expected.items():
         assert losses[key].item() == pytest.approx(value, rel=1e-4, abs=1e-4), key
@@ -83,25 +66,25 @@ def test_losses_and_logits_are_those_of_the_definition(head_cfg, levels, scene):
 
 def test_class_cost_changes_the_match(head_cfg, levels, scene):
     # Guards the test above: without the class cost the definition gives other losses.
-    classes, masks, seg = reference_outputs(build(head_cfg), levels)
+    classes, masks, seg = reference_outputs(build_head(head_cfg), levels)
     segments = [soft_targets(sample) for sample in scene]
     things = segments[0][0]
     targets, labels = [t for _, t in things], [c for c, _ in things]
     logits = reference.double(masks[1])[0, :NUM_PROPOSALS].numpy()
     scores = 4 * classes[0][0, :NUM_PROPOSALS].numpy()
-    with_class = reference.match(logits, targets, labels, scores)
+    with_class = losses_reference.match(logits, targets, labels, scores)
     assert sorted(set(with_class)) == sorted(with_class) and len(with_class) == 3
 
 
 def test_instances_only(head_cfg, levels, scene):
-    head = build(dict(head_cfg, num_stuff_classes=0))
+    head = build_head(dict(head_cfg, num_stuff_classes=0))
     for sample in scene:
         del sample.gt_sem_seg
     state = {name: tensor.double() for name, tensor in head.state_dict().items()}
     with torch.no_grad():
         classes, masks, seg = reference.forward(state, [x.double() for x in levels], NUM_THINGS)
         losses = head.loss(levels, scene)
-    expected = reference.losses(
+    expected = losses_reference.losses(
         classes, masks, seg, [soft_targets(s) for s in scene], NUM_THINGS, 0
     )
     assert set(losses) == set(expected) == {key for key in LOSSES if 'rank' not in key}
@@ -114,7 +97,7 @@ def test_images_without_things_stuff_or_anything(head_cfg, levels, scene, things
     boxes = [(1, (0, 20, 0, 20))] if things else []
     seg_map = np.full((HEIGHT, WIDTH), 3 if stuff else 255)
     sample = make_sample(boxes, seg_map)
-    head = build(head_cfg)
+    head = build_head(head_cfg)
     losses = head.loss(levels, [sample, sample])
     sum(losses.values()).backward()
     assert all(torch.isfinite(value) for value in losses.values())
@@ -130,7 +113,7 @@ def test_images_without_things_stuff_or_anything(head_cfg, levels, scene, things
 def test_more_things_than_kernels(head_cfg, levels):
     boxes = [(i % 3, (0, 20, 8 * i, 8 * i + 8)) for i in range(NUM_PROPOSALS + 3)]
     sample = make_sample(boxes, np.full((HEIGHT, WIDTH), 3))
-    losses = build(head_cfg).loss(levels, [sample, sample])
+    losses = build_head(head_cfg).loss(levels, [sample, sample])
     assert all(torch.isfinite(value) for value in losses.values())
 
 
@@ -216,7 +199,7 @@ def test_initialization(head_cfg):
 
 
 def test_bfloat16_autocast_trains(head_cfg, levels, scene):
-    head = build(head_cfg)
+    head = build_head(head_cfg)
     plain = head.loss(levels, scene)
     with torch.autocast('cpu', dtype=torch.bfloat16):
         losses = head.loss(levels, scene)
@@ -224,57 +207,9 @@ def test_bfloat16_autocast_trains(head_cfg, levels, scene):
     assert losses['s0_loss_cls'].item() == pytest.approx(plain['s0_loss_cls'].item(), rel=0.1)
 
 
-def test_too_many_kernels_for_the_rank_loss(head_cfg, levels, scene):
-    with pytest.raises(ValueError, match='300.*302 kernels.*rank_ignore_index=-100'):
-        MODELS.build(dict(head_cfg, num_proposals=300))
-    head = build(dict(head_cfg, num_proposals=300, rank_ignore_index=-100))
-    assert torch.isfinite(head.loss(levels, scene)['s2_loss_rank'])
-    # 254 kernels are the most that leave 255 free; instances alone have no rank loss.
-    MODELS.build(dict(head_cfg, num_proposals=254 - NUM_STUFF))
-    MODELS.build(dict(head_cfg, num_proposals=300, num_stuff_classes=0))
-
-
-@pytest.mark.parametrize('name', ['num_things_classes', 'num_proposals', 'num_stages'])
-def test_impossible_sizes(head_cfg, name):
-    with pytest.raises(ValueError, match=f'{name}=0'):
-        MODELS.build(dict(head_cfg, **{name: 0}))
-
-
-def test_ground_truth_that_does_not_fit(head_cfg, levels, scene):
-    head = build(head_cfg)
-    with pytest.raises(ValueError, match='class 3, but num_things_classes=3'):
-        head.loss(levels, [make_sample([(3, (0, 9, 0, 9))], np.zeros((HEIGHT, WIDTH)))] * 2)
-    with pytest.raises(ValueError, match='no semantic map for 2 stuff classes'):
-        head.loss(levels, [make_sample([])] * 2)
-
-
-def test_levels_that_do_not_fit(head_cfg, levels):
-    head = build(head_cfg)
-    with pytest.raises(ValueError, match='3 levels instead of the 4'):
-        head(levels[:3])
-    with pytest.raises(ValueError, match='pad_size_divisor=32'):
-        head((*levels[:3], torch.zeros(2, CHANNELS, 3, 3)))
-
-
-@pytest.mark.parametrize('foreign', ['decode_head.conv_seg.weight', 'rpn_head.init_kernels.weight'])
-def test_weights_of_another_kind_of_model(head_cfg, levels, scene, foreign):
-    model = torch.nn.Module()
-    model.panoptic_head = build(head_cfg)
-    foreign = {'backbone.conv1.weight': torch.zeros(1), foreign: torch.zeros(1)}
-    load_state_dict(model, foreign)
-    with pytest.raises(ValueError, match=r'nothing of panoptic_head.*semantic.*knet2mmdet.py'):
-        model.panoptic_head.predict(levels, scene)
-    # Training may start from such weights (of the backbone); what it makes may be tested.
-    model.panoptic_head.loss(levels, scene)
-    model.panoptic_head.predict(levels, scene)
-    load_state_dict(model, foreign)
-    load_state_dict(model, model.state_dict())
-    model.panoptic_head.predict(levels, scene)
-
-
 @pytest.mark.gpu
 def test_losses_on_the_device_are_those_of_the_cpu(head_cfg, levels, scene, gpu_device):
-    head = build(head_cfg)
+    head = build_head(head_cfg)
     with torch.no_grad():
         expected = head.loss(levels, scene)
         losses = head.to(gpu_device).loss(
@@ -288,22 +223,8 @@ def test_losses_on_the_device_are_those_of_the_cpu(head_cfg, levels, scene, gpu_
 
 @pytest.mark.gpu
 def test_trains_on_the_device(head_cfg, levels, scene, gpu_device):
-    head = build(head_cfg).to(gpu_device).train()
+    head = build_head(head_cfg).to(gpu_device).train()
     losses = head.loss([x.to(gpu_device) for x in levels], [s.to(gpu_device) for s in scene])
     sum(losses.values()).backward()
     for name, parameter in head.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), name
-
-
-@pytest.mark.parametrize('option', ['pad_mask', 'pad_seg'])
-def test_masks_that_are_not_padded_to_the_batch_are_refused(option):
-    seg_map = np.full((HEIGHT, WIDTH), NUM_THINGS)
-    sample = make_sample([(0, (0, 8, 0, 8))], seg_map, img_path='x.jpg')
-    size = (HEIGHT // 4, WIDTH // 4)
-    read_segments(sample, NUM_THINGS, NUM_STUFF, size, torch.device('cpu'))
-    sample.set_metainfo(dict(batch_input_shape=(HEIGHT + 32, WIDTH)))
-    if option == 'pad_seg':
-        sample.gt_instances.masks = sample.gt_instances.masks.pad((HEIGHT + 32, WIDTH))
-    line = f'x.jpg has {HEIGHT}x{WIDTH} .*{HEIGHT + 32}x{WIDTH}: set {option}=True[^\n]*$'
-    with pytest.raises(ValueError, match=line):
-        read_segments(sample, NUM_THINGS, NUM_STUFF, size, torch.device('cpu'))
