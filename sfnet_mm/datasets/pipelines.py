@@ -30,12 +30,12 @@ def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
             yield from walk(inner if isinstance(inner, (list, tuple)) else [inner])
 
 
-def stored_color_type(loader: LoadImageFromFile) -> str:
-    """The ``color_type`` with which a loader ignores the orientation in EXIF."""
-    if loader.imdecode_backend == 'turbojpeg':
+def stored_color_type(color_type: str = 'color', imdecode_backend: str | None = None) -> str:
+    """The ``color_type`` with which mmcv ignores the orientation in EXIF."""
+    if imdecode_backend == 'turbojpeg':
         # This backend never rotates an image and knows no other flags.
-        return loader.color_type
-    return AS_STORED.get(loader.color_type, loader.color_type)
+        return color_type
+    return AS_STORED.get(color_type, color_type)
 
 
 def load_as_stored(transforms: Iterable[Callable]) -> None:
@@ -46,7 +46,9 @@ def load_as_stored(transforms: Iterable[Callable]) -> None:
     """
     for transform in walk(transforms):
         if isinstance(transform, LoadImageFromFile):
-            transform.color_type = stored_color_type(transform)
+            transform.color_type = stored_color_type(
+                transform.color_type, transform.imdecode_backend
+            )
 
 
 def exif_remark(path: str | None, backend_args: dict | None = None) -> str:

@@ -181,6 +181,22 @@ def test_draw_flow_maps_the_label_ids_of_the_data_set(data, monkeypatch):
         run_tool(DRAW_FLOW, *args, '--label-table', 'none')
 
 
+@pytest.mark.parametrize('labeled', [True, False])
+def test_draw_flow_turns_an_image_by_exif_only_without_a_label(data, monkeypatch, labeled):
+    path, label = data / 'img/street_0.png', data / 'ann/street_0.png'
+    stored = np.asarray(Image.open(path).convert('RGB'))
+    exif = Image.Exif()
+    exif[274] = 3
+    Image.fromarray(stored).save(path, exif=exif)
+    shown = []
+    monkeypatch.setattr(
+        load_tool(DRAW_FLOW), 'image_row', lambda i, *_: shown.append(i) or [('', i)]
+    )
+    options = ['--labels', label, '--label-table', 'none'] if labeled else []
+    run_tool(DRAW_FLOW, CONFIG, 'none', path, '--out', data / 'out', *options)
+    assert np.array_equal(shown[0], stored if labeled else np.rot90(stored, 2))
+
+
 @pytest.mark.parametrize(
     'args, message',
     [

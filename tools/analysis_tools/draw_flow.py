@@ -17,6 +17,7 @@ from mmseg.apis import inference_model
 
 from sfnet_mm.datasets.label_files import label_table, read_label
 from sfnet_mm.datasets.label_maps import LABEL_TABLES
+from sfnet_mm.datasets.pipelines import stored_color_type
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, pipeline_steps
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.each_file import check_failures, for_each_file
@@ -57,6 +58,8 @@ def draw(model, path: str, label, title: str, tile_width: int):
     """Draw the sheet of an image; ``label`` is None or its label map."""
     loading, steps = pipeline_steps(model.cfg)
     pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
+    if label is not None:
+        loading['color_type'] = stored_color_type(**loading)
     image = read_image(path, **loading)
     with AlignmentRecorder(model) as recorder:
         result = inference_model(model, image)

@@ -37,8 +37,9 @@ class LoadImageWhole(LoadImageFromFile):
         path = results['img_path']
         data = fileio.get(path, backend_args=self.backend_args)
         check_whole(data, path)
-        has_mask = results.get('seg_map_path') is not None
-        flag = stored_color_type(self) if has_mask else self.color_type
+        flag = self.color_type
+        if results.get('seg_map_path') is not None:
+            flag = stored_color_type(flag, self.imdecode_backend)
         image = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         if image is None:
             raise ValueError(f'{path} cannot be decoded; is it an image?')

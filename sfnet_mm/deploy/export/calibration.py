@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
 from mmseg.registry import DATASETS
 
+from sfnet_mm.datasets.pipelines import stored_color_type
 from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.evaluation import BoundaryIoUMetric
@@ -106,14 +107,21 @@ def class_scores(
     evaluators = metrics(cfg.get('val_evaluator'))
     wanted = {str(name) for e in evaluators for name in e.get('iou_metrics') or ()}
     by_boundary = any(type_name(e) == 'BoundaryIoUMetric' for e in evaluators) and 'bIoU' in wanted
-    metric = BoundaryIoUMetric(['mIoU', 'bIoU'] if by_boundary else ['mIoU'])
+    options = {
+        name: e[name]
+        for e in evaluators
+        for name in ('ignore_index', 'boundary_width')
+        if name in e
+    }
+    metric = BoundaryIoUMetric(['mIoU', 'bIoU'] if by_boundary else ['mIoU'], **options)
     metric.dataset_meta = datasets[0].metainfo
+    loading = dict(runtime.loading, color_type=stored_color_type(**runtime.loading))
     print(f'{title}: {sum(map(len, datasets))} images', flush=True)
     progress = ProgressBar(sum(map(len, datasets)))
     for dataset in datasets:
         for i in range(len(dataset)):
             sample = dataset[i]['data_samples']
-            mask = runtime.predict(read_image(sample.img_path, **runtime.loading))
+            mask = runtime.predict(read_image(sample.img_path, **loading))
             found = torch.from_numpy(mask.astype(np.int64))[None]
             prediction = {'pred_sem_seg': {'data': found}, 'img_path': sample.img_path}
             metric.process({}, [{**prediction, 'gt_sem_seg': {'data': sample.gt_sem_seg.data}}])
