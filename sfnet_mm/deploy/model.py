@@ -177,9 +177,11 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
     while isinstance(getattr(model, 'module', None), nn.Module):
         model = model.module
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    if not isinstance(loaded, dict):
-        raise ValueError(f'checkpoint {checkpoint} holds a {type(loaded).__name__}, no state_dict')
-    state = loaded.get('state_dict', loaded)
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else loaded
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ValueError(
+            f'checkpoint {checkpoint} holds a {type(state).__name__}, no state_dict of names'
+        )
     state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}

@@ -223,3 +223,12 @@ def test_checkpoint_of_another_model_is_refused(model, tmp_path):
         'does not belong to c.py: 1 tensors are missing (backbone.bias); '
         '1 tensors are of another shape (backbone.weight)'
     )
+
+
+@pytest.mark.parametrize(
+    'content', [[1], torch.ones(2), dict(state_dict=None), dict(state_dict=[1]), {0: torch.ones(2)}]
+)
+def test_file_without_a_state_dict_is_refused(model, content, tmp_path):
+    torch.save(content, tmp_path / 'a.pth')
+    with pytest.raises(ValueError, match=r'a.pth holds a \w+, no state_dict of names$'):
+        read_fitting_checkpoint(model, str(tmp_path / 'a.pth'), 'c.py')
