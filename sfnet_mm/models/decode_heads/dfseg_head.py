@@ -85,7 +85,9 @@ class DFSegHead(BaseDecodeHead):
             context,
             in_channels=in_channels[-1],
             channels=width,
+            conv_cfg=self.conv_cfg,
             norm_cfg=norm_cfg,
+            act_cfg=self.act_cfg,
             align_corners=align_corners,
         )
         self.cc5 = nn.Conv2d(width, width, 1)
@@ -95,7 +97,14 @@ class DFSegHead(BaseDecodeHead):
         self.fn3 = FusionNode(width, align_corners)
         # The authors give this convolution a bias although BN follows.
         self.conv_last = ConvModule(
-            width, channels, 3, padding=1, bias=True, norm_cfg=norm_cfg, act_cfg=self.act_cfg
+            width,
+            channels,
+            3,
+            padding=1,
+            bias=True,
+            conv_cfg=self.conv_cfg,
+            norm_cfg=norm_cfg,
+            act_cfg=self.act_cfg,
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

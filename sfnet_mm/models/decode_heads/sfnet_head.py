@@ -34,6 +34,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         deep_supervision: Also classify every fused level in training; see
             :class:`.deep_supervision.DeepSupervision`.
         norm_cfg: Normalization layers.
+        conv_cfg: Convolution layers, but for those of the alignment modules; None gives plain ones.
         dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
         align_corners: ``align_corners`` of all bilinear upsampling, inside the context and the
             alignment too; the warp keeps its convention. The authors' weights were trained with
@@ -86,6 +87,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
             norm_cfg=norm_cfg,
             act_cfg=self.act_cfg,
             align_corners=align_corners,
+            conv_cfg=self.conv_cfg,
         )
         coarser = len(in_channels) - 1
         if align_fusion and align is not None:
@@ -100,6 +102,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
             align_corners=align_corners,
             norm_cfg=norm_cfg,
             act_cfg=self.act_cfg,
+            conv_cfg=self.conv_cfg,
         )
         if deep_supervision:
             self.add_deep_supervision(coarser, kwargs)

@@ -42,6 +42,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             :class:`.deep_supervision.DeepSupervision`. (The authors' code has this layer, but
             never runs it.)
         norm_cfg: Normalization layers.
+        conv_cfg: Convolution layers, but for those of the alignment modules; None gives plain ones.
         dropout_ratio: Ratio of the dropout before the classifier; the authors' code has none here.
         align_corners: ``align_corners`` of all bilinear upsampling, inside the context and the
             alignment too; the warp keeps its convention. The authors' weights were trained with
@@ -87,17 +88,17 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             **kwargs,
         )
         self.fusion = fusion
-        conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=self.act_cfg)
+        layers = dict(conv_cfg=self.conv_cfg, norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.ppm = build_context(
             context,
             in_channels=in_channels[-1],
             channels=channels,
             align_corners=align_corners,
-            **conv_cfg,
+            **layers,
         )
         # The authors give the laterals a bias although BN follows; their weights have it.
         self.fpn_in = nn.ModuleList(
-            ConvModule(c, channels, 1, bias=True, **conv_cfg)
+            ConvModule(c, channels, 1, bias=True, **layers)
             for c in in_channels[: 2 if fusion == 'authors' else 1]
         )
         if align is not None:
@@ -109,7 +110,7 @@ class SFNetLiteHead(DeepSupervision, BaseDecodeHead):
             2,
             kernel_size=3 if fusion == 'authors' else 1,
             align_corners=align_corners,
-            **conv_cfg,
+            **layers,
         )
         if deep_supervision:
             self.add_deep_supervision(1, kwargs)

@@ -43,8 +43,8 @@ def build_context(context: dict[str, Any], **options: Any) -> nn.Module:
 
     Args:
         context: ``dict(type=..., ...)``; its settings override the options.
-        **options: ``in_channels``, ``channels``, ``norm_cfg``, ``act_cfg`` and ``align_corners`` of
-            the decoder; a module gets those that it has as arguments.
+        **options: ``in_channels``, ``channels``, ``conv_cfg``, ``norm_cfg``, ``act_cfg`` and
+            ``align_corners`` of the decoder; a module gets those that it has as arguments.
     """
     found = _find_class(context['type'])
     if found is None:

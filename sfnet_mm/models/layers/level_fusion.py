@@ -25,6 +25,7 @@ class LevelFusion(ConvModule):
         align_corners: ``align_corners`` of the bilinear upsampling.
         norm_cfg: Normalization layer.
         act_cfg: Activation layer.
+        conv_cfg: Convolution layer; None gives a plain one.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class LevelFusion(ConvModule):
         align_corners: bool = True,
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='ReLU'),
+        conv_cfg: dict | None = None,
     ) -> None:
         super().__init__(
             levels * channels,
             channels,
             kernel_size,
             padding=kernel_size // 2,
+            conv_cfg=conv_cfg,
             norm_cfg=norm_cfg,
             act_cfg=act_cfg,
         )

@@ -108,6 +108,7 @@ class PyramidContext(BaseModule):
         norm_cfg: Normalization layers; None leaves them out.
         act_cfg: Activation after the last projection; None leaves it out.
         align_corners: ``align_corners`` of the upsampling.
+        conv_cfg: Convolution layers; None gives plain ones.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -126,6 +127,7 @@ class PyramidContext(BaseModule):
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='ReLU'),
         align_corners: bool = True,
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -136,14 +138,18 @@ class PyramidContext(BaseModule):
         bottleneck_in = in_channels
         if mode != 'none':
             self.stages = _BatchOnePPM(
-                scales, in_channels, channels, None, norm_cfg, None, align_corners
+                scales, in_channels, channels, conv_cfg, norm_cfg, None, align_corners
             )
         if mode == 'ppm':
             bottleneck_in += len(scales) * channels
         elif mode == 'sppm':
-            self.project = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=None)
+            self.project = ConvModule(
+                in_channels, channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=None
+            )
             bottleneck_in = channels
-        self.bottleneck = ConvModule(bottleneck_in, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        self.bottleneck = ConvModule(
+            bottleneck_in, channels, 1, conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg
+        )
         self.dropout = nn.Dropout2d(dropout_ratio) if mode != 'none' else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:

@@ -61,8 +61,9 @@ def padded_kernel(weight: Tensor, size: int) -> Tensor:
 
 
 def is_plain(module: ConvModule) -> bool:
-    """Whether a convolution has no normalization, because it was folded or never there."""
-    return module.norm is None or isinstance(module.norm, nn.Identity)
+    """Whether a layer is a usual convolution, whose normalization was folded or never there."""
+    alone = module.norm is None or isinstance(module.norm, nn.Identity)
+    return alone and type(module.conv) is nn.Conv2d
 
 
 def activation(module: ConvModule) -> nn.Module:

@@ -68,6 +68,7 @@ class AlignedFPN(BaseModule):
         act_cfg: Activation layers.
         align_corners: ``align_corners`` of bilinear upsampling, here and inside the context and
             alignment modules that have this argument.
+        conv_cfg: Convolution layers, but for those of the alignment modules; None gives plain ones.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -87,6 +88,7 @@ class AlignedFPN(BaseModule):
         norm_cfg: dict | None = dict(type='BN'),
         act_cfg: dict | None = dict(type='ReLU'),
         align_corners: bool = True,
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -117,22 +119,20 @@ class AlignedFPN(BaseModule):
         self.in_channels = list(in_channels)
         self.out_channels = out_channels
         self.align_corners = align_corners
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         self.ppm = build_context(
             context,
             in_channels=in_channels[-1],
             channels=out_channels,
-            norm_cfg=norm_cfg,
-            act_cfg=act_cfg,
             align_corners=align_corners,
+            **layers,
         )
         # The authors give the laterals a bias although BN follows; their weights have it.
         self.fpn_in = nn.ModuleList(
-            ConvModule(c, out_channels, 1, bias=True, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for c in in_channels[:-1]
+            ConvModule(c, out_channels, 1, bias=True, **layers) for c in in_channels[:-1]
         )
         self.fpn_out = nn.ModuleList(
-            ConvModule(out_channels, out_channels, 3, padding=1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-            for _ in steps
+            ConvModule(out_channels, out_channels, 3, padding=1, **layers) for _ in steps
         )
         self.fpn_out_align = nn.ModuleDict(
             {

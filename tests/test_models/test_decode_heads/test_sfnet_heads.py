@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import segmentation_samples
+from mmcv.cnn import ConvModule
 from mmseg.registry import MODELS
 
 CHANNELS = [4, 6, 8, 10]
@@ -53,6 +54,17 @@ def test_trains_on_odd_sizes(name, n):
     sum(v for k, v in losses.items() if 'loss' in k).backward()
     for key, parameter in head.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key
+
+
+@pytest.mark.parametrize('name', HEADS)
+def test_options_reach_every_layer_but_those_that_predict_flow(name):
+    head = build(name, conv_cfg=dict(type='Conv2dAdaptivePadding'), act_cfg=dict(type='LeakyReLU'))
+    layers = [m for m in head.modules() if isinstance(m, ConvModule)]
+    assert {type(m.conv).__name__ for m in layers} == {'Conv2dAdaptivePadding'}
+    assert not any(isinstance(m, torch.nn.ReLU) for m in head.modules())
+    flow = [m for n, m in head.named_modules() if 'flow_make' in n or 'down_' in n]
+    assert all(type(m).__name__ != 'Conv2dAdaptivePadding' for m in flow)
+    assert head.eval()(maps())[0].isfinite().all()
 
 
 @pytest.mark.parametrize('name', ['supervised', 'lite'])
