@@ -168,7 +168,7 @@ def test_fusion_of_the_paper_joins_the_context_by_a_1x1_convolution():
     weight = head.conv_last.conv.weight[:, :, 0, 0]
     joined = head.conv_last.bn(torch.einsum('oc,nchw->nohw', weight, joined)).relu()
     torch.testing.assert_close(head(inputs), head.conv_seg(joined), rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="fusion='both' is not 'authors' or 'paper'"):
+    with pytest.raises(ValueError, match="fusion='both' is not one of authors, paper"):
         build('lite', fusion='both')
 
 
