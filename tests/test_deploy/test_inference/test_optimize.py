@@ -131,29 +131,31 @@ def test_what_cannot_be_folded_is_left_and_named():
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
+def form_of(name):
+    return contextlib.nullcontext() if name == 'eager' else exporting_for(name)
+
+
 @pytest.mark.parametrize('kernel', [1, 3, 5])
-@pytest.mark.parametrize('exporting', [False, True])
+@pytest.mark.parametrize('form', ['eager', 'onnxruntime'])
 @pytest.mark.parametrize('size', [(4, 6), (9, 13), (16, 25)])
 @pytest.mark.parametrize('channels', [5, 16])
-def test_tap_convolution_is_upsampling_then_convolution(
-    channels, size, kernel, exporting, monkeypatch
-):
-    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
+def test_tap_convolution_is_upsampling_then_convolution(channels, size, kernel, form):
     conv = nn.Conv2d(6, channels, kernel, padding=kernel // 2, bias=False).double()
     x = torch.randn(2, 6, 4, 6, dtype=torch.float64)
     expected = conv(resize(x, size))
-    got = TapConv2d(conv.weight.detach(), conv)(x, size)
+    with form_of(form):
+        got = TapConv2d(conv.weight.detach(), conv)(x, size)
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize('kernel', [1, 3, 5])
-@pytest.mark.parametrize('exporting', [False, True])
+@pytest.mark.parametrize('form', ['eager', 'onnxruntime'])
 @pytest.mark.parametrize('size', [(1, 6), (2, 3), (9, 13)])
-def test_row_convolution_is_the_convolution(kernel, size, exporting, monkeypatch):
-    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: exporting)
+def test_row_convolution_is_the_convolution(kernel, size, form):
     conv = nn.Conv2d(6, 5, kernel, padding=kernel // 2, bias=False).double()
     x = torch.randn(2, 6, *size, dtype=torch.float64)
-    got = RowConv2d(conv.weight.detach(), conv)(x)
+    with form_of(form):
+        got = RowConv2d(conv.weight.detach(), conv)(x)
     torch.testing.assert_close(got, conv(x), rtol=1e-10, atol=1e-12)
 
 
@@ -169,15 +171,11 @@ def test_context_projects_before_upsampling(mode):
 
 @pytest.mark.parametrize('scale', [1, 2, 3, 6])
 @pytest.mark.parametrize('size', [(6, 12), (5, 7), (32, 64), (4, 8)])
-def test_exported_pooling_has_the_cells_of_adaptive_pooling(scale, size, monkeypatch):
+def test_exported_pooling_has_the_cells_of_adaptive_pooling(scale, size):
     x = torch.randn(2, 3, *size)
     expected = F.adaptive_avg_pool2d(x, scale)
-    monkeypatch.setattr(torch.compiler, 'is_exporting', lambda: True)
-    torch.testing.assert_close(pool_to_cells(x, scale), expected)
-
-
-def form_of(name):
-    return contextlib.nullcontext() if name == 'eager' else exporting_for(name)
+    with form_of('onnxruntime'):
+        torch.testing.assert_close(pool_to_cells(x, scale), expected)
 
 
 @pytest.mark.parametrize('form', ['eager', 'openvino'])
