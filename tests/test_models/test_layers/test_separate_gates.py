@@ -41,5 +41,5 @@ def test_gates_weight_their_own_map():
 
 
 def test_without_a_gate_there_is_nothing_to_separate():
-    with pytest.raises(ValueError, match='gate=None has no gates to separate'):
+    with pytest.raises(ValueError, match='gate=None is not one of attention, conv'):
         SeparateGatesAlignmentModule(8, gate=None)
