@@ -34,10 +34,10 @@ def predict(
         model: Name of a config of this package or path of your own. Its model runs in its inference
             form (:class:`sfnet_mm.deploy.TorchRuntime`) and is kept for the next call with the same
             arguments. A segmentor in evaluation mode (:func:`sfnet_mm.create_model`) and a runtime
-            (:func:`sfnet_mm.deploy.load_runtime`) are taken too.
+            (:func:`sfnet_mm.deploy.load_runtime`) are accepted too.
         weights: For a config: path or address of its checkpoint, or ``'camvid'``; see
             :func:`sfnet_mm.create_model`. Not used with a segmentor or a runtime.
-        device: For a config: such as ``'cpu'`` or ``'cuda:0'``. Not used otherwise.
+        device: For a config: its device, such as ``'cpu'`` or ``'cuda:0'``. Not used otherwise.
 
     Returns:
         np.ndarray: (H, W) uint8, or uint16 for more than 255 classes.
@@ -64,7 +64,7 @@ def _named_runtime(name: str, weights: str | os.PathLike | None, device: str) ->
 
 
 def _changed(path: str) -> int | None:
-    """The time of the last change of a file, in nanoseconds; None for an address."""
+    """Return when a file was last changed, in nanoseconds, or None for an address."""
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None
 
 
@@ -110,7 +110,7 @@ def _predict_by_mmseg(model: 'BaseSegmentor', image: Any) -> 'np.ndarray':
     if channels == 3 and image.dtype != np.uint8:
         raise ValueError(f'image is {image.dtype}: expected uint8, 0 to 255, in the order BGR')
     cfg = model.cfg
-    # inference_model changes the pipeline in it, which can then no longer read a path.
+    # inference_model changes the pipeline in the config, which can then no longer read a path.
     model.cfg = copy.deepcopy(cfg)
     try:
         mask = inference_model(model, image).pred_sem_seg.data[0]

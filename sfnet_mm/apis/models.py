@@ -81,7 +81,7 @@ def create_model(
 
 
 def config_file(name: str) -> str:
-    """The path of a config: that of a user's file, or of the package's config with this name."""
+    """Return the path of a user's config, or of the package's config with this name."""
     own = name.endswith('.py') and osp.isfile(name)
     return name if own else config_path(name)
 
@@ -98,14 +98,14 @@ def _with_classes(cfg: 'Config', num_classes: int) -> 'Config':
     for head in [cfg.model.decode_head, *parts(cfg.model.get('auxiliary_head'))]:
         if head['num_classes'] == before != num_classes:
             head['num_classes'] = num_classes
-            # These have two classes in one logit.
+            # These heads have two classes in one logit.
             head.pop('out_channels', None)
             head.pop('threshold', None)
     return cfg
 
 
 def _build(cfg: 'Config', own: 'Config', weights: str | None, device: str) -> 'nn.Module':
-    """Build the segmentor of ``cfg``, with weights that fit it or, without classifiers, ``own``."""
+    """Build the segmentor of ``cfg``. If the weights fit only ``own``, classifiers stay random."""
     from mmengine.logging import print_log
 
     from sfnet_mm.deploy import load_model

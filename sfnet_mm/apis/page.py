@@ -33,8 +33,9 @@ from sfnet_mm.visualization import (
 )
 
 MAX_FRAMES = 200
-MAX_PIXELS = 2**24  # of an image or a frame: 4096 x 4096
-# First bytes of AVI, Matroska and WebM, MPEG program and video streams, Ogg; bytes 5 to 8 of MP4.
+MAX_PIXELS = 2**24  # This is the limit for an image or a frame: 4096 x 4096.
+# These are the first bytes of AVI, Matroska and WebM, MPEG program and video streams and Ogg, and
+# bytes 5 to 8 of MP4.
 CONTAINERS = (b'RIFF', b'\x1a\x45\xdf\xa3', b'\0\0\1\xba', b'\0\0\1\xb3', b'OggS')
 QUICKTIME_ATOMS = (b'ftyp', b'moov', b'mdat', b'free', b'wide', b'skip')
 
@@ -47,7 +48,7 @@ def private_folder() -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a page that listens on ``host``."""
+    """Return whether only this machine can reach a page that listens on ``host``."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -157,7 +158,7 @@ def _segment(source: Source, config: str, checkpoint: str, runtime: str) -> tupl
 
 
 def sample_images() -> list:
-    """Paths of one drawn street scene of each domain of mini-UDS."""
+    """Return the paths of one drawn street scene of each domain of mini-UDS."""
     paths = []
     for i, domain in enumerate(DOMAINS):
         scene = paint_scene(domain, np.random.default_rng([7, i]), 0)

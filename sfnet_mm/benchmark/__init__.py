@@ -1,1 +1,1 @@
-"""Speed of warps and networks, side by side in one run, and what it is compared with."""
+"""Times warps and networks side by side, and writes the results as tables and plots."""

@@ -1,4 +1,4 @@
-"""The paper's Figure 1: accuracy over speed."""
+"""Draws accuracy over speed, as in Figure 1 of the paper."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from sfnet_mm.utils.tooling import whole_file
 
 from .peers import published
 
-# Where a label may lie, in points from its marker, and which of its ends is there; best first.
+# Offsets of a label from its marker, in points, and the alignment of its text. The best is first.
 _PLACES = (
     (6, 4, 'left', 'bottom'),
     (-6, 4, 'right', 'bottom'),
@@ -24,18 +24,18 @@ _PLACES = (
 
 
 def plot(path: str, header: dict[str, Any], entries: list[dict[str, Any]]) -> bool:
-    """Draw published mIoU over images per second, every model on its fastest backend.
+    """Draw published mIoU over images per second, with each model on its fastest backend.
 
-    Accuracies on the test and on the val set are in panels of their own: they cannot be compared.
-    Models without a published accuracy are left out; without any, nothing is drawn.
+    Accuracies on the test set and on the val set cannot be compared, so each has its own panel.
+    Models without a published accuracy are left out. If no model has one, nothing is drawn.
 
     Args:
         path: Path of the picture, a PNG.
-        header: Device and size.
-        entries: As ``Entry.to_dict`` gives them.
+        header: Device and image size, as ``device`` and ``size``.
+        entries: Results of :meth:`sfnet_mm.benchmark.models.Entry.to_dict`.
 
     Returns:
-        bool: Whether there is a plot.
+        bool: Whether the plot was drawn.
     """
     import matplotlib
 
@@ -69,10 +69,10 @@ def plot(path: str, header: dict[str, Any], entries: list[dict[str, Any]]) -> bo
 
 
 def _scatter(axes: Any, best: dict[str, dict[str, Any]], with_backend: bool) -> list[Any]:
-    """Draw the markers of one panel; returns (x, y, label) of each."""
+    """Draw the markers of one panel and return (x, y, label) of each."""
     from matplotlib.ticker import LogLocator, NullLocator
 
-    # Frame rates of one plot are tens of times apart.
+    # The frame rates in one plot differ by a factor of ten or more.
     axes.set_xscale('log')
     texts = []
     for name, e in best.items():
@@ -106,7 +106,7 @@ def _fastest(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _label(figure: Any, axes: Any, texts: list[Any]) -> None:
-    """Write each label at the first place where it covers no other label and no marker."""
+    """Place each label at the first offset where it covers no other label and no marker."""
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     frame = axes.get_window_extent(renderer)

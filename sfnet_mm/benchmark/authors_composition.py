@@ -1,8 +1,8 @@
-"""FAM and GD-FAM computed as the authors' code computes them, to compare speed with.
+"""Computes FAM and GD-FAM as the authors' code does, as a reference for speed.
 
-The sampling grid is made on the host at every call and copied to the device, ``grid_sample`` runs
-once per flow, and the gate blends with three elementwise operations; nothing is fused. Weights are
-shared with the modules of this package, so that outputs agree.
+The sampling grid is built on the CPU at every call and copied to the device, ``grid_sample`` runs
+once per flow, and the gate blends with three elementwise operations. Nothing is fused. The weights
+are shared with the modules of this package, so the outputs agree.
 """
 
 import torch
@@ -14,7 +14,7 @@ from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentMo
 
 
 def host_grid_warp(x: Tensor, flow: Tensor) -> Tensor:
-    """``flow_warp`` with the base grid built on the host, (N, C, h, w) and (N, 2, H, W)."""
+    """Warp ``x`` (N, C, h, w) by ``flow`` (N, 2, H, W) with a base grid built on the CPU."""
     batch, _, height, width = flow.shape
     rows = torch.linspace(-1.0, 1.0, height).view(-1, 1).repeat(1, width)
     columns = torch.linspace(-1.0, 1.0, width).repeat(height, 1)
@@ -27,33 +27,33 @@ def host_grid_warp(x: Tensor, flow: Tensor) -> Tensor:
 def host_grid_gated_dual_warp(
     high: Tensor, low: Tensor, flow: Tensor, gate: Tensor | None
 ) -> Tensor:
-    """``gated_dual_flow_warp`` by two :func:`host_grid_warp` and a separate blend."""
+    """Compute ``gated_dual_flow_warp`` by two calls of :func:`host_grid_warp` and a blend."""
     high = host_grid_warp(high, flow[:, :2])
     low = host_grid_warp(low, flow[:, 2:])
     return high + low if gate is None else high * gate + low * (1 - gate)
 
 
 class AuthorsFAM(nn.Module):
-    """``FlowAlignmentModule`` with :func:`host_grid_warp`."""
+    """A ``FlowAlignmentModule`` that warps by :func:`host_grid_warp`."""
 
     def __init__(self, fam: FlowAlignmentModule) -> None:
         super().__init__()
         self.fam, self.fuses = fam, False
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """As the module that it stands for."""
+        """Compute the same as the module that it replaces."""
         return host_grid_warp(high, self.fam.predict_flow(low, high))
 
 
 class AuthorsGDFAM(nn.Module):
-    """``GatedDualFlowAlignmentModule`` with :func:`host_grid_gated_dual_warp`."""
+    """A ``GatedDualFlowAlignmentModule`` that warps by :func:`host_grid_gated_dual_warp`."""
 
     def __init__(self, module: GatedDualFlowAlignmentModule) -> None:
         super().__init__()
         self.gd_fam, self.fuses = module, True
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """As the module that it stands for."""
+        """Compute the same as the module that it replaces."""
         low_half, high_half = self.gd_fam._project(low, high)
         flow = self.gd_fam._flow(low_half, high_half)
         gate = self.gd_fam.predict_gate(low, low_half, high_half)
@@ -61,7 +61,7 @@ class AuthorsGDFAM(nn.Module):
 
 
 def to_authors_composition(model: nn.Module) -> nn.Module:
-    """Replace every FAM and GD-FAM in place; returns the model."""
+    """Replace every FAM and GD-FAM in place and return the model."""
     forms = {FlowAlignmentModule: AuthorsFAM, GatedDualFlowAlignmentModule: AuthorsGDFAM}
     for module in list(model.modules()):
         for name, child in list(module.named_children()):

@@ -1,4 +1,4 @@
-"""The forms in which a benchmark runs a model: one call for each backend."""
+"""Makes the forward pass of a model for each backend of a benchmark."""
 
 import contextlib
 import copy
@@ -31,28 +31,28 @@ BACKENDS = (
     'onnxruntime',
     'openvino',
 )
-# Names that were used up to version 0.1.
+# These names were used up to version 0.1.
 FORMER_NAMES = {'release': 'authors', 'torch': 'native'}
 _HALF = '@float16'
 
 
 @dataclass
 class Settings:
-    """How a benchmark runs.
+    """Settings of a benchmark.
 
     Args:
-        size: (height, width) of the image; the batch is one image.
-        device: Of torch.
-        output: ``'argmax'`` or ``'logits'``, both at the size of the image.
-        half: float16, on CUDA.
-        rounds: How often every entry is timed.
-        repeats: Forward passes per timing.
-        warmup: Forward passes before the first round.
-        threads: CPU threads; 0 leaves the number to each runtime.
+        size: (height, width) of the image. The batch size is one.
+        device: Device of torch, such as ``'cpu'`` or ``'cuda:0'``.
+        output: ``'argmax'`` or ``'logits'``; either is at the size of the image.
+        half: Whether to compute in float16, which needs CUDA.
+        rounds: Number of times that every entry is timed.
+        repeats: Number of forward passes per timing.
+        warmup: Number of forward passes before the first round.
+        threads: Number of CPU threads; 0 leaves the number to each runtime.
         cache: Folder for exported files.
-        checkpoint: Weights of the one model; None leaves them random. With weights, files are also
-            scored on the val set of the config.
-        samples: Training images that calibrate an INT8 file of these weights.
+        checkpoint: Checkpoint of the only model; None leaves its weights random. With a
+            checkpoint, files are also scored on the val set of the config.
+        samples: Number of training images that calibrate an INT8 file of the checkpoint.
     """
 
     size: tuple[int, int] = (1024, 2048)
@@ -69,10 +69,10 @@ class Settings:
 
 
 def check_backend(backend: str, settings: 'Settings') -> None:
-    """Refuse what cannot run.
+    """Raise a ValueError if a backend is unknown or cannot run with these settings.
 
     Raises:
-        ValueError: An unknown backend, or float16 without a CUDA device.
+        ValueError: The backend is unknown, or it computes in float16 without a CUDA device.
     """
     name, _, precision = backend.partition('@')
     if name not in BACKENDS:
@@ -87,7 +87,7 @@ def check_backend(backend: str, settings: 'Settings') -> None:
 
 
 def backends_of(text: str) -> list[str]:
-    """The backends of a list such as ``authors,ext@float16``; former names are translated."""
+    """Parse backends separated by commas, such as ``authors,ext@float16``, also former names."""
     found = []
     for backend in text.split(','):
         name, at, precision = backend.partition('@')
@@ -96,10 +96,10 @@ def backends_of(text: str) -> list[str]:
 
 
 def in_precisions(backends: list[str], precisions: list[str]) -> list[str]:
-    """The backends, those of files in each precision that they have, in order.
+    """List the backends, with those that read files repeated in each precision that they have.
 
     Raises:
-        ValueError: A precision that no backend has.
+        ValueError: No backend has one of the precisions.
     """
     known = {'f32', *(p for kinds in PRECISIONS.values() for p in kinds)}
     for precision in precisions:
@@ -116,15 +116,15 @@ def in_precisions(backends: list[str], precisions: list[str]) -> list[str]:
 def make_call(
     name: str, backend: str, model: nn.Module, sample: Tensor, settings: Settings
 ) -> Callable[[], Any]:
-    """A forward pass of a model on a backend.
+    """Make a function that runs one forward pass of a model on a backend.
 
     Args:
-        name: Of the model, for the file that a graph runtime reads.
-        backend: One of ``BACKENDS``, in another precision with ``@float16`` behind it, or of files
-            with ``@`` and one of ``PRECISIONS``.
+        name: Name of the model, for the file that a graph runtime reads.
+        backend: One of ``BACKENDS``. A suffix sets another precision: ``@float16`` for torch, or
+            ``@`` and one of ``PRECISIONS`` for a backend that reads files.
         model: A segmentor in evaluation mode.
         sample: Normalized image (1, 3, H, W) on the CPU.
-        settings: How to run.
+        settings: Settings of the benchmark.
     """
     if backend.endswith(_HALF):
         backend, settings = backend[: -len(_HALF)], replace(settings, half=True)
@@ -139,7 +139,7 @@ def _torch_call(
     if not isinstance(model, EncoderDecoder):
         form = panoptic_form(model, backend)
     elif backend == 'authors':
-        # Neither folded nor in another layout: what the public code runs.
+        # The authors' code neither folds batch normalization nor changes the layout.
         form = InferenceModel(to_authors_composition(copy.deepcopy(model)), settings.output).eval()
         form.memory_format = torch.contiguous_format
     else:
@@ -167,7 +167,7 @@ def _torch_call(
 
 
 def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
-    """A panoptic model up to its map, as a backend runs it; the model is not changed."""
+    """Copy a panoptic model into a module that ends in its panoptic map, for a backend."""
     from sfnet_mm.panoptic.inference import PanopticInferenceModel
 
     form = PanopticInferenceModel(copy.deepcopy(model)).eval().requires_grad_(False)
@@ -184,7 +184,7 @@ def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
 
 
 def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
-    """A CUDA graph of the model: one launch, all buffers allocated once."""
+    """Capture the model in a CUDA graph, which has one launch and allocates its buffers once."""
     if not sample.is_cuda:
         raise ValueError('CUDA graphs need a CUDA device')
     stream = torch.cuda.Stream()
@@ -197,7 +197,7 @@ def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
     with torch.inference_mode(), torch.cuda.graph(graph):
         out = form(sample)
 
-    # The graph reads the memory of the weights and of the sample: they live as long as it does.
+    # The graph reads the memory of the weights and of the sample, so they must live as long.
     return partial(_replay, graph, out, (form, sample))
 
 

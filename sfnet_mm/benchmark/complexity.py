@@ -1,4 +1,4 @@
-"""Parameters and multiply-adds of a model, counted without computing anything."""
+"""Counts parameters and multiply-adds of a model without computing anything."""
 
 import copy
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from sfnet_mm.deploy.model import input_channels
 
 
 def multiply_adds(call: Callable[[], Any]) -> int:
-    """Multiply-adds of the convolutions and matrix products of a call."""
+    """Count the multiply-adds of the convolutions and matrix products of a call."""
     with FlopCounterMode(display=False) as counter:
         call()
     return counter.get_total_flops() // 2
 
 
 def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
-    """Parameters and multiply-adds of what runs at inference; computes nothing."""
+    """Count the parameters and multiply-adds of the layers that run at inference."""
     form = what_runs(model)
-    # Not the device "meta": autocast, which K-Net switches off in places, does not know it.
-    # Nor without gradients, for which some convolutions pad their channels.
+    # The device "meta" cannot be used: autocast, which K-Net switches off in places, lacks it.
+    # Gradients stay enabled, because without them some convolutions pad their channels.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
         form = form.to_empty(device='cpu')
         image = torch.empty(1, input_channels(model), *size)
@@ -34,7 +34,7 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
 
 
 def what_runs(model: nn.Module) -> nn.Module:
-    """A copy of a model without what inference does not use."""
+    """Copy a model without the layers that only training uses."""
     kind = InferenceModel
     if not isinstance(model, EncoderDecoder):
         from sfnet_mm.panoptic.export import PanopticGraph as kind
@@ -42,5 +42,5 @@ def what_runs(model: nn.Module) -> nn.Module:
 
 
 def parameters(module: nn.Module) -> int:
-    """How many parameters a module has."""
+    """Count the parameters of a module."""
     return sum(p.numel() for p in module.parameters())

@@ -1,4 +1,4 @@
-"""Drawn masks with the ids of Cityscapes, for timing what reads masks."""
+"""Draws masks with the ids of Cityscapes, to time the code that reads masks."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ TABLE = LABEL_TABLES['cityscapes']
 
 
 def draw_mask(job: tuple[str, int, tuple[int, int]]) -> None:
-    """Write a mask of smooth regions, about as many and as ragged as those of a street scene.
+    """Write a mask whose regions are about as many and as ragged as those of a street scene.
 
     Args:
         job: Path of the PNG, seed, and (height, width).
@@ -26,5 +26,5 @@ def draw_mask(job: tuple[str, int, tuple[int, int]]) -> None:
         layer = cv2.resize(np.ascontiguousarray(coarse[..., i]), (width, height))
         higher = layer > best
         mask[higher], best[higher] = label_id, layer[higher]
-    mask[-height // 20 :] = 1  # the bonnet, which is ignored
+    mask[-height // 20 :] = 1  # the hood of the car, which is ignored
     cv2.imwrite(path, mask)

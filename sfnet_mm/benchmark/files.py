@@ -1,4 +1,4 @@
-"""A model as a file in a graph runtime, as a benchmark calls it."""
+"""Exports a model for a benchmark and runs the file in ONNX Runtime or OpenVINO."""
 
 import copy
 import hashlib
@@ -23,7 +23,7 @@ from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.version import __version__
 
-# In what each runtime can compute besides float32.
+# These are the precisions of each runtime besides float32.
 PRECISIONS: dict[str, tuple[str, ...]] = {
     'onnxruntime': ('int8',),
     'openvino': ('bf16', 'f16', 'int8'),
@@ -31,12 +31,12 @@ PRECISIONS: dict[str, tuple[str, ...]] = {
 
 
 class FileCall:
-    """A forward pass of a model in a graph runtime; its file is made if it is not in the cache.
+    """A forward pass of a model in a graph runtime. The file is made unless the cache has it.
 
     Args:
         name: Name of the model, which becomes part of the file name.
-        backend: ``'onnxruntime'`` or ``'openvino'``, in another precision with ``@`` and one of
-            ``PRECISIONS`` behind it.
+        backend: ``'onnxruntime'`` or ``'openvino'``. A suffix, ``@`` and one of ``PRECISIONS``,
+            sets another precision.
         model: A segmentor in evaluation mode.
         sample: Normalized image (1, C, H, W).
         settings: See :class:`sfnet_mm.benchmark.backends.Settings`.
@@ -49,14 +49,14 @@ class FileCall:
         self.checkpoint = settings.checkpoint
         kind, _, precision = backend.partition('@')
         height, width = settings.size
-        # What was made by another config, checkpoint or version is exported again.
+        # A file that was made from another config, checkpoint or version is made again.
         made_by = (__version__, torch.__version__, str(model.cfg.model), str(settings.checkpoint))
         digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
         stem = f'{name}_{digest}_{height}x{width}_{settings.output}_{kind}'
         path = osp.join(settings.cache, f'{stem}.onnx')
         if not osp.isfile(path):
             model = copy.deepcopy(model).cpu()
-            model.test_cfg = dict(mode='whole')  # the network alone is timed, without windows
+            model.test_cfg = dict(mode='whole')  # Sliding windows are not timed.
             model.cfg = None
             export_onnx(model, path, settings.size, settings.output, runtime=kind)
         options = {'threads': settings.threads}
@@ -68,14 +68,14 @@ class FileCall:
         self.runtime: Runtime = load_runtime(kind, path, **options)
 
     def __call__(self) -> np.ndarray:
-        """One forward pass."""
+        """Run one forward pass."""
         return self.runtime.infer(self.data)
 
     def _quantized(self, path: str, kind: str, settings: Any) -> str:
         out = f'{path[: -len(".onnx")]}_int8.onnx'
         if osp.isfile(out):
             return out
-        # The speed of random weights does not depend on what they see.
+        # The speed of random weights does not depend on the images of the calibration.
         inputs: Any = [self.data]
         if self.checkpoint:
             runtime = load_runtime('onnxruntime', path, threads=settings.threads)
@@ -86,7 +86,7 @@ class FileCall:
         return out
 
     def accuracy(self) -> float:
-        """Mean IoU on the val set of the config, in percent."""
+        """Return the mean IoU on the val set of the config, in percent."""
         use_test_pipeline(self.runtime, self.cfg)
         val = read_data(self.cfg, 'val', self.runtime.classes)
         return mean_score(class_scores(self.runtime, val, self.cfg, 'val')['IoU'])

@@ -1,4 +1,4 @@
-"""ONNX files of other projects, timed in the same rounds without being a dependency."""
+"""Times ONNX files of other projects in the same rounds as the models of this one."""
 
 import math
 import os.path as osp
@@ -15,19 +15,19 @@ BACKENDS = ('onnxruntime', 'openvino')
 
 
 class ForeignGraph:
-    """An ONNX file with one image as its input, whoever made it.
+    """An ONNX file of any project whose only input is an image.
 
     Args:
         path: Path of the file.
-        size: (height, width) of the image where the file leaves them open.
+        size: (height, width) of the image if the file leaves them open.
 
     Attributes:
-        parameters: Numbers that the file holds.
-        shape: Shape of the input as the file gives it, with a batch of one.
+        parameters: Number of parameters in the file.
+        shape: Shape of the input, with a batch size of one.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is no ONNX file, or its input is no image.
+        ValueError: The file is no ONNX file, or its input is no image.
     """
 
     def __init__(self, path: str, size: tuple[int, int]) -> None:
@@ -52,11 +52,11 @@ class ForeignGraph:
         self.shape = tuple(d or w for d, w in zip(dims, wanted))
 
     def call(self, backend: str, threads: int) -> Callable[[], list[np.ndarray]]:
-        """A forward pass of a random image.
+        """Make a function that runs one forward pass of a random image.
 
         Args:
             backend: One of ``BACKENDS``.
-            threads: 0 leaves the number to the runtime.
+            threads: Number of CPU threads; 0 leaves the number to the runtime.
         """
         rng = np.random.default_rng(0)
         if np.issubdtype(self.dtype, np.integer):
@@ -83,16 +83,16 @@ class ForeignGraph:
         return lambda: list(compiled(data).values())
 
     def note(self, outputs: list[np.ndarray]) -> str:
-        """What goes in and comes out: it need not be classes of the size of the image."""
+        """Describe the input and the outputs, which need not be classes at the image's size."""
         made = ', '.join(f'{"x".join(map(str, out.shape))} {out.dtype}' for out in outputs)
         return f'{osp.basename(self.path)}, {"x".join(map(str, self.shape))} to {made}'
 
 
 def read_foreign(options: list[str]) -> dict[str, str]:
-    """Path of each file by its name, of ``NAME=FILE`` texts.
+    """Parse texts ``NAME=FILE`` into a dict from names to paths.
 
     Raises:
-        ValueError: Another form, or one name for two files.
+        ValueError: A text has another form, or two files have the same name.
     """
     files: dict[str, str] = {}
     for option in options:

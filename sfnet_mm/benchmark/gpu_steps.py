@@ -1,4 +1,4 @@
-"""The steps of the GPU report: what a device must show, in order of worth."""
+"""Defines the steps of the GPU report, the most important first."""
 
 import json
 import os
@@ -24,15 +24,15 @@ MINI_UDS = ('configs/sfnet_lite_stdc1_miniuds.py',)
 
 @dataclass
 class Plan:
-    """Where and how much the report measures.
+    """The device, the folders and the amount of training of a report.
 
     Args:
-        device: ``'cuda'``, or ``'cpu'`` for a rehearsal: the same steps at toy size.
+        device: ``'cuda'``, or ``'cpu'`` for a rehearsal of the same steps at toy size.
         folder: Folder of the report.
-        camvid: Folder of CamVid; without it, training is on drawn scenes.
-        iters: Iterations of each training run.
-        seeds: Runs of each config.
-        jobs: Training runs at the same time.
+        camvid: Folder of CamVid. Without it, the training uses drawn scenes.
+        iters: Number of iterations of each training run.
+        seeds: Number of training runs of each config.
+        jobs: Number of training runs at the same time.
     """
 
     device: str
@@ -44,12 +44,12 @@ class Plan:
 
     @property
     def site(self) -> str:
-        """Folder that the package with its compiled warp is built into."""
+        """The folder into which the package is installed with its compiled warp."""
         return osp.join(self.folder, 'site')
 
 
 def make_steps(plan: Plan) -> list[Step]:
-    """All steps of a report; those after the build import the package that it made."""
+    """Make all steps of a report. Those after the build import the package that it installed."""
     steps = [_describe(plan), _build(plan), _tests(plan), *_sanitizer(plan), _ops(plan)]
     steps += [*_networks(plan), _kernel(plan), _two_processes(plan), _training(plan)]
     steps.append(_tensorrt(plan))
@@ -60,7 +60,7 @@ def make_steps(plan: Plan) -> list[Step]:
 
 
 def _join(path: str) -> str:
-    # The build goes before a source tree that the caller may have named.
+    # The installed package comes before a source tree in the caller's PYTHONPATH.
     return os.pathsep.join(p for p in (path, os.environ.get('PYTHONPATH', '')) if p)
 
 
@@ -73,7 +73,7 @@ def _tool(name: str, *arguments: str) -> list[str]:
 
 
 def _program(name: str, *arguments: str) -> list[str]:
-    """A program of this package, from where it was built and not from the source tree."""
+    """Make the command of a module of the installed package, and not of the source tree."""
     start = f'import sys; sys.path.pop(0); from sfnet_mm.benchmark.{name} import main; main()'
     return _python('-c', start, *arguments)
 
@@ -101,7 +101,7 @@ def _build(plan: Plan) -> Step:
 
 def _tests(plan: Plan) -> Step:
     report = osp.join(plan.folder, 'junit.xml')
-    # Not `-m pytest`, which would put the source tree before the package that was built.
+    # `-m pytest` would import the source tree instead of the installed package.
     start = 'import sys; sys.path.pop(0); import pytest; sys.exit(pytest.main(sys.argv[1:]))'
     command = _python('-c', start, '-q', '-m', 'gpu', '--gpu-device', plan.device)
     command += ['-p', 'no:cacheprovider', f'--junitxml={report}', 'tests']
@@ -146,13 +146,13 @@ def _ops(plan: Plan) -> Step:
         command += ['--rounds', '1', '--sizes', '512x1024', '--dtypes', 'float32']
         command += ['--ways', 'authors', 'native', 'ext']
     else:
-        # torch.compile of every case would take longer than all the rest of the report.
+        # Compiling every case would take longer than all the rest of the report.
         command += ['--rounds', '15', '--ways', 'authors', 'native', 'ext']
     return Step('ops', 'speed of the warp', command, 240, read=_json(osp.basename(out)))
 
 
 def _networks(plan: Plan) -> list[Step]:
-    """Whole networks beside their twins, then beside peers."""
+    """Make the steps that time networks beside their twins without flow, and beside peers."""
 
     def step(name: str, title: str, limit: int, *arguments: str) -> Step:
         out = osp.join(plan.folder, f'speed_{plan.device}_{name}.json')
@@ -182,7 +182,7 @@ def _kernel(plan: Plan) -> Step:
     title = 'kernels of GD-FAM under the profiler'
     if plan.device == 'cpu':
         return Step('kernels', title, program, 120)
-    # The card's clocks are left as they are.
+    # ncu must not change the clock frequencies of the GPU.
     command = ['ncu', '--clock-control', 'none', '--set', 'basic', '--csv', '--kernel-name']
     command += ['regex:forward_cl|backward_flow|gather|cells', '--log-file']
     command += [osp.join(plan.folder, 'ncu.csv'), *program]

@@ -1,4 +1,4 @@
-"""The page of a GPU report: its steps, and the figures that matter."""
+"""Writes the summary page of a GPU report: its steps and the most important figures."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ Record = dict[str, Any]
 
 
 def summary(records: list[Record]) -> str:
-    """Markdown of the records of :func:`sfnet_mm.benchmark.steps.run_steps`."""
+    """Write the records of :func:`sfnet_mm.benchmark.steps.run_steps` as Markdown."""
     found = {r['name']: r['result'] for r in records if r['result'] is not None}
     machine = found.get('device', {})
     lines = ['# What this device shows', '', machine.get('device', 'The device is not known.'), '']

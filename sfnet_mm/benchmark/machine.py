@@ -1,4 +1,4 @@
-"""What a machine is: device, driver and versions.
+"""Describes a machine: its device, its driver and its versions.
 
 python -m sfnet_mm.benchmark.machine --device cuda --out machine.json
 """
@@ -16,7 +16,7 @@ from sfnet_mm.utils.versions import versions
 
 
 def device_name(device: str) -> str:
-    """The processor, with its cores or its memory, and the versions that matter."""
+    """Describe the processor with its cores or its memory, and the versions of CUDA and torch."""
     if device.startswith('cuda'):
         found = torch.cuda.get_device_properties(device)
         where = f'{found.name}, {found.total_memory / 2**30:.0f} GiB, CUDA {torch.version.cuda}'
@@ -26,7 +26,7 @@ def device_name(device: str) -> str:
 
 
 def cpu_model() -> str:
-    """The name of the processor."""
+    """Return the name of the CPU."""
     try:
         with open('/proc/cpuinfo', encoding='utf-8') as f:
             return next(
@@ -37,7 +37,7 @@ def cpu_model() -> str:
 
 
 def describe(device: str) -> dict[str, str]:
-    """Facts by name, as text."""
+    """Collect facts on a device: a dict from the name of each fact to its text."""
     return {
         'device': device_name(device),
         'date': time.strftime('%Y-%m-%d'),
@@ -46,7 +46,7 @@ def describe(device: str) -> dict[str, str]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Write the facts of a device."""
+    """Print the facts on a device and write them to a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda')
     parser.add_argument('--out', required=True, help='JSON file')

@@ -1,4 +1,4 @@
-"""Peak memory of a call."""
+"""Measures the peak memory of a call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import torch
 
 
 def peak_memory(call: Callable[[], Any], device: str) -> int | None:
-    """Peak bytes of one call above what was in use before it; None where the system cannot tell."""
+    """Return the peak bytes of a call above those in use before it, or None if not known."""
     if device.startswith('cuda'):
         before = torch.cuda.memory_allocated(device)
         torch.cuda.reset_peak_memory_stats(device)
@@ -24,7 +24,7 @@ def peak_memory(call: Callable[[], Any], device: str) -> int | None:
 
 
 def peak_of_tensors(call: Callable[[], Any], device: str) -> int:
-    """Peak bytes of the tensors that one call makes, its results included."""
+    """Return the peak bytes of the tensors that a call makes, including its results."""
     if device.startswith('cuda'):
         return peak_memory(call, device)
     with torch.profiler.profile(profile_memory=True) as profile:

@@ -1,4 +1,4 @@
-"""Times many models side by side: one process, one device, rounds interleaved."""
+"""Times many models side by side in one process, on one device, in interleaved rounds."""
 
 import gc
 import statistics
@@ -32,19 +32,19 @@ from .memory import peak_memory
 
 @dataclass
 class Entry:
-    """One model on one backend.
+    """The results of one model on one backend.
 
     Attributes:
         name: Name of the model.
-        backend: See ``BACKENDS``.
+        backend: Name of the backend; see ``BACKENDS``.
         parameters: Number of parameters that inference uses, before folding.
-        macs: Multiply-adds of convolutions and matrix products at the size of the benchmark; 0
-            where they cannot be counted.
-        milliseconds: One value per round.
-        memory: Peak bytes above what was in use before the model was called; None if unknown.
-        failure: Why there are no timings; empty if there are.
-        note: What else a reader has to know of it.
-        accuracy: mIoU of these weights on the val set of the config; None if it is not known.
+        macs: Number of multiply-adds of convolutions and matrix products at the image size of the
+            benchmark; 0 if they cannot be counted.
+        milliseconds: Time of a forward pass, one value per round.
+        memory: Peak bytes above those in use before the call of the model; None if unknown.
+        failure: Reason why there are no times; empty if there are.
+        note: Remark under the table; empty if there is none.
+        accuracy: mIoU of the weights on the val set of the config; None if it is not known.
     """
 
     name: str
@@ -59,16 +59,16 @@ class Entry:
 
     @property
     def median(self) -> float:
-        """Median time of a forward pass in milliseconds."""
+        """The median time of a forward pass in milliseconds."""
         return statistics.median(self.milliseconds)
 
     @property
     def fps(self) -> float:
-        """Images per second at the median."""
+        """The number of images per second at the median time."""
         return 1000 / self.median
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON wants it, with the median."""
+        """Convert the entry, with its median, to a dict for JSON."""
         found = asdict(self)
         if self.milliseconds:
             found.update(median=round(self.median, 3), fps=round(self.fps, 3))
@@ -85,26 +85,27 @@ def run_benchmark(
 ) -> list[Entry]:
     """Time every model on every backend.
 
-    All are made and warmed up first; then each round times each of them once, so that a drift of
-    the machine (heat, other work) hits all alike. Weights are random, or those of
-    ``settings.checkpoint``, whose files are then scored as well. A model that a backend cannot run
-    becomes an entry with its ``failure``.
+    All entries are made and warmed up first. Each round then times each entry once, so that changes
+    of the machine (heat, other work) affect all alike. Weights are random, or those of
+    ``settings.checkpoint``; then exported files are scored as well. A model that a backend cannot
+    run gives an entry with a ``failure``.
 
     Args:
-        models: Name -> config.
+        models: Dict from the name of a model to its config.
         backends: Some of ``BACKENDS``.
-        settings: How to run.
+        settings: Settings of the benchmark.
         on_round: Called with the entries after every round.
-        files: Name -> path of ONNX files of any origin, for the backends that read such files.
+        files: Dict from a name to the path of an ONNX file of any project, for the backends that
+            read such files.
 
     Returns:
-        list[Entry]: Model by model.
+        list[Entry]: The entries, ordered by model.
 
     Raises:
-        FileNotFoundError: One of ``files`` is not there.
-        ValueError: An unknown backend, a size that is too small, a device that is not there, or one
-            of ``files`` is no graph of an image.
-        RuntimeError: The backend ``ext`` without the compiled warp.
+        FileNotFoundError: One of ``files`` does not exist.
+        ValueError: A backend is unknown, the size is too small, the device does not exist, or the
+            input of one of ``files`` is no image.
+        RuntimeError: The backend ``ext`` was chosen, but the warp is not compiled.
     """
     check_size(settings.size)
     for backend in backends:
@@ -144,8 +145,8 @@ def run_benchmark(
         for backend in readers:
             add(Entry(name, backend, graph.parameters), partial(_call_of_graph, graph, settings))
     print()
-    # Models on one backend are neighbors, every other round in reverse: they are what is compared,
-    # and a machine that others use as well drifts within a round.
+    # Models on one backend are timed one after another, because these times are compared and the
+    # speed of a shared machine changes within a round. Every second round runs in reverse order.
     calls.sort(key=lambda made: backends.index(made[0].backend))
     progress = ProgressBar(settings.rounds * len(calls))
     for turn in range(settings.rounds):
@@ -162,10 +163,10 @@ def run_benchmark(
 
 
 def _counted(name: str, model: nn.Module, settings: Settings) -> tuple[int, int]:
-    """Parameters and multiply-adds; the second is 0 where they cannot be counted."""
+    """Count parameters and multiply-adds; the second number is 0 if counting fails."""
     try:
         return complexity(model, settings.size)
-    except Exception as e:  # of a model of any host, in code that no one ran on fake tensors
+    except Exception as e:  # A model of another package may fail on fake tensors in any way.
         line = f'{name}: multiply-adds cannot be counted: {first_line(e)[:200]}'
         warnings.warn(line, stacklevel=2)
         return parameters(what_runs(model)), 0
@@ -184,7 +185,7 @@ def _call_of_graph(graph: ForeignGraph, settings: Settings, entry: Entry) -> Cal
 
 
 def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Callable[[], Any]:
-    """The call to be timed, warmed up; notes its peak memory."""
+    """Warm up a call, record its peak memory in the entry, and return the call."""
     gc.collect()
     call()
     reuse_memory(False)
@@ -195,13 +196,14 @@ def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Cal
 
 
 def time_pass(call: Callable[[], Any], backend: str, settings: Settings) -> float:
-    """Milliseconds of one forward pass, after some that are not timed."""
-    # For every model alike; the public code leaves torch as it is, and others have allocators.
+    """Return the milliseconds of one forward pass, after some passes that are not timed."""
+    # Torch keeps its memory for every model except the authors' code, which leaves torch as it
+    # is. The other runtimes have their own allocators.
     keeps = settings.device == 'cpu' and backend in ('native', 'ext', 'compile', 'optimize')
     if settings.device == 'cpu':
         reuse_memory(keeps)
     settle(call, most=6 if keeps else 1)
-    # Thread pools of other runtimes spin for a while after their last call.
+    # The thread pools of other runtimes keep spinning for a while after their last call.
     time.sleep(0.02)
     with Timer(settings.device) as timer:
         for _ in range(settings.repeats):

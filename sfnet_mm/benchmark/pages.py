@@ -1,4 +1,4 @@
-"""The page docs/benchmarks.md, from the files of results in docs/benchmarks."""
+"""Writes the page docs/benchmarks.md from the files of results in docs/benchmarks."""
 
 import json
 import os.path as osp
@@ -52,13 +52,13 @@ _PARITY_HEADER = (
 
 
 def benchmarks_page(folder: str) -> str:
-    """Markdown of every ``speed_*.json`` of a folder, and of ``parity.json`` if it is there."""
+    """Write every ``speed_*.json`` of a folder, and ``parity.json`` if it exists, as Markdown."""
     text = _HEAD
     for path in sorted(glob(osp.join(folder, 'speed_*.json'))):
         with open(path, encoding='utf-8') as f:
             found = json.load(f)
         stem = osp.splitext(osp.basename(path))[0]
-        # speed_cpu_peers.json: the device and what is compared
+        # The name of the file, such as speed_cpu_peers.json, says the device and what is compared.
         title = ' '.join(stem.split('_')[1:]).replace('cpu', 'CPU').replace('cuda', 'CUDA')
         text += f'\n## {title[:1].upper()}{title[1:]}: {found["size"]}, {found["precision"]}\n\n'
         text += markdown(found, found['entries'])
@@ -86,7 +86,7 @@ def _parity_rows(results: dict[str, Any]) -> str:
 
 
 def precision_table(found: dict[str, Any]) -> str:
-    """Markdown of size, accuracy and speed of the weights of the package in each precision."""
+    """Write size, accuracy and speed of the package's weights in each precision as Markdown."""
     head = ['', 'MB', 'mIoU', 'boundary IoU', 'frame rate over float32 in the same runtime']
     rows = []
     for row in found['rows']:
@@ -102,7 +102,7 @@ def precision_table(found: dict[str, Any]) -> str:
 
 
 def warp_forms_line(results: dict[str, Any]) -> str:
-    """One sentence on the files of ``check_parity.py --warp gather``."""
+    """Write a sentence on the results of ``check_parity.py --warp gather``."""
     pairs = [found for found in results.values() if found['samplers']]
     sizes = ', '.join(sorted({key.rsplit(' ', 1)[1] for key in results}))
     opsets = ', '.join(sorted({str(found['opset']) for found in pairs}))

@@ -1,6 +1,6 @@
-"""Other real-time segmentors that a benchmark runs beside SFNet, from the host's own configs.
+"""Lists other real-time segmentors, from the configs of mmseg, for benchmarks beside SFNet.
 
-Cityscapes mIoU is that of the source named with it, never measured here.
+The mIoU on Cityscapes is taken from the source that is named with it. It is never measured here.
 """
 
 import copy
@@ -15,7 +15,7 @@ from sfnet_mm.model_zoo.paper import paper_rows
 
 @dataclass(frozen=True)
 class Published:
-    """An accuracy that somebody else reported: Cityscapes mIoU in percent, who says so, on what."""
+    """A reported mIoU on Cityscapes in percent, with its source and the split."""
 
     miou: float
     source: str
@@ -24,10 +24,10 @@ class Published:
 
 @dataclass(frozen=True)
 class Peer:
-    """A model of mmseg: its config below ``configs/`` and its published accuracy.
+    """A model of mmseg, given by its config below ``configs/``, and its published accuracy.
 
     Attributes:
-        classes: Number of classes of Cityscapes, if the config is for other data.
+        classes: Number of classes of Cityscapes if the config is for another data set.
     """
 
     config: str
@@ -35,14 +35,14 @@ class Peer:
     classes: int = 0
 
     def read(self) -> Config:
-        """The config, with the classes of Cityscapes."""
+        """Read the config and set the number of classes to that of Cityscapes."""
         cfg = Config.fromfile(self.path())
         if self.classes:
             cfg.model.decode_head.num_classes = self.classes
         return cfg
 
     def path(self) -> str:
-        """Path of the config in the installed mmseg.
+        """The path of the config in the installed mmseg.
 
         Raises:
             FileNotFoundError: mmseg was installed without its configs.
@@ -87,7 +87,7 @@ PEERS: dict[str, Peer] = {
     'SegFormer-B0': Peer(
         'segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py', _mmseg(76.54)
     ),
-    # mmseg has it for ADE20K only; the accuracy is that of the paper's comparison in real time.
+    # mmseg has this model for ADE20K only. The accuracy is from the paper's real-time comparison.
     'SegNeXt-T': Peer(
         'segnext/segnext_mscan-t_1xb16-adamw-160k_ade20k-512x512.py',
         Published(78.0, 'SegNeXt paper'),
@@ -105,9 +105,9 @@ PEERS: dict[str, Peer] = {
 
 
 def published(name: str) -> Published | None:
-    """Published accuracy of an entry of a benchmark, by the name of the peer or of our config.
+    """Return the published accuracy of a peer or of a config of this package, by its name.
 
-    That of a config is the one of its network on Cityscapes in Table 3 of the SFNet paper.
+    The accuracy of a config is that of its network on Cityscapes in Table 3 of the SFNet paper.
     """
     if name in PEERS:
         return PEERS[name].published
@@ -120,12 +120,12 @@ def published(name: str) -> Published | None:
 
 
 def without_flow(cfg: Config) -> Config:
-    """The same network with bilinear upsampling in place of FAM or GD-FAM (the paper's baseline).
+    """Copy a config with bilinear upsampling instead of FAM or GD-FAM (the paper's baseline).
 
     Raises:
-        ValueError: The decoder of the config has no alignment to take away.
+        ValueError: The decoder of the config has no flow alignment.
     """
-    # Config.copy() shares the nested dicts.
+    # Config.copy() would share the nested dicts.
     cfg = copy.deepcopy(cfg)
     head = cfg.model.get('decode_head', {})
     aligned = isinstance(head, dict) and head.get('type') in ('SFNetHead', 'SFNetLiteHead')

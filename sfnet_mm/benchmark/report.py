@@ -1,4 +1,4 @@
-"""What becomes of a benchmark: JSON and a Markdown table."""
+"""Writes the results of a benchmark as JSON and as Markdown tables."""
 
 import json
 import statistics
@@ -10,16 +10,16 @@ from sfnet_mm.utils.tooling import write_text
 
 
 def write_json(path: str, header: dict[str, Any], entries: Sequence[Any]) -> None:
-    """Write a benchmark; the file is whole at any time."""
+    """Write the results of a benchmark atomically."""
     write_text(path, json.dumps(dict(header, entries=[e.to_dict() for e in entries]), indent=1))
 
 
 def markdown(header: dict[str, Any], entries: list[dict[str, Any]]) -> str:
-    """A table of one row per model: its size, and time and memory on every backend.
+    """Write a table with a row per model: its size, and its time and memory on every backend.
 
     Args:
         header: Device, date, size, output and precision.
-        entries: As ``Entry.to_dict`` gives them.
+        entries: Results of :meth:`sfnet_mm.benchmark.models.Entry.to_dict`.
     """
     backends = list(dict.fromkeys(e['backend'] for e in entries))
     rows: dict[str, dict[str, dict[str, Any]]] = {}
@@ -60,16 +60,17 @@ def _time_and_memory(entry: dict[str, Any] | None) -> str:
 
 
 def speedups(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]) -> list[str]:
-    """A table of frame rates over those of others, which holds better than the times themselves.
+    """Write a table of frame rates relative to those of other entries.
 
-    A ratio is the median over the rounds of the ratio within a round.
+    A ratio is the median over the rounds of the ratio within a round. It varies less between runs
+    than the times do.
 
     Args:
         rows: Entries by model and backend.
-        backends: In the order of the columns.
+        backends: Names of the backends, in the order of the columns.
 
     Returns:
-        list[str]: Its lines; none where there is nothing to compare.
+        list[str]: The lines of the table, empty if there is nothing to compare.
     """
     table = []
     for name, found in rows.items():
@@ -86,7 +87,7 @@ def speedups(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]
 
 
 def over_float32(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]) -> list[str]:
-    """A table of frame rates over those of float32 in the same runtime; see :func:`speedups`."""
+    """Write a table of frame rates relative to float32, as :func:`speedups` does."""
     others = [b for b in backends if '@' in b and b.partition('@')[0] in backends]
     if not others:
         return []

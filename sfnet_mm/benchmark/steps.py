@@ -1,4 +1,4 @@
-"""Commands run one after another, each with a time limit and a result that is kept."""
+"""Runs commands one after another, each with a time limit, and keeps their results."""
 
 import json
 import os
@@ -13,24 +13,24 @@ from typing import Any
 
 from sfnet_mm.utils.tooling import write_text
 
-# A step with one of these is not repeated.
+# A step with one of these statuses is not repeated.
 FINISHED = ('passed', 'not available')
 _TAIL = 30
 
 
 @dataclass
 class Step:
-    """One command.
+    """A command with a time limit.
 
     Args:
-        name: Also the name of its files.
-        title: What it shows, for the summary.
+        name: Name of the step and of its files.
+        title: Title of the step in the summary.
         command: Program and arguments.
-        limit: Seconds after which it is stopped.
-        env: Variables that it gets on top of the present ones.
-        needs: A program without which the step is not available, such as ``'ncu'``.
-        missing: Why the step is not available here; empty if it is.
-        read: Makes its result from the folder of the report, after the command ended well.
+        limit: Seconds after which the command is stopped.
+        env: Environment variables that are added to the present ones.
+        needs: Name of a program that the step needs, such as ``'ncu'``; empty if it needs none.
+        missing: Reason why the step is not available here; empty if it is.
+        read: Function that reads the result from the folder of the report after a success.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Step:
 
 
 def load_record(folder: str, name: str) -> dict[str, Any] | None:
-    """What is known of a step in a folder; None if it never ended."""
+    """Read the record of a step in a folder, or return None if the step never ended."""
     try:
         with open(osp.join(folder, f'{name}.json'), encoding='utf-8') as file:
             return json.load(file)
@@ -58,13 +58,13 @@ def run_steps(
     key: str,
     on_step: Callable[[list[dict[str, Any]]], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Run the steps that have not ended well before; a failing one does not stop the others.
+    """Run the steps that have not succeeded before. A step that fails does not stop the others.
 
     Args:
-        steps: In order of worth.
-        folder: Where ``{name}.json`` and ``{name}.log`` are written, the former when a step ended.
-        key: What results hold for, such as the device and the sources; others are made again.
-        on_step: Called with the records so far after every step.
+        steps: The steps in the order in which they run.
+        folder: Folder of ``{name}.json``, the record of a step that ended, and ``{name}.log``.
+        key: Text on the device and the sources. A step whose record has another key runs again.
+        on_step: Function that is called after every step with the records until then.
 
     Returns:
         list[dict]: A record of each step: name, title, status (``'passed'``, ``'failed'``,
@@ -122,7 +122,7 @@ def _run(step: Step, folder: str) -> dict[str, Any]:
 
 
 def _call(step: Step, log: str) -> int | None:
-    """The exit status of the command, or None if it was stopped at its limit."""
+    """Run the command and return its exit status, or None if it was stopped at its limit."""
     with open(log, 'w', encoding='utf-8') as output:
         process = subprocess.Popen(
             step.command,
@@ -136,7 +136,7 @@ def _call(step: Step, log: str) -> int | None:
         except subprocess.TimeoutExpired:
             return None
         finally:
-            # What the command started goes with it.
+            # The processes that the command started are ended too.
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

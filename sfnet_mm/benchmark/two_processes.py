@@ -1,4 +1,4 @@
-"""Two processes train SFNet-Lite together on one device, each on half of a batch.
+"""Trains SFNet-Lite in two processes on one device, each on half of a batch.
 
     python -m sfnet_mm.benchmark.two_processes --device cuda
 
@@ -23,22 +23,22 @@ import sfnet_mm.models  # noqa: F401  registers the head
 
 CHANNELS = [8, 12, 16]
 SIZES = [(32, 64), (8, 16), (4, 8)]
-# One process waits as long for the other.
+# One process waits this long for the other.
 PATIENCE = timedelta(seconds=60)
 
 
 def make_head(device: str) -> nn.Module:
-    """A small SFNet-Lite head, the same in every process."""
+    """Build a small SFNet-Lite head, the same in every process."""
     torch.manual_seed(0)
     cfg = dict(
         type='SFNetLiteHead', in_channels=CHANNELS, in_index=[0, 1, 2], channels=16, num_classes=5
     )
-    # Frozen statistics: a batch and its halves are then normalized alike.
+    # With frozen statistics, a batch and its halves are normalized alike.
     return MODELS.build(cfg).to(device).eval()
 
 
 def batch(device: str) -> list[Tensor]:
-    """Maps of three strides and labels of four images."""
+    """Draw random feature maps of three strides and labels for four images."""
     generator = torch.Generator().manual_seed(1)
     maps = [torch.randn(4, c, *s, generator=generator) for c, s in zip(CHANNELS, SIZES)]
     label = torch.randint(5, (4, *SIZES[0]), generator=generator)
@@ -46,7 +46,7 @@ def batch(device: str) -> list[Tensor]:
 
 
 def step(head: nn.Module, images: list[Tensor]) -> None:
-    """One step of SGD."""
+    """Take one step of SGD."""
     *maps, label = images
     optimizer = torch.optim.SGD(head.parameters(), lr=0.1)
     F.cross_entropy(head(maps), label).backward()
@@ -54,7 +54,7 @@ def step(head: nn.Module, images: list[Tensor]) -> None:
 
 
 def work(rank: int, store: str, device: str, expected: list[Tensor]) -> None:
-    """One process; ``store`` is a file by which both find each other."""
+    """Run one of the two processes, which find each other by the file ``store``."""
     dist.init_process_group(
         'gloo', init_method=f'file://{store}', rank=rank, world_size=2, timeout=PATIENCE
     )
@@ -63,7 +63,7 @@ def work(rank: int, store: str, device: str, expected: list[Tensor]) -> None:
     step(wrapped, [t[2 * rank : 2 * rank + 2] for t in batch(device)])
     for parameter, value in zip(head.parameters(), expected):
         torch.testing.assert_close(parameter.detach().cpu(), value, rtol=1e-4, atol=1e-5)
-    # Neither closes its connection while the other still reads from it.
+    # Neither process may close its connection while the other still reads from it.
     dist.barrier()
     dist.destroy_process_group()
 

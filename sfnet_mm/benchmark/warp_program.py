@@ -1,10 +1,10 @@
-"""A short program of warps for compute-sanitizer and ncu.
+"""Runs the compiled warps in a short program for compute-sanitizer and ncu.
 
     python -m sfnet_mm.benchmark.warp_program --device cuda [--large]
 
-Runs the compiled warps forward and backward in every dtype and layout, on sizes that fill no block
-evenly and with flows that leave the map, and checks the results against plain torch in float64.
-``--large`` runs GD-FAM once on the maps of a 1024x2048 image in float16, channels-last, instead.
+The program runs them forward and backward in every dtype and layout, on sizes that fill no block
+evenly and with flows that leave the map. It checks the results against plain torch in float64. With
+``--large`` it only runs GD-FAM once, on the maps of a 1024x2048 image in float16, channels-last.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from sfnet_mm.ops import gated_dual_flow_warp
 
 DTYPES = {torch.float64: 1e-10, torch.float32: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 LAYOUTS = (torch.contiguous_format, torch.channels_last)
-# (batch, channels, size of the coarse map, size of the fine map)
+# A case is (batch, channels, size of the coarse map, size of the fine map).
 SMALL = ((2, 3, (5, 7), (9, 13)), (1, 40, (4, 3), (17, 18)), (3, 8, (1, 1), (4, 5)))
 LARGE = (1, 128, (32, 64), (256, 512))
 Case = tuple[int, int, tuple[int, int], tuple[int, int]]
@@ -26,7 +26,7 @@ Case = tuple[int, int, tuple[int, int], tuple[int, int]]
 def make_inputs(
     case: Case, dtype: torch.dtype, layout: torch.memory_format, device: str
 ) -> list[Tensor]:
-    """Coarse map, fine map, both flows and the gate, as leaves that want gradients."""
+    """Draw a coarse map, a fine map, both flows and the gate, all of which require gradients."""
     batch, channels, coarse, fine = case
     flow = 4 * torch.randn(batch, 4, *fine)
     flow[:, :, 0, 0] = float('nan')
@@ -38,10 +38,10 @@ def make_inputs(
 
 
 def run(inputs: list[Tensor], grad: Tensor, backend: str) -> list[Tensor]:
-    """The output and the gradients of both maps and of the gate.
+    """Compute the output and the gradients of both maps and of the gate.
 
-    The gradient by the flow is computed too, and not returned: it jumps where a sample lies on a
-    pixel, which float32 and float64 need not see alike.
+    The gradient of the flow is computed too, but not returned. It jumps where a sample lies on a
+    pixel, and rounding decides on which side of the pixel the sample lies.
     """
     out = gated_dual_flow_warp(*inputs, backend=backend)
     high, low, _, gate = torch.autograd.grad(out, inputs, grad.to(out.dtype))
@@ -49,10 +49,10 @@ def run(inputs: list[Tensor], grad: Tensor, backend: str) -> list[Tensor]:
 
 
 def check(case: Case, dtype: torch.dtype, layout: torch.memory_format, device: str) -> float:
-    """Run a case; the largest difference from plain torch in float64.
+    """Run a case and return the largest difference from plain torch in float64.
 
     Raises:
-        ValueError: The difference is more than the dtype explains.
+        ValueError: The difference is larger than the rounding of the dtype explains.
     """
     inputs = make_inputs(case, dtype, layout, device)
     grad = torch.randn_like(inputs[1]).to(dtype)
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--device', default='cuda')
-    parser.add_argument('--large', action='store_true', help='one large pass only')
+    parser.add_argument('--large', action='store_true', help='run one large pass only')
     args = parser.parse_args(argv)
     torch.manual_seed(0)
     if args.large:

@@ -1,4 +1,4 @@
-"""What becomes of the times of the flow warp: Markdown tables."""
+"""Writes the times of the flow warp as Markdown tables."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ _OTHERS = [way for way in WAYS if way != 'ext']
 
 
 def warp_tables(results: list[dict[str, Any]]) -> str:
-    """Markdown of all results: times, the ratios that matter, and the memory.
+    """Write the times, their ratios to the compiled warp, and the memory as Markdown.
 
     Args:
-        results: What ``tools/analysis_tools/benchmark_ops.py`` writes, a device each.
+        results: Results of ``tools/analysis_tools/benchmark_ops.py``, one for each device.
     """
     lines = []
     for result in results:

@@ -1,4 +1,4 @@
-"""Times the flow warp alone, beside other ways to compute it, and inside a whole network."""
+"""Times the flow warp in several implementations, alone and inside a whole network."""
 
 import contextlib
 import statistics
@@ -25,7 +25,7 @@ Row = dict[str, Any]
 
 LAYOUTS = {'NCHW': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = {'cpu': ('float32', 'bfloat16'), 'cuda': ('float32', 'float16', 'bfloat16')}
-# And how a table calls them.
+# These are the implementations, with their names in a table.
 WAYS = {
     'authors': 'authors',
     'compile_authors': 'compiled authors',
@@ -33,7 +33,7 @@ WAYS = {
     'compile': 'compiled native',
     'ext': 'ext',
 }
-# Input size: channels, (size of the sampled map, size of the output).
+# Each input has a number of channels, the size of the sampled map and the size of the output.
 CASES = {
     ('FAM', '512x1024'): (128, (64, 128), (128, 256)),
     ('GD-FAM', '512x1024'): (128, (16, 32), (128, 256)),
@@ -45,7 +45,7 @@ CASES = {
 def functions(
     module: str, ways: Sequence[str], device: str, dtype: str
 ) -> dict[str, Callable[..., Tensor]]:
-    """The ways that can run, as functions of the inputs of ``'FAM'`` or ``'GD-FAM'``."""
+    """Return the implementations that can run, as functions of the inputs of a module."""
     single = module == 'FAM'
     ours = flow_warp if single else gated_dual_flow_warp
     authors = host_grid_warp if single else host_grid_gated_dual_warp
@@ -56,7 +56,7 @@ def functions(
         'compile': torch.compile(lambda *args: ours(*args, backend='native'), fullgraph=True),
         'ext': partial(ours, backend='ext'),
     }
-    # torch's half-precision grid_sample for the CPU is wrong on maps of this size.
+    # The half-precision grid_sample of torch is wrong on the CPU for maps of this size.
     broken = {'authors', 'compile_authors'} if device == 'cpu' and dtype != 'float32' else set()
     missing = set() if has_ext() else {'ext'}
     return {name: found[name] for name in ways if name not in broken | missing}
@@ -65,13 +65,13 @@ def functions(
 def measure(
     case: tuple[tuple[str, str], str, str], ways: Sequence[str], device: str, rounds: int
 ) -> list[Row]:
-    """The rows of one case, forward and backward.
+    """Time one case and return its rows, forward and backward.
 
     Args:
-        case: A key of ``CASES``, a key of ``LAYOUTS``, a name of a dtype.
-        ways: Some of ``WAYS``.
+        case: A key of ``CASES``, a key of ``LAYOUTS`` and the name of a dtype.
+        ways: Names of implementations, some of ``WAYS``.
         device: ``'cpu'`` or ``'cuda'``.
-        rounds: Turns of each way.
+        rounds: Number of turns of each implementation.
     """
     (module, size), layout, dtype = case
     _, _, out_size = CASES[module, size]
@@ -137,16 +137,16 @@ def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> lis
 
 
 def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) -> list[Row]:
-    """Inference of a whole network, the extension against plain torch.
+    """Time the inference of a whole network with the compiled warp and with plain torch.
 
-    As the segmentor runs it, in both layouts, and in the inference form of
+    The network runs as the segmentor does, in both layouts, and in the inference form of
     :func:`sfnet_mm.deploy.inference.optimize`.
 
     Args:
-        path: Path of the config; weights are random.
+        path: Path of the config. The weights are random.
         size: (height, width) of the image.
         device: ``'cpu'`` or ``'cuda'``.
-        rounds: Turns of each.
+        rounds: Number of turns of each form.
     """
     init_default_scope('mmseg')
     model = load_model(path, device=device)
@@ -165,7 +165,7 @@ def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) 
     for name, (form, memory_format) in forms.items():
         form.to(memory_format=memory_format)
         x = image.contiguous(memory_format=memory_format)
-        # As the torch runtime does for this form, whichever warp it has.
+        # The torch runtime keeps its memory for this form with either warp.
         reuse_memory(name == 'optimized')
         ways = {'native': EXT.switched_off, 'ext': contextlib.nullcontext}
         calls = {way: partial(run, form, x, warp) for way, warp in ways.items()}
@@ -177,7 +177,7 @@ def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) 
 
 
 def _rounded(value: Any) -> Any:
-    """Four digits of every float."""
+    """Round every float to four significant digits."""
     if isinstance(value, dict):
         return {k: _rounded(v) for k, v in value.items()}
     return float(f'{value:.4g}') if isinstance(value, float) else value

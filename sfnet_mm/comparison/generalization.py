@@ -1,4 +1,4 @@
-"""Models trained on one source and tested on all: what is kept of the runs, and their table."""
+"""Writes the table of models that are trained on one source and tested on all sources."""
 
 import json
 import os.path as osp
@@ -13,10 +13,10 @@ Runs = dict[str, list[dict[str, Any]]]
 
 
 def collect_runs(work_dir: str) -> Runs:
-    """Source -> what the table needs of the runs trained on it.
+    """Map each source to the part of the results of its runs that the table needs.
 
     Args:
-        work_dir: Holds ``from_{source}/results.json``, as a comparison writes them.
+        work_dir: Folder with ``from_{source}/results.json`` of the tool ``compare.py``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -35,7 +35,7 @@ def collect_runs(work_dir: str) -> Runs:
 
 
 def generalization_table(found: Runs) -> str:
-    """Markdown with a row for each source and model, and a column for each target."""
+    """Write Markdown with a row for each source and model, and a column for each target."""
     first = next(iter(found.values()))[0]
     targets, budget = list(first['per_source']), first['budget']
     lines = [

@@ -40,7 +40,7 @@ class Job:
     def start(
         self, budget: Budget, resources: Resources, deadline: float | None
     ) -> subprocess.Popen:
-        """Start the run in a process that Ctrl-C does not reach; it stops when this one is gone."""
+        """Start the run in a process that ignores Ctrl-C and stops when this process is gone."""
         job = dict(
             config=self.config,
             budget=asdict(budget),
@@ -152,7 +152,7 @@ def run_jobs(
 
 
 def progress(left_before: int, left: int, running: int, seconds: float) -> str:
-    """Say how many iterations are done since the call began, how many runs go on and how long."""
+    """Write a line on the iterations since the call began, the running jobs and the time left."""
     done = left_before - left
     rest = f'about {seconds * left / done / 60:.0f} min left' if done > 0 else 'starting'
     return f'{done} of {left_before} iterations, {running} running, {seconds / 60:.0f} min, {rest}'

@@ -10,7 +10,7 @@ from sfnet_mm.utils.tooling import mean_and_spread, whole_file
 
 from .settings import Budget
 
-# One result as ``train`` writes it, and the results of each config by its name.
+# A Result is what ``train`` writes of one run. Rows are the results of each config by its name.
 Result = dict[str, Any]
 Rows = dict[str, list[Result]]
 METRICS = ('mIoU', 'bIoU')
@@ -27,11 +27,11 @@ def half_interval(values: Sequence[float]) -> float:
     """Half of the 95 % confidence interval of the mean, by Student's t-distribution.
 
     Raises:
-        ValueError: There are less than two values.
+        ValueError: There are fewer than two values.
     """
     if len(values) < 2:
         raise ValueError(f'{len(values)} values have no confidence interval')
-    # More values take the last quantile, which is a little too wide for them.
+    # A larger number of values takes the last quantile, which is a little too wide for it.
     quantile = T_QUANTILES[min(len(values) - 1, len(T_QUANTILES)) - 1]
     return quantile * statistics.stdev(values) / math.sqrt(len(values))
 
@@ -39,7 +39,7 @@ def half_interval(values: Sequence[float]) -> float:
 def paired_difference(
     results: Sequence[Result], base: Sequence[Result], metric: str, digits: int = 2
 ) -> str:
-    """The mean difference over the seeds that both have, with its 95 % confidence interval."""
+    """Format the mean difference over common seeds with its 95 % confidence interval."""
     other = {r['seed']: r[metric] for r in base}
     paired = [r[metric] - other[r['seed']] for r in results if r['seed'] in other]
     if not paired:

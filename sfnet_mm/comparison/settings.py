@@ -1,4 +1,4 @@
-"""Settings that all runs of a comparison share, and the config of one run."""
+"""Defines the settings that all runs of a comparison share, and makes the config of one run."""
 
 import os.path as osp
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ class Resources:
 
 
 def name_of(config: str) -> str:
-    """The name of a config in tables and folders."""
+    """Return the name of a config for tables and folders."""
     return osp.splitext(osp.basename(config))[0]
 
 
@@ -112,7 +112,7 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     set_schedule(cfg, budget)
     if budget.amp:
         enable_amp(cfg)
-    # The last weights are scored, not the best ones: val selects nothing. Two checkpoints are
+    # The last weights are scored and not the best ones, which val would select. Two checkpoints are
     # kept, so that one is complete while the other is written.
     interval = resources.checkpoint_interval or max(1, budget.iters // 10)
     cfg.default_hooks.checkpoint = dict(

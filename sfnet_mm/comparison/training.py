@@ -55,7 +55,7 @@ class RunMonitorHook(Hook):
 
 
 def last_checkpoint(work_dir: str) -> str | None:
-    """The newest complete checkpoint of a run, which may have been killed while writing one."""
+    """Find the newest complete checkpoint of a run that may have been killed while writing one."""
     found = {}
     for path in glob.glob(osp.join(glob.escape(work_dir), 'iter_*.pth')):
         match = re.fullmatch(r'iter_(\d+)\.pth', osp.basename(path))
@@ -88,7 +88,7 @@ def train(
     if resources.channels_last:
         runner.model.to(memory_format=torch.channels_last)
     if checkpoint and osp.basename(checkpoint) == f'iter_{budget.iters}.pth':
-        # Only the score is missing.
+        # The training is complete, and only the score is missing.
         runner.resume(checkpoint, resume_optimizer=False, resume_param_scheduler=False)
     else:
         runner.register_hook(RunMonitorHook(work_dir, deadline, parent))
@@ -130,7 +130,7 @@ def train(
 
 
 def finished(work_dir: str, budget: Budget) -> dict[str, Any] | None:
-    """The result in a folder; None if there is none of the same budget."""
+    """Read the result in a folder, or return None if it has none of the same budget."""
     try:
         with open(osp.join(work_dir, RESULT), encoding='utf-8') as file:
             result = json.load(file)
@@ -140,7 +140,7 @@ def finished(work_dir: str, budget: Budget) -> dict[str, Any] | None:
 
 
 def iterations_done(work_dir: str) -> int:
-    """The number of iterations that the run in a folder has done."""
+    """Return the number of iterations that the run in a folder has done."""
     try:
         with open(osp.join(work_dir, PROGRESS), encoding='utf-8') as file:
             return int(file.read())
@@ -149,7 +149,7 @@ def iterations_done(work_dir: str) -> int:
 
 
 def flow_in_pixels(runner: Runner, images: int = 8) -> dict[str, float]:
-    """Mean length of the flow of each alignment module, in pixels of its output."""
+    """Measure the mean length of the flow of each alignment module, in pixels of its output."""
     lengths: dict[str, list[float]] = {}
     runner.model.eval()
     with AlignmentRecorder(runner.model) as recorder, torch.no_grad():
