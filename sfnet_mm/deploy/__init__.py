@@ -1,4 +1,4 @@
-"""Inference form, export and runtimes of a trained segmentor."""
+"""Makes trained segmentors faster, exports them and runs them in several runtimes."""
 
 from .export import export_onnx
 from .inference import InferenceModel, optimize, reuse_memory

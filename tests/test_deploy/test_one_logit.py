@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from deploy_helpers import SIZE, predicted_by_mmseg, small_model, smooth_image
 
 from sfnet_mm.deploy import export_onnx, load_runtime, optimize
-from sfnet_mm.deploy.export.export_model import reference, wrap
+from sfnet_mm.deploy.export.export_model import make_export_model, make_reference
 from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.inference.upsampled_argmax import upsampled_argmax
 
@@ -61,7 +61,7 @@ def test_what_a_file_is_compared_with_is_mmsegs_own(binary, monkeypatch):
     """Not another form of the same mistake."""
     wrong = 'sfnet_mm.deploy.inference.upsampled_argmax.classes_of'
     monkeypatch.setattr(wrong, lambda logits, threshold=None: logits.argmax(1))
-    graph, expected = wrap(binary[2]), reference(binary[2])
+    graph, expected = make_export_model(binary[2]), make_reference(binary[2])
     image = graph.sample(1, SIZE)
     with torch.no_grad():
         found = parity(expected(image).numpy(), graph(image).numpy(), SIZE)

@@ -10,7 +10,6 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime, optimize
-from sfnet_mm.deploy.export.export_model import reference, wrap
 from sfnet_mm.visualization import overlay
 
 NORMS = {
@@ -99,7 +98,7 @@ def test_preprocessor_without_mean(tmp_path):
     image = smooth_image()
     expected = predicted_by_mmseg(config, checkpoint, image)
     assert (load_runtime('torch', config, checkpoint).predict(image) == expected).mean() > 0.999
-    graph, host = (form(model, normalize=True) for form in (wrap, reference))
+    graph, host = (form(model, normalize=True) for form in (make_export_model, make_reference))
     with torch.no_grad():
         for form in (graph, host):
             got = form(torch.from_numpy(image[None]))[0].numpy()

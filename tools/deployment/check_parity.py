@@ -28,7 +28,7 @@ import torch
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.utils import ProgressBar
 
-from sfnet_mm.deploy.export import export_onnx, reference
+from sfnet_mm.deploy.export import export_onnx, make_reference
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
 from sfnet_mm.deploy.export.parity import exact, parity
 from sfnet_mm.deploy.export.portable_warp import WARPS
@@ -114,7 +114,7 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
     if checkpoint is None:
         fill(model, size)
     model.test_cfg = dict(mode='whole')  # compares the network itself and no windows
-    wrapped = reference(model, 'logits')
+    wrapped = make_reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []
         for kind in (OnnxRuntime, OpenVINORuntime):

@@ -14,7 +14,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from mmengine.config import Config
 
 from sfnet_mm.deploy.export.float_parts import PARTS
-from sfnet_mm.deploy.export.foreign import described
+from sfnet_mm.deploy.export.foreign import with_metadata
 from sfnet_mm.deploy.export.quantization import TARGETS, quantize
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import check_folder, one_error_line
@@ -57,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def run(args: argparse.Namespace, cfg: Config) -> None:
     keep = [] if args.keep == 'none' else args.keep.split(',')
     classes = args.classes.split(',') if args.classes else None
-    with described(args.model, cfg, classes, args.mean, args.std, args.bgr) as path:
+    with with_metadata(args.model, cfg, classes, args.mean, args.std, args.bgr) as path:
         found = quantize(
             path,
             args.out,

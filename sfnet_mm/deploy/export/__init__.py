@@ -1,7 +1,7 @@
-"""A segmentor as a file, and the comparison of the file with torch."""
+"""Exports segmentors to files and compares the files with torch."""
 
-from .export_model import ExportModel, reference
+from .export_model import ExportModel, make_reference
 from .onnx import export_onnx
 from .parity import Parity
 
-__all__ = ['ExportModel', 'Parity', 'export_onnx', 'reference']
+__all__ = ['ExportModel', 'Parity', 'export_onnx', 'make_reference']

@@ -1,4 +1,4 @@
-"""Images, and a score, from the data sets of a config: what quantization is made and judged by."""
+"""Reads the data sets of a config, to calibrate a quantized file and to score it."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -20,18 +20,18 @@ from sfnet_mm.utils.media import read_image
 
 
 def use_test_pipeline(runtime: Runtime, cfg: Config) -> None:
-    """Let a runtime prepare images as the test pipeline of a config does."""
+    """Make a runtime prepare images as the test pipeline of a config does."""
     loading, steps = pipeline_steps(cfg)
     check_portable(steps, cfg.filename or 'the config')
     runtime.set_pipeline(loading, steps)
 
 
 def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
-    """The data sets of a split of a config, without wrappers that repeat or choose images.
+    """Build the data sets of a split of a config, without wrappers that repeat or choose images.
 
     Raises:
         FileNotFoundError: A folder does not exist.
-        ValueError: The config has no such split, there are no images, or other classes.
+        ValueError: The config has no such split, or its data have no images or other classes.
     """
     name = cfg.filename or 'the config'
     built = []
@@ -43,7 +43,7 @@ def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
             try:
                 built.append(DATASETS.build(part))
             except ValueError as e:
-                # What numpy says to mmengine, which puts all images of a set into one array.
+                # numpy raises this error in mmengine, which puts all images into one array.
                 if 'at least one array' not in str(e):
                     raise
     if not sum(map(len, built)):
@@ -54,24 +54,24 @@ def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
         found = list(dataset.metainfo.get('classes') or ())
         if found != list(classes):
             raise ValueError(
-                f'{split}_dataloader of {name} has other classes than the file: {_some(found)} '
-                f'and not {_some(classes)}'
+                f'{split}_dataloader of {name} has other classes than the file: {_summary(found)} '
+                f'and not {_summary(classes)}'
             )
     return built
 
 
-def _some(classes: Sequence[str]) -> str:
+def _summary(classes: Sequence[str]) -> str:
     shown = ', '.join(list(classes)[:3])
     return f'{len(classes)} ({shown}{", ..." if len(classes) > 3 else ""})'
 
 
 class CalibrationInputs:
-    """Inputs of a graph made of images that are spread evenly over data sets; read when used.
+    """Inputs of a graph from images spread evenly over data sets, which are read when used.
 
     Args:
-        runtime: Prepares an image as it does for ``predict``.
-        datasets: See :func:`read_data`.
-        samples: How many images at most.
+        runtime: Runtime that prepares the images as it does for ``predict``.
+        datasets: Data sets from :func:`read_data`.
+        samples: Largest number of images.
     """
 
     def __init__(self, runtime: Runtime, datasets: Sequence[Any], samples: int) -> None:
@@ -92,13 +92,13 @@ class CalibrationInputs:
 def class_scores(
     runtime: Runtime, datasets: Sequence[Any], cfg: Config, title: str
 ) -> dict[str, dict[str, float]]:
-    """IoU, and boundary IoU if the config's evaluator has it, of what a runtime predicts.
+    """Compute IoU, and boundary IoU if the config's evaluator has it, of a runtime's masks.
 
     Args:
-        runtime: Its ``predict`` is scored.
-        datasets: See :func:`read_data`; with labels.
-        cfg: With ``val_evaluator``.
-        title: Is printed before the progress.
+        runtime: Runtime whose ``predict`` is scored.
+        datasets: Data sets with labels from :func:`read_data`.
+        cfg: Config with a ``val_evaluator``.
+        title: Text that is printed before the progress.
 
     Returns:
         dict: ``{'IoU': {'road': 97.1, ...}, 'bIoU': {...}}``, in percent; a class that does not
@@ -137,5 +137,5 @@ def class_scores(
 
 
 def mean_score(scores: dict[str, float]) -> float:
-    """The mean over the classes that occur."""
+    """Return the mean over the classes that occur."""
     return float(np.nanmean(list(scores.values())))

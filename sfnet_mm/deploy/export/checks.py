@@ -1,4 +1,4 @@
-"""Refuses what no graph could run as mmseg tests the model."""
+"""Refuses models and sizes that no graph could run as mmseg tests the model."""
 
 import warnings
 
@@ -12,10 +12,10 @@ from .metadata import padding
 def check_test(
     model: BaseSegmentor, size: tuple[int, int] | None, output: str, normalize: bool
 ) -> None:
-    """Refuse a graph that no runtime could run as mmseg tests the model.
+    """Raise a ValueError if no runtime could run the graph as mmseg tests the model.
 
     Raises:
-        ValueError: Saying what to do.
+        ValueError: The test needs what a graph cannot do. The message says what to do.
     """
     check_portable(pipeline_steps(getattr(model, 'cfg', None))[1], 'the config')
     if normalize and padding(model):
@@ -41,10 +41,10 @@ def check_test(
 
 
 def check_size(size: tuple[int, int]) -> None:
-    """Refuse a size whose last map is too small for the context pooling; warn where cells repeat.
+    """Refuse a size that is too small for the context pooling, and warn where its cells repeat.
 
     Raises:
-        ValueError: A side below 64 pixels, which is two pixels at stride 32.
+        ValueError: A side has fewer than 64 pixels, which is two pixels at stride 32.
     """
     if min(size) < 64:
         raise ValueError(

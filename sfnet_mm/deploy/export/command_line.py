@@ -1,4 +1,4 @@
-"""The options that the export tools share."""
+"""Defines the command line options that the export tools share."""
 
 import argparse
 from typing import Any
@@ -7,7 +7,7 @@ from sfnet_mm.utils.tooling import check_folder, image_size
 
 
 def export_parser(description: str, suffix: str) -> argparse.ArgumentParser:
-    """Make a parser of the shared options.
+    """Make a parser with the shared options.
 
     Args:
         description: Text of the help page.

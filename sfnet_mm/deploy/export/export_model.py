@@ -1,4 +1,4 @@
-"""The modules that become a graph, and what the graph is compared with."""
+"""Makes the module that is traced into a graph, and the module that the graph must agree with."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from ..inference.optimize import class_threshold, optimize
 from ..model import normalization
 
 
-class HostForm(nn.Module):
+class HostModel(nn.Module):
     """A segmentor with the outputs of ``InferenceModel``, all computed by mmseg's own functions.
 
     Args:
-        model: In evaluation mode; used, not copied.
+        model: A segmentor in evaluation mode. It is not copied.
         output: See :func:`sfnet_mm.deploy.inference.optimize`.
         output_size: See :func:`sfnet_mm.deploy.inference.optimize`.
     """
@@ -25,7 +25,7 @@ class HostForm(nn.Module):
         self.threshold = class_threshold(model)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Normalized images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
+        """Map normalized images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
         if self.output_size == 'stride':
             logits = self.model(image, mode='tensor')
         else:
@@ -39,13 +39,13 @@ class HostForm(nn.Module):
 
 
 class ExportModel(nn.Module):
-    """What becomes the graph: the inference form, with normalization in front if wanted.
+    """The module that is traced: an inference form, after an optional normalization.
 
     Args:
-        form: Inference form of the segmentor, or its :class:`HostForm`.
+        form: Inference form of the segmentor, or its :class:`HostModel`.
         mean: Mean of each channel, in the order of the training (RGB).
-        std: As ``mean``.
-        swap: Whether raw images (BGR) are to be brought to that order.
+        std: Standard deviation of each channel, in the same order.
+        swap: Whether the channels of raw images (BGR) are reversed to that order.
         normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalized (N, 3, H, W).
     """
 
@@ -59,7 +59,7 @@ class ExportModel(nn.Module):
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits, float32, or classes, int32."""
+        """Return logits as float32 or classes as int32."""
         if self.normalize:
             image = image.permute(0, 3, 1, 2).float()
             if self.swap:
@@ -70,16 +70,16 @@ class ExportModel(nn.Module):
 
     @property
     def output_name(self) -> str:
-        """What the graph calls its output."""
+        """The name of the output of the graph."""
         return 'mask' if self.form.output == 'argmax' else 'logits'
 
     def open_shapes(self) -> tuple[dict[int, Any]]:
-        """``dynamic_shapes`` of a graph whose batch, height and width are left open."""
+        """Return ``dynamic_shapes`` for a graph whose batch size, height and width are open."""
         rows = 1 if self.normalize else 2
         return (dict.fromkeys((0, rows, rows + 1), torch.export.Dim.DYNAMIC),)
 
     def sample(self, batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
-        """A random input of the graph."""
+        """Draw a random input of the graph."""
         generator = torch.Generator().manual_seed(seed)
         if self.normalize:
             shape = (batch, *size, self.channels)
@@ -87,28 +87,28 @@ class ExportModel(nn.Module):
         return torch.randn(batch, self.channels, *size, generator=generator)
 
 
-def wrap(
+def make_export_model(
     model: BaseSegmentor,
     output: str = 'argmax',
     output_size: str = 'full',
     normalize: bool = False,
 ) -> ExportModel:
-    """The graph of :func:`export_onnx` as a module."""
+    """Make the module that :func:`export_onnx` traces."""
     form = optimize(model, True, output, output_size, verbose=False)
     return _with_input(model, form, normalize)
 
 
-def reference(
+def make_reference(
     model: BaseSegmentor,
     output: str = 'argmax',
     output_size: str = 'full',
     normalize: bool = False,
 ) -> ExportModel:
-    """What mmseg's ``model.predict`` gives, in the input and output of :func:`wrap`.
+    """Make a module that computes the outputs of :func:`make_export_model` by mmseg's functions.
 
-    The file is compared with it.
+    The exported file is compared with it.
     """
-    return _with_input(model, HostForm(model, output, output_size), normalize)
+    return _with_input(model, HostModel(model, output, output_size), normalize)
 
 
 def _with_input(model: BaseSegmentor, form: nn.Module, normalize: bool) -> ExportModel:

@@ -1,6 +1,7 @@
-"""Finds what a quantized ONNX graph keeps in float: warps, gates and the classifier.
+"""Finds the nodes that a quantized ONNX graph keeps in float: warps, gates, the classifier.
 
-256 levels over a map of 512 columns are steps of two pixels: positions in eight bits move borders.
+Positions in eight bits would move the borders of regions: over a map of 512 columns, 256 levels are
+steps of two pixels.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,10 +18,10 @@ PARTS = ('warp', 'gate', 'classifier')
 
 
 def check_parts(keep: Iterable[str]) -> None:
-    """Refuse an unknown part.
+    """Raise a ValueError for an unknown part.
 
     Raises:
-        ValueError: It is not one of ``PARTS``.
+        ValueError: A part is not one of ``PARTS``.
     """
     for part in keep:
         if part not in PARTS:
@@ -28,17 +29,17 @@ def check_parts(keep: Iterable[str]) -> None:
 
 
 def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> list[str]:
-    """Names of the nodes of an ONNX graph that stay in float.
+    """List the names of the nodes of an ONNX graph that stay in float.
 
     Args:
         proto: The graph, an ``onnx.ModelProto``; every node has a name.
-        keep: Some of ``PARTS``. ``'warp'`` is what lies between the flow convolution and the
-            sampler, and the sampler. ``'gate'`` is what adds a warped map to another one, with the
-            gate of GD-FAM behind its last convolution. ``'classifier'`` is the last convolution and
-            all behind it.
+        keep: Some of ``PARTS``. ``'warp'`` stands for the nodes from the flow convolution to the
+            sampler. ``'gate'`` stands for the sums of a warped map and another map, with the nodes
+            of GD-FAM's gate after its last convolution. ``'classifier'`` stands for the last
+            convolution and all nodes after it.
 
     Raises:
-        ValueError: An unknown part.
+        ValueError: A part is unknown.
     """
     check_parts(keep)
     graph = _Graph(proto)
@@ -54,7 +55,7 @@ def float_nodes(proto: Any, keep: Sequence[str] = PARTS) -> list[str]:
 
 
 class _Graph:
-    """Who makes and who reads each value of a graph."""
+    """The nodes that produce and that read each value of a graph."""
 
     def __init__(self, proto: Any) -> None:
         to_array = require('onnx', INSTALL).numpy_helper.to_array
@@ -73,7 +74,7 @@ class _Graph:
         }
 
     def learned(self, node: Any) -> bool:
-        """Whether a node is a convolution with trained weights.
+        """Return whether a node is a convolution with trained weights.
 
         The inference form shifts and adds maps by convolutions whose kernels hold ones and zeros.
         """
@@ -83,7 +84,7 @@ class _Graph:
         return kernel is None or not np.isin(kernel, (0, 1)).all()
 
     def back_to_convolution(self, names: Iterable[str]) -> Iterator[Any]:
-        """All nodes that some values are made by, up to the convolutions with trained weights."""
+        """Yield the nodes that produce some values, back to convolutions with trained weights."""
         waiting, seen = list(names), set()
         while waiting:
             node = self.made_by.get(waiting.pop())
@@ -94,7 +95,7 @@ class _Graph:
             waiting.extend(node.input)
 
     def samplers(self) -> list[Any]:
-        """The nodes that read a map at positions."""
+        """List the nodes that sample a map at positions."""
         return [n for n in self.nodes if n.op_type == 'GridSample' or n.name.startswith(PREFIX)]
 
 
@@ -107,7 +108,7 @@ def _warps(graph: _Graph) -> Iterator[Any]:
 
 
 def _gates(graph: _Graph) -> Iterator[Any]:
-    """``low + gate * (high - low)``, or a sum of a warped map and another one."""
+    """Yield the nodes of ``low + gate * (high - low)``, or of a sum with a warped map."""
     inside = {node.name for node in graph.samplers()}
     waiting = [name for node in graph.samplers() for name in node.output]
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Metadata for an ONNX segmentor of somebody else."""
+"""Adds metadata to an ONNX segmentor of another project."""
 
 import contextlib
 import os.path as osp
@@ -19,7 +19,7 @@ from .parity import INSTALL
 
 
 @contextlib.contextmanager
-def described(
+def with_metadata(
     path: str,
     cfg: Config,
     classes: Sequence[str] | None = None,
@@ -27,20 +27,21 @@ def described(
     std: Sequence[float] | None = None,
     bgr: bool = False,
 ) -> Iterator[str]:
-    """Path of a file with metadata: the file itself if it has them, else a copy for a while.
+    """Give the path of a file that has metadata: the file itself, or a temporary copy.
 
     Args:
         path: Path of an ONNX file.
         cfg: Its test pipeline prepares the images of a file without metadata.
-        classes: Names; with ``mean`` and ``std`` for a file without metadata only.
+        classes: Names of the classes. They, ``mean`` and ``std`` are only for a file without
+            metadata.
         mean: Mean of each channel, in the order that the graph takes.
-        std: As ``mean``.
-        bgr: The graph takes BGR and not RGB.
+        std: Standard deviation of each channel, in the same order.
+        bgr: Whether the graph takes BGR and not RGB.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file has metadata and they are given as well, or it has none and they are
-            not given, or it is no segmentor of one image.
+        ValueError: The file has metadata and arguments were given as well, it has none and they
+            were not given, or it is no segmentor of one image.
     """
     onnx = require('onnx', INSTALL)
     check_file(path, '.onnx')
@@ -71,7 +72,7 @@ def foreign_metadata(
     std: Sequence[float],
     bgr: bool,
 ) -> dict[str, Any]:
-    """The entries of :func:`.metadata.metadata` as far as shapes and arguments tell them."""
+    """Make the entries of :func:`.metadata.metadata` from the shapes and the arguments."""
     constants = {value.name for value in proto.graph.initializer}
     inputs = [_shape(v) for v in proto.graph.input if v.name not in constants]
     outputs = [_shape(v) for v in proto.graph.output]
@@ -117,5 +118,5 @@ def foreign_metadata(
 
 
 def _shape(value: Any) -> list[int]:
-    """Its sides; 0 where one is open."""
+    """Return the shape of a value, with 0 for an open side."""
     return [side.dim_value for side in value.type.tensor_type.shape.dim]

@@ -11,7 +11,7 @@ from mmseg.models import BaseSegmentor
 from sfnet_mm.ops.exporting import exporting_for
 
 from .checks import check_size, check_test
-from .export_model import reference, wrap
+from .export_model import make_export_model, make_reference
 from .metadata import metadata
 from .onnx_graph import OPSET, check_path, to_float16, trace, write_checked
 from .parity import Parity, check_parity, compare_with_torch
@@ -67,13 +67,13 @@ def export_onnx(
         # On CUDA the sampler is cuDNN's, which the exporter does not know.
         model = copy.deepcopy(model).cpu()
     check_test(model, None if dynamic else size, output, normalize)
-    wrapped = wrap(model, output, output_size, normalize)
+    wrapped = make_export_model(model, output, output_size, normalize)
     sample = wrapped.sample(2 if dynamic else 1, size)
     runtime = form_of_trace(runtime, warp)
     with exporting_for(runtime):
         shapes = wrapped.open_shapes() if dynamic else None
         proto = trace(wrapped, sample, [wrapped.output_name], shapes)
-    expected = reference(model, output, output_size, normalize)
+    expected = make_reference(model, output, output_size, normalize)
     if fp16:
         proto = to_float16(proto)
     proto = in_form(proto, warp, opset)

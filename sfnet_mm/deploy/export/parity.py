@@ -54,7 +54,7 @@ def compare_with_torch(
     """Run a file in ONNX Runtime and what it must agree with in torch on one random image.
 
     Args:
-        wrapped: See :func:`sfnet_mm.deploy.export.reference`.
+        wrapped: See :func:`sfnet_mm.deploy.export.make_reference`.
         path: Path of the file.
         size: (height, width) of the image.
         precision: ``'float32'`` or ``'float16'``.

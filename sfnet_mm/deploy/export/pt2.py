@@ -19,7 +19,7 @@ from torch import Tensor
 from sfnet_mm.utils.tooling import first_line, whole_file
 
 from .checks import check_size, check_test
-from .export_model import ExportModel, reference, wrap
+from .export_model import ExportModel, make_export_model, make_reference
 from .metadata import metadata
 from .parity import Parity, check_parity, parity
 
@@ -59,7 +59,7 @@ def export_pt2(
     check_test(model, size, output, normalize)
     if compiled and not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
         raise ImportError('there is no C++ compiler: install g++, or write the file uncompiled')
-    wrapped = wrap(model, output, output_size, normalize)
+    wrapped = make_export_model(model, output, output_size, normalize)
     sample = wrapped.sample(1, size)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -71,7 +71,7 @@ def export_pt2(
         else:
             torch.export.save(program, temporary, extra_files={METADATA: meta})
         run, _ = read_pt2(temporary, trusted=True)
-        found = _compare(reference(model, output, output_size, normalize), run, size)
+        found = _compare(make_reference(model, output, output_size, normalize), run, size)
         check_parity([found], 'float32', 'The file')
     return found
 

@@ -5,7 +5,7 @@ import torch
 from deploy_helpers import CONFIG, SIZE
 
 from sfnet_mm.deploy import export_onnx, load_model
-from sfnet_mm.deploy.export import parity, reference
+from sfnet_mm.deploy.export import make_reference, parity
 
 for package in ('onnx', 'onnxscript', 'onnxruntime'):
     pytest.importorskip(package, reason='needs requirements/deploy.txt')
@@ -41,5 +41,5 @@ def test_rounding_of_torch_is_not_held_against_the_runtime(checkpoint, tmp_path)
             out = self.wrapped(image)
             return out + 0.5 * (out.dtype == torch.float32)
 
-    found = parity.compare_with_torch(Rounding(reference(model, 'logits')), path, SIZE)
+    found = parity.compare_with_torch(Rounding(make_reference(model, 'logits')), path, SIZE)
     assert found.difference < 1e-4 and found.within('float32')
