@@ -10,6 +10,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime, optimize
+from sfnet_mm.deploy.export.export_model import make_export_model, make_reference
 from sfnet_mm.visualization import overlay
 
 NORMS = {
