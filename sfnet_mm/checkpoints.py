@@ -159,7 +159,7 @@ def load_url(
     """
     from torch.hub import HASH_REGEX, get_dir
 
-    from .utils.tooling import whole_file
+    from .utils.tooling import atomic_file
 
     name = file_name or osp.basename(unquote(urlparse(url).path))
     if name in ('', '.', '..'):
@@ -169,7 +169,7 @@ def load_url(
         name = f'{path} (fetched earlier: delete it to fetch {url} again)'
         return _read(path, name, map_location)
     hashed = HASH_REGEX.search(name) if check_hash else None
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         try:
             _download(url, temporary, progress, hashed[1] if hashed else '')
         except OSError as e:

@@ -60,7 +60,7 @@ def _named_runtime(name: str, weights: str | os.PathLike | None, device: str) ->
     if weights is None:
         raise ValueError(f'{name} has random weights without a checkpoint: name one by weights=')
     config, path = config_file(name), weights_path(os.fspath(weights))
-    return _kept_runtime(config, path, device, _changed(config), _changed(path))
+    return _cached_runtime(config, path, device, _changed(config), _changed(path))
 
 
 def _changed(path: str) -> int | None:
@@ -69,7 +69,7 @@ def _changed(path: str) -> int | None:
 
 
 @functools.lru_cache(maxsize=1)
-def _kept_runtime(config: str, weights: str, device: str, *_: int | None) -> 'Runtime':
+def _cached_runtime(config: str, weights: str, device: str, *_: int | None) -> 'Runtime':
     from sfnet_mm.deploy import load_runtime
 
     return load_runtime('torch', config, weights, device)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import atomic_file
 
 from .peers import published
 
@@ -62,7 +62,7 @@ def plot(path: str, header: dict[str, Any], entries: list[dict[str, Any]]) -> bo
     figure.tight_layout()
     for axes, texts in labels.items():
         _label(figure, axes, sorted(texts))
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, format='png')
     plt.close(figure)
     return True

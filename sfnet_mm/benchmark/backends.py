@@ -86,7 +86,7 @@ def check_backend(backend: str, settings: 'Settings') -> None:
         raise ValueError(f'backend {backend!r} needs a CUDA device: float16 is slow on a CPU')
 
 
-def backends_of(text: str) -> list[str]:
+def parse_backends(text: str) -> list[str]:
     """Parse backends separated by commas, such as ``authors,ext@float16``, also former names."""
     found = []
     for backend in text.split(','):
@@ -95,7 +95,7 @@ def backends_of(text: str) -> list[str]:
     return found
 
 
-def in_precisions(backends: list[str], precisions: list[str]) -> list[str]:
+def add_precisions(backends: list[str], precisions: list[str]) -> list[str]:
     """List the backends, with those that read files repeated in each precision that they have.
 
     Raises:

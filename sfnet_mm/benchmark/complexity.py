@@ -23,7 +23,7 @@ def multiply_adds(call: Callable[[], Any]) -> int:
 
 def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     """Count the parameters and multiply-adds of the layers that run at inference."""
-    form = what_runs(model)
+    form = without_training_layers(model)
     # The device "meta" cannot be used: autocast, which K-Net switches off in places, lacks it.
     # Gradients stay enabled, because without them some convolutions pad their channels.
     with FakeTensorMode(allow_non_fake_inputs=True), torch.enable_grad():
@@ -33,7 +33,7 @@ def complexity(model: nn.Module, size: tuple[int, int]) -> tuple[int, int]:
     return parameters(form), count
 
 
-def what_runs(model: nn.Module) -> nn.Module:
+def without_training_layers(model: nn.Module) -> nn.Module:
     """Copy a model without the layers that only training uses."""
     kind = InferenceModel
     if not isinstance(model, EncoderDecoder):

@@ -88,7 +88,7 @@ class ForeignGraph:
         return f'{osp.basename(self.path)}, {"x".join(map(str, self.shape))} to {made}'
 
 
-def read_foreign(options: list[str]) -> dict[str, str]:
+def parse_onnx_files(options: list[str]) -> dict[str, str]:
     """Parse texts ``NAME=FILE`` into a dict from names to paths.
 
     Raises:

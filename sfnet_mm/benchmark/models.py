@@ -15,7 +15,7 @@ from mmengine.utils import ProgressBar
 from torch import nn
 
 from sfnet_mm.deploy.export.checks import check_size
-from sfnet_mm.deploy.inference.memory import reuse_memory, settle
+from sfnet_mm.deploy.inference.memory import reuse_memory, warm_up_memory
 from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.ops import has_ext
 from sfnet_mm.utils.config import is_panoptic
@@ -23,7 +23,7 @@ from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import first_line
 
 from .backends import Settings, check_backend, make_call
-from .complexity import complexity, parameters, what_runs
+from .complexity import complexity, parameters, without_training_layers
 from .files import FileCall
 from .foreign import BACKENDS as GRAPH_BACKENDS
 from .foreign import ForeignGraph
@@ -169,7 +169,7 @@ def _counted(name: str, model: nn.Module, settings: Settings) -> tuple[int, int]
     except Exception as e:  # A model of another package may fail on fake tensors in any way.
         line = f'{name}: multiply-adds cannot be counted: {first_line(e)[:200]}'
         warnings.warn(line, stacklevel=2)
-        return parameters(what_runs(model)), 0
+        return parameters(without_training_layers(model)), 0
 
 
 def _call_of_model(model: nn.Module, settings: Settings, entry: Entry) -> Callable[[], Any]:
@@ -202,7 +202,7 @@ def time_pass(call: Callable[[], Any], backend: str, settings: Settings) -> floa
     keeps = settings.device == 'cpu' and backend in ('native', 'ext', 'compile', 'optimize')
     if settings.device == 'cpu':
         reuse_memory(keeps)
-    settle(call, most=6 if keeps else 1)
+    warm_up_memory(call, most=6 if keeps else 1)
     # The thread pools of other runtimes keep spinning for a while after their last call.
     time.sleep(0.02)
     with Timer(settings.device) as timer:

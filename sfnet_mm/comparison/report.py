@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
-from sfnet_mm.utils.tooling import mean_and_spread, whole_file
+from sfnet_mm.utils.tooling import atomic_file, mean_and_spread
 
 from .settings import Budget
 
@@ -171,7 +171,7 @@ def plot(rows: Rows, path: str) -> None:
         axes.set_xlim(left=max(0, low - 5))
         axes.set_xlabel(f'{title} on val (%); a dot for each seed')
     figure.tight_layout()
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         figure.savefig(temporary, format='png', dpi=150)
     pyplot.close(figure)
 

@@ -18,7 +18,7 @@ from mmengine.utils import is_list_of
 from PIL import Image
 
 from sfnet_mm.utils.parallel import parallel_map
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import atomic_file
 
 from .label_maps import IDD_NAME_TO_ID
 from .polygons import draw_polygons
@@ -33,7 +33,7 @@ def write_png(path: str | os.PathLike, array) -> None:
     done, data = cv2.imencode('.png', array)
     if not done:
         raise ValueError(f'{path}: an array of {array.shape} {array.dtype} is no PNG')
-    with whole_file(str(path)) as temporary:
+    with atomic_file(str(path)) as temporary:
         Path(temporary).write_bytes(data.tobytes())
 
 

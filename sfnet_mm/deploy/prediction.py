@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import atomic_file
 from sfnet_mm.visualization import save_png
 
 from .inference.upsampled_argmax import classes_of
@@ -79,7 +79,7 @@ def save_confidence(path: str, values: np.ndarray) -> None:
     if osp.splitext(path)[1] == '.png':
         save_png(path, np.rint(255 * values.clip(0, 1)).astype(np.uint8))
         return
-    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+    with atomic_file(path) as temporary, open(temporary, 'wb') as file:
         np.save(file, values)
 
 

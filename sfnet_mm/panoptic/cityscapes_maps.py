@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from sfnet_mm.datasets.label_maps import CITYSCAPES_IDS, DRIVING_CLASSES
 from sfnet_mm.utils.parallel import parallel_map
-from sfnet_mm.utils.tooling import whole_file, write_text
+from sfnet_mm.utils.tooling import atomic_file, write_text
 
 from .cityscapes_panoptic import NUM_STUFF_CLASSES, things_first
 
@@ -127,7 +127,7 @@ def convert_map(folder: str, task: tuple[str, int]) -> tuple[dict, bool]:
     text = PngImagePlugin.PngInfo()
     text.add_text(RECORD, json.dumps(record))
     rgb = np.stack([ids & 255, ids >> 8 & 255, ids >> 16], axis=2).astype(np.uint8)
-    with whole_file(target) as temporary:
+    with atomic_file(target) as temporary:
         Image.fromarray(rgb).save(temporary, format='PNG', pnginfo=text)
     return record, False
 

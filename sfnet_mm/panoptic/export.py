@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.export.onnx_graph import OPSET, check_path, trace, write_checked
 from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
-from sfnet_mm.deploy.export.portable_warp import form_of_trace, in_form
+from sfnet_mm.deploy.export.portable_warp import convert_warps, runtime_of_trace
 from sfnet_mm.deploy.model import load_strictly, normalization, pad_to_stride
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
@@ -116,10 +116,10 @@ def export_panoptic_onnx(
     generator = torch.Generator().manual_seed(0)
     mean, std, swap = normalization(model)
     shape = (1, len(mean), *size)
-    runtime = form_of_trace(runtime, warp)
+    runtime = runtime_of_trace(runtime, warp)
     with exporting_for(runtime):
         proto = trace(graph, torch.randn(shape, generator=generator), ['scores', 'masks'])
-    proto = in_form(proto, warp, opset)
+    proto = convert_warps(proto, warp, opset)
     meta = {
         'sfnet_mm': __version__,
         'input': 'normalized',

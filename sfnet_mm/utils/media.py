@@ -11,7 +11,7 @@ import cv2
 import mmcv
 import numpy as np
 
-from .tooling import whole_file
+from .tooling import atomic_file
 
 # FFmpeg reads this when it is first used. Its own messages name neither file nor address; the
 # errors of this package do.
@@ -130,7 +130,7 @@ def write_video(path: str, size: tuple[int, int], rate: float, browser: bool = F
     Raises:
         ValueError: The encoder does not take that size.
     """
-    with whole_file(path, osp.splitext(path)[1]) as temporary:
+    with atomic_file(path, osp.splitext(path)[1]) as temporary:
         writer = _open_writer(temporary, video_format(browser)[1], rate, size)
         try:
             if not writer.isOpened():

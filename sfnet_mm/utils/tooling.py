@@ -27,7 +27,7 @@ def image_size(text: str) -> tuple[int, int]:
 
 
 @contextlib.contextmanager
-def whole_file(path: str, suffix: str = '') -> Iterator[str]:
+def atomic_file(path: str, suffix: str = '') -> Iterator[str]:
     """Give a temporary path that is renamed to ``path`` in the end and removed after an error.
 
     The folder of the file is made.
@@ -47,7 +47,7 @@ def whole_file(path: str, suffix: str = '') -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str) -> Iterator[str]:
+def atomic_folder(path: str) -> Iterator[str]:
     """Give a temporary folder that replaces the one at ``path`` in the end.
 
     After an error the temporary folder is removed, and ``path`` is as it was.
@@ -71,7 +71,7 @@ def check_folder(path: str) -> None:
 
 def write_text(path: str, text: str) -> None:
     """Write a text file atomically, and make its folder."""
-    with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+    with atomic_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write(text)
 
 

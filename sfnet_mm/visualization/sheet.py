@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import atomic_file
 
 from .alignment_recorder import Alignment
 from .flow import colour_key, draw_arrows, flow_length, flow_to_pixels, flow_to_rgb
@@ -201,7 +201,7 @@ def draw_sheet(
 
 def save_png(path: str, image: np.ndarray) -> str:
     """Write an RGB picture atomically and return its path."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         Image.fromarray(image).save(temporary, format='PNG')
     return path
 

@@ -8,7 +8,7 @@ from helpers import ROOT, run_tool
 from mmengine.config import Config
 
 from sfnet_mm.benchmark.accuracy_plot import plot
-from sfnet_mm.benchmark.backends import Settings, backends_of, check_backend, in_precisions
+from sfnet_mm.benchmark.backends import Settings, add_precisions, check_backend, parse_backends
 from sfnet_mm.benchmark.complexity import complexity
 from sfnet_mm.benchmark.models import Entry, run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, published, without_flow
@@ -198,7 +198,7 @@ def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
 
 
 def test_precisions_belong_to_the_runtimes_that_have_them():
-    backends = in_precisions(['native', 'onnxruntime', 'openvino'], ['f32', 'bf16', 'int8'])
+    backends = add_precisions(['native', 'onnxruntime', 'openvino'], ['f32', 'bf16', 'int8'])
     assert backends == [
         'native',
         'onnxruntime',
@@ -207,9 +207,9 @@ def test_precisions_belong_to_the_runtimes_that_have_them():
         'openvino@bf16',
         'openvino@int8',
     ]
-    assert in_precisions(['openvino'], ['int8']) == ['openvino@int8']
+    assert add_precisions(['openvino'], ['int8']) == ['openvino@int8']
     with pytest.raises(ValueError, match="precision 'fp8' is not one of"):
-        in_precisions(['openvino'], ['fp8'])
+        add_precisions(['openvino'], ['fp8'])
     with pytest.raises(ValueError, match="backend 'onnxruntime@bf16' has no such precision"):
         check_backend('onnxruntime@bf16', Settings())
 
@@ -241,5 +241,5 @@ def test_eight_bits_of_random_weights_are_timed(tmp_path):
 
 
 def test_former_names_of_backends_are_understood():
-    assert backends_of('release,torch,ext@float16') == ['authors', 'native', 'ext@float16']
-    assert backends_of('authors,native') == ['authors', 'native']
+    assert parse_backends('release,torch,ext@float16') == ['authors', 'native', 'ext@float16']
+    assert parse_backends('authors,native') == ['authors', 'native']

@@ -13,7 +13,7 @@ from mmseg.models import EncoderDecoder
 
 from sfnet_mm.deploy import export_onnx, load_runtime
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
-from sfnet_mm.deploy.inference.upsampled_argmax import nearest
+from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes
 from sfnet_mm.deploy.runtimes.files import read_meta
 from sfnet_mm.deploy.runtimes.sliding import slide
 
@@ -185,11 +185,11 @@ def test_windows_are_those_of_mmseg(size, crop, stride):
 def test_nearest_class_lies_where_bilinear_resizing_has_its_center(align_corners):
     ramp = torch.arange(12.0).view(1, 1, 1, 12).expand(1, 1, 9, 12)
     exact = F.interpolate(ramp, (30, 29), mode='bilinear', align_corners=align_corners)[0, 0]
-    got = nearest(ramp[0, 0].numpy(), (9, 12), (9, 12), (30, 29), align_corners)
+    got = resize_classes(ramp[0, 0].numpy(), (9, 12), (9, 12), (30, 29), align_corners)
     assert abs(got - exact.numpy()).max() < 0.501
     # Half of the input is padding.
     half = F.interpolate(ramp[..., :6], (30, 29), mode='bilinear', align_corners=align_corners)
-    got = nearest(ramp[0, 0].numpy(), (9, 12), (9, 6), (30, 29), align_corners)
+    got = resize_classes(ramp[0, 0].numpy(), (9, 12), (9, 6), (30, 29), align_corners)
     assert abs(got - half[0, 0].numpy()).max() < 0.501
 
 

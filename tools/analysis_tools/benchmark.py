@@ -20,8 +20,8 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
-from sfnet_mm.benchmark.backends import BACKENDS, Settings, backends_of, in_precisions
-from sfnet_mm.benchmark.foreign import read_foreign
+from sfnet_mm.benchmark.backends import BACKENDS, Settings, add_precisions, parse_backends
+from sfnet_mm.benchmark.foreign import parse_onnx_files
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
@@ -109,13 +109,13 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.cache,
         args.checkpoint,
     )
-    models, files = read_models(args), read_foreign(args.onnx)
+    models, files = read_models(args), parse_onnx_files(args.onnx)
     both = sorted(models.keys() & files.keys())
     if both:
         raise ValueError(f'--onnx names a file {both[0]}, as a model is called already')
     if args.checkpoint and len(models) != 1:
         raise ValueError('--checkpoint belongs to one config, without --peers and --twins')
-    backends = in_precisions(backends_of(args.backend), args.precision.split(','))
+    backends = add_precisions(parse_backends(args.backend), args.precision.split(','))
     if args.threads:
         torch.set_num_threads(args.threads)
     header = dict(

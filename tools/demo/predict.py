@@ -85,7 +85,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
-def what_decides(args: argparse.Namespace) -> dict[str, Any]:
+def settings_of_result(args: argparse.Namespace) -> dict[str, Any]:
     """List all that a result depends on besides its input: weights, config, options, version."""
     made_of: dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
     if args.runtime == 'torch':
@@ -135,7 +135,7 @@ def run(args: argparse.Namespace) -> Predictor:
     predictor = Predictor(
         make_runtime(args),
         args.out_dir,
-        what_decides(args),
+        settings_of_result(args),
         args.save,
         args.confidence_format,
         args.opacity,

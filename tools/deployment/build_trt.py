@@ -14,7 +14,7 @@ import numpy as np
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
-from sfnet_mm.utils.tooling import one_error_line, require, whole_file, write_text
+from sfnet_mm.utils.tooling import atomic_file, one_error_line, require, write_text
 
 # TensorRT has GridSample from this version on.
 OLDEST = (8, 5)
@@ -59,7 +59,7 @@ def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
 def write_engine(path: str, engine: bytes, meta: dict) -> None:
     """Write an engine, and its metadata beside it, as TensorRTRuntime reads them."""
     write_text(f'{path}.json', json.dumps(meta))
-    with whole_file(path) as temporary, open(temporary, 'wb') as file:
+    with atomic_file(path) as temporary, open(temporary, 'wb') as file:
         file.write(engine)
 
 

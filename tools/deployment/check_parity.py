@@ -30,9 +30,13 @@ from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.export import export_onnx, make_reference
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
-from sfnet_mm.deploy.export.parity import exact, parity
+from sfnet_mm.deploy.export.parity import float64_output, parity
 from sfnet_mm.deploy.export.portable_warp import WARPS
-from sfnet_mm.deploy.export.random_networks import distinct_networks, fill, scenery
+from sfnet_mm.deploy.export.random_networks import (
+    distinct_networks,
+    random_images,
+    set_realistic_statistics,
+)
 from sfnet_mm.deploy.export.warp_forms import compare_forms
 from sfnet_mm.deploy.model import input_channels, load_model
 from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
@@ -68,7 +72,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def make_sample(runtime: Runtime, size: tuple, image: str | None) -> torch.Tensor:
     if image is None:
-        return scenery(1, size, 2, runtime.channels)
+        return random_images(1, size, 2, runtime.channels)
     return torch.from_numpy(runtime.prepare(cv2.resize(read_image(image), size[::-1])))
 
 
@@ -82,7 +86,7 @@ def compare_panoptic(config: str, size: tuple, checkpoint: str | None, image: st
 
     model = load_panoptic(config, checkpoint)
     if checkpoint is None:
-        fill(model, size)
+        set_realistic_statistics(model, size)
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []
         for kind in (OnnxRuntime, OpenVINORuntime):
@@ -112,7 +116,7 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
         return compare_panoptic(config, size, checkpoint, image)
     model = load_model(config, checkpoint)
     if checkpoint is None:
-        fill(model, size)
+        set_realistic_statistics(model, size)
     model.test_cfg = dict(mode='whole')  # compares the network itself and no windows
     wrapped = make_reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
@@ -124,7 +128,7 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
         sample = make_sample(runtimes[0], size, image)
         with torch.no_grad():
             expected = wrapped(sample).numpy()
-        float64 = exact(wrapped, sample)
+        float64 = float64_output(wrapped, sample)
         found = {
             'samplers': count_nodes(path),
             'largest_logit': float(np.abs(expected).max()),
@@ -149,13 +153,13 @@ def compare_warps(config: str, size: tuple, opset: int) -> dict:
         if is_panoptic(config):
             from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
-            model = fill(load_panoptic(config), size)
+            model = set_realistic_statistics(load_panoptic(config), size)
             export_panoptic_onnx(model, path, size)
         else:
-            model = fill(load_model(config), size)
+            model = set_realistic_statistics(load_model(config), size)
             model.test_cfg = dict(mode='whole')
             export_onnx(model, path, size, 'logits')
-        sample = scenery(1, size, 2, input_channels(model)).numpy()
+        sample = random_images(1, size, 2, input_channels(model)).numpy()
         return compare_forms(path, sample, opset, ['onnxruntime'])
 
 

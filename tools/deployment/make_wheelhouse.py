@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Container, Sequence
 from typing import NamedTuple
 
-from sfnet_mm.utils.tooling import one_error_line, whole_folder, write_text
+from sfnet_mm.utils.tooling import atomic_folder, one_error_line, write_text
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # The wheel of this package is built from these.
@@ -76,7 +76,7 @@ def make(python: str, out: str, limit: float) -> str:
     packages = resolve(python, *requirement_files(CORE + OPTIONAL))
     # The dependencies of torch come with it.
     packages.update(resolve(python, '-', '--no-deps', stdin='torch'))
-    with whole_folder(osp.abspath(out)) as folder:
+    with atomic_folder(osp.abspath(out)) as folder:
         wanted, needed = download(packages, core, python, folder)
         build_wheel(folder)
         check_size(folder, limit)

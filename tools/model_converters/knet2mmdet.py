@@ -15,7 +15,7 @@ from torch import Tensor
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.knet import rename
-from sfnet_mm.utils.tooling import one_error_line, whole_file
+from sfnet_mm.utils.tooling import atomic_file, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise ValueError(f'{args.src} holds no state dict')
     renamed = rename(state_dict)
     meta = dict(sfnet_mm_version=sfnet_mm.__version__, converted_from=osp.basename(args.src))
-    with whole_file(args.dst) as temporary:
+    with atomic_file(args.dst) as temporary:
         torch.save(dict(meta=meta, state_dict=renamed), temporary)
     classes = renamed['panoptic_head.mask_head.0.fc_cls.weight'].shape[0]
     proposals = renamed['panoptic_head.init_kernels.weight'].shape[0]

@@ -18,7 +18,7 @@ from torch import Tensor
 import sfnet_mm  # isort: skip  fixes the hosts before mmseg is imported
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.deploy.model import load_model
-from sfnet_mm.utils.tooling import one_error_line, whole_file
+from sfnet_mm.utils.tooling import atomic_file, one_error_line
 
 
 def to_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -64,7 +64,7 @@ def publish(config: str, src: str, dst: str) -> None:
     )
     state = {name: tensor.cpu() for name, tensor in found.get('state_dict', found).items()}
     checkpoint = dict(meta=meta, state_dict=to_half(state))
-    with whole_file(dst) as temporary:
+    with atomic_file(dst) as temporary:
         torch.save(checkpoint, temporary)
 
 

@@ -20,7 +20,7 @@ import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.sfsegnets import Conversion, convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
-from sfnet_mm.utils.tooling import one_error_line, whole_file
+from sfnet_mm.utils.tooling import atomic_file, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -62,7 +62,7 @@ def metadata(result: Conversion, src: str) -> dict[str, Any]:
 
 def write(checkpoint: dict[str, Any], dst: str) -> None:
     """Save under a temporary name and rename, so that ``dst`` is never half a file."""
-    with whole_file(dst) as temporary:
+    with atomic_file(dst) as temporary:
         torch.save(checkpoint, temporary)
 
 

@@ -24,7 +24,7 @@ from filelock import FileLock
 from mmengine.logging import print_log
 
 from sfnet_mm.utils.parallel import parallel_map
-from sfnet_mm.utils.tooling import whole_file
+from sfnet_mm.utils.tooling import atomic_file
 
 # The number of masks per unit of work, which are lost if a build is interrupted.
 CHUNK = 32
@@ -170,7 +170,7 @@ class CentroidIndex:
 
     def write(self, path: os.PathLike, key: str) -> None:
         """Write the index atomically."""
-        with whole_file(os.fspath(path)) as temporary, open(temporary, 'wb') as file:
+        with atomic_file(os.fspath(path)) as temporary, open(temporary, 'wb') as file:
             np.savez(file, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
 
 
@@ -234,5 +234,5 @@ def _index_chunk(chunk: tuple, load: Callable, tile: int, num_classes: int, part
         centroids = class_centroids(load(info), tile, num_classes)
         mask = np.full((len(centroids), 1), start + i, dtype=np.int32)
         rows.append(np.hstack([mask, centroids]))
-    with whole_file(str(parts / f'{start}.npy')) as temporary, open(temporary, 'wb') as file:
+    with atomic_file(str(parts / f'{start}.npy')) as temporary, open(temporary, 'wb') as file:
         np.save(file, np.concatenate(rows))

@@ -1,4 +1,4 @@
-"""What a file says about the model in it."""
+"""Makes the metadata that an exported file holds about its model."""
 
 from typing import Any
 
@@ -18,17 +18,17 @@ def metadata(
     normalize: bool = False,
     fp16: bool = False,
 ) -> dict[str, Any]:
-    """What a user of a graph has to know to run it as mmseg tests the model.
+    """Collect what a runtime must know to run a graph as mmseg tests the model.
 
     Args:
-        model: With ``cfg`` and ``dataset_meta``, as ``load_model`` gives it.
-        form: Its inference form.
+        model: Segmentor of ``load_model``, with ``cfg`` and ``dataset_meta``.
+        form: Inference form of the model.
         size: (height, width) of the input; None if it is open.
         normalize: See :class:`ExportModel`.
-        fp16: Whether it computes in float16.
+        fp16: Whether the graph computes in float16.
 
     Returns:
-        dict: Each entry is stored as JSON in the file.
+        dict: The entries, each of which is stored as JSON in the file.
     """
     meta = getattr(model, 'dataset_meta', None) or {}
     mean, std, swap = normalization(model)
@@ -57,7 +57,7 @@ def metadata(
 
 
 def padding(model: BaseSegmentor) -> dict[str, Any] | None:
-    """How the data preprocessor pads test images at the bottom and on the right, if it does."""
+    """Return how the data preprocessor pads test images at the bottom and right, or None."""
     pre = model.data_preprocessor
     test = getattr(pre, 'test_cfg', None)
     if not test:

@@ -1,4 +1,4 @@
-"""Traces a module into an ONNX graph, and changes and counts what is in one."""
+"""Traces a module into an ONNX graph, counts its nodes, converts it and writes it."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sfnet_mm.utils.tooling import first_line, require, whole_file
+from sfnet_mm.utils.tooling import atomic_file, first_line, require
 
 from .parity import INSTALL, Parity
 
@@ -17,7 +17,7 @@ OPSET = 18
 
 
 def count_nodes(path: str, op_type: str = 'GridSample') -> int:
-    """How many nodes of a type are in an ONNX file."""
+    """Count the nodes of a type in an ONNX file."""
     return sum(node.op_type == op_type for node in require('onnx', INSTALL).load(path).graph.node)
 
 
@@ -27,17 +27,17 @@ def trace(
     output_names: Sequence[str],
     dynamic_shapes: Sequence[dict[int, Any]] | None = None,
 ) -> Any:
-    """The ONNX graph of a module, run on a sample.
+    """Trace a module on a sample into an ONNX graph.
 
     Args:
-        module: In evaluation mode; takes one tensor, which the graph calls ``image``.
-        sample: An input.
-        output_names: What the graph calls its outputs.
-        dynamic_shapes: As for ``torch.onnx.export``.
+        module: Module in evaluation mode that takes one tensor, which the graph calls ``image``.
+        sample: An input of the module.
+        output_names: Names of the outputs of the graph.
+        dynamic_shapes: The argument of ``torch.onnx.export``.
     """
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter('ignore')
-        # It warns about torchvision, which nothing here uses.
+        # The exporter warns that torchvision is missing, which is not used here.
         logging.getLogger('torch.onnx._internal.exporter._registration').setLevel(logging.ERROR)
         program = torch.onnx.export(
             module,
@@ -53,7 +53,7 @@ def trace(
 
 
 def read_onnx(path: str, **options: Any) -> Any:
-    """Read an ``onnx.ModelProto``; the options are those of ``onnx.load``.
+    """Read an ``onnx.ModelProto`` with the options of ``onnx.load``.
 
     Raises:
         ValueError: The file is no ONNX file.
@@ -66,7 +66,7 @@ def read_onnx(path: str, **options: Any) -> Any:
 
 
 def store_metadata(proto: Any, meta: dict[str, Any]) -> None:
-    """Replace all metadata of a graph; each entry is stored as JSON."""
+    """Replace all metadata of a graph, and store each entry as JSON."""
     del proto.metadata_props[:]
     texts = {key: json.dumps(value) for key, value in meta.items()}
     require('onnx', INSTALL).helper.set_model_props(proto, texts)
@@ -75,26 +75,26 @@ def store_metadata(proto: Any, meta: dict[str, Any]) -> None:
 def write_checked(
     proto: Any, meta: dict[str, Any], path: str, compare: Callable[[str], list[Parity]]
 ) -> list[Parity]:
-    """Write a graph; the file appears only if the comparison holds.
+    """Write a graph to a file that appears only if the comparison holds.
 
     Args:
         proto: The graph.
-        meta: Stored in the file, each entry as JSON.
+        meta: Metadata, each entry of which is stored as JSON.
         path: Path of the file.
-        compare: Compares the file of a name with torch; raises where they disagree.
+        compare: Function that compares a file with torch and raises if they disagree.
 
     Returns:
-        list[Parity]: What ``compare`` found.
+        list[Parity]: The result of ``compare``.
     """
     onnx = require('onnx', INSTALL)
     store_metadata(proto, meta)
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         onnx.save(proto, temporary)
         return compare(temporary)
 
 
 def check_path(path: str) -> None:
-    """Refuse a file that is not called ``.onnx``; raise an ImportError if a package is missing."""
+    """Refuse a path that does not end in ``.onnx``, or raise an ImportError without onnx."""
     if not path.endswith('.onnx'):
         raise ValueError(f'{path} must end in .onnx')
     for package in ('onnx', 'onnxscript', 'onnxruntime'):
@@ -102,7 +102,7 @@ def check_path(path: str) -> None:
 
 
 def to_float16(proto: Any) -> Any:
-    """Convert a graph to float16, but for GridSample and what computes its grid from the flow."""
+    """Convert a graph to float16, except for GridSample and the nodes that make its grid."""
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as e:
@@ -120,6 +120,6 @@ def to_float16(proto: Any) -> Any:
                 blocked.add(maker.name)
                 pending.extend(maker.input)
     proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=sorted(blocked))
-    # The converter leaves the old types of what it left in float32.
+    # The converter does not update the types of the values that it leaves in float32.
     del proto.graph.value_info[:]
     return proto

@@ -1,8 +1,8 @@
-"""Brings a graph of opset 18 to an older one, for compilers that know no newer.
+"""Converts a graph of opset 18 to an older opset, for compilers that support no newer one.
 
-onnx's own converter knows no way down for ``Split``, ``Shape`` and ``Add``. What changed from opset
-13 to 18 in the operators that an export writes are attributes and inputs, mended one by one; the
-checker of onnx refuses what is left.
+onnx's own converter cannot lower ``Split``, ``Shape`` and ``Add``. In the operators that an export
+writes, only attributes and inputs changed from opset 13 to 18, and this module converts each of
+them. The checker of onnx refuses a graph with anything else.
 """
 
 from collections.abc import Callable
@@ -19,14 +19,14 @@ OLDEST, GRID_SAMPLE = 13, 16
 
 
 def to_opset(proto: Any, opset: int) -> Any:
-    """A graph in an older set of operators.
+    """Convert a graph to an older opset.
 
     Args:
-        proto: An ``onnx.ModelProto`` of opset 18; it may be changed.
-        opset: From 13 to 18; ``GridSample`` needs 16.
+        proto: An ``onnx.ModelProto`` of opset 18, which may be changed.
+        opset: The opset, from 13 to 18. ``GridSample`` needs 16.
 
     Raises:
-        ValueError: The set is out of range, or the graph has an operator that is not in it.
+        ValueError: The opset is out of range, or the graph has an operator that it lacks.
     """
     onnx = require('onnx', INSTALL)
     if not OLDEST <= opset <= OPSET:
@@ -52,7 +52,7 @@ def to_opset(proto: Any, opset: int) -> Any:
 
 
 class _Lowering:
-    """Nodes of opset 18 as those of an older one."""
+    """Converts nodes of opset 18 to an older opset."""
 
     def __init__(self, onnx: Any, proto: Any, opset: int) -> None:
         self.onnx, self.proto, self.opset = onnx, proto, opset
@@ -68,24 +68,24 @@ class _Lowering:
             self.changes['Reshape'] = self.reshape
 
     def lowered(self, node: Any) -> list[Any]:
-        """The node, changed, with what has to follow it."""
+        """Convert a node and return it with the nodes that must follow it."""
         return self.changes.get(node.op_type, lambda node: [node])(node)
 
     def constant(self, value: Any, name: str) -> str:
-        """Add a constant, int64; its name."""
+        """Add an int64 constant and return its name."""
         array = np.asarray(value, np.int64)
         self.proto.graph.initializer.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
     @staticmethod
     def drop(node: Any, *defaults: Any) -> None:
-        """Take attributes (name, value) from a node that has them with these values."""
+        """Remove the attributes (name, value) that a node has with these default values."""
         kept = [a for a in node.attribute if (a.name, a.i or a.s.decode()) not in defaults]
         del node.attribute[:]
         node.attribute.extend(kept)
 
     def reduction(self, node: Any) -> list[Any]:
-        """Axes were an attribute."""
+        """Pass the axes as an attribute instead of an input."""
         if len(node.input) > 1 and node.input[1] in self.constants:
             axes = self.onnx.numpy_helper.to_array(self.constants[node.input[1]])
             node.attribute.append(self.onnx.helper.make_attribute('axes', axes.tolist()))
@@ -98,17 +98,17 @@ class _Lowering:
         return [node]
 
     def split(self, node: Any) -> list[Any]:
-        """Parts are of one size without being counted."""
+        """Remove the number of parts, which older opsets do not need for parts of equal size."""
         self.drop(node, ('num_outputs', len(node.output)))
         return [node]
 
     def reshape(self, node: Any) -> list[Any]:
-        """A side of 0 would be kept as it is: no map of an image has one."""
+        """Remove ``allowzero``, because no feature map has a side of 0."""
         self.drop(node, ('allowzero', ''), ('allowzero', 1))
         return [node]
 
     def shape(self, node: Any) -> list[Any]:
-        """Some sides are a slice of all."""
+        """Take some sides by a slice of the whole shape."""
         ends = {a.name: a.i for a in node.attribute}
         if not ends:
             return [node]

@@ -1,4 +1,4 @@
-"""Compares what a runtime makes of a file with what torch makes of the model."""
+"""Compares the output of a file in a runtime with the output of its model in torch."""
 
 import copy
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from .export_model import ExportModel
 
 INSTALL = 'pip install -r requirements/deploy.txt'
 
-# Least agreement with torch: largest difference of logits, relative to their size where that is
-# above one, and share of pixels with the same class.
+# The required agreement with torch: the largest difference of logits, relative to their size if
+# that is above one, and the smallest share of pixels with the same class.
 TOLERANCE = {'float32': 1e-4, 'float16': 5e-2}
 AGREEMENT = {'float32': 0.999, 'float16': 0.99}
 
 
 @dataclass
 class Parity:
-    """How a runtime compares with torch on one image.
+    """The comparison of a runtime with torch on one image.
 
     Attributes:
-        difference: Largest absolute difference of logits; None where the graph ends in classes.
+        difference: Largest absolute difference of logits; None if the graph ends in classes.
         agreement: Share of pixels with the same class.
         size: (height, width) of the image.
         largest: Largest absolute logit of torch.
@@ -37,8 +37,8 @@ class Parity:
     largest: float = 0.0
 
     def within(self, precision: str) -> bool:
-        """Whether the runtime agrees with torch as far as a precision allows."""
-        # Rounding grows with the numbers that are rounded: torch is as far from float64.
+        """Return whether the runtime agrees with torch within the rounding of a precision."""
+        # Rounding grows with the numbers that are rounded, in torch as well.
         limit = TOLERANCE[precision] * max(1.0, self.largest)
         close = self.difference is None or self.difference <= limit
         return close and self.agreement >= AGREEMENT[precision]
@@ -51,10 +51,10 @@ class Parity:
 def compare_with_torch(
     wrapped: ExportModel, path: str, size: tuple[int, int], precision: str = 'float32'
 ) -> Parity:
-    """Run a file in ONNX Runtime and what it must agree with in torch on one random image.
+    """Run a file in ONNX Runtime and its reference in torch on one random image.
 
     Args:
-        wrapped: See :func:`sfnet_mm.deploy.export.make_reference`.
+        wrapped: Module of :func:`sfnet_mm.deploy.export.make_reference`.
         path: Path of the file.
         size: (height, width) of the image.
         precision: ``'float32'`` or ``'float16'``.
@@ -69,13 +69,13 @@ def compare_with_torch(
     found = parity(expected, got, size, threshold)
     if found.within(precision) or precision != 'float32' or not sample.is_floating_point():
         return found
-    # In deep networks, torch's own rounding can be the larger part of the difference.
-    return parity(exact(wrapped, sample), got, size, threshold)
+    # In deep networks, the rounding of torch can be the larger part of the difference.
+    return parity(float64_output(wrapped, sample), got, size, threshold)
 
 
 @torch.no_grad()
-def exact(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
-    """The output of float64 arithmetic with the same weights, as float32."""
+def float64_output(wrapped: ExportModel, sample: Tensor) -> np.ndarray:
+    """Compute the output in float64 with the same weights, and return it as float32."""
     return copy.deepcopy(wrapped).double()(sample.double()).float().numpy()
 
 
@@ -88,13 +88,13 @@ def parity(
     """Compare two outputs: logits (N, K, H, W) or classes (N, H, W).
 
     Args:
-        expected: Outputs of torch.
-        got: Outputs of the runtime.
+        expected: Output of torch.
+        got: Output of the runtime.
         size: (height, width) of the image.
         threshold: See :func:`sfnet_mm.deploy.inference.upsampled_argmax.classes_of`.
 
     Raises:
-        RuntimeError: They differ in shape.
+        RuntimeError: The outputs differ in shape.
     """
     if expected.shape != got.shape:
         raise RuntimeError(f'the output is {got.shape}, torch gives {expected.shape}')
@@ -106,10 +106,10 @@ def parity(
 
 
 def check_parity(parities: list[Parity], precision: str, who: str = 'ONNX Runtime') -> None:
-    """Refuse a file that disagrees.
+    """Raise a RuntimeError if a comparison shows too large a difference.
 
     Raises:
-        RuntimeError: Naming the comparison that failed.
+        RuntimeError: A comparison failed. The message names it.
     """
     for p in parities:
         if not p.within(precision):

@@ -1,8 +1,9 @@
-"""Writes the warps of an ONNX graph in operators that every compiler has.
+"""Rewrites the warps of an ONNX graph in operators that every compiler has.
 
-Core ML, TFLite, RKNN and ncnn lack ``GridSample`` or break it. A bilinear sample with zeros outside
-is the sum of four pixels, each times its share: ``Gather`` of rows, arithmetic and comparisons.
-OpenCV's ``dnn`` reads the graph as well, once the maps of its sums have one shape.
+Core ML, TFLite, RKNN and ncnn lack ``GridSample`` or compute it wrongly. A bilinear sample with
+zeros outside the map is the weighted sum of four pixels. It can be written as ``Gather`` of rows,
+arithmetic and comparisons. OpenCV's ``dnn`` reads the graph as well if both maps of each sum have
+the same shape.
 """
 
 from collections.abc import Sequence
@@ -16,27 +17,27 @@ from .opsets import to_opset
 from .parity import INSTALL
 
 WARPS = ('gridsample', 'gather')
-# What the names of its nodes begin with.
+# The names of the nodes of a warp begin with this.
 PREFIX = 'flow_warp'
 
 
-def form_of_trace(runtime: str, warp: str) -> str:
-    """The runtime for which a graph is traced that is to be fast in ``runtime``.
+def runtime_of_trace(runtime: str, warp: str) -> str:
+    """Return the runtime for which to trace a graph that is to be fast in ``runtime``.
 
     Raises:
-        ValueError: An unknown way to write the warp.
+        ValueError: The form of the warp is unknown.
     """
     if warp not in WARPS:
         raise ValueError(f'warp {warp!r} is not one of {", ".join(WARPS)}')
-    # In the form for OpenVINO, channels are warped in groups.
+    # The form for OpenVINO would warp the channels in groups.
     return 'onnxruntime' if warp == 'gather' else runtime
 
 
-def in_form(proto: Any, warp: str, opset: int) -> Any:
-    """A traced graph with its warps in one of ``WARPS``, in a set of operators.
+def convert_warps(proto: Any, warp: str, opset: int) -> Any:
+    """Convert a traced graph to a form of its warps, one of ``WARPS``, and to an opset.
 
     Raises:
-        ValueError: There is no such form of it.
+        ValueError: The graph has no such form.
     """
     if warp == 'gather':
         gather_warps(proto)
@@ -48,13 +49,13 @@ def gather_warps(proto: Any) -> int:
     """Replace every bilinear, zero-padded ``GridSample`` of a graph.
 
     Args:
-        proto: An ``onnx.ModelProto``; changed in place.
+        proto: An ``onnx.ModelProto``, which is changed in place.
 
     Returns:
-        int: How many were replaced.
+        int: The number of replaced nodes.
 
     Raises:
-        ValueError: One of another kind.
+        ValueError: A ``GridSample`` is not bilinear with zeros outside.
     """
     onnx = require('onnx', INSTALL)
     shapes = _shapes(onnx, proto)
@@ -75,10 +76,11 @@ def gather_warps(proto: Any) -> int:
 
 
 def expand_sums(proto: Any) -> None:
-    """Give both maps of a sum one shape, as OpenCV wants it behind a convolution.
+    """Give both maps of each sum the same shape, which OpenCV requires after a convolution.
 
     Args:
-        proto: An ``onnx.ModelProto``; changed in place. Sums of maps of open sizes stay.
+        proto: An ``onnx.ModelProto``, which is changed in place. Sums of maps with
+            an open size are not changed.
     """
     onnx = require('onnx', INSTALL)
     shapes = _shapes(onnx, proto)
@@ -101,7 +103,7 @@ def expand_sums(proto: Any) -> None:
 
 
 def _shapes(onnx: Any, proto: Any) -> dict[str, list[int]]:
-    """Shapes of the values of a graph, as far as they can be told; an open side is 0."""
+    """Infer the shapes of the values of a graph where that is possible; an open side is 0."""
     graph = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph
     values = [*graph.input, *graph.value_info, *graph.output]
     return {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
@@ -122,8 +124,8 @@ class _Warp:
     """The nodes of one warp.
 
     Args:
-        onnx: The package.
-        name: What the names of nodes and values begin with.
+        onnx: The package onnx.
+        name: Prefix of the names of nodes and values.
     """
 
     def __init__(self, onnx: Any, name: str) -> None:
@@ -132,21 +134,21 @@ class _Warp:
         self.constants: list[Any] = []
 
     def node(self, kind: str, *inputs: str, name: str = '', **attributes: Any) -> str:
-        """Add a node; the name of its output."""
+        """Add a node and return the name of its output."""
         name = f'{self.name}.{name or len(self.nodes)}'
         made = self.onnx.helper.make_node(kind, inputs, [name], name, **attributes)
         self.nodes.append(made)
         return name
 
     def constant(self, value: Any, dtype: Any = np.float32) -> str:
-        """Add a constant; its name."""
+        """Add a constant and return its name."""
         name = f'{self.name}.constant{len(self.constants)}'
         array = np.asarray(value, dtype)
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
     def sides(self, value: str, known: Sequence[int], axes: Sequence[int]) -> list[str]:
-        """Some sides of a value, each an int64 of one element: constants where they are known."""
+        """Give some sides of a value as int64 of one element, constant if the side is known."""
         found = []
         for axis in axes:
             if known[axis]:
@@ -157,10 +159,10 @@ class _Warp:
         return found
 
     def write(self, node: Any, data: Sequence[int], out: Sequence[int]) -> None:
-        """Write the warp of a ``GridSample``; shapes (N, C, h, w) and (N, C, H, W), 0 if open."""
+        """Write the warp of a ``GridSample`` from (N, C, h, w) to (N, C, H, W), open sides as 0."""
         image, grid = node.input
         batch, channels, height, width = self.sides(image, data, range(4))
-        # As (x or y, N, H, W): each coordinate is a plane.
+        # Each coordinate is a plane in the layout (x or y, N, H, W).
         planes = self.node('Transpose', grid, name='grid', perm=[3, 0, 1, 2])
         at_x, at_y = (
             self.neighbors(planes, axis, side) for axis, side in ((0, width), (1, height))
@@ -186,11 +188,11 @@ class _Warp:
         self.nodes.append(last)
 
     def shape(self, *sides: int) -> str:
-        """A constant shape."""
+        """Add a constant shape and return its name."""
         return self.constant(sides, np.int64)
 
     def image_starts(self, batch: str, pixels: str, data: Sequence[int]) -> str:
-        """The first row of each image in the table, int64 (N,)."""
+        """Compute the first row of each image in the table, int64 (N,)."""
         if data[0]:
             return self.node('Mul', self.constant(np.arange(data[0]), np.int64), pixels)
         zero, one = self.constant(0, np.int64), self.constant(1, np.int64)
@@ -198,14 +200,15 @@ class _Warp:
         return self.node('Mul', self.node('Range', zero, count, one), pixels)
 
     def neighbors(self, planes: str, axis: int, side: str) -> list[Any]:
-        """Index (N, H, W), int64, and share of the pixels before and behind each position.
+        """Compute index (N, H, W), int64, and weight of the pixels on both sides of each position.
 
-        A pixel outside has the share 0 and the index of one inside.
+        A pixel outside the map has the weight 0 and the index of a pixel inside.
         """
         one, half = self.constant(1.0), self.constant(0.5)
         length = self.node('Cast', side, to=self.onnx.TensorProto.FLOAT)
         coordinate = self.node('Gather', planes, self.constant(axis, np.int64), axis=0)
-        # Coordinates -1 and 1 are the outer edges of the corner pixels. In ONNX Runtime's order.
+        # Coordinates -1 and 1 are the outer edges of the corner pixels. The order of the operations
+        # is that of ONNX Runtime.
         position = self.node('Mul', self.node('Add', coordinate, one), length)
         position = self.node('Mul', self.node('Sub', position, one), half)
         first = self.node('Floor', position)

@@ -1,7 +1,7 @@
 """Writes a segmentor as a ``.pt2`` file of ``torch.export``, and checks the file against torch.
 
-Such a file runs wherever torch does, without this package, the config or the checkpoint. Compiled
-ahead of time by AOTInductor, it is a library for the processor that it was made on.
+Such a file runs wherever torch does, without this package, the config or the checkpoint. A file
+that AOTInductor compiled ahead of time only runs on processors like the one that compiled it.
 """
 
 import io
@@ -16,7 +16,7 @@ import torch
 from mmseg.models import BaseSegmentor
 from torch import Tensor
 
-from sfnet_mm.utils.tooling import first_line, whole_file
+from sfnet_mm.utils.tooling import atomic_file, first_line
 
 from .checks import check_size, check_test
 from .export_model import ExportModel, make_export_model, make_reference
@@ -40,17 +40,17 @@ def export_pt2(
     The file appears only if the comparison holds.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        model: Segmentor in evaluation mode, on the CPU.
         path: Path of the file to write, ending in ``.pt2``.
         size: (height, width) of the image.
         output: See :func:`sfnet_mm.deploy.export_onnx`.
         output_size: See :func:`sfnet_mm.deploy.export_onnx`.
         normalize: See :func:`sfnet_mm.deploy.export_onnx`.
-        compiled: Compile it by AOTInductor; needs a C++ compiler.
+        compiled: Whether to compile the graph by AOTInductor, which needs a C++ compiler.
 
     Raises:
         ImportError: There is no compiler.
-        ValueError: A bad argument, or a size too small for the context pooling.
+        ValueError: An argument is invalid, or the size is too small for the context pooling.
         RuntimeError: The file does not agree with torch; it is not written.
     """
     if not path.endswith('.pt2'):
@@ -65,7 +65,7 @@ def export_pt2(
         warnings.simplefilter('ignore')
         program = torch.export.export(wrapped, (sample,), strict=False)
     meta = json.dumps(dict(metadata(model, wrapped.form, size, normalize), fastest_in='torch'))
-    with whole_file(path, '.pt2') as temporary:
+    with atomic_file(path, '.pt2') as temporary:
         if compiled:
             _compile(program, temporary, meta)
         else:
@@ -94,15 +94,15 @@ def _compare(expected: ExportModel, run: Callable, size: tuple[int, int]) -> Par
 
 
 def read_pt2(path: str, trusted: bool = False) -> tuple[Callable[[Tensor], Tensor], str]:
-    """The graph of a file of :func:`export_pt2`, and its metadata as JSON; empty without them.
+    """Read a file of :func:`export_pt2`: its graph, and its metadata as JSON (empty if none).
 
     Args:
         path: Path of the file.
-        trusted: Load compiled code, which can do whatever its maker wants.
+        trusted: Whether to load compiled code. Such code can do whatever its maker wants.
 
     Raises:
-        ValueError: The file is none of torch's, has Python objects in it, or compiled code that is
-            not trusted.
+        ValueError: The file is not readable by torch, or it has Python objects or compiled code
+            that is not trusted.
     """
     try:
         if _check_archive(path):
@@ -122,9 +122,10 @@ def read_pt2(path: str, trusted: bool = False) -> tuple[Callable[[Tensor], Tenso
 
 
 def _check_archive(path: str) -> bool:
-    """Whether an archive holds compiled code; refuses one that torch would unpickle objects from.
+    """Return whether an archive holds compiled code, and refuse one with pickled objects.
 
-    ``torch.export.load`` unpickles weights that say so, and what it cannot load as weights only.
+    ``torch.export.load`` unpickles weights that are marked so or that it cannot load as weights
+    only.
     """
     archive = torch._C.PyTorchFileReader(path)
     names = archive.get_all_records()

@@ -1,7 +1,8 @@
-"""Writes an ONNX file in INT8 after training, and keeps it only if it still segments well.
+"""Quantizes an ONNX file to INT8 after training, and keeps the result only if it loses little.
 
-By NNCF for OpenVINO, by ONNX Runtime's own tool for the others. Weights and activations become
-quantize-dequantize pairs in the graph; what :mod:`.float_parts` names stays in float.
+NNCF quantizes for OpenVINO, and ONNX Runtime's own tool for the other runtimes. They put pairs of
+quantize and dequantize nodes into the graph. The nodes that :mod:`.float_parts` names stay in
+float.
 """
 
 import contextlib
@@ -20,7 +21,7 @@ from mmengine.utils import ProgressBar
 from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.timer import Timer
-from sfnet_mm.utils.tooling import require, whole_file
+from sfnet_mm.utils.tooling import atomic_file, require
 
 from .calibration import CalibrationInputs, class_scores, read_data, use_test_pipeline
 from .float_parts import PARTS, check_parts, float_nodes
@@ -42,23 +43,24 @@ def quantize(
     rounds: int = 30,
     threads: int = 0,
 ) -> Quantized:
-    """Quantize a file of ``export_onnx.py``, and score both on the val set of a config.
+    """Quantize a file of ``export_onnx.py``, and score both files on the val set of a config.
 
     Args:
         path: Path of the float32 file.
-        out: The file to write, ending in ``.onnx``; it appears only if it loses little.
+        out: Path of the file to write, ending in ``.onnx``. It appears only if it loses little.
         target: One of ``TARGETS``. A file for TensorRT is scored and timed in ONNX Runtime.
-        cfg: Its training images calibrate, its val set scores, its test pipeline prepares both.
-        samples: How many training images, spread evenly over the set.
-        max_drop: How many points of mIoU may be lost.
-        keep: What stays in float, some of :data:`.float_parts.PARTS`.
+        cfg: Config whose training images calibrate, whose val set scores, and whose test pipeline
+            prepares the images of both.
+        samples: Number of training images, which are spread evenly over the set.
+        max_drop: Largest loss of mIoU, in points.
+        keep: Parts that stay in float, some of :data:`.float_parts.PARTS`.
         rounds: Number of rounds of the comparison of speed.
         threads: Number of threads of the runtime; 0 leaves it to the runtime.
 
     Raises:
         ImportError: A package is not installed.
-        ValueError: A bad argument or file; a set that is empty or of other classes.
-        RuntimeError: It lost more than ``max_drop``; nothing was written.
+        ValueError: An argument or a file is invalid, or a data set is empty or has other classes.
+        RuntimeError: The file lost more than ``max_drop``. Nothing was written.
     """
     if target not in TARGETS:
         raise ValueError(f'runtime {target!r} is not one of {", ".join(TARGETS)}')
@@ -73,7 +75,7 @@ def quantize(
     inputs = CalibrationInputs(runtime, training, samples)
     before = class_scores(runtime, val, cfg, 'float')
     print(f'calibration: {len(inputs)} images', flush=True)
-    with whole_file(out, '.onnx') as temporary:
+    with atomic_file(out, '.onnx') as temporary:
         save_int8(path, temporary, target, inputs, keep)
         small = load_runtime(name, temporary, threads=threads)
         use_test_pipeline(small, cfg)
@@ -91,7 +93,7 @@ def quantize(
 def save_int8(
     path: str, out: str, target: str, inputs: Collection[np.ndarray], keep: Sequence[str] = PARTS
 ) -> None:
-    """Quantize a file, unseen.
+    """Quantize a file without scoring it.
 
     Args:
         path: See :func:`quantize`.
@@ -108,9 +110,9 @@ def save_int8(
         proto = _by_nncf(proto, inputs, kept)
     else:
         proto = _by_onnx_runtime(proto, inputs, kept, symmetric=target == 'tensorrt')
-    # In place of all entries, since the tools add some of their own.
+    # The metadata replace all entries, because the tools add some of their own.
     store_metadata(proto, dict(meta, precision='int8', fastest_in=target, kept_in_float=list(keep)))
-    with whole_file(out, '.onnx') as temporary:
+    with atomic_file(out, '.onnx') as temporary:
         onnx.save(proto, temporary)
 
 
@@ -159,14 +161,15 @@ def _by_onnx_runtime(
             quant_format=tool.QuantFormat.QDQ,
             op_types_to_quantize=['Conv'],
             per_channel=True,
-            # TensorRT takes signed numbers around zero, and biases in float.
+            # TensorRT requires symmetric signed numbers, and biases in float.
             activation_type=tool.QuantType.QInt8 if symmetric else tool.QuantType.QUInt8,
             weight_type=tool.QuantType.QInt8,
             nodes_to_exclude=kept,
             extra_options={
                 'ActivationSymmetric': symmetric,
                 'QuantizeBias': not symmetric,
-                # What convolutions give stays in float: the ranges of flows and of sums are wide.
+                # The outputs of convolutions stay in float, because flows and sums have wide
+                # ranges.
                 'OpTypesToExcludeOutputQuantization': ['Conv'],
             },
         )
@@ -176,7 +179,7 @@ def _by_onnx_runtime(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the advice of ONNX Runtime's tool to change the graph first, which is done."""
+    """Hide the advice of ONNX Runtime's tool to preprocess the graph, which is done already."""
     logger = logging.getLogger()
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -194,9 +197,9 @@ def _with_progress(arrays: Iterable[np.ndarray], count: int) -> Iterator[np.ndar
 
 
 def speed_ratio(slow: Runtime, fast: Runtime, data: np.ndarray, rounds: int) -> float:
-    """Frame rate of one runtime over that of another, the median over interleaved rounds."""
+    """Return the ratio of the frame rates of two runtimes, a median over interleaved rounds."""
     ratios: list[float] = []
-    for turn in range(-2, rounds):  # two rounds that warm up
+    for turn in range(-2, rounds):  # The first two rounds warm up.
         pair = (slow, fast) if turn % 2 else (fast, slow)
         times = {}
         for runtime in pair:

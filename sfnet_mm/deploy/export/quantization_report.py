@@ -1,4 +1,4 @@
-"""What a quantized file lost and gained."""
+"""Reports the accuracy, the size and the speed of a quantized file beside those of its source."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass
 class Quantized:
-    """What became of a file.
+    """The comparison of an INT8 file with its float file.
 
     Attributes:
         before: Scores of the float file, see :func:`.calibration.class_scores`.
         after: Scores of the INT8 file.
         bytes_before: Size of the float file.
         bytes_after: Size of the INT8 file.
-        speed: Frame rate over that of the float file, the median over interleaved rounds.
+        speed: Frame rate relative to the float file, the median over interleaved rounds.
     """
 
     before: Scores
@@ -29,11 +29,11 @@ class Quantized:
 
     @property
     def drop(self) -> float:
-        """How many points of mIoU were lost."""
+        """The loss of mIoU in points."""
         return mean_score(self.before['IoU']) - mean_score(self.after['IoU'])
 
     def fallen(self) -> list[str]:
-        """The classes whose IoU fell, the furthest first, with the points that they lost."""
+        """List the classes whose IoU fell with their loss in points, the largest loss first."""
         lost = {c: v - self.after['IoU'][c] for c, v in self.before['IoU'].items()}
         return [
             f'{c} -{lost[c]:.1f}' for c in sorted(lost, key=lost.__getitem__)[::-1] if lost[c] > 0
@@ -47,7 +47,7 @@ class Quantized:
         )
 
     def table(self) -> str:
-        """Scores by class as Markdown."""
+        """Write the scores by class as Markdown."""
         kinds = list(self.before)
         head = ['class', *(f'{k}{what}' for k in kinds for what in (' float', ' INT8', ' drop'))]
         rows = []

@@ -1,4 +1,4 @@
-"""Networks and images to compare runtimes with, where there are no trained ones."""
+"""Makes networks and images for comparing runtimes without trained weights and data."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from sfnet_mm.deploy.model import input_channels, pad_to_stride
 from sfnet_mm.utils.config import fit_to_cpu, read_config
 
-# Entries of a model that leave no trace in the graph of its inference, but for the number of
-# classes, which changes the last layer only.
+# These entries of a model do not change the graph of its inference, except for the number of
+# classes, which changes only the last layer.
 _NOT_IN_GRAPH = (
     *('data_preprocessor', 'auxiliary_head', 'train_cfg', 'test_cfg', 'init_cfg', 'pretrained'),
     *('loss_decode', 'sampler', 'dropout_ratio', 'norm_eval', 'ignore_index', 'num_classes'),
@@ -19,7 +19,7 @@ _NOT_IN_GRAPH = (
 
 
 def distinct_networks(configs: Sequence[str]) -> list[str]:
-    """The first of the configs of every network, in their order."""
+    """Select the first config of every distinct network, in their order."""
     first: dict[str, str] = {}
     for path in configs:
         cfg = read_config(path)
@@ -34,10 +34,11 @@ def _in_graph(node: Any) -> Any:
     return [_in_graph(item) for item in node] if isinstance(node, (list, tuple)) else node
 
 
-def scenery(count: int, size: tuple[int, int], seed: int, channels: int) -> Tensor:
-    """Random images (N, channels, H, W) with structure of all scales, mean 0 and variance about 1.
+def random_images(count: int, size: tuple[int, int], seed: int, channels: int) -> Tensor:
+    """Draw images (N, channels, H, W) with structure at all scales, mean 0 and variance about 1.
 
-    In white noise every average is the same, so that layers which average divide by nearly nothing.
+    White noise would not do: all its averages are the same, so that layers that normalize averages
+    would divide by nearly zero.
     """
     generator = torch.Generator().manual_seed(seed)
     image = torch.zeros(count, channels, *size)
@@ -50,15 +51,15 @@ def scenery(count: int, size: tuple[int, int], seed: int, channels: int) -> Tens
     return image / image.std()
 
 
-def fill(model: nn.Module, size: tuple[int, int]) -> nn.Module:
-    """Give a model with random weights features and flows of the size that training gives.
+def set_realistic_statistics(model: nn.Module, size: tuple[int, int]) -> nn.Module:
+    """Scale the features and flows of a model with random weights as training would.
 
-    Batch normalization gets weights that vary, and the statistics of random images; without them,
-    features grow from layer to layer.
+    Batch normalization gets varied weights and the statistics of random images. Without them,
+    features would grow from layer to layer.
 
     Args:
-        model: A segmentor, or a panoptic model; changed in place.
-        size: (height, width) of the images that it is meant for.
+        model: A segmentor or a panoptic model, which is changed in place.
+        size: (height, width) of the images that the model will get.
     """
     norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
     for m in norms:
@@ -68,10 +69,10 @@ def fill(model: nn.Module, size: tuple[int, int]) -> nn.Module:
         m.momentum = 1.0
     for m in model.modules():
         if hasattr(m, 'flow_make'):
-            m.flow_make.weight.data *= 2  # one to two pixels
+            m.flow_make.weight.data *= 2  # Flows are then one to two pixels long.
     with torch.no_grad():
         height, width = (side // 4 for side in size)
-        image = scenery(8, (height, width), 1, input_channels(model))
+        image = random_images(8, (height, width), 1, input_channels(model))
         features = model.extract_feat(pad_to_stride(image))
         if hasattr(model, 'panoptic_head'):
             model.panoptic_head.predict(features, [])

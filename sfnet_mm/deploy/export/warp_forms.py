@@ -1,4 +1,4 @@
-"""Compares both forms of the warp, ``GridSample`` and ``Gather``, in the file of one network."""
+"""Compares the warp as ``GridSample`` with the warp as ``Gather`` in the file of one network."""
 
 import os.path as osp
 import tempfile
@@ -14,7 +14,7 @@ from sfnet_mm.utils.tooling import require
 
 from .onnx_graph import OPSET, count_nodes, read_onnx
 from .parity import INSTALL
-from .portable_warp import in_form
+from .portable_warp import convert_warps
 
 
 def compare_forms(
@@ -23,16 +23,16 @@ def compare_forms(
     opset: int = OPSET,
     runtimes: Sequence[str] = ('onnxruntime', 'openvino'),
 ) -> dict[str, Any]:
-    """Write the warps of a file as ``Gather``, and run both in the same runtimes.
+    """Rewrite the warps of a file as ``Gather``, and run both files in the same runtimes.
 
     Args:
-        path: Path of a file of opset 18 with ``GridSample``, which ends in logits or is panoptic.
+        path: Path of a file of opset 18 with ``GridSample`` that ends in logits or is panoptic.
         image: Input (1, C, H, W) of the graph.
         opset: Opset of the form with ``Gather``.
         runtimes: Names of runtimes.
 
     Returns:
-        dict: ``samplers``, how many ``GridSample`` the file has. If there are any, also the
+        dict: ``samplers``, the number of ``GridSample`` in the file. If there are any, also the
         ``opset``, the ``largest`` absolute output, and for each runtime the largest
         ``difference`` of an output and the share of pixels of the same class or kernel
         (``agreement``).
@@ -43,7 +43,7 @@ def compare_forms(
         return found
     with tempfile.TemporaryDirectory() as folder:
         portable = osp.join(folder, 'gather.onnx')
-        require('onnx', INSTALL).save(in_form(read_onnx(path), 'gather', opset), portable)
+        require('onnx', INSTALL).save(convert_warps(read_onnx(path), 'gather', opset), portable)
         found['opset'] = opset
         for name in runtimes:
             pair = [load_runtime(name, file) for file in (path, portable)]

@@ -47,7 +47,7 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
             'call eval() first'
         )
     result = Folding()
-    feeds, calls = _watch(model, sample)
+    feeds, calls = _find_feeding_convolutions(model, sample)
     modules = dict(model.named_modules())
     for name, norm in modules.items():
         if not isinstance(norm, _BatchNorm):
@@ -83,7 +83,7 @@ def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> 
 _LOOKS = ('__get__', 'dim', 'size', 'stride', 'numel', 'is_contiguous', 'is_floating_point')
 
 
-class _Reads(TorchFunctionMode):
+class _ReadCounter(TorchFunctionMode):
     """Counts the torch functions that take each of some tensors as an argument."""
 
     def __init__(self) -> None:
@@ -108,11 +108,13 @@ class _Reads(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _watch(model: nn.Module, sample: Tensor) -> tuple[dict[str, str], dict[str, int]]:
+def _find_feeding_convolutions(
+    model: nn.Module, sample: Tensor
+) -> tuple[dict[str, str], dict[str, int]]:
     """Run once: normalization layer -> convolution that feeds it alone; calls of each layer."""
     fed_by: dict[str, str] = {}
     calls: dict[str, int] = {}
-    reads = _Reads()
+    reads = _ReadCounter()
     handles = []
 
     def note_feed(name: str):

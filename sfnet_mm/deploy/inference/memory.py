@@ -1,4 +1,4 @@
-"""Lets CPU tensors reuse memory from one image to the next."""
+"""Makes CPU tensors reuse memory from one image to the next."""
 
 import ctypes
 import platform
@@ -9,32 +9,33 @@ try:
 except ImportError:  # Windows
     resource = None
 
-# Parameters of glibc's mallopt(3).
+# These are parameters of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _MIB = 2**20
-# New pages (of 4 KiB) of a call that has its memory: those of small objects.
+# A call with fewer new pages (of 4 KiB) takes them for small objects only.
 _FEW_PAGES = 256
 
 
 def reuse_memory(on: bool = True) -> bool:
-    """Make this process keep large freed blocks, or give them back again, as it does by itself.
+    """Make this process keep large freed blocks, or restore the default, which returns them.
 
-    By default glibc maps every large tensor anew and unmaps it when it is freed, so that each of
-    its pages is faulted in again for each image, which takes longer than some layers do. Torch has
-    no caching allocator on the CPU. The process then keeps as much memory as its largest image
+    By default, glibc maps every large tensor anew and unmaps it when it is freed. Each image then
+    causes a fault for every page, which takes longer than some layers do. Torch has no caching
+    allocator on the CPU. A process that keeps its blocks keeps as much memory as its largest image
     needed.
 
     Args:
-        on: False restores what glibc settles at for a process that uses large tensors.
+        on: Whether to keep blocks. False restores the values that glibc itself reaches in a process
+            with large tensors.
 
     Returns:
-        bool: Whether it could be set, that is, whether this is Linux with glibc.
+        bool: Whether the setting was possible, which needs Linux with glibc.
     """
     if platform.system() != 'Linux' or platform.libc_ver()[0] != 'glibc':
         return False
     libc = ctypes.CDLL(None)
     if on:
-        # Never map, never trim: all blocks come from the heap and stay there.
+        # Without mapping and trimming, all blocks come from the heap and stay there.
         settings = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1}
     else:
         settings = {
@@ -48,16 +49,16 @@ def reuse_memory(on: bool = True) -> bool:
     return done
 
 
-def settle(call: Callable[[], object], most: int = 6) -> None:
-    """Call until the memory that it needs is there: until a call takes no new page.
+def warm_up_memory(call: Callable[[], object], most: int = 6) -> None:
+    """Repeat a call until it takes no new page, because the process keeps enough memory for it.
 
-    Freed blocks become holes that the next call fills in another order, so that under
-    :func:`reuse_memory` it is the second to fourth call that finds a place for everything, and so
-    again after another model ran in between.
+    The next call fills the freed blocks in another order. Under :func:`reuse_memory`, it is
+    therefore the second to fourth call that finds free blocks for all its tensors. The same holds
+    after another model ran in between.
 
     Args:
         call: A forward pass.
-        most: Calls at most. Where page faults are not counted (Windows), one is made.
+        most: Largest number of calls. Without counts of page faults (Windows), there is one call.
     """
     for _ in range(most):
         before = _page_faults()

@@ -76,7 +76,7 @@ def upsampled_argmax(
     return out
 
 
-def nearest(
+def resize_classes(
     mask: np.ndarray,
     run: tuple[int, int],
     inner: tuple[int, int],

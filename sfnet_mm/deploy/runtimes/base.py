@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline
-from sfnet_mm.deploy.inference.upsampled_argmax import nearest, upsampled_argmax
+from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes, upsampled_argmax
 from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.utils.timer import Timer
 
@@ -207,7 +207,7 @@ class Runtime:
         else:
             out = self._infer(data, not run == inner == size)
             if out.ndim == 3:
-                return nearest(out[0].numpy(), run, inner, size, align_corners)
+                return resize_classes(out[0].numpy(), run, inner, size, align_corners)
         out = self._without_padding(out, run, inner, size)
         return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
 

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from sfnet_mm.utils.media import as_picture, video_format, write_video
-from sfnet_mm.utils.tooling import whole_file, whole_folder, write_text
+from sfnet_mm.utils.tooling import atomic_file, atomic_folder, write_text
 from sfnet_mm.visualization import class_shares, overlay, save_png
 
 from ..prediction import Prediction, save_confidence
@@ -109,7 +109,7 @@ class StreamWriter:
                 self._shares = files.enter_context(_JsonList.write(path))
             else:
                 kind = 'png' if what == 'mask' else suffix
-                self._folders[what] = files.enter_context(whole_folder(path)), kind
+                self._folders[what] = files.enter_context(atomic_folder(path)), kind
 
     def write(self, number: int, frame: np.ndarray, found: Prediction, times: StageTimes) -> None:
         """Write what was found in a frame (H, W, 3), BGR.
@@ -148,7 +148,7 @@ class _JsonList:
     @classmethod
     @contextlib.contextmanager
     def write(cls, path: str) -> Iterator['_JsonList']:
-        with whole_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
+        with atomic_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
             file.write('[')
             yield cls(file)
             file.write('\n]\n')

@@ -14,9 +14,9 @@ pytest.importorskip('onnxscript', reason='needs requirements/deploy.txt')
 
 from sfnet_mm.deploy.export.opsets import to_opset  # noqa: E402
 from sfnet_mm.deploy.export.portable_warp import (  # noqa: E402
-    form_of_trace,
+    convert_warps,
     gather_warps,
-    in_form,
+    runtime_of_trace,
 )
 
 
@@ -98,11 +98,11 @@ def test_file_has_no_sampler_and_the_same_classes(tmp_path, capsys):
 def test_a_form_that_there_is_not_is_refused():
     proto = sampler((1, 2, 4, 4), (1, 4, 4, 2))
     with pytest.raises(ValueError, match='opset 15 has no GridSample.*--warp gather'):
-        in_form(proto, 'gridsample', 15)
+        convert_warps(proto, 'gridsample', 15)
     with pytest.raises(ValueError, match='opset 12 is not between 13 and 18'):
-        in_form(proto, 'gather', 12)
+        convert_warps(proto, 'gather', 12)
     with pytest.raises(ValueError, match="warp 'nearest' is not one of"):
-        form_of_trace('openvino', 'nearest')
+        runtime_of_trace('openvino', 'nearest')
 
 
 def test_opencv_reads_the_file(tmp_path):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from sfnet_mm.deploy.inference.memory import settle
+from sfnet_mm.deploy.inference.memory import warm_up_memory
 
 PAGES = 2048
 
@@ -23,5 +23,5 @@ def test_settle_calls_until_no_page_is_new(growing, calls):
             for page in range(PAGES):
                 made[-1][page * mmap.PAGESIZE] = 1
 
-    settle(forward, most=6)
+    warm_up_memory(forward, most=6)
     assert len(made) == calls
