@@ -1,9 +1,11 @@
 """The warp in operators that every compiler has, against the definition in float64."""
 
+from importlib.util import find_spec
+
 import cv2
 import numpy as np
 import pytest
-from deploy_helpers import small_model, smooth_image
+from deploy_helpers import FULL, small_model, smooth_image
 from helpers import run_tool
 
 from sfnet_mm.deploy import export_onnx, load_runtime
@@ -18,6 +20,8 @@ from sfnet_mm.deploy.export.portable_warp import (  # noqa: E402
     gather_warps,
     runtime_of_trace,
 )
+from sfnet_mm.deploy.export.random_networks import fill, scenery  # noqa: E402
+from sfnet_mm.deploy.export.warp_forms import compare_forms  # noqa: E402
 
 
 def sampler(shape, grid_shape, **attributes):
@@ -73,6 +77,29 @@ def test_other_samplers_are_refused():
     for attributes in (dict(mode='nearest'), dict(align_corners=1), dict(padding_mode='border')):
         with pytest.raises(ValueError, match='sampler is a GridSample of'):
             gather_warps(sampler((1, 2, 4, 4), (1, 4, 4, 2), **attributes))
+
+
+@pytest.mark.parametrize(
+    'head, samplers, opset',
+    [
+        (dict(FULL), 3, 13),
+    ],
+)
+def test_both_forms_compute_the_same(head, samplers, opset, tmp_path):
+    """``check_parity.py --warp gather`` compares the networks of all configs in this way."""
+    size = (97, 161)
+    *_, model = small_model(str(tmp_path), head=head)
+    path = str(tmp_path / 'model.onnx')
+    export_onnx(fill(model, size), path, size, 'logits')
+    runtimes = ['onnxruntime', *(['openvino'] if find_spec('openvino') else [])]
+    found = compare_forms(path, scenery(1, size, 2, 3).numpy(), opset, runtimes)
+    assert found['samplers'] == samplers and found['opset'] == opset and found['largest'] > 0.5
+    assert found['onnxruntime']['difference'] <= 1e-5
+    # OpenVINO reads the two with convolutions of different layouts.
+    limits = dict(onnxruntime=1e-5, openvino=1e-4)
+    for name in runtimes:
+        assert found[name]['difference'] <= limits[name] * max(1, found['largest'])
+        assert found[name]['agreement'] >= 0.9999
 
 
 def test_file_has_no_sampler_and_the_same_classes(tmp_path, capsys):

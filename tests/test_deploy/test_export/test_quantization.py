@@ -109,6 +109,17 @@ def test_file_in_eight_bits(target, street, tmp_path, capsys):
         constants = {v.name: onnx.numpy_helper.to_array(v) for v in graph.initializer}
         zeros = [constants[n.input[2]] for n in graph.node if n.op_type == 'QuantizeLinear']
         assert all(zero.dtype == np.int8 and not zero.any() for zero in zeros)
+        # Weights are int8 around zero with a scale for each output channel, biases float.
+        made_by = {name: node for node in graph.node for name in node.output}
+        kernels = [made_by.get(n.input[1]) for n in graph.node if n.op_type == 'Conv']
+        kernels = [[constants[name] for name in n.input] for n in kernels if n is not None]
+        assert sum(len(set(scale.tolist())) > 1 for _, scale, _ in kernels) > 5
+        for kernel, scale, zero in kernels:
+            assert kernel.dtype == np.int8 and not zero.any()
+            assert scale.shape == kernel.shape[:1]
+        assert not any(
+            n.input[2] in made_by for n in graph.node if n.op_type == 'Conv' and len(n.input) > 2
+        )
 
 
 def test_past_the_limit_there_is_no_file(street, tmp_path):
