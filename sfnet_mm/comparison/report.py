@@ -8,6 +8,7 @@ from typing import Any
 from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import atomic_file, mean_and_spread
 
+from .alignment_monitor import alignment_history
 from .settings import Budget
 
 # A Result is what ``train`` writes of one run. Rows are the results of each config by its name.
@@ -137,6 +138,9 @@ def table(
             values = [mean_and_spread([r['per_source'][s] for r in results]) for s in sources]
             table.append([name, *values])
         lines += ['', *markdown_table(['mIoU', *sources], table)]
+    history = alignment_history(rows)
+    if history:
+        lines += ['', history]
     return '\n'.join(lines) + '\n'
 
 

@@ -18,8 +18,9 @@ from mmengine.runner import Runner
 
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.utils.tooling import write_text
-from sfnet_mm.visualization import AlignmentRecorder, flow_to_pixels
+from sfnet_mm.visualization import AlignmentRecorder
 
+from .alignment_monitor import AlignmentMonitorHook, flow_lengths, history_of
 from .settings import Budget, Resources, name_of, prepare
 
 RESULT, PROGRESS = 'result.json', 'progress.txt'
@@ -92,6 +93,7 @@ def train(
         runner.resume(checkpoint, resume_optimizer=False, resume_param_scheduler=False)
     else:
         runner.register_hook(RunMonitorHook(work_dir, deadline, parent))
+        runner.register_hook(AlignmentMonitorHook())
         runner.train()
         if runner.iter < budget.iters:
             print(f'stopped after {runner.iter} of {budget.iters} iterations')
@@ -125,6 +127,7 @@ def train(
         milliseconds_waiting_for_data=round(float(np.mean(waits)), 1),
         final_loss=round(float(history['loss'][-20:].mean()), 4),
         flow_px=flow_in_pixels(runner),
+        alignment_history=history_of(runner),
     )
     write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
 
@@ -156,8 +159,6 @@ def flow_in_pixels(runner: Runner, images: int = 8) -> dict[str, float]:
         for _, batch in zip(range(images), runner.val_dataloader):
             runner.model.val_step(batch)
     for record in recorder.records:
-        flows = record.flow.unflatten(1, (-1, 2)).flatten(0, 1).cpu().numpy()
-        pixels = np.stack([flow_to_pixels(flow) for flow in flows])
-        length = float(np.linalg.norm(pixels, axis=-1).mean())
+        length = statistics.mean(flow_lengths(record.flow))
         lengths.setdefault(record.name, []).append(length)
     return {name: round(statistics.mean(values), 3) for name, values in lengths.items()}
