@@ -1,4 +1,4 @@
-"""What the test pipeline of a config does to an image between loading and packing."""
+"""Runs the transforms of a test pipeline that lie between loading and packing."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -9,7 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import TRANSFORMS
 
-# What a file may name: transforms of the hosts and of this package that draw no random numbers.
+# An exported file may name these transforms of the hosts and of this package. None of them is
+# random.
 PORTABLE = (
     'AdjustGamma',
     'CenterCrop',
@@ -26,12 +27,12 @@ PORTABLE = (
 
 
 class Frame(NamedTuple):
-    """An image as the network gets it, before normalization.
+    """An image as the test pipeline leaves it, before normalization.
 
     Attributes:
         image: (h, w, C).
-        size: (height, width) of the mask that is made of it, mmseg's ``ori_shape``.
-        label: (h', w') class indices, if there was a label.
+        size: (height, width) of the mask of the image, which is mmseg's ``ori_shape``.
+        label: (h', w') class indices; None without a label.
     """
 
     image: np.ndarray
@@ -40,11 +41,11 @@ class Frame(NamedTuple):
 
 
 class ImagePipeline:
-    """The transforms of a test pipeline but for those that load and pack.
+    """The transforms of a test pipeline without those that load and pack.
 
     Args:
         steps: Configs of the transforms, in order.
-        to_float32: Whether images become float32 first (an option of mmcv's loading).
+        to_float32: Whether images are converted to float32 first (an option of mmcv's loading).
     """
 
     def __init__(self, steps: Sequence[dict[str, Any]] = (), to_float32: bool = False) -> None:
@@ -56,10 +57,10 @@ class ImagePipeline:
             ]
 
     def __call__(self, image: np.ndarray, label: np.ndarray | None = None) -> Frame:
-        """Transform an image (H, W, C), and its label (H, W) as one that was loaded first.
+        """Transform an image (H, W, C) and its label (H, W), as if the label was loaded first.
 
         Raises:
-            ValueError: A transform makes something other than one upright image.
+            ValueError: The result of a transform is not one upright image.
         """
         if self.to_float32:
             image = image.astype(np.float32)
@@ -75,16 +76,17 @@ class ImagePipeline:
                     'image: take it out of test_pipeline'
                 )
         image = results['img']
-        # OpenCV drops a single channel.
+        # OpenCV drops the axis of a single channel.
         image = image[..., None] if image.ndim == 2 else image
         return Frame(image, tuple(results['ori_shape'][:2]), results.get('gt_seg_map'))
 
     def shown(
         self, image: np.ndarray, label: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """The part of an image (H, W, C), and of its label, that the mask covers, at its size.
+        """Return the part of an image (H, W, C) and of its label that the mask covers.
 
-        It is all of both, unless a pipeline crops and resets the original shape.
+        It has the size of the mask. It is the whole image, unless the pipeline crops it and resets
+        the original shape.
         """
         frame = self(image, label)
         if frame.size == image.shape[:2]:
@@ -98,10 +100,10 @@ class ImagePipeline:
 
 
 def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The test pipeline of a config, that of mmseg's ``inference_model``.
+    """Split the test pipeline of a config, which mmseg's ``inference_model`` runs.
 
     Args:
-        cfg: With ``test_pipeline``; without, or None, there are no steps.
+        cfg: Config. If it is None or has no ``test_pipeline``, there are no steps.
 
     Returns:
         tuple: Options of the loading (``color_type``, ``imdecode_backend``, ``to_float32``), and
@@ -124,10 +126,10 @@ def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
 
     Args:
         steps: See :class:`ImagePipeline`.
-        where: What holds them, for the message.
+        where: Name of the config or file that holds the steps, for the message.
 
     Raises:
-        ValueError: Naming the transform.
+        ValueError: A transform is not portable. The message names it.
     """
     for step in steps:
         if _name(step) not in PORTABLE or _builds(_arguments(step)):
@@ -139,7 +141,7 @@ def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
 
 
 def _name(step: dict[str, Any]) -> str:
-    """The name of a transform, without its scope; configs in Python name the class itself."""
+    """Return the name of a transform without its scope; its type may be a class or a string."""
     kind = step['type']
     return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
 
@@ -149,12 +151,12 @@ def _arguments(step: dict[str, Any]) -> list[Any]:
 
 
 def _with_tuples(step: dict[str, Any]) -> dict[str, Any]:
-    """Sizes as tuples, which JSON keeps as lists and mmcv then refuses."""
+    """Convert lists to tuples, because JSON stores sizes as lists, which mmcv refuses."""
     return {key: tuple(x) if isinstance(x, list) else x for key, x in step.items()}
 
 
 def _builds(values: Any) -> bool:
-    """Whether something in nested arguments would be built from its type."""
+    """Return whether nested arguments contain a dict that would be built from its ``type``."""
     if isinstance(values, dict):
         return 'type' in values or _builds(list(values.values()))
     return isinstance(values, (list, tuple)) and any(map(_builds, values))

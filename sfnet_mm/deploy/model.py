@@ -1,4 +1,4 @@
-"""Builds a model from a config and a checkpoint, and says in one line what is wrong with either."""
+"""Builds a model from a config and a checkpoint, with one-line errors if either is wrong."""
 
 import copy
 import re
@@ -20,7 +20,7 @@ from torch import Tensor
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
 
-# Layers that run in training only: a checkpoint may have them where the model has not.
+# These layers run in training only. A checkpoint may have them although the model has not.
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
 
 
@@ -29,20 +29,22 @@ def load_model(
 ) -> BaseSegmentor:
     """Build a segmentor for inference, as ``mmseg.apis.init_model`` does, but strictly.
 
-    ``init_model`` loads what fits of a checkpoint and goes on with random weights for the rest.
+    ``init_model`` loads the tensors of a checkpoint that fit and leaves the others random.
 
     Args:
-        config: Path of the config, or the config.
-        checkpoint: Path or address of the checkpoint; None leaves the weights random (to measure
-            speed).
-        device: Where the model goes.
+        config: The config or its path.
+        checkpoint: Path or address of the checkpoint. None leaves the weights random, for
+            measurements of speed.
+        device: Device of the model.
 
     Returns:
-        BaseSegmentor: In evaluation mode, SyncBN replaced by BN, with ``cfg`` and ``dataset_meta``.
+        BaseSegmentor: The model in evaluation mode with ``cfg`` and ``dataset_meta``, and with
+        SyncBN
+            replaced by BN.
 
     Raises:
-        FileNotFoundError: No such config or checkpoint.
-        ValueError: The file is no config or no checkpoint, or the two do not belong together; the
+        FileNotFoundError: There is no such config or checkpoint.
+        ValueError: The file is no config or no checkpoint, the two do not belong together, or the
             device does not exist.
     """
     name = config if isinstance(config, str) else config.filename or 'the config'
@@ -58,7 +60,7 @@ def load_model(
     if checkpoint is not None:
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
     model.cfg = cfg
-    # A cascade of heads has the classes of its last one.
+    # In a cascade of heads, the last head decides on the classes.
     classes = getattr(model, 'num_classes', 0)
     if meta.get('classes'):
         model.dataset_meta = complete_meta(meta, {})
@@ -68,15 +70,15 @@ def load_model(
 
 
 def dataset_meta(cfg: Config, num_classes: int = 0) -> dict[str, Any]:
-    """Classes and palette of the data of a config, without reading the data.
+    """Return the classes and the palette of a config's data sets without reading any data.
 
-    They are those of the first of test, validation and training data that the config has. Without a
-    palette, the colors are those that mmseg draws for such a data set.
+    They come from the test data, or else from the validation or the training data. If the data set
+    has no palette, mmseg's random colors are used.
 
     Args:
         cfg: The config.
-        num_classes: How many classes the model has; they are called by their numbers where the
-            config has no data.
+        num_classes: Number of classes of the model. If the config has no data, the numbers serve
+            as names.
     """
     meta: dict[str, Any] = {}
     for split in ('test', 'val', 'train'):
@@ -87,9 +89,9 @@ def dataset_meta(cfg: Config, num_classes: int = 0) -> dict[str, Any]:
 
 
 def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> dict[str, Any]:
-    """What mmseg makes of the ``METAINFO`` of a data set and the ``metainfo`` of its config.
+    """Merge the ``METAINFO`` of a data set with the ``metainfo`` of its config, as mmseg does.
 
-    A class that is chosen of several keeps its color, and a palette that is missing is drawn.
+    A class of a selection keeps its color, and a missing palette is drawn at random.
     """
     meta, changes = ({k: v for k, v in m.items() if v is not None} for m in (meta, changes))
     if not (changes.get('classes') or meta.get('classes')):
@@ -105,7 +107,7 @@ def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
 
 
 def input_channels(model: nn.Module) -> int:
-    """Channels of the images that a model takes: those of the first convolution of its backbone."""
+    """Return the number of image channels, which the first convolution of the backbone defines."""
     for module in model.backbone.modules():
         if isinstance(module, nn.Conv2d):
             return module.in_channels
@@ -113,24 +115,24 @@ def input_channels(model: nn.Module) -> int:
 
 
 def normalization(model: nn.Module) -> tuple[list[float], list[float], bool]:
-    """What the data preprocessor does to the values of an image.
+    """Return how the data preprocessor normalizes an image.
 
     Returns:
-        tuple: Mean and standard deviation of every channel, zero and one where it does not
-        normalize, and whether it reverses the order of three channels.
+        tuple: Mean and standard deviation of every channel (zero and one without normalization),
+        and whether it reverses the order of three channels.
     """
     channels, pre = input_channels(model), model.data_preprocessor
     mean, std = (
         torch.as_tensor(getattr(pre, name, default)).float().flatten().expand(channels).tolist()
         for name, default in (('mean', 0.0), ('std', 1.0))
     )
-    # mmseg's preprocessor, then mmengine's and mmdet's.
+    # The first name is that of mmseg's preprocessor, the second that of mmengine's and mmdet's.
     swap = getattr(pre, 'channel_conversion', getattr(pre, '_channel_conversion', False))
     return mean, std, bool(swap) and channels == 3
 
 
 def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:
-    """``crop_size`` and ``stride`` of a model that is tested in sliding windows, else None."""
+    """Return ``crop_size`` and ``stride`` of a model's sliding windows, or None without them."""
     test_cfg = model.test_cfg or {}
     if test_cfg.get('mode', 'whole') != 'slide':
         return None
@@ -138,7 +140,7 @@ def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:
 
 
 def context_size(model: BaseSegmentor) -> int:
-    """The smallest side of an image, in pixels, that gives every pooling cell a pixel of its own.
+    """Return the smallest image side in pixels at which every pooling cell has its own pixel.
 
     A smaller image still runs, but its cells repeat each other and the context is not what the
     model was trained with.
@@ -150,7 +152,7 @@ def context_size(model: BaseSegmentor) -> int:
 
 
 def load_strictly(model: nn.Module, checkpoint: str, config: str) -> dict[str, Any]:
-    """Load a checkpoint that has every tensor of the model, and no others; its ``meta``.
+    """Load a checkpoint with exactly the tensors of the model, and return its ``meta``.
 
     See :func:`read_fitting_checkpoint`.
     """
@@ -160,10 +162,10 @@ def load_strictly(model: nn.Module, checkpoint: str, config: str) -> dict[str, A
 
 
 def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> dict[str, Any]:
-    """Read a checkpoint that has every tensor which the model runs with, and no others.
+    """Read a checkpoint with exactly the tensors of the model, except those of training layers.
 
     Args:
-        model: The model, or a wrapper around it (of processes, of test-time augmentation).
+        model: The model, or a wrapper for several processes or for test-time augmentation.
         checkpoint: Path or address of the checkpoint.
         config: Name of the config, for errors.
 
@@ -191,7 +193,7 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
         ('unknown', state.keys() - target.keys()),
         ('of another shape', {k for k in target if k in state and _differs(target[k], state[k])}),
     ):
-        # A checkpoint that was written before torch counted batches does without the counters.
+        # A checkpoint of an early version of torch lacks the counters of batches.
         keys = sorted(k for k in keys if not k.endswith('num_batches_tracked'))
         if keys:
             problems.append(f'{len(keys)} tensors are {what} ({keys[0]})')

@@ -1,4 +1,4 @@
-"""The mask of an image, and how sure the model is of each pixel."""
+"""Predicts the mask of an image and the confidence of each pixel."""
 
 import os.path as osp
 from typing import Any, NamedTuple
@@ -17,12 +17,14 @@ CONFIDENCE_FORMATS = ('png', 'npy')
 
 
 class Prediction(NamedTuple):
-    """What a model says of an image.
+    """The prediction of a model for an image.
 
     Attributes:
-        mask: (H, W) class of each pixel.
-        probability: (H, W) float32, that of its class; None if it was not asked for.
-        margin: (H, W) float32, by how much it is above the probability of the next class.
+        mask: (H, W), the class of each pixel.
+        probability: (H, W) float32, the probability of this class; None without confidence.
+        margin: (H, W) float32, its difference from the probability of the second class; None
+        without
+            confidence.
     """
 
     mask: np.ndarray
@@ -36,7 +38,7 @@ def predict(runtime: Runtime, image: np.ndarray, confidence: bool = False) -> Pr
     Args:
         runtime: The model.
         image: See :meth:`Runtime.predict`.
-        confidence: Whether to give probability and margin, too. That needs logits.
+        confidence: Whether to also give probability and margin, which need logits.
 
     Raises:
         ValueError: See :meth:`Runtime.predict_logits`.
@@ -52,12 +54,12 @@ def predict(runtime: Runtime, image: np.ndarray, confidence: bool = False) -> Pr
 
 
 def probability_and_margin(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """The probability of the chosen class, and how far that of the next one is below it.
+    """Compute the probability of the chosen class and its difference from the second one.
 
-    The margin is negative where a single logit is cut at another threshold than one half.
+    The margin can be negative if a single logit has a threshold other than one half.
 
     Args:
-        logits: (K, H, W); a single one is that of class 1 against class 0.
+        logits: (K, H, W). A single logit is that of class 1 against class 0.
         mask: (H, W) int64, the chosen classes.
     """
     if len(logits) == 1:
@@ -70,11 +72,11 @@ def probability_and_margin(logits: Tensor, mask: Tensor) -> tuple[Tensor, Tensor
 
 
 def save_confidence(path: str, values: np.ndarray) -> None:
-    """Write a map (H, W) of values from 0 to 1.
+    """Write a map of confidence.
 
     Args:
-        path: Ends in ``.png``, for 8 bits (255 is 1), or in ``.npy``, for float32.
-        values: The map.
+        path: Path that ends in ``.png`` for 8 bits (255 stands for 1) or in ``.npy`` for float32.
+        values: (H, W), from 0 to 1.
     """
     if osp.splitext(path)[1] == '.png':
         save_png(path, np.rint(255 * values.clip(0, 1)).astype(np.uint8))
@@ -84,7 +86,7 @@ def save_confidence(path: str, values: np.ndarray) -> None:
 
 
 def check_confidence(runtime: Any) -> None:
-    """Raise a ``ValueError`` for a graph that ends in classes and so knows no probabilities."""
+    """Raise a ``ValueError`` for a graph that ends in classes, which has no probabilities."""
     gives_logits = runtime.meta['output'] == 'logits'
     if not gives_logits and type(runtime).infer_logits is Runtime.infer_logits:
         raise ValueError(

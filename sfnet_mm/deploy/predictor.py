@@ -1,4 +1,4 @@
-"""Writes what a model predicts of images, videos and streams, and makes nothing twice."""
+"""Writes the predictions for images, videos and streams unless they exist already."""
 
 import os.path as osp
 import time
@@ -21,39 +21,40 @@ from .streams import (
     write_image,
 )
 
-# What is written unless it is chosen.
+# These kinds of results are written by default.
 IMAGE_KINDS, VIDEO_KINDS = ('masks', 'overlay'), ('overlay',)
 
 
 def output_names(
     images: Iterable[str], videos: Iterable[str], save: Sequence[str] | None, suffix: str
 ) -> list[str]:
-    """Names of all that is written for images and videos; see :class:`Predictor`."""
+    """List the names of all files and folders that :class:`Predictor` would write."""
     names = [image_outputs(name, save or IMAGE_KINDS, suffix) for name in images]
     names += [stream_outputs(name, save or VIDEO_KINDS) for name in videos]
     return [name for found in names for name in found.values()]
 
 
 class Predictor:
-    """Writes what a runtime predicts, unless it is there already.
+    """Writes the predictions of a runtime unless they exist already.
 
     Args:
         runtime: The model.
-        out_dir: Where to write.
-        made_of: What decides on the result beside the input.
-        save: Some of ``streams.KINDS``; None for ``IMAGE_KINDS`` and ``VIDEO_KINDS``.
+        out_dir: Folder of the results.
+        made_of: All that the results depend on besides the input, such as the weights.
+        save: Kinds of results, some of ``streams.KINDS``. None takes ``IMAGE_KINDS`` and
+            ``VIDEO_KINDS``.
         suffix: Suffix of the maps of confidence, ``'png'`` (8 bits) or ``'npy'``.
         opacity: Opacity of the classes over the image, 0 to 1.
-        max_frames: Largest number of frames of a video or stream; 0 for all.
+        max_frames: Largest number of frames of a video or stream; 0 sets no limit.
         timeout: Seconds that an address may take to answer.
-        attempts: To connect again after an interruption.
+        attempts: Number of attempts to connect again after an interruption.
 
     Attributes:
-        written, kept: How many inputs.
+        written, kept: Numbers of inputs whose results were written, and whose results existed.
         stopped: Whether the user stopped a stream.
 
     Raises:
-        ValueError: An unknown kind, or confidence of a graph that ends in classes.
+        ValueError: A kind is unknown, or confidence was chosen for a graph that ends in classes.
     """
 
     def __init__(
@@ -98,10 +99,10 @@ class Predictor:
             )
 
     def stream(self, source: Source, progress: Progress) -> None:
-        """Write the results of a camera or an address, in files that have the time in their names.
+        """Write the results of a camera or an address to files with the start time in their names.
 
         Raises:
-            ValueError: It broke off for good; what came before is written.
+            ValueError: The stream broke off for good. The results until then are written.
         """
         if not self.stopped:
             name = f'{source.name}_{time.strftime("%Y%m%d_%H%M%S")}'
@@ -126,7 +127,7 @@ class Predictor:
         self.written += 1
 
     def _stream(self, source: Source, paths: dict[str, str], progress: Progress) -> bool:
-        """Whether it was segmented to its end."""
+        """Segment a stream and return whether it came to its end."""
         reader = FrameReader(source, self.timeout, self.attempts)
         total = min(reader.total or self.max_frames, self.max_frames or reader.total) or None
         task = progress.add_task('frames', total=total)

@@ -1,4 +1,4 @@
-"""The inference form of a segmentor: the same logits in less time."""
+"""Makes the inference form of a segmentor, which computes the same logits in less time."""
 
 from .memory import reuse_memory
 from .optimize import InferenceModel, optimize

@@ -1,8 +1,8 @@
-"""Folds batch normalization into the convolution that runs right before it.
+"""Folds batch normalization into the convolution that runs directly before it.
 
 ``mmcv.cnn.fuse_conv_bn`` pairs layers by the order in which a module lists them, which is wrong
 where they run in another order (``ConvModule(order=('norm', 'act', 'conv'))`` of DDRNet and
-PIDNet). Here the pairs are those of one forward pass.
+PIDNet). This module finds the pairs in a forward pass.
 """
 
 from collections.abc import Callable
@@ -20,11 +20,11 @@ from torch.utils._pytree import tree_leaves
 
 @dataclass
 class Folding:
-    """What :func:`fold_batchnorm` did.
+    """The result of :func:`fold_batchnorm`.
 
     Attributes:
-        folded: Names of the normalization layers that are gone.
-        left: Names of those that stay, with the reason.
+        folded: Names of the normalization layers that were folded.
+        left: Dict from the name of a layer that stays to the reason.
     """
 
     folded: list[str] = field(default_factory=list)
@@ -35,8 +35,8 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
     """Fold batch normalization in place; the output in evaluation mode stays the same.
 
     Args:
-        model: In evaluation mode.
-        sample: An input of the model, to see which layer feeds which.
+        model: Model in evaluation mode.
+        sample: An input of the model, for the forward pass.
 
     Raises:
         ValueError: The model is in training mode.
@@ -67,7 +67,7 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
 
 
 def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> str:
-    """Why a normalization layer cannot be folded; empty if it can."""
+    """Return why a normalization layer cannot be folded, or an empty text if it can."""
     if calls == 0:
         return 'does not run'
     if norm.running_mean is None:
@@ -79,18 +79,18 @@ def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> 
     return ''
 
 
-# Looking at a tensor is not reading it.
+# These functions only inspect a tensor and do not read its values.
 _LOOKS = ('__get__', 'dim', 'size', 'stride', 'numel', 'is_contiguous', 'is_floating_point')
 
 
 class _ReadCounter(TorchFunctionMode):
-    """Counts the torch functions that take each of some tensors as an argument."""
+    """Counts the calls of torch functions that read each of the followed tensors."""
 
     def __init__(self) -> None:
         super().__init__()
         self.made: dict[int, str] = {}
         self.count: dict[str, int] = {}
-        # An id is only that of one tensor as long as the tensor lives.
+        # An id is unique only as long as its tensor is alive.
         self.alive: list[Tensor] = []
 
     def follow(self, tensor: Tensor, name: str) -> None:
@@ -111,7 +111,7 @@ class _ReadCounter(TorchFunctionMode):
 def _find_feeding_convolutions(
     model: nn.Module, sample: Tensor
 ) -> tuple[dict[str, str], dict[str, int]]:
-    """Run once: normalization layer -> convolution that feeds it alone; calls of each layer."""
+    """Map each normalization layer to the convolution that only it reads, and count all calls."""
     fed_by: dict[str, str] = {}
     calls: dict[str, int] = {}
     reads = _ReadCounter()
@@ -146,6 +146,6 @@ def _find_feeding_convolutions(
 
 
 def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:
-    """Put a module in the place of the submodule of this name."""
+    """Replace the submodule with this name by another module."""
     parent, _, leaf = name.rpartition('.')
     setattr(model.get_submodule(parent), leaf, module)

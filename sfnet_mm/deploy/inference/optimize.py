@@ -1,4 +1,4 @@
-"""The inference form of a segmentor: the same logits in less time."""
+"""Makes the inference form of a segmentor, which computes the same logits in less time."""
 
 import copy
 
@@ -26,22 +26,27 @@ def optimize(
     output_size: str = 'full',
     verbose: bool = True,
 ) -> 'InferenceModel':
-    """Make the inference form of a segmentor; the model itself stays as it is.
+    """Make the inference form of a segmentor without changing the model.
 
-    Auxiliary heads go, batch normalization is folded into the convolutions, weights are laid out
-    channels-last, and the decoders of SFNet and SFNet-Lite are rearranged. Logits differ from those
-    of ``model`` by rounding only. What cannot be folded or rearranged is left as it is and named.
+    Auxiliary heads are removed, batch normalization is folded into the convolutions, weights are
+    laid out channels-last, and the decoders of SFNet and SFNet-Lite are rearranged. Logits differ
+    from those of ``model`` by rounding only. Layers that cannot be folded or rearranged are not
+    changed, and the report names them.
 
     Args:
         model: Any ``EncoderDecoder`` in evaluation mode.
-        rearrange: Whether decoders are rearranged; None does it on the CPU, where multiplications
-            cost more than memory traffic.
-        output: ``'logits'`` or ``'argmax'``: classes, of a single logit by the head's threshold.
-        output_size: ``'full'`` (the image) or ``'stride'`` (the finest map, usually a quarter).
-        verbose: Log what was done.
+        rearrange: Whether decoders are rearranged. None rearranges them only on the CPU, where
+            multiplications cost more than memory traffic.
+        output: ``'logits'``, or ``'argmax'`` for classes. A single logit becomes a class by the
+            threshold of the head.
+        output_size: ``'full'`` for the size of the image, or ``'stride'`` for the size of the
+        finest
+            map, which is usually a quarter of it.
+        verbose: Whether to log what was done.
 
     Returns:
-        InferenceModel: Called with normalized images (N, C, H, W); ``report`` says what was done.
+        InferenceModel: A module that takes normalized images (N, C, H, W). Its ``report`` says what
+            was done.
 
     Raises:
         ValueError: The model is in training mode or not an ``EncoderDecoder``.
@@ -66,7 +71,7 @@ def optimize(
 
 @torch.no_grad()
 def _rearrange(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> None:
-    """Rearrange layers in place if the output stays the same; the report says what was done."""
+    """Rearrange layers in place if the output stays the same, and add lines to the report."""
     expected = form.logits(sample)
     rearranging = rearrange_layers(form, rearrange)
     got = form.eval().logits(sample)
@@ -81,10 +86,10 @@ def _rearrange(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> None:
 
 
 class InferenceModel(nn.Module):
-    """Backbone, neck and head of a segmentor, and what turns logits into the output.
+    """The backbone, neck and head of a segmentor, followed by the choice of classes.
 
     Args:
-        model: Its parts are used, not copied.
+        model: Segmentor whose parts are used and not copied.
         output: See :func:`optimize`.
         output_size: See :func:`optimize`.
 
@@ -92,7 +97,7 @@ class InferenceModel(nn.Module):
         report: Lines that say what was done to the model.
 
     Raises:
-        ValueError: An unknown output, or a model that is not a plain ``EncoderDecoder``.
+        ValueError: The output is unknown, or the model is not a plain ``EncoderDecoder``.
     """
 
     def __init__(
@@ -121,7 +126,7 @@ class InferenceModel(nn.Module):
         self.report: list[str] = []
 
     def logits(self, image: Tensor) -> Tensor:
-        """Logits (N, K, h, w) at the size of the finest map, of normalized images (N, C, H, W)."""
+        """Map normalized images (N, C, H, W) to logits (N, K, h, w) of the finest map's size."""
         return self.head(self.neck(self.backbone(image)))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -143,5 +148,5 @@ class InferenceModel(nn.Module):
 
 
 def class_threshold(model: BaseSegmentor) -> float | None:
-    """Least probability of class 1 where a head has a single logit, else None."""
+    """Return the threshold of class 1 for a head with a single logit, or None for other heads."""
     return float(model.decode_head.threshold) if model.decode_head.out_channels == 1 else None

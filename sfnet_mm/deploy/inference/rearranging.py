@@ -1,4 +1,4 @@
-"""Replaces layers by what they become for inference."""
+"""Replaces layers by their inference forms."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -11,41 +11,41 @@ from .folding import replace_module
 
 @dataclass
 class Rearranging:
-    """What :func:`rearrange_layers` did.
+    """The result of :func:`rearrange_layers`.
 
     Attributes:
-        replaced: The layers in whose place an inference form stands, by name.
-        left: Names and types of those that have one, but not as they are configured.
+        replaced: Dict from the name of a replaced layer to the layer.
+        left: Dict from name to type of the layers that have no inference form for their arguments.
     """
 
     replaced: dict[str, nn.Module] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
 
     def report(self) -> list[str]:
-        """Lines that say it, one for each type of layer."""
+        """Describe the replaced layers in a line for each type, and each of the other layers."""
         counts = Counter(type(layer).__name__ for layer in self.replaced.values())
         lines = [f'{count} {kind} rearranged' for kind, count in counts.items()]
         lines += [f'left: {name} ({kind}) is not rearranged' for name, kind in self.left.items()]
         return lines
 
     def undo(self, model: nn.Module) -> None:
-        """Put the layers back."""
+        """Put the replaced layers back into the model."""
         for name, layer in self.replaced.items():
             replace_module(model, name, layer)
 
 
 def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
-    """Put the inference form of each layer that has one in its place.
+    """Replace each layer that has an inference form by this form.
 
-    A layer has one if its class has a method ``inference_form(rearrange)``, which returns a module
-    that computes the same, or None where the layer, as it is configured, has no such form. Layers
-    of other packages are treated alike. A class that inherits the method but overrides ``forward``
-    computes something else, and is left.
+    A class offers the form by a method ``inference_form(rearrange)``. It returns a module with the
+    same output, or None if the arguments of the layer allow no such form. Layers of other packages
+    are treated in the same way. If a class inherits the method but overrides ``forward``, it
+    computes something else, and its layers stay.
 
     Args:
-        model: In evaluation mode, with folded batch normalization; changed in place.
+        model: Model in evaluation mode with folded batch normalization. It is changed in place.
         rearrange: Whether to save multiplications at the cost of memory traffic. False takes only
-            forms that pay on any device.
+            forms that are faster on any device.
     """
     result = Rearranging()
     for name, layer in list(_layers_with_form(model)):
@@ -59,7 +59,7 @@ def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
 
 
 def _own_form(kind: type) -> bool:
-    """Whether the inference form is that of the ``forward`` of this class."""
+    """Return whether the inference form belongs to the ``forward`` of this class."""
     owners = [
         next(c for c in kind.__mro__ if name in vars(c)) for name in ('inference_form', 'forward')
     ]
@@ -67,7 +67,7 @@ def _own_form(kind: type) -> bool:
 
 
 def _layers_with_form(module: nn.Module, prefix: str = '') -> Iterator[tuple[str, nn.Module]]:
-    """Names and layers; what is inside of such a layer is its own matter."""
+    """Yield the name and the layer of each layer with an inference form, but none inside these."""
     for name, child in module.named_children():
         if callable(getattr(child, 'inference_form', None)):
             yield prefix + name, child

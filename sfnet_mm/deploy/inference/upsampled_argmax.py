@@ -1,4 +1,4 @@
-"""The class of each pixel of an image, from logits at the size of a feature map."""
+"""Chooses the class of each pixel of an image from logits at the size of a feature map."""
 
 import numpy as np
 import torch
@@ -7,19 +7,20 @@ from torch import Tensor
 from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.ops.exporting import is_exporting
 
-# Rows per strip of the fused upsampling and argmax: 19 float32 maps of 2048 columns fit a cache.
+# The fused upsampling and argmax takes this many rows at once, for which 19 float32 maps of 2048
+# columns fit in a cache.
 _STRIP = 32
 
 
 def classes_of(logits: Tensor, threshold: float | None = None) -> Tensor:
-    """Class of every pixel as mmseg's ``BaseSegmentor.postprocess_result`` decides it.
+    """Choose the class of every pixel as mmseg's ``BaseSegmentor.postprocess_result`` does.
 
     Args:
         logits: (N, K, h, w).
-        threshold: Threshold of the probability of class 1 if K is 1 (``decode_head.threshold``).
+        threshold: Threshold of the probability of class 1 (``decode_head.threshold``) if K is 1.
 
     Returns:
-        (N, h, w) int64; of equal logits, the first class.
+        (N, h, w) int64; the first class where logits are equal.
     """
     if logits.shape[1] == 1:
         return (logits[:, 0].sigmoid() > threshold).long()
@@ -32,17 +33,17 @@ def upsampled_argmax(
     align_corners: bool = True,
     threshold: float | None = None,
 ) -> Tensor:
-    """:func:`classes_of` logits upsampled bilinearly, without holding the upsampled logits.
+    """Upsample logits bilinearly and choose the classes without storing the upsampled logits.
 
     Args:
         logits: (N, K, h, w).
         size: (H, W), or None for (h, w).
-        align_corners: ``align_corners`` of the upsampling. The strip-wise form needs True; False
-            upsamples at once.
+        align_corners: ``align_corners`` of the upsampling. True upsamples strip by strip, and False
+            all at once.
         threshold: See :func:`classes_of`.
 
     Returns:
-        (N, H, W) int64; of equal logits, the first class.
+        (N, H, W) int64; the first class where logits are equal.
     """
     if logits.shape[1] == 1:
         return classes_of(
@@ -51,7 +52,7 @@ def upsampled_argmax(
     if size is not None and is_exporting('openvino'):
         return _argmax_by_reductions(resize(logits, size, align_corners))
     if logits.is_cuda:
-        # Planes are upsampled and searched faster there than channels-last maps.
+        # On this device, planes are upsampled and searched faster than channels-last maps.
         logits = logits.contiguous()
     if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else resize(logits, size, align_corners)
@@ -59,7 +60,7 @@ def upsampled_argmax(
     logits = logits.contiguous()
     batch, classes, height, _ = logits.shape
     out = torch.empty(batch, *size, dtype=torch.long)
-    # align_corners: output row y reads the input at y * (h - 1) / (H - 1).
+    # With align_corners, the output row y reads the input at y * (h - 1) / (H - 1).
     position = torch.arange(size[0], dtype=torch.float32) * ((height - 1) / max(size[0] - 1, 1))
     above = position.floor().long().clamp(max=max(height - 2, 0))
     below = (above + 1).clamp(max=height - 1)
@@ -83,10 +84,10 @@ def resize_classes(
     size: tuple[int, int],
     align_corners: bool,
 ) -> np.ndarray:
-    """Classes at another size, each from where bilinear resizing of logits would have its center.
+    """Resize classes by nearest neighbors, at the positions that bilinear resizing would sample.
 
     Args:
-        mask: (h, w), of an input of the size ``run``.
+        mask: (h, w), classes of an input of the size ``run``.
         run: (height, width) of the input.
         inner: (height, width) of its upper left part that is no padding.
         size: (H, W) of the result, which covers ``inner``.
@@ -104,17 +105,17 @@ def resize_classes(
 
 
 def _positions(at: np.ndarray, source: int, target: int, align_corners: bool) -> np.ndarray:
-    """Where pixels of a side of ``target`` pixels lie on one of ``source`` pixels."""
+    """Map pixel positions on a side of ``target`` pixels to a side of ``source`` pixels."""
     if align_corners:
         return at * ((source - 1) / max(target - 1, 1))
     return (at + 0.5) * (source / target) - 0.5
 
 
 def _argmax_by_reductions(logits: Tensor) -> Tensor:
-    """``argmax`` over classes: of the classes that have the largest logit, the first.
+    """Compute ``argmax`` over classes by a maximum and a minimum.
 
-    OpenVINO keeps the classes of a pixel side by side, where its own search takes twice as long as
-    two reductions do.
+    OpenVINO stores the classes of a pixel side by side. In this layout its own ``argmax`` takes
+    twice as long as two reductions.
     """
     last = logits.shape[1] - 1
     classes = torch.arange(last + 1, dtype=logits.dtype, device=logits.device).view(1, -1, 1, 1)

@@ -1,9 +1,8 @@
-"""One way to call a model, whatever runs it: ``predict(image) -> mask``.
+"""Runs a model in several runtimes with the same call, ``predict(image) -> mask``.
 
-Torch runs a config and a checkpoint; ONNX Runtime and OpenVINO run a file of
-``tools/deployment/export_onnx.py`` or ``quantize.py``; TensorRT an engine of ``build_trt.py``;
-torch without a config a file of ``export_pt2.py``. Each is optional: what is not installed is only
-missed by the one who asks for it.
+Torch runs a config and a checkpoint, or a file of ``tools/deployment/export_pt2.py``. ONNX Runtime
+and OpenVINO run a file of ``export_onnx.py`` or ``quantize.py``. TensorRT runs an engine of
+``build_trt.py``. Each runtime is optional, and only loading one that is not installed is an error.
 """
 
 from collections.abc import Callable
@@ -37,11 +36,11 @@ RUNTIMES: dict[str, Callable[..., Runtime]] = {
 
 
 def load_runtime(name: str, *args: Any, **kwargs: Any) -> Runtime:
-    """Make a runtime by its name; the other arguments are those of its class.
+    """Make a runtime by its name and the arguments of its class.
 
     Raises:
-        ValueError: An unknown name.
-        ImportError: The runtime is not installed; says how to install it.
+        ValueError: The name is unknown.
+        ImportError: The runtime is not installed. The message says how to install it.
     """
     if name not in RUNTIMES:
         raise ValueError(f'runtime {name!r} is not one of {", ".join(RUNTIMES)}')

@@ -1,4 +1,4 @@
-"""What all runtimes share: an image becomes the input of a graph, and its output a mask."""
+"""Defines the base of all runtimes, which prepares images and turns outputs into masks."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,20 @@ Size = tuple[int, int]
 
 
 class Runtime:
-    """A model that is ready to run as mmseg tests it.
+    """A model that runs as mmseg tests it.
 
     Args:
-        meta: See :func:`sfnet_mm.deploy.export.metadata.metadata`.
+        meta: Metadata of :func:`sfnet_mm.deploy.export.metadata.metadata`.
 
     Attributes:
         classes: Names of the classes; None for a panoptic graph.
         palette: One RGB triple per class; None for a panoptic graph.
         channels: Number of channels of an image.
-        loading: ``color_type`` and ``imdecode_backend`` by which the config loads images.
-        pipeline: What happens to an image before it is normalized.
+        loading: ``color_type`` and ``imdecode_backend`` with which the config loads images.
+        pipeline: Transforms of an image before its normalization.
         mask_dtype: Dtype of a mask: uint8, or uint16 for more than 255 classes.
-        network_ms: Milliseconds that the network took for the latest image. Preparing the image and
-            choosing the classes are not in them.
+        network_ms: Milliseconds of the network for the latest image, without the preparation of the
+            image and the choice of classes.
     """
 
     name = ''
@@ -50,32 +50,33 @@ class Runtime:
         self._warned = False
 
     def set_pipeline(self, loading: dict[str, Any], steps: Sequence[dict[str, Any]]) -> None:
-        """Prepare images by the steps of :func:`sfnet_mm.deploy.image_pipeline.pipeline_steps`."""
+        """Set the results of :func:`sfnet_mm.deploy.image_pipeline.pipeline_steps` for images."""
         self.loading = dict(loading)
         self.pipeline = ImagePipeline(steps, self.loading.pop('to_float32', False))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Class of every pixel, as mmseg's ``inference_model`` gives it.
+        """Predict the class of every pixel, as mmseg's ``inference_model`` does.
 
-        The image passes the test pipeline of the config, and the mask has the size of the image; if
-        the pipeline crops and resets the original shape, of what :meth:`shown` gives. Where that
-        makes no image of the size of a fixed-size graph, the image is resized to it, with a
-        warning.
+        The image passes the test pipeline of the config. The mask has the size of the image, or
+        that of :meth:`shown` if the pipeline crops the image and resets the original shape. If the
+        graph has a fixed size and the pipeline gives another one, the image is resized to it, with
+        a warning.
 
         Args:
-            image: (H, W, C), of three channels BGR and uint8, as ``mmcv.imread`` gives it; of
-                another number of channels also uint16 or float32. One channel may be (H, W).
+            image: (H, W, C). Three channels are BGR and uint8, as from ``mmcv.imread``. Another
+            number
+                of channels may also be uint16 or float32, and one channel may be (H, W).
 
         Returns:
             (H, W) uint8, or uint16 for more than 255 classes.
 
         Raises:
-            ValueError: Not such an image, or one that is too small.
+            ValueError: The image has another form or is too small.
         """
         return self._mask(*self._input(image)).astype(self.mask_dtype)
 
     def predict_logits(self, image: np.ndarray) -> Tensor:
-        """The logits whose classes :meth:`predict` gives.
+        """Compute the logits whose classes :meth:`predict` gives.
 
         Args:
             image: See :meth:`predict`.
@@ -84,7 +85,7 @@ class Runtime:
             (K, H, W) float32, at the size of the mask.
 
         Raises:
-            ValueError: See :meth:`predict`; or the graph ends in classes.
+            ValueError: See :meth:`predict`. The error is also raised if the graph ends in classes.
         """
         data, inner, size = self._input(image)
         out = self._slide(data) if self.meta.get('slide') else self._infer(data, True)
@@ -94,7 +95,7 @@ class Runtime:
         return resize(out, size, self.meta.get('align_corners', True))[0]
 
     def graph_inputs(self, image: np.ndarray) -> Iterator[np.ndarray]:
-        """What :meth:`predict` runs the graph on for an image: one array, or one of each window."""
+        """Yield the inputs of the graph for an image: one array, or one for each window."""
         data = self._input(image)[0]
         if not self.meta.get('slide'):
             yield data
@@ -104,11 +105,11 @@ class Runtime:
             yield self._part(data, rows, columns)
 
     def shown(self, image: np.ndarray) -> np.ndarray:
-        """The part of an image (H, W, C) that its mask covers, at the size of the mask."""
+        """Return the part of an image (H, W, C) that its mask covers, at the size of the mask."""
         return self.pipeline.shown(image)[0]
 
     def prepare(self, image: np.ndarray) -> np.ndarray:
-        """The input of the graph made of an image (H, W, C), BGR if it has three channels."""
+        """Convert an image (H, W, C), BGR if it has three channels, to the input of the graph."""
         if self.meta['input'] == 'raw':
             return np.ascontiguousarray(image[None])
         if self.meta['bgr_to_rgb']:
@@ -118,19 +119,19 @@ class Runtime:
         return np.ascontiguousarray(data.transpose(2, 0, 1)[None])
 
     def infer(self, data: np.ndarray) -> np.ndarray:
-        """Run the graph on its input; its first output."""
+        """Run the graph on an input and return its first output."""
         return self.infer_all(data)[0]
 
     def infer_logits(self, data: np.ndarray) -> np.ndarray:
-        """As :meth:`infer`, with logits (N, K, h, w) wherever the runtime can give them."""
+        """Run the graph as :meth:`infer` does, but return logits (N, K, h, w) if possible."""
         return self.infer(data)
 
     def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
-        """Run the graph on its input; all outputs."""
+        """Run the graph on an input and return all outputs."""
         raise NotImplementedError
 
     def _input(self, image: np.ndarray) -> tuple[np.ndarray, Size, Size]:
-        """The input of the graph, the size of its part that is no padding, and that of the mask."""
+        """Return the input of the graph, its size without padding, and the size of the mask."""
         if self.meta['output'] == 'panoptic':
             raise ValueError(
                 'the graph ends in masks of a panoptic model, not in classes of pixels: '
@@ -148,7 +149,7 @@ class Runtime:
         return data, inner, frame.size
 
     def _checked(self, image: np.ndarray) -> np.ndarray:
-        """The image with a last axis of channels; refuses what the model cannot take."""
+        """Add a missing axis of channels to an image, and refuse an image of another form."""
         if image.ndim == 2 and self.channels == 1:
             image = image[..., None]
         raw = self.meta['input'] == 'raw' or self.channels == 3
@@ -171,7 +172,7 @@ class Runtime:
         return np.ascontiguousarray(data[:, rows, columns] if raw else data[:, :, rows, columns])
 
     def _padded(self, data: np.ndarray) -> np.ndarray:
-        """Input padded at the bottom and on the right, as the data preprocessor pads tests."""
+        """Pad an input at the bottom and right as the data preprocessor pads test images."""
         padding = self.meta.get('padding')
         if not padding:
             return data
@@ -186,7 +187,7 @@ class Runtime:
         return np.pad(data, margins, constant_values=padding['value'])
 
     def _resized(self, image: np.ndarray, frame: Frame, size: Size) -> np.ndarray:
-        """Input of a fixed-size graph made of an image that the pipeline brings to another size."""
+        """Make the input of a fixed-size graph if the pipeline gives an image of another size."""
         tested = frame.image.shape[:2]
         if not self._warned and image.shape[:2] != size:
             self._warned = True
@@ -200,7 +201,7 @@ class Runtime:
         return self.prepare(source.reshape(*size, self.channels))
 
     def _mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
-        """Classes (H, W) at a size, of an input of which the part ``inner`` is no padding."""
+        """Predict classes (H, W) at ``size``; the part ``inner`` of the input is no padding."""
         run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
         if self.meta.get('slide'):
             out = self._slide(data)
@@ -212,7 +213,7 @@ class Runtime:
         return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
 
     def _infer(self, data: np.ndarray, logits: bool) -> Tensor:
-        """Classes (N, h, w) or logits (N, K, h, w) of an input; logits if they can be had."""
+        """Run the graph and return classes (N, h, w), or logits (N, K, h, w) if possible."""
         check_size(self._size_of(data))
         with Timer() as timer:
             out = self.infer_logits(data) if logits else self.infer(data)
@@ -220,9 +221,9 @@ class Runtime:
         return torch.from_numpy(out)
 
     def _without_padding(self, logits: Tensor, run: Size, inner: Size, size: Size) -> Tensor:
-        """Logits to be brought to the size of the mask.
+        """Resize logits to the input and remove the padding, before they are resized to the mask.
 
-        The steps of mmseg are: to the size of the input, without its padding, to that of the mask.
+        mmseg takes the same steps.
         """
         if run == inner == size:
             return logits.float()

@@ -1,4 +1,4 @@
-"""Checks a file of a model, and reads what it says about the model."""
+"""Checks the file of a model and reads its metadata."""
 
 import json
 import os.path as osp
@@ -8,10 +8,10 @@ from sfnet_mm.deploy.image_pipeline import check_portable
 
 
 def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
-    """Metadata that ``export_onnx.py`` wrote into a graph.
+    """Read the metadata that ``export_onnx.py`` wrote into a graph.
 
     Raises:
-        ValueError: There is none, or it names transforms that a file may not name.
+        ValueError: There are no metadata, or they name transforms that a file may not name.
     """
     if 'sfnet_mm' not in props:
         raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
@@ -21,7 +21,7 @@ def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
 
 
 def check_file(path: str, suffix: str) -> None:
-    """Raise ``ValueError`` for another suffix and ``FileNotFoundError`` where there is no file."""
+    """Raise ``ValueError`` for another suffix and ``FileNotFoundError`` for a missing file."""
     if not path.endswith(suffix):
         raise ValueError(f'{path} must be a file ending in {suffix}')
     if not osp.isfile(path):

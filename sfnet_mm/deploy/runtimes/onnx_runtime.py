@@ -9,12 +9,12 @@ from .files import check_file, read_meta
 
 
 class OnnxRuntime(Runtime):
-    """ONNX Runtime.
+    """A model that ONNX Runtime runs from an ONNX file.
 
     Args:
         path: Path of the ONNX file.
         device: ``'cpu'`` or ``'cuda'``.
-        threads: 0 leaves the number to ONNX Runtime.
+        threads: Number of CPU threads; 0 leaves the number to ONNX Runtime.
     """
 
     name = 'onnxruntime'

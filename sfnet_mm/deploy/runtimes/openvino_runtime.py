@@ -15,8 +15,8 @@ PRECISIONS = ('f32', 'bf16', 'f16')
 
 
 def compile_options(precision: str, threads: int) -> dict[str, Any]:
-    """Options of ``compile_model`` for one image at a time; 0 threads leave it to OpenVINO."""
-    # The default precision on some CPUs is bfloat16: see docs/deployment.md for what it changes.
+    """Return options of ``compile_model`` for single images; 0 threads let OpenVINO choose."""
+    # On some CPUs the default precision is bfloat16. docs/deployment.md says what that changes.
     options: dict[str, Any] = {
         'INFERENCE_PRECISION_HINT': precision,
         'PERFORMANCE_HINT': 'LATENCY',
@@ -25,16 +25,17 @@ def compile_options(precision: str, threads: int) -> dict[str, Any]:
 
 
 class OpenVINORuntime(Runtime):
-    """OpenVINO on an ONNX file.
+    """A model that OpenVINO runs from an ONNX file.
 
     Args:
         path: Path of the ONNX file.
         device: OpenVINO's name of the device, such as ``'CPU'``.
-        threads: 0 leaves the number to OpenVINO.
-        precision: One of ``PRECISIONS``, in which it computes; what a file has in INT8 stays so.
+        threads: Number of CPU threads; 0 leaves the number to OpenVINO.
+        precision: Precision of the arithmetic, one of ``PRECISIONS``. INT8 parts of a file stay
+        INT8.
 
     Raises:
-        ValueError: An unknown precision, or one that the device does not compute in.
+        ValueError: The precision is unknown, or the device does not support it.
     """
 
     name = 'openvino'
@@ -57,11 +58,11 @@ class OpenVINORuntime(Runtime):
                 model, device.upper(), compile_options(precision, threads)
             )
         except RuntimeError as e:
-            # The lines before the last name OpenVINO's source files.
+            # Only the last line has the reason; the others name source files of OpenVINO.
             reason = str(e).strip().split('\n')[-1]
             raise ValueError(f'OpenVINO cannot run {path} on {device}: {reason}') from None
         if precision != 'f32':
-            # OpenVINO does not refuse what a device lacks, but takes something else.
+            # OpenVINO does not refuse a precision that a device lacks, but takes another one.
             taken = self.model.get_property('INFERENCE_PRECISION_HINT').to_string()
             if taken != precision:
                 raise ValueError(

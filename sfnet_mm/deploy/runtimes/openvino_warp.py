@@ -1,11 +1,11 @@
-"""The warps of an OpenVINO model as weighted sums of the rows of a table.
+"""Rewrites the warps of an OpenVINO model as weighted sums of the rows of a table.
 
-OpenVINO's ``GridSample`` reads and writes one plane a channel, while its convolutions keep the
-channels of a pixel together: with the changes of layout before and after, a warp takes five times
-as long as ``EmbeddingBagPackedSum``, which samples maps as convolutions keep them. ONNX has no such
-operator: a file has ``GridSample``, and the model is rewritten when it is loaded.
+OpenVINO's ``GridSample`` works on one plane per channel, but its convolutions store the channels of
+a pixel together. With the changes of layout before and after it, a warp takes five times as long as
+``EmbeddingBagPackedSum``, which samples maps in the layout of convolutions. ONNX has no such
+operator. A file therefore has ``GridSample``, and the model is rewritten when it is loaded.
 
-The same for torch: :mod:`sfnet_mm.ops.row_sums`.
+:mod:`sfnet_mm.ops.row_sums` does the same for torch.
 """
 
 from collections.abc import Iterator
@@ -27,13 +27,13 @@ from .openvino_graph import (
     transpose,
 )
 
-# The kind of ``GridSample`` that the export writes.
+# The export writes ``GridSample`` with these attributes.
 _WRITTEN = {'mode': 'bilinear', 'padding_mode': 'zeros', 'align_corners': False}
 
 
 @dataclass
 class _Warp:
-    """Graph values: a map (N, C, h, w), its grid (N, H, W, 2), the warped map (N, C, H, W)."""
+    """The graph values of a warp: map (N, C, h, w), grid (N, H, W, 2), output (N, C, H, W)."""
 
     data: Any
     grid: Any
@@ -44,10 +44,10 @@ def warp_by_rows(model: Any) -> int:
     """Replace every bilinear, zero-padded ``GridSample`` of a known size, and the gate of GD-FAM.
 
     Args:
-        model: An ``openvino.Model``; changed in place.
+        model: An ``openvino.Model``, which is changed in place.
 
     Returns:
-        int: How many were replaced. One of another kind, or of an open size, stays.
+        int: The number of replaced nodes. A node of another kind or with an open size stays.
     """
     nodes = model.get_ordered_ops()
     warps = {name(warp.out): warp for warp in map(_warp, filter(_is_warp, nodes))}
@@ -70,10 +70,10 @@ def _is_warp(node: Any) -> bool:
 
 
 def _warp(node: Any) -> _Warp:
-    """The warp of a ``GridSample``; of all channels, if it was written group by group.
+    """Find the warp of a ``GridSample``, with all channels if it works on groups of them.
 
-    :func:`sfnet_mm.ops.native.warp` makes groups of channels images of their own between two
-    reshapes, and repeats the grid of their image.
+    Between two reshapes, :func:`sfnet_mm.ops.native.warp` treats each group of channels as an image
+    and repeats the grid for it.
     """
     data, grid = node.input_values()
     out = node.output(0)
@@ -96,7 +96,7 @@ def _warp(node: Any) -> _Warp:
 
 
 def _planes(grid: Any) -> Any:
-    """A grid (N, H, W, 2) as (N, 2, H, W), the form that the export interleaves last."""
+    """Return a grid (N, H, W, 2) as (N, 2, H, W), without the last transposition if possible."""
     planes, order = operands(grid, 'Transpose')
     known = planes is not None and order.get_node().get_type_name() == 'Constant'
     if known and list(order.get_node().data) == [0, 2, 3, 1]:
@@ -107,7 +107,7 @@ def _planes(grid: Any) -> Any:
 def _blends(
     nodes: list[Any], warps: dict[str, _Warp]
 ) -> Iterator[tuple[Any, _Warp, _Warp, Any | None]]:
-    """Output, both warps and the gate of ``low + gate * (high - low)``, or of ``high + low``."""
+    """Yield output, both warps and gate of ``low + gate * (high - low)`` or ``high + low``."""
     for node in nodes:
         if node.get_type_name() != 'Add':
             continue
@@ -121,7 +121,7 @@ def _blends(
 
 
 def _gated(term: Any, low: Any) -> tuple[Any, Any | None]:
-    """``high`` and the gate, if a term is ``gate * (high - low)``, else the term and None."""
+    """Return ``high`` and gate of a term ``gate * (high - low)``, or another term and None."""
     gate, difference = operands(term, 'Multiply')
     high, subtracted = operands(difference, 'Subtract')
     if subtracted is None or name(subtracted) != name(low):
@@ -130,9 +130,9 @@ def _gated(term: Any, low: Any) -> tuple[Any, Any | None]:
 
 
 def _sum_of_rows(gated: list[tuple[_Warp, Any | None]]) -> Any:
-    """The sum of warped maps of one size, each times its gate (N, 1, H, W) if it has one.
+    """Sum warped maps of one size, each of them times its gate (N, 1, H, W) if it has one.
 
-    All rows are read in one pass, of one table: the maps are computed in their places in it.
+    One pass reads all rows from one table, in which the maps are computed in place.
     """
     op = opset()
     tables, indices, shares, first_row = [], [], [], 0
@@ -157,13 +157,13 @@ def _sum_of_rows(gated: list[tuple[_Warp, Any | None]]) -> Any:
 
 
 def _neighbors(planes: Any, axis: int, side: int, offsets: list[int]) -> tuple[Any, Any]:
-    """Index (int32) and share along x (0) or y (1) of the four pixels around, (4, N, H, W).
+    """Compute index (int32) and weight of the four neighbors along x (0) or y (1), (4, N, H, W).
 
-    A pixel outside has the share 0 and the index of one inside.
+    A pixel outside the map has the weight 0 and the index of a pixel inside.
     """
     op = opset()
     coordinate = op.gather(planes, constant(axis), constant(1))
-    # Coordinates of align_corners=False: -1 and 1 are the outer edges of the corner pixels.
+    # With align_corners=False, -1 and 1 are the outer edges of the corner pixels.
     position = op.add(op.multiply(coordinate, constant(side / 2)), constant((side - 1) / 2))
     offset = constant(np.asarray(offsets, np.float32).reshape(4, 1, 1, 1))
     pixel = op.add(op.floor(position), offset)

@@ -11,12 +11,12 @@ from .files import check_file, read_meta
 
 
 class Pt2Runtime(Runtime):
-    """Torch on a file of ``tools/deployment/export_pt2.py``.
+    """A model that torch runs from a file of ``tools/deployment/export_pt2.py``.
 
     Args:
         path: Path of the file.
-        threads: Number of threads of torch in the whole process; 0 leaves it to torch.
-        trusted: Load compiled code, which can do whatever its maker wants.
+        threads: Number of threads of torch in the whole process; 0 leaves the number to torch.
+        trusted: Whether to load compiled code. Such code can do whatever its maker wants.
     """
 
     name = 'pt2'

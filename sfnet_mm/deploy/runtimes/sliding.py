@@ -1,4 +1,4 @@
-"""Sliding windows, as mmseg's ``EncoderDecoder.slide_inference`` lays them over an image."""
+"""Slides windows over an image as mmseg's ``EncoderDecoder.slide_inference`` does."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,12 +11,12 @@ Size = tuple[int, int]
 def windows(
     size: Size, crop: Sequence[int], stride: Sequence[int]
 ) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of every window; the last ones end with the image.
+    """List the rows and columns of every window. The last windows end with the image.
 
     Args:
-        size: (height, width) of the image; a side below that of a window is taken whole.
+        size: (height, width) of the image. A side shorter than that of a window is taken whole.
         crop: (height, width) of a window.
-        stride: Steps in y and x.
+        stride: Steps of the windows in y and x.
     """
     starts = [
         range(0, max(side - length + step - 1, 0) + 1, step)
@@ -35,13 +35,13 @@ def slide(
     crop: Sequence[int],
     stride: Sequence[int],
 ) -> Tensor:
-    """The mean of the logits of all windows over each pixel.
+    """Compute the mean of the logits of all windows that cover a pixel.
 
     Args:
-        logits_of: Rows and columns of a window to its logits (1, K, h, w), at its size.
+        logits_of: Function from the rows and columns of a window to its logits (1, K, h, w).
         size: (height, width) of the image.
         crop: (height, width) of a window.
-        stride: Steps in y and x.
+        stride: Steps of the windows in y and x.
 
     Returns:
         (1, K, H, W).

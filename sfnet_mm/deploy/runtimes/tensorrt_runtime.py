@@ -13,7 +13,7 @@ from .files import check_file
 
 
 class TensorRTRuntime(Runtime):
-    """TensorRT on an engine; its metadata is in ``<engine>.json`` beside it.
+    """A model that TensorRT runs from an engine, with its metadata in ``<engine>.json``.
 
     Args:
         path: Path of the engine.

@@ -15,16 +15,16 @@ from .base import Runtime
 
 
 class TorchRuntime(Runtime):
-    """Torch on the inference form of :func:`sfnet_mm.deploy.inference.optimize`.
+    """A model that torch runs in its inference form (:func:`sfnet_mm.deploy.inference.optimize`).
 
-    On the CPU the process keeps its memory from then on
+    On the CPU, the process then keeps its memory between images
     (:func:`sfnet_mm.deploy.inference.memory.reuse_memory`).
 
     Args:
         config: Path of the config.
         checkpoint: Path of the checkpoint.
-        device: Such as ``'cpu'`` or ``'cuda:0'``.
-        compiled: Run it through ``torch.compile``, on CUDA with CUDA graphs.
+        device: Device of the model, such as ``'cpu'`` or ``'cuda:0'``.
+        compiled: Whether to run the model by ``torch.compile``, on CUDA with CUDA graphs.
     """
 
     name = 'torch'
@@ -35,7 +35,7 @@ class TorchRuntime(Runtime):
         model = load_model(config, checkpoint, device)
         form = optimize(model, output='argmax', verbose=False)
         super().__init__(metadata(model, form))
-        # The same layers, before the classes are chosen.
+        # This module has the same layers but does not choose the classes.
         logits_form = copy.copy(form)
         logits_form.output = 'logits'
         self.model: Callable[[Tensor], Tensor] = form

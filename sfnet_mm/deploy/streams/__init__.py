@@ -1,4 +1,4 @@
-"""Cameras, streams and videos, frame by frame."""
+"""Segments cameras, streams and videos frame by frame."""
 
 from .chain import run_chain, stop_on_interrupt
 from .outputs import KINDS, StreamWriter, image_outputs, stream_outputs, write_image

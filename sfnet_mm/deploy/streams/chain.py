@@ -1,4 +1,4 @@
-"""Decoding, inference and writing of a stream, at the same time."""
+"""Decodes a stream, runs the model and writes the results at the same time."""
 
 import contextlib
 import signal
@@ -15,7 +15,7 @@ from .channel import Channel
 from .reader import FrameReader
 from .summary import StageTimes, StreamSummary
 
-# Frames that wait for the next stage, at most.
+# The largest number of frames that wait for the next stage.
 WAITING = 3
 
 
@@ -27,23 +27,23 @@ def run_chain(
     max_frames: int = 0,
     on_frame: Callable[[], None] | None = None,
 ) -> StreamSummary:
-    """Pass all frames of a stream through three stages, each in a thread of its own.
+    """Pass all frames of a stream through three stages, each of which has its own thread.
 
-    A live stream does not wait: where inference is too slow, its oldest waiting frame is dropped.
-    Any other stream waits, and no frame of it is dropped.
+    A live stream does not wait. If inference is too slow for it, the oldest waiting frame is
+    dropped. Any other stream waits, and none of its frames is dropped.
 
     Args:
-        reader: Gives the frames. When its ``stop`` is set, what waits for inference is dropped and
-            what has passed it is written.
-        runtime: The model that ``predict`` runs; it tells the time of its network.
-        predict: Makes the result of a frame, in the thread of the caller.
-        write: Takes the number of a frame (dropped ones count), the frame, its result, and where
-            it may note the times of its parts.
-        max_frames: Stop after as many results; 0 for all.
-        on_frame: Called after each result.
+        reader: Reader of the frames. After its ``stop`` is set, frames that wait for inference are
+            dropped, and results are still written.
+        runtime: The model that ``predict`` runs, which measures the time of its network.
+        predict: Function that makes the result of a frame, in the thread of the caller.
+        write: Function of the number of a frame (dropped frames count), the frame, its result, and
+            the object that records the times of its parts.
+        max_frames: Number of results after which to stop; 0 sets no limit.
+        on_frame: Function that is called after each result.
 
     Raises:
-        Exception: What a stage raises; the others have ended then.
+        Exception: A stage raised it. The other stages have ended by then.
     """
     times = StageTimes()
     frames: Channel[tuple[int, np.ndarray]] = Channel(WAITING, drops=reader.live)
@@ -104,7 +104,7 @@ def run_chain(
                 results.close()
                 writing.join()
     finally:
-        # A reader that hangs in a read ends with the program.
+        # A reader that hangs while reading ends with the program.
         reading.join(1)
     if failures:
         raise failures[0]
@@ -113,9 +113,9 @@ def run_chain(
 
 @contextlib.contextmanager
 def stop_on_interrupt(stop: threading.Event) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) set ``stop``; the second one interrupts as usual.
+    """Make the first Ctrl-C (or SIGTERM) set ``stop``. The second one interrupts as usual.
 
-    Only the main thread gets signals; in another one this does nothing.
+    Only the main thread gets signals. In another thread this function does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

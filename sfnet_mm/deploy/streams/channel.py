@@ -9,14 +9,15 @@ T = TypeVar('T')
 
 
 class Channel(Generic[T]):
-    """Items in order, from one thread to another.
+    """A queue from one thread to another that keeps the order of its items.
 
     Args:
-        size: Items that it holds at most.
-        drops: A full channel drops its oldest item for a new one; else :meth:`put` waits.
+        size: Largest number of items in the channel.
+        drops: Whether a full channel drops its oldest item for a new one. Otherwise :meth:`put`
+        waits.
 
     Attributes:
-        dropped: Items that nobody got.
+        dropped: Number of items that were dropped.
     """
 
     def __init__(self, size: int, drops: bool = False) -> None:
@@ -27,7 +28,7 @@ class Channel(Generic[T]):
         self._changed = threading.Condition()
 
     def put(self, item: T) -> bool:
-        """Add an item; False if the channel is closed, and then it is dropped."""
+        """Add an item and return True, or drop it and return False if the channel is closed."""
         with self._changed:
             while not self.drops and len(self._items) >= self.size and not self._closed:
                 self._changed.wait()
@@ -42,7 +43,7 @@ class Channel(Generic[T]):
             return True
 
     def close(self, discard: bool = False) -> None:
-        """Take no more items; those that are there can still be had, unless they are discarded."""
+        """Accept no more items. The reader still gets those that wait unless ``discard`` is set."""
         with self._changed:
             self._closed = True
             if discard:
@@ -51,11 +52,11 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def __iter__(self) -> Iterator[T]:
-        """The items until the channel is closed and empty."""
+        """Yield the items until the channel is closed and empty."""
         while True:
             with self._changed:
                 while not self._items and not self._closed:
-                    # Short, for a signal is handled between two waits.
+                    # The wait is short because a signal is handled between two waits.
                     self._changed.wait(0.1)
                 if not self._items:
                     return

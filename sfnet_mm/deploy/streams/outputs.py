@@ -1,4 +1,4 @@
-"""What is written of images and of the frames of a stream: masks, overlays, confidence, shares."""
+"""Writes masks, overlays, confidence and class shares of images and of the frames of streams."""
 
 import contextlib
 import json
@@ -21,11 +21,11 @@ KINDS = ('masks', 'overlay', 'confidence', 'json')
 
 
 def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[str, str]:
-    """Names of what is written for an image, by what it is.
+    """Map each kind of result to the name of its file for an image.
 
     Args:
         name: Name of the image.
-        kinds: Some of ``KINDS``.
+        kinds: Kinds of results, some of ``KINDS``.
         suffix: Suffix of the maps of confidence, ``'png'`` or ``'npy'``.
     """
     files = dict(
@@ -38,7 +38,7 @@ def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[
 
 
 def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> dict[str, str]:
-    """As :func:`image_outputs`, for a video; masks and maps of confidence are in folders."""
+    """Do the same as :func:`image_outputs` for a video, with folders for masks and confidence."""
     files = image_outputs(name, kinds, '')
     folders = dict(mask='masks', probability='confidence', margin='margin')
     files.update((what, f'{name}_{folders[what]}') for what in files if what in folders)
@@ -55,8 +55,8 @@ def write_image(
     Args:
         paths: Paths of the files from :func:`image_outputs`.
         image: (H, W, C) as it was loaded.
-        found: Prediction of the image.
-        runtime: Gives classes and palette.
+        found: Prediction for the image.
+        runtime: The model, which has the classes and the palette.
         opacity: Opacity of the classes over the image, 0 to 1.
     """
     for what, path in paths.items():
@@ -72,17 +72,17 @@ def write_image(
 
 
 class StreamWriter:
-    """Writes the results of frames; the files get their names when ``files`` is left without error.
+    """Writes the results of frames. The files get their names when ``files`` ends without an error.
 
     Args:
-        files: Closes them.
+        files: Stack that closes the files.
         paths: Paths of the files from :func:`stream_outputs`.
-        reader: Gives size and rate. Frames of a live stream can be missing: the video then shows
-            the one before for longer, so that it is as long as the stream was.
-        runtime: Gives classes and palette.
+        reader: Reader that knows size and rate. If frames of a live stream are missing, the video
+            shows the frame before them for longer, so that it is as long as the stream was.
+        runtime: The model, which has the classes and the palette.
         opacity: Opacity of the classes over the frames, 0 to 1.
         suffix: Suffix of the maps of confidence.
-        browser: Whether a browser is to show the video.
+        browser: Whether the video must play in browsers.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class StreamWriter:
                 self._folders[what] = files.enter_context(atomic_folder(path)), kind
 
     def write(self, number: int, frame: np.ndarray, found: Prediction, times: StageTimes) -> None:
-        """Write what was found in a frame (H, W, 3), BGR.
+        """Write the results of a frame (H, W, 3), BGR.
 
         Raises:
             ValueError: Frame and mask differ in size.
@@ -140,7 +140,7 @@ class StreamWriter:
 
 
 class _JsonList:
-    """A list in a file of JSON, one line for each item, that is written item by item."""
+    """A JSON file with a list that is written item by item, one line for each item."""
 
     def __init__(self, file: TextIO) -> None:
         self.file, self.between = file, '\n'

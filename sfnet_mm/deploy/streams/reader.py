@@ -1,4 +1,4 @@
-"""Frames of a source, across interruptions; none is lost without being counted."""
+"""Reads the frames of a source across interruptions, and counts the frames that are lost."""
 
 import threading
 import time
@@ -9,36 +9,37 @@ import numpy as np
 
 from .source import Source, open_capture
 
-# Seconds before the first attempt to connect again, and at most before a later one.
+# Seconds before the first attempt to connect again, and the most before a later one.
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 
 
 class FrameReader:
-    """Frames (H, W, 3) uint8, BGR, in order.
+    """An iterator over the frames (H, W, 3) uint8, BGR, of a source.
 
-    A video whose number of frames is known, on a disk or a file server, goes on after an
-    interruption at the frame where it broke off. What is live goes on with the frame that comes
-    next; how many were lost is then estimated from the time and from the rate before.
+    A video whose number of frames is known, on a disk or a file server, continues after an
+    interruption at the frame where it broke off. A live source continues with its next frame. The
+    number of lost frames is then estimated from the time and from the rate before.
 
     Args:
-        source: What to open.
+        source: Source to open.
         timeout: See :func:`open_capture`.
         attempts: How often to connect again before a stream counts as ended.
-        stop: Set it to end the frames.
+        stop: Event that ends the frames when it is set.
 
     Attributes:
         width, height: Size of a frame in pixels.
         rate: Frames per second that the source claims, or 25.
-        total: Number of frames; 0 if it is not known.
-        live: Whether frames come at their own time, ready to be taken or not.
-        received: Frames that came whole.
-        lost: Frames that did not.
-        reconnections: How often it connected again.
-        problem: Why there are no more frames; empty at the end of a video and after ``stop``.
+        total: Number of frames; 0 if not known.
+        live: Whether the source sends frames at its own rate, even if nobody is ready for them.
+        received: Number of complete frames.
+        lost: Number of lost frames.
+        reconnections: Number of times that the reader connected again.
+        problem: Reason why there are no more frames; empty at the end of a video and after
+        ``stop``.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: See :func:`open_capture`; or no frame came.
+        ValueError: See :func:`open_capture`. The error is also raised if the source sends no frame.
     """
 
     def __init__(
@@ -65,9 +66,9 @@ class FrameReader:
         self._began = self._latest = time.monotonic()
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        """The frames, once."""
-        # A frame is given away when the next one is there: of one that was cut off in transfer,
-        # decoders fill up the rest and go on.
+        """Yield the frames once."""
+        # A frame is only yielded when the next one has come, because the last frame before an
+        # interruption may be incomplete, and decoders fill the missing part without an error.
         held, self._first = self._first, None
         broke_off_at = -1
         while held is not None and not self.stop.is_set():
@@ -88,7 +89,7 @@ class FrameReader:
             self.lost = max(self.total - self.received, 0)
 
     def decode(self) -> np.ndarray | None:
-        """The next image (H, W, 3) in BGR; None where the source gives none."""
+        """Decode the next image (H, W, 3), BGR, or return None if the source sends none."""
         try:
             image = self._capture.read()[1]
         except cv2.error:
@@ -98,17 +99,17 @@ class FrameReader:
         return image
 
     def _is_end(self, broke_off_at: int) -> bool:
-        """Whether a source that gives no more frame has none.
+        """Return whether a source that sends no frame has come to its end.
 
-        Containers count their frames wrongly at times, so a video that ends twice at one place
-        ends there.
+        The number of frames in a container can be wrong. A video that stops twice at the same frame
+        has therefore come to its end.
         """
         if self.source.kind == 'file':
             return True
         return not self.live and self.received in (self.total - 1, broke_off_at)
 
     def _connect_again(self) -> np.ndarray | None:
-        """The frame to go on with, or None after the last attempt."""
+        """Connect again and return the next frame, or None after the last attempt."""
         self._capture.release()
         broke_off, pause, reason = self._latest, FIRST_PAUSE, ''
         for _ in range(self.attempts):
@@ -121,7 +122,7 @@ class FrameReader:
                 reason = f': {e}'
                 continue
             if not self.live:
-                # Seeking is not exact in every container, and not every server can.
+                # Seeking is not exact in every container, and not every server supports it.
                 for _ in range(self.received):
                     self._capture.grab()
             image = self.decode()
@@ -138,6 +139,6 @@ class FrameReader:
         return None
 
     def _missed(self, broke_off: float) -> int:
-        """About how many frames were sent since then, and the one that was cut off."""
+        """Estimate how many frames were sent since the interruption, including the one cut off."""
         rate = self.received / max(broke_off - self._began, 1e-3)
         return max(round(rate * (time.monotonic() - broke_off)), 1)

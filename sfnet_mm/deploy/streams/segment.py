@@ -1,4 +1,4 @@
-"""A stream from its source to the files of its results."""
+"""Segments a stream and writes the files of its results."""
 
 import contextlib
 from collections.abc import Callable
@@ -23,18 +23,18 @@ def segment_stream(
 ) -> StreamSummary:
     """Segment a stream and write the results.
 
-    Ctrl-C ends it early. The files then hold the frames until there, as they do after an
-    interruption for good; after an error there are none.
+    Ctrl-C ends the stream early. The files then hold the frames until that moment. The same holds
+    if the stream breaks off for good. After an error there are no files.
 
     Args:
-        reader: Gives the frames.
+        reader: Reader of the frames.
         runtime: The model.
         paths: Paths of the files from :func:`stream_outputs`.
         opacity: Opacity of the classes over the frames, 0 to 1.
         suffix: Suffix of the maps of confidence.
-        browser: Whether a browser is to show the video.
-        max_frames: Stop after as many results; 0 for all.
-        on_frame: Called after each result.
+        browser: Whether the video must play in browsers.
+        max_frames: Number of results after which to stop; 0 sets no limit.
+        on_frame: Function that is called after each result.
     """
     confidence = 'probability' in paths
     with contextlib.ExitStack() as files, stop_on_interrupt(reader.stop):

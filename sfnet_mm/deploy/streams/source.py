@@ -1,4 +1,4 @@
-"""Where frames come from: a camera, an address or a video file."""
+"""Parses and opens the sources of frames: cameras, addresses and video files."""
 
 import os.path as osp
 import re
@@ -18,18 +18,18 @@ PORTS = {'rtsp': 554, 'rtsps': 322, 'http': 80, 'https': 443}
 
 @dataclass(frozen=True)
 class Source:
-    """A camera, an address or a file.
+    """A camera, an address or a video file.
 
     Attributes:
         kind: ``'camera'``, ``'address'`` or ``'file'``.
-        text: Number of the camera, the address with all that it holds, or the path.
+        text: Number of the camera, complete address, or path.
     """
 
     kind: str
     text: str
 
     def __str__(self) -> str:
-        """For messages: without the password and the query of an address, which may be secret."""
+        """Return the name for messages, without the password and the query of an address."""
         if self.kind != 'address':
             return f'{self.kind if self.kind == "camera" else "video"} {self.text}'
         parts = urlsplit(self.text)
@@ -37,7 +37,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """For files that are made of its frames."""
+        """The name for the files of the results."""
         if self.kind == 'file':
             return osp.splitext(osp.basename(self.text))[0]
         if self.kind == 'camera':
@@ -48,10 +48,10 @@ class Source:
 
 
 def parse_source(text: str) -> Source:
-    """The source that a user means: digits are a camera unless a file has that name.
+    """Parse the source that a user names. Digits are a camera unless a file has that name.
 
     Raises:
-        ValueError: An address that is not one of RTSP or HTTP.
+        ValueError: An address has another scheme than RTSP or HTTP.
     """
     if '://' in text:
         try:
@@ -70,24 +70,25 @@ def parse_source(text: str) -> Source:
 
 
 def is_stream(text: str) -> bool:
-    """Whether a user means a camera or an address, and not a file."""
+    """Return whether a text names a camera or an address, and not a file."""
     return '://' in text or parse_source(text).kind != 'file'
 
 
 def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:
-    """Open a source.
+    """Open a source of frames.
 
     Args:
-        source: What to open.
+        source: Source to open.
         timeout: Seconds that an address may take to answer, and then between two frames.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The camera is not there, the address does not answer, or what comes is no video.
+        ValueError: The camera does not exist, the address does not answer, or the data are no
+        video.
     """
     if source.kind == 'file' and not osp.isfile(source.text):
         raise FileNotFoundError(f'{source} does not exist')
-    # What OpenCV prints does not name the source.
+    # The messages that OpenCV prints do not name the source.
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         capture = _open(source, int(1000 * timeout))
@@ -117,7 +118,7 @@ def _open(source: Source, milliseconds: int) -> Any:
 
 
 def _why_not(source: Source, timeout: float) -> str:
-    """Why an address could not be opened, in a line; OpenCV does not say it."""
+    """Find out why an address could not be opened, since OpenCV does not say it."""
     parts = urlsplit(source.text)
     try:
         if parts.scheme.startswith('http') and not parts.username:

@@ -1,4 +1,4 @@
-"""What became of the frames of a stream, and how long each stage took."""
+"""Counts the frames of a stream and measures the time of each stage."""
 
 import contextlib
 import statistics
@@ -8,7 +8,7 @@ from typing import Any
 
 from sfnet_mm.utils.timer import Timer
 
-# Frames whose times are kept: the medians are those of the latest ones.
+# The medians are those of this number of latest frames.
 KEPT = 1000
 
 
@@ -37,15 +37,15 @@ class StageTimes:
             yield frame
 
     def add(self, stage: str, milliseconds: float) -> None:
-        """Note the time of one frame in a stage."""
+        """Record the time of one frame in a stage."""
         self._times.setdefault(stage, deque(maxlen=KEPT)).append(milliseconds)
 
     def median(self, stage: str) -> float:
-        """Milliseconds of a frame in a stage; 0 if none passed it."""
+        """Return the median milliseconds of a frame in a stage, or 0 if no frame passed it."""
         return statistics.median(self._times[stage]) if self._times.get(stage) else 0.0
 
     def stages(self) -> list[str]:
-        """Names of the stages that a frame passed."""
+        """List the names of the stages that a frame passed."""
         return list(self._times)
 
 
@@ -53,11 +53,11 @@ class StreamSummary:
     """Counts and times of a stream.
 
     Args:
-        reader: Its :class:`FrameReader`, at its end.
-        processed: Frames whose results were written.
-        seconds: From the first frame to the last result.
+        reader: :class:`FrameReader` of the stream after its last frame.
+        processed: Number of frames whose results were written.
+        seconds: Time from the first frame to the last result.
         times: Times of the stages.
-        stopped: Whether the user ended it.
+        stopped: Whether the user stopped the stream.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class StreamSummary:
 
     @property
     def frames_per_second(self) -> float:
-        """End to end: from the source to what is written."""
+        """The number of frames per second from the source to the written results."""
         return self.processed / max(self.seconds, 1e-9)
 
     def count_line(self) -> str:
-        """What became of each frame."""
+        """Write a line with the numbers of processed, dropped and lost frames."""
         about = 'about ' if self.live and self.lost else ''
         found = self.processed + self.dropped + self.lost
         line = (
@@ -89,7 +89,7 @@ class StreamSummary:
         return line
 
     def speed_line(self) -> str:
-        """Frames per second of the whole chain, and the median milliseconds of each stage."""
+        """Write a line with the frames per second and the median milliseconds of each stage."""
         parts = [
             f'{stage} {self.times.median(stage):.1f}'
             for stage in ('read', 'predict', 'draw', 'write')
