@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Several processes on this machine: tools/dist_test.sh CONFIG CHECKPOINT GPUS [OPTIONS of test.py]
+# Tests in several processes: tools/dist_test.sh CONFIG CHECKPOINT GPUS [OPTIONS of test.py]
 # NNODES, NODE_RANK, MASTER_ADDR and PORT are read from the environment.
 set -euo pipefail
 if [ $# -lt 3 ]; then

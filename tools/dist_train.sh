@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Several processes on this machine: tools/dist_train.sh CONFIG GPUS [OPTIONS of train.py]
+# Trains in several processes: tools/dist_train.sh CONFIG GPUS [OPTIONS of train.py]
 # NNODES, NODE_RANK, MASTER_ADDR and PORT are read from the environment.
 set -euo pipefail
 if [ $# -lt 2 ]; then

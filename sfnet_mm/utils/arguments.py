@@ -1,4 +1,4 @@
-"""Checks of arguments that raise a ValueError of one line: the owner, the argument, its value."""
+"""Checks arguments and raises a ValueError that names the owner, the argument and its value."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -15,7 +15,7 @@ def check_choice(owner: str, choices: Iterable[Any], **values: Any) -> None:
 
 
 def check_odd(owner: str, **sizes: int) -> None:
-    """Raise a ValueError unless every kernel size is odd; an even one shifts by half a pixel."""
+    """Raise a ValueError unless every kernel size is odd. An even one shifts by half a pixel."""
     for name, size in sizes.items():
         if size < 1 or size % 2 == 0:
             raise ValueError(

@@ -80,12 +80,12 @@ def read_config(config: str | Config) -> Config:
 
 
 def is_panoptic(config: str | Config) -> bool:
-    """Whether a config is that of a panoptic model of ``sfnet_mm.panoptic``, which needs mmdet."""
+    """Return whether a config has a panoptic model of ``sfnet_mm.panoptic``, which needs mmdet."""
     return 'panoptic_head' in read_config(config).model
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Parse strings ``key=value`` into a dict; mmengine reads numbers, lists and tuples in them.
+    """Parse strings ``key=value`` into a dict. mmengine reads numbers, lists and tuples in them.
 
     Raises:
         ValueError: A string has no ``=``.
@@ -197,7 +197,7 @@ def enable_tta(cfg: Config) -> None:
 
 
 def has_one_logit(model: dict) -> bool:
-    """Whether the last decode head of a model's config gives one logit for two classes."""
+    """Return whether the last decode head of a model's config has one logit for two classes."""
     head = (parts(model.get('decode_head')) or [{}])[-1]
     return (head.get('out_channels') or head.get('num_classes')) == 1
 

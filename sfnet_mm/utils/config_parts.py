@@ -12,7 +12,7 @@ from mmengine.logging import print_log
 
 
 def type_name(node: Any) -> str:
-    """Name of the class of a part, without its scope; empty if it has no type."""
+    """Return the class name of a part without its scope, or an empty text without a type."""
     kind = node.get('type') if isinstance(node, dict) else node
     if kind is None:
         return ''
@@ -39,7 +39,7 @@ def walk(node: Any) -> Iterator[dict]:
 
 
 def metrics(evaluator: Any) -> list[dict]:
-    """The metrics of an evaluator: one metric, a list of them, or an ``Evaluator`` with them."""
+    """List the metrics of an evaluator, which is a metric, a list of them or an ``Evaluator``."""
     found = []
     for part in parts(evaluator):
         found += metrics(part['metrics']) if 'metrics' in part else [part]
@@ -47,7 +47,7 @@ def metrics(evaluator: Any) -> list[dict]:
 
 
 def data_wrappers(loader: Any) -> list[dict]:
-    """The data set of a data loader and the ones that it wraps, from the outside to the inside."""
+    """List the data set of a data loader and those that it wraps, from the outside inward."""
     found: list[dict] = []
     waiting = parts((loader or {}).get('dataset'))
     while waiting:
@@ -58,12 +58,12 @@ def data_wrappers(loader: Any) -> list[dict]:
 
 
 def data_sets(loader: Any) -> list[dict]:
-    """The innermost data sets of a data loader, which read files."""
+    """List the innermost data sets of a data loader, which read files."""
     return [d for d in data_wrappers(loader) if 'dataset' not in d and 'datasets' not in d]
 
 
 def registered(registry: Any, node: Any) -> Any:
-    """The class of a part in the default scope; None if its type is missing or unknown."""
+    """Find the class of a part in the default scope, or None if its type is missing or unknown."""
     kind = node.get('type')
     if not isinstance(kind, str):
         return kind

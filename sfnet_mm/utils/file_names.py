@@ -115,7 +115,7 @@ def dataset_names(dataset) -> dict[str, str]:
 
 
 def _image_folders(dataset) -> list[str]:
-    """Folders of the images of a data set, also inside wrappers."""
+    """List the image folders of a data set, also inside wrappers."""
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     if inner[0] is not None:
         return [folder for part in inner for folder in _image_folders(part)]

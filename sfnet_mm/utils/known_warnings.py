@@ -4,7 +4,7 @@ import logging
 import re
 import warnings
 
-# How each begins that comes from Python's ``warnings``.
+# The warnings of Python's ``warnings`` that are hidden begin with these texts.
 PYTHON = (
     '``build_loss`` would be deprecated soon',  # mmseg builds its own heads with it
     'Unnecessary conv bias before batch/instance norm',  # the published checkpoints have it
@@ -13,7 +13,7 @@ PYTHON = (
     'When align_corners=True, the output would more aligned',  # the sizes are the paper's
     'pkg_resources is deprecated as an API',  # setuptools<81 is pinned for it
 )
-# How each begins that comes from mmengine's logger.
+# The messages of mmengine's logger that are hidden begin with these texts.
 LOGGED = (
     'The prefix is not set in metric class',
     '"FileClient" will be deprecated in future',
@@ -29,5 +29,5 @@ def ignore_python_warnings() -> None:
 
 
 def is_unknown(record: logging.LogRecord) -> bool:
-    """Whether a record of a logger is not in ``LOGGED``; serves as a filter for ``logging``."""
+    """Return whether a record is not in ``LOGGED``. The function is a filter for ``logging``."""
     return not record.getMessage().startswith(LOGGED)

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Compute the hexadecimal SHA-256 of a file."""
     digest = hashlib.sha256()
     with open(path, 'rb') as file:
         for block in iter(lambda: file.read(1 << 20), b''):
@@ -18,7 +18,7 @@ def file_digest(path: str) -> str:
 
 
 def text_digest(text: str) -> str:
-    """SHA-256 of a text, hexadecimal."""
+    """Compute the hexadecimal SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -26,7 +26,7 @@ class MadeFiles:
     """A record of what the files of a folder were made from.
 
     It is kept in ``.made_of.jsonl`` in that folder, which gets a line when a file is finished, so
-    that a run that is stopped loses nothing. The last line of a file counts.
+    that a run that is stopped loses nothing. If a file has several lines, the last one counts.
 
     Args:
         folder: The folder, which need not exist.
@@ -51,13 +51,13 @@ class MadeFiles:
             pass  # A stopped run left this line unfinished: its file is made again.
 
     def has(self, names: Sequence[str], of: dict[str, Any]) -> bool:
-        """Whether all files exist and were made from exactly this."""
+        """Return whether all files exist and were made from exactly ``of``."""
         return all(
             self.made.get(name) == of and osp.exists(osp.join(self.folder, name)) for name in names
         )
 
     def begin(self, names: Sequence[str]) -> None:
-        """Remove files from the record that are about to be replaced."""
+        """Remove the entries of files that are about to be replaced."""
         self._write(dict.fromkeys((name for name in names if self.made.get(name)), None))
 
     def finish(self, names: Sequence[str], of: dict[str, Any]) -> None:

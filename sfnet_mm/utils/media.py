@@ -75,8 +75,9 @@ def read_image(
 def as_picture(image: np.ndarray) -> np.ndarray:
     """Convert an image (H, W) or (H, W, C) of any type to (H, W, 3) uint8, BGR, for display.
 
-    An image with more than three channels shows the first three, one with fewer the first as gray.
-    Types other than uint8 are stretched from their smallest to their largest value.
+    An image with more than three channels shows the first three. An image with fewer channels shows
+    the first as gray. Types other than uint8 are stretched from their smallest to their largest
+    value.
     """
     image = image if image.ndim == 3 else image[..., None]
     image = image[..., :3] if image.shape[2] >= 3 else image[..., :1].repeat(3, axis=2)
@@ -87,13 +88,13 @@ def as_picture(image: np.ndarray) -> np.ndarray:
 
 
 def is_video(path: str) -> bool:
-    """Whether a file name has the suffix of a video."""
+    """Return whether a file name has the suffix of a video."""
     return path.lower().endswith(VIDEO_SUFFIXES)
 
 
 @cache
 def video_format(browser: bool = False) -> tuple[str, str]:
-    """Suffix and FourCC of the first video format that OpenCV can write here.
+    """Find suffix and FourCC of the first video format that OpenCV can write here.
 
     Args:
         browser: Consider only formats that browsers play.

@@ -16,7 +16,7 @@ from mmengine.utils import ProgressBar
 
 
 def available_cpus() -> int:
-    """Number of CPUs that this process may use."""
+    """Return the number of CPUs that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -71,7 +71,7 @@ def _start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """End with the parent: an orphaned worker would wait forever and hold the parent's locks."""
+    """End this process with its parent, or it would wait forever and hold the parent's locks."""
     multiprocessing.parent_process().join()
     os._exit(1)
 

@@ -12,8 +12,8 @@ def choose_sources(cfg: Config) -> None:
     """Apply the variable ``sources`` of a config to every data set that has sources.
 
     ``--cfg-options sources.mapillary=None``, or ``sources = dict(mapillary=None)`` in a user's
-    config, leaves Mapillary Vistas out of training, validation and test. Another folder is read by
-    all of them. No data set gets a source that it does not have.
+    config, leaves Mapillary Vistas out of training, validation and test. A value that is another
+    folder also applies to all of them. No data set gets a source that it does not have.
 
     Raises:
         ValueError: The variable names a source that UDS does not have.

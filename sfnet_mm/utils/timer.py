@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-# Written before a block whose kernels are timed: more than a cache holds, and work enough for the
-# host to queue the whole block meanwhile.
+# This many bytes are written before a block whose kernels are timed. They are more than a cache
+# holds, and writing them takes long enough for the CPU to queue the whole block.
 _FLUSH_BYTES, _FLUSHES = 2**29, 4
 
 

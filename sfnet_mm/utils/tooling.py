@@ -1,4 +1,4 @@
-"""Helpers of the tools: image sizes, atomic files, page sections, optional packages, errors."""
+"""Provides helpers for the tools: image sizes, atomic files, optional packages and errors."""
 
 import argparse
 import contextlib
@@ -76,7 +76,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str:
-    """Return a page with ``new`` between two markers; ``name`` names the page in an error.
+    """Return a page with ``new`` between two markers. Errors name the page by ``name``.
 
     Raises:
         SystemExit: The page does not have each marker exactly once.
@@ -87,7 +87,7 @@ def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str
 
 
 def mean_and_spread(values: Sequence[float], digits: int = 2) -> str:
-    """Format ``mean ± standard deviation``; a single value has only a mean."""
+    """Format values as ``mean ± standard deviation``, or a single value as its mean."""
     spread = f' ± {statistics.stdev(values):.{digits}f}' if len(values) > 1 else ''
     return f'{statistics.mean(values):.{digits}f}{spread}'
 
@@ -110,13 +110,13 @@ def require(name: str, remedy: str, title: str = '') -> Any:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of the message of an error."""
+    """Return the first line of the message of an error."""
     return str(error).strip().split('\n')[0]
 
 
 @contextlib.contextmanager
 def one_error_line(*more: type[Exception], trace: bool = False) -> Iterator[None]:
-    """End the program after an error with ``error: ...`` as its last line; may decorate ``main``.
+    """End the program after an error with ``error: ...`` as its last line, as a decorator too.
 
     Ctrl-C ends it with the message of the ``KeyboardInterrupt``, or ``interrupted``, and exit code
     130, as shells and their scripts expect.

@@ -12,7 +12,7 @@ import torch
 from sfnet_mm.ops._loader import EXT
 from sfnet_mm.version import __version__
 
-# The usual name of a package, and the distributions that install it.
+# Each entry has the usual name of a package and the distributions that install it.
 PACKAGES = {
     'mmcv': ('mmcv', 'mmcv-lite', 'onedl-mmcv'),
     'mmengine': ('mmengine', 'mmengine-lite', 'onedl-mmengine'),
@@ -35,7 +35,7 @@ _DRIVER = ('nvidia-smi', '--query-gpu=name,driver_version,memory.total', '--form
 
 
 def versions() -> dict[str, str]:
-    """Versions by name, as text; a missing package is marked as such.
+    """Collect versions as text by the name of their package, also for missing packages.
 
     mmengine's ``collect_env`` does not list mmcv-lite, the runtimes or the warp.
     """
@@ -62,7 +62,7 @@ def _gpus() -> str:
 
 
 def _installed(distributions: Sequence[str]) -> str:
-    """Versions of the installed distributions, with the name of an unusual one."""
+    """Return the versions of the installed distributions, with the name of an unusual one."""
     found = []
     for name in distributions:
         try:
@@ -74,7 +74,7 @@ def _installed(distributions: Sequence[str]) -> str:
 
 
 def _output(*command: str) -> str:
-    """Run a program and return its output, one line per device; never raises."""
+    """Run a program and return its output, one line per device, or a text on its failure."""
     if not shutil.which(command[0]):
         return 'not installed'
     try:

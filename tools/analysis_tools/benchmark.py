@@ -4,8 +4,8 @@
         --backend authors,native,optimize,onnxruntime --peers all --twins --out benchmark.json
 
 Every entry turns a normalized image into a map of classes of the image's size. Batch normalization
-is folded for all (but for ``authors``, the authors' own composition), auxiliary heads are gone,
-rounds are interleaved. Writes JSON, a Markdown table and a plot of accuracy over speed.
+is folded except for ``authors``, the authors' own composition. Auxiliary heads are removed, and
+rounds are interleaved. The tool writes JSON, a Markdown table and a plot of accuracy over speed.
 """
 
 import argparse
@@ -36,14 +36,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--precision',
         default='f32',
-        help='of onnxruntime and openvino: some of f32,bf16,f16,int8, each where it has it',
+        help='precisions of onnxruntime and openvino: some of f32,bf16,f16,int8',
     )
     parser.add_argument(
-        '--checkpoint', help='weights of the one config; its files are scored on val as well'
+        '--checkpoint', help='checkpoint of the only config; its files are also scored on val'
     )
     parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
     parser.add_argument(
-        '--peers', default='', help=f'"all" or some of {",".join(PEERS)}, from mmseg'
+        '--peers', default='', help=f'models of mmseg: "all" or some of {",".join(PEERS)}'
     )
     parser.add_argument(
         '--onnx',
@@ -52,16 +52,22 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='NAME=FILE',
         help='an ONNX file of any project, at the size of its input; may be repeated',
     )
-    parser.add_argument('--twins', action='store_true', help='also each SFNet without its flow')
+    parser.add_argument(
+        '--twins', action='store_true', help='also time each SFNet without its flow'
+    )
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
-    parser.add_argument('--half', action='store_true', help='float16, on CUDA')
+    parser.add_argument('--half', action='store_true', help='compute in float16, which needs CUDA')
     parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
     parser.add_argument('--rounds', type=int, default=7)
-    parser.add_argument('--repeats', type=int, default=1, help='forward passes per timing')
-    parser.add_argument('--warmup', type=int, default=2)
-    parser.add_argument('--threads', type=int, default=0, help='CPU threads of every runtime')
     parser.add_argument(
-        '--cache', default=osp.join('work_dirs', 'benchmark'), help='exported files'
+        '--repeats', type=int, default=1, help='number of forward passes per timing'
+    )
+    parser.add_argument('--warmup', type=int, default=2)
+    parser.add_argument(
+        '--threads', type=int, default=0, help='number of CPU threads of every runtime'
+    )
+    parser.add_argument(
+        '--cache', default=osp.join('work_dirs', 'benchmark'), help='folder for exported files'
     )
     parser.add_argument(
         '--out', help='JSON file; a .md appears beside it, and a .png if accuracies are known'
@@ -70,7 +76,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_models(args: argparse.Namespace) -> dict:
-    """Name -> config of all that was asked for."""
+    """Map the name of each model of the command line to its config."""
     names = list(PEERS) if args.peers == 'all' else [p for p in args.peers.split(',') if p]
     unknown = [n for n in names if n not in PEERS]
     if unknown:

@@ -2,10 +2,10 @@
 
     python tools/analysis_tools/draw_flow.py CONFIG CHECKPOINT IMAGE... --out flow
 
-A sheet shows the input, the prediction, the flows in color code with arrows, the gate of GD-FAM
-and the features before and after the warp; with ``--labels`` also the label and the errors. Its
-name is the path of the image below the given folder; with several folders, it begins with the name
-of the folder.
+A sheet shows the input, the prediction, the flows in color code with arrows, the gate of GD-FAM and
+the features before and after the warp. With ``--labels`` it also shows the label and the errors.
+The name of a sheet is the path of the image below the given folder. With several folders, it begins
+with the name of the folder.
 """
 
 import argparse
@@ -43,8 +43,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--label-table',
         choices=[*LABEL_TABLES, 'none'],
-        help='translates the ids of the label maps; "none" takes them as class indices; '
-        "by default that of the config's data set",
+        help='table that translates the ids of the label maps; "none" takes them as class indices; '
+        "default: the table of the config's data set",
     )
     parser.add_argument(
         '--out', '--out-dir', dest='out', default='flow', help='folder for the sheets'
@@ -55,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def draw(model, path: str, label, title: str, tile_width: int):
-    """Draw the sheet of an image; ``label`` is None or its label map."""
+    """Draw the sheet of an image, with its label map if ``label`` is not None."""
     loading, steps = pipeline_steps(model.cfg)
     pipeline = ImagePipeline(steps, loading.pop('to_float32', False))
     if label is not None:

@@ -4,9 +4,9 @@
     python tools/analysis_tools/get_flops.py --all
 
 Parameters are those that the logits depend on: auxiliary heads and deep supervision are not
-counted. Multiply-adds are those of convolutions and matrix products up to the logits, which are all
-but a percent of the work; those of warping, pooling, interpolation and normalization are not
-counted. Tensors have shapes and no memory, so that any size is possible.
+counted. Multiply-adds are those of convolutions and matrix products up to the logits, which are
+about 99 % of the work. Those of warping, pooling, interpolation and normalization are not counted.
+Tensors have shapes and no memory, so that any size is possible.
 """
 
 import argparse

@@ -26,7 +26,7 @@ from sfnet_mm.utils.tooling import one_error_line, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / 'docs' / 'benchmarks'
-# Steps whose results are files of docs/benchmarks.
+# The results of these steps become files of docs/benchmarks.
 FILES = dict(ops='ops_cuda', networks='speed_cuda_networks', peers='speed_cuda_peers')
 
 

@@ -34,7 +34,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--check', action='store_true', help='fail if a page is out of date')
-    parser.add_argument('--collect', metavar='WORK_DIR', help='take the runs on one source there')
+    parser.add_argument(
+        '--collect', metavar='WORK_DIR', help='read the runs on single sources from there'
+    )
     return parser.parse_args(argv)
 
 
@@ -45,11 +47,12 @@ def alignment_table(rows: dict[str, Any]) -> str:
 
 
 def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
-    """A page whose parts between two marks are made of files of results.
+    """Return a page with the parts between its marks made from files of results.
 
     Args:
         page: Name of the page in ``docs``.
-        *tables: Each the name of a file with its mark, and what makes Markdown of its content.
+        *tables: Tuples of the names of a file and of its mark, and of a function that writes the
+            content of the file as Markdown.
     """
     page_text = (DOCS / page).read_text(encoding='utf-8')
     for (name, mark), make in tables:

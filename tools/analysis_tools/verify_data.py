@@ -1,10 +1,10 @@
-"""Compare the number of images of a config's data sets with the paper; --decode reads them all.
+"""Compare the number of images of a config's data sets with the paper, and check their files.
 
     python tools/analysis_tools/verify_data.py CONFIG
     python tools/analysis_tools/verify_data.py CONFIG --decode
 
-The numbers are those of the paper's Table 2 and section 4.1. The exit code is 0 if no image is
-missing or broken.
+The numbers are those of the paper's Table 2 and section 4.1. ``--decode`` reads every image and
+mask. The exit code is 0 if no image is missing or broken.
 """
 
 import argparse

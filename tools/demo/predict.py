@@ -11,7 +11,7 @@ trained on CamVid (weights/README.md).
 
 An image NAME gives NAME_mask.png (class indices) and NAME_overlay.png; a video gives
 NAME_overlay.mp4, or .webm if OpenCV has no encoder for .mp4. NAME is the path below the given
-folder; with several folders, it begins with the name of the folder. Files that were made from the
+folder. With several folders, it begins with the name of the folder. Files that were made from the
 same input, weights and options are kept, so that a run that was stopped can continue. The results
 of a camera or an address have their start time in their names. ``--save`` chooses what is written;
 for a video or stream, masks and confidence are folders with one file per frame.

@@ -16,7 +16,7 @@ from sfnet_mm.deploy.export.parity import parity
 from sfnet_mm.deploy.runtimes import OnnxRuntime, TensorRTRuntime
 from sfnet_mm.utils.tooling import atomic_file, one_error_line, require, write_text
 
-# TensorRT has GridSample from this version on.
+# TensorRT has GridSample since this version.
 OLDEST = (8, 5)
 AGREEMENT = {False: 0.999, True: 0.99}
 
@@ -31,7 +31,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def trtexec(args: argparse.Namespace) -> str:
-    """Return the command of TensorRT that does the same build."""
+    """Return the command of TensorRT's own tool for the same build."""
     line = f'trtexec --onnx={args.onnx} --saveEngine={args.engine}'
     line += f' --memPoolSize=workspace:{args.workspace * 1024}'
     return line + (' --fp16' if args.fp16 else '')
@@ -40,7 +40,7 @@ def trtexec(args: argparse.Namespace) -> str:
 def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
     logger = trt.Logger(trt.Logger.WARNING)
     builder = trt.Builder(logger)
-    # Version 10 has only explicit batches, and no flag for them.
+    # Version 10 has only explicit batches, so it has no flag for them.
     flag = getattr(trt.NetworkDefinitionCreationFlag, 'EXPLICIT_BATCH', None)
     network = builder.create_network(0 if flag is None else 1 << int(flag))
     parser = trt.OnnxParser(network, logger)
@@ -57,7 +57,7 @@ def build(trt, path: str, fp16: bool, workspace: int) -> bytes:
 
 
 def write_engine(path: str, engine: bytes, meta: dict) -> None:
-    """Write an engine, and its metadata beside it, as TensorRTRuntime reads them."""
+    """Write an engine and its metadata beside it for TensorRTRuntime."""
     write_text(f'{path}.json', json.dumps(meta))
     with atomic_file(path) as temporary, open(temporary, 'wb') as file:
         file.write(engine)

@@ -2,17 +2,17 @@
 
     python tools/deployment/check_parity.py CONFIG... --sizes 1024x2048 713x1001 --out parity.json
 
-For a panoptic model, the mean differences of scores and masks (probabilities) are compared, and the
-class of a pixel is the kernel with the highest product of score and probability: the network
+For a panoptic model, the result has the mean differences of scores and mask probabilities. The
+class of a pixel is the kernel with the highest product of score and probability. The network
 thresholds masks at one half, so that rounding moves single pixels over the threshold.
 
 Weights and images are random, with features and flows as large as after training. With --checkpoint
 and --image, trained weights and a picture are used. Results that the JSON file has are not computed
 again.
 
-With --warp gather, the file without GridSample is compared with the one that has it, in ONNX
-Runtime; models without flow have nothing to compare. --distinct leaves out configs
-whose network is that of a config before, whatever its classes and its training are.
+With --warp gather, the file without GridSample is compared with the file with GridSample in ONNX
+Runtime. Models without flow have nothing to compare. --distinct leaves out a config if an earlier
+one has the same network, whatever its classes and its training are.
 """
 
 import argparse
@@ -58,7 +58,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--opset', type=int, default=OPSET, help='opset of the file without GridSample'
     )
-    parser.add_argument('--distinct', action='store_true', help='one config for each network')
+    parser.add_argument(
+        '--distinct', action='store_true', help='compare one config for each network'
+    )
     parser.add_argument('--out', default='parity.json', help='JSON file')
     args = parser.parse_args(argv)
     if (args.checkpoint is None) != (args.image is None):
@@ -117,7 +119,7 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
     model = load_model(config, checkpoint)
     if checkpoint is None:
         set_realistic_statistics(model, size)
-    model.test_cfg = dict(mode='whole')  # compares the network itself and no windows
+    model.test_cfg = dict(mode='whole')  # Sliding windows are not compared.
     wrapped = make_reference(model, 'logits')
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []

@@ -20,12 +20,14 @@ from sfnet_mm.utils.tooling import one_error_line
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = export_parser('Export a model to ONNX', '.onnx')
     parser.add_argument('--dynamic', action='store_true', help='leave batch and image size open')
-    parser.add_argument('--fp16', action='store_true', help='float16, except for the warp')
+    parser.add_argument(
+        '--fp16', action='store_true', help='compute in float16, except for the warp'
+    )
     parser.add_argument(
         '--runtime',
         choices=RUNTIMES,
         default='onnxruntime',
-        help='runtime in which the file is fast; it computes the same in each',
+        help='runtime in which the file is fast; its output is the same in each',
     )
     parser.add_argument(
         '--warp',
@@ -44,7 +46,7 @@ def export(args: argparse.Namespace, checkpoint: str | None) -> list:
     if is_panoptic(args.config):
         from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
 
-        # Scores and masks are the only possible outputs.
+        # A panoptic graph always ends in scores and masks.
         model = load_panoptic(args.config, checkpoint)
         return export_panoptic_onnx(model, args.out, args.size, args.runtime, args.warp, args.opset)
     return export_onnx(

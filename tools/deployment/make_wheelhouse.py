@@ -20,11 +20,12 @@ from typing import NamedTuple
 from sfnet_mm.utils.tooling import atomic_folder, one_error_line, write_text
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
-# The wheel of this package is built from these.
+# The wheel of this package is built from these files.
 PACKAGE = ('sfnet_mm', 'configs', 'tools', 'requirements', 'setup.py', 'pyproject.toml')
 PACKAGE += ('MANIFEST.in', 'model-index.yml', 'README.md')
 MIB = 2**20
-# These are required; the others are for tests, panoptic models and pretrained weights.
+# These requirement files are needed. The others serve tests, panoptic models and pretrained
+# weights.
 CORE = ('build', 'runtime', 'mminstall', 'mim')
 OPTIONAL = ('tests', 'panoptic', 'weights')
 # It requires numpy<2 but works with numpy 2, so it is left out of the resolution.
@@ -211,7 +212,7 @@ def check_size(folder: str, limit: float) -> None:
 def needed_text(
     packages: dict[str, Package], core: Container[str], needed: Sequence[str], python: str
 ) -> str:
-    """List what the machine must have: package, newest version, module, and what needs it."""
+    """List package, newest version, module and use of everything that the machine must have."""
     lines = [f'# Python {python}: package, its newest version, module, what needs it']
     for name in needed:
         use = 'everything' if name in core or name == 'torch' else 'optional'
@@ -221,9 +222,9 @@ def needed_text(
 
 
 def requirements_text(wanted: Sequence[str]) -> str:
-    """List what pip installs: with the versions of the requirement files, else only names.
+    """List what pip installs, with the versions of the requirement files if they have any.
 
-    So pip keeps a version that the machine has already, if the files allow it.
+    In this way, pip keeps a version that the machine has already if the files allow it.
     """
     asked = {}
     for path in requirement_files(CORE + OPTIONAL):

@@ -38,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--keep',
         default=','.join(PARTS),
-        help=f'what stays in float: some of {",".join(PARTS)}, or none',
+        help=f'parts that stay in float: some of {",".join(PARTS)}, or none',
     )
     parser.add_argument(
         '--rounds', type=int, default=30, help='number of rounds of the comparison of speed'
@@ -49,8 +49,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     foreign = parser.add_argument_group('a file without metadata of sfnet_mm')
     foreign.add_argument('--classes', help='names of the classes in order, separated by commas')
     foreign.add_argument('--mean', type=float, nargs='+', help='mean of each channel')
-    foreign.add_argument('--std', type=float, nargs='+', help='deviation of each channel')
-    foreign.add_argument('--bgr', action='store_true', help='the file takes BGR and not RGB')
+    foreign.add_argument('--std', type=float, nargs='+', help='standard deviation')
+    foreign.add_argument('--bgr', action='store_true', help='input of the file in BGR, not RGB')
     return parser.parse_args(argv)
 
 

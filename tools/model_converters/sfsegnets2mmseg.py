@@ -4,7 +4,7 @@
 
 The model is recognized from the tensors: SFNet and SFNet-Lite with ResNet-18/50/101, STDC1/2 or
 DF1/2, with and without deep supervision, and the baselines FPN+PPM and DF-Seg. ImageNet weights of
-these backbones are recognized too; the ``init_cfg`` of the backbone then loads DST.
+these backbones are recognized too. The ``init_cfg`` of the backbone then loads DST.
 """
 
 import argparse
