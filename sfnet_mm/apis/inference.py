@@ -50,20 +50,22 @@ def predict(
     from sfnet_mm.deploy import Runtime
 
     if isinstance(model, (str, os.PathLike)):
-        model = _named_runtime(os.fspath(model), weights, device)
+        model = _runtime_of_config(os.fspath(model), weights, device)
     if isinstance(model, Runtime):
-        return model.predict(_loaded(image, model.loading))
+        return model.predict(_load_image(image, model.loading))
     return _predict_by_mmseg(model, image)
 
 
-def _named_runtime(name: str, weights: str | os.PathLike | None, device: str) -> 'Runtime':
+def _runtime_of_config(name: str, weights: str | os.PathLike | None, device: str) -> 'Runtime':
     if weights is None:
         raise ValueError(f'{name} has random weights without a checkpoint: name one by weights=')
     config, path = config_file(name), weights_path(os.fspath(weights))
-    return _cached_runtime(config, path, device, _changed(config), _changed(path))
+    return _cached_runtime(
+        config, path, device, _modification_time(config), _modification_time(path)
+    )
 
 
-def _changed(path: str) -> int | None:
+def _modification_time(path: str) -> int | None:
     """Return when a file was last changed, in nanoseconds, or None for an address."""
     return os.stat(path).st_mtime_ns if os.path.isfile(path) else None
 
@@ -75,7 +77,7 @@ def _cached_runtime(config: str, weights: str, device: str, *_: int | None) -> '
     return load_runtime('torch', config, weights, device)
 
 
-def _loaded(image: Any, loading: dict) -> 'np.ndarray':
+def _load_image(image: Any, loading: dict) -> 'np.ndarray':
     import numpy as np
 
     from sfnet_mm.utils.media import read_image
@@ -103,7 +105,7 @@ def _predict_by_mmseg(model: 'BaseSegmentor', image: Any) -> 'np.ndarray':
         raise ValueError('predict() was given a model in training mode: call model.eval() first')
     loading, _ = pipeline_steps(model.cfg)
     loading.pop('to_float32', None)
-    image = _loaded(image, loading)
+    image = _load_image(image, loading)
     channels = input_channels(model)
     if (image.shape[2] if image.ndim == 3 else 1) != channels:
         raise ValueError(f'image has the shape {image.shape}: expected (H, W, {channels})')

@@ -125,7 +125,7 @@ def run_benchmark(
     def add(entry: Entry, make: Callable[[Entry], Callable[[], Any]]) -> None:
         entries.append(entry)
         try:
-            calls.append((entry, _warmed_up(entry, make(entry), settings)))
+            calls.append((entry, _warm_up(entry, make(entry), settings)))
         except Exception as e:
             entry.failure = first_line(e)[:200]
         progress.update()
@@ -138,12 +138,12 @@ def run_benchmark(
             model = load_panoptic(cfg, None, settings.device)
         else:
             model = load_model(cfg, settings.checkpoint, settings.device)
-        counts = _counted(name, model, settings)
+        counts = _count(name, model, settings)
         for backend in backends:
-            add(Entry(name, backend, *counts), partial(_call_of_model, model, settings))
+            add(Entry(name, backend, *counts), partial(_make_model_call, model, settings))
     for name, graph in graphs.items():
         for backend in readers:
-            add(Entry(name, backend, graph.parameters), partial(_call_of_graph, graph, settings))
+            add(Entry(name, backend, graph.parameters), partial(_make_graph_call, graph, settings))
     print()
     # Models on one backend are timed one after another, because these times are compared and the
     # speed of a shared machine changes within a round. Every second round runs in reverse order.
@@ -162,7 +162,7 @@ def run_benchmark(
     return entries
 
 
-def _counted(name: str, model: nn.Module, settings: Settings) -> tuple[int, int]:
+def _count(name: str, model: nn.Module, settings: Settings) -> tuple[int, int]:
     """Count parameters and multiply-adds; the second number is 0 if counting fails."""
     try:
         return complexity(model, settings.size)
@@ -172,19 +172,19 @@ def _counted(name: str, model: nn.Module, settings: Settings) -> tuple[int, int]
         return parameters(without_training_layers(model)), 0
 
 
-def _call_of_model(model: nn.Module, settings: Settings, entry: Entry) -> Callable[[], Any]:
+def _make_model_call(model: nn.Module, settings: Settings, entry: Entry) -> Callable[[], Any]:
     shape = (1, input_channels(model), *settings.size)
     sample = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     return make_call(entry.name, entry.backend, model, sample, settings)
 
 
-def _call_of_graph(graph: ForeignGraph, settings: Settings, entry: Entry) -> Callable[[], Any]:
+def _make_graph_call(graph: ForeignGraph, settings: Settings, entry: Entry) -> Callable[[], Any]:
     call = graph.call(entry.backend, settings.threads)
     entry.note = graph.note(call())
     return call
 
 
-def _warmed_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Callable[[], Any]:
+def _warm_up(entry: Entry, call: Callable[[], Any], settings: Settings) -> Callable[[], Any]:
     """Warm up a call, record its peak memory in the entry, and return the call."""
     gc.collect()
     call()

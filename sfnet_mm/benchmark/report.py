@@ -47,7 +47,7 @@ def markdown(header: dict[str, Any], entries: list[dict[str, Any]]) -> str:
     lines += markdown_table(head, table, text_columns=1)
     lines += ['', *(f'- {n}' for n in notes)] if notes else []
     lines += speedups(rows, backends)
-    lines += over_float32(rows, backends)
+    lines += speedups_over_float32(rows, backends)
     return '\n'.join(lines).rstrip() + '\n'
 
 
@@ -86,7 +86,9 @@ def speedups(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]
     return ['', *markdown_table(head, table, text_columns=2)]
 
 
-def over_float32(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]) -> list[str]:
+def speedups_over_float32(
+    rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]
+) -> list[str]:
     """Write a table of frame rates relative to float32, as :func:`speedups` does."""
     others = [b for b in backends if '@' in b and b.partition('@')[0] in backends]
     if not others:

@@ -93,7 +93,7 @@ def measure(
         peaks = {name: peak_of_tensors(call, device) / 1e6 for name, call in calls.items()}
         where = dict(module=module, input=size, layout=layout, dtype=dtype)
         measured = {'floor_ms': moved / bytes_per_ms, 'ms': times, 'peak_mb': peaks}
-        return _rounded({**where, 'pass': direction, **measured})
+        return _round_floats({**where, 'pass': direction, **measured})
 
     with torch.no_grad():
         calls = {name: partial(f, *inputs) for name, f in found.items()}
@@ -172,12 +172,12 @@ def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) 
         with torch.inference_mode():
             times = time_in_turns(Timer(device, kernels_only=True), calls, rounds)
         found = {'config': Path(path).stem, 'size': list(size), 'form': name, 'ms': times}
-        rows.append(_rounded(found))
+        rows.append(_round_floats(found))
     return rows
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     """Round every float to four significant digits."""
     if isinstance(value, dict):
-        return {k: _rounded(v) for k, v in value.items()}
+        return {k: _round_floats(v) for k, v in value.items()}
     return float(f'{value:.4g}') if isinstance(value, float) else value

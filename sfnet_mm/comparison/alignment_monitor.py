@@ -18,8 +18,9 @@ HISTORY = 'alignment_history'
 class AlignmentMonitorHook(Hook):
     """Measures flows, gates and gradients at some iterations of a training.
 
-    The measurements are in the message hub, so that checkpoints keep them; :func:`history_of` reads
-    them. Each is a dict with the iteration (from 1), the name of the module, and
+    The measurements are stored in the message hub, so that checkpoints keep them.
+    :func:`history_of` reads them. Each is a dict with the iteration (from 1), the name of the
+    module, and
 
     * ``flow_px``: mean length of each flow, in pixels of the output: that of the coarse map and,
       for GD-FAM, that of the fine map;
@@ -29,7 +30,7 @@ class AlignmentMonitorHook(Hook):
       pixels; None without a gate.
 
     Args:
-        times: At how many iterations, from the first to the last, it measures.
+        times: Number of iterations, from the first to the last, at which the hook measures.
     """
 
     priority = 'VERY_LOW'
@@ -41,7 +42,7 @@ class AlignmentMonitorHook(Hook):
         self._handles: list = []
 
     def before_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Begin to record, if this iteration is measured."""
+        """Start the recorder if this iteration is measured."""
         last = runner.max_iters - 1
         steps = max(self.times - 1, 1)
         if runner.iter not in {round(last * i / steps) for i in range(self.times)}:
@@ -60,7 +61,7 @@ class AlignmentMonitorHook(Hook):
         return hook
 
     def after_train_iter(self, runner: Runner, *args: Any, **kwargs: Any) -> None:
-        """Store what was recorded."""
+        """Store the measurements of this iteration."""
         if self.recorder is None:
             return
         self.recorder.stop()
@@ -83,7 +84,7 @@ class AlignmentMonitorHook(Hook):
 
 
 def history_of(runner: Runner) -> list[dict[str, Any]]:
-    """What :class:`AlignmentMonitorHook` has measured in a training up to now."""
+    """Return all measurements of :class:`AlignmentMonitorHook` in a training until now."""
     return runner.message_hub.get_info(HISTORY, [])
 
 
@@ -124,5 +125,5 @@ def alignment_history(rows: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _means(entries: Sequence[dict[str, Any]], key: str, form: str) -> str:
-    """The mean of each element of lists, separated by commas."""
+    """Format the means of the elements of lists, separated by commas."""
     return ', '.join(format(statistics.mean(v), form) for v in zip(*(e[key] for e in entries)))

@@ -52,7 +52,9 @@ class ImagePipeline:
         self.to_float32 = to_float32
         with DefaultScope.overwrite_default_scope('mmseg'):
             self.transforms = [
-                TRANSFORMS.build(_with_tuples(step) if _name(step) in PORTABLE else dict(step))
+                TRANSFORMS.build(
+                    _with_tuples(step) if _transform_name(step) in PORTABLE else dict(step)
+                )
                 for step in steps
             ]
 
@@ -112,7 +114,7 @@ def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, A
     loading: dict[str, Any] = {}
     steps = []
     for step in (cfg or {}).get('test_pipeline') or ():
-        name = _name(step)
+        name = _transform_name(step)
         if name.startswith('LoadImage'):
             options = ('color_type', 'imdecode_backend', 'to_float32')
             loading = {key: step[key] for key in options if key in step}
@@ -132,15 +134,15 @@ def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
         ValueError: A transform is not portable. The message names it.
     """
     for step in steps:
-        if _name(step) not in PORTABLE or _builds(_arguments(step)):
+        if _transform_name(step) not in PORTABLE or _contains_type(_arguments(step)):
             raise ValueError(
-                f'{where} has {_name(step)} in its test pipeline, which a file cannot carry out '
-                f'(it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use the '
-                "runtime 'torch'"
+                f'{where} has {_transform_name(step)} in its test pipeline, which a file cannot
+                carry ' f'out (it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use
+                the ' "runtime 'torch'"
             )
 
 
-def _name(step: dict[str, Any]) -> str:
+def _transform_name(step: dict[str, Any]) -> str:
     """Return the name of a transform without its scope; its type may be a class or a string."""
     kind = step['type']
     return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
@@ -155,8 +157,8 @@ def _with_tuples(step: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(x) if isinstance(x, list) else x for key, x in step.items()}
 
 
-def _builds(values: Any) -> bool:
+def _contains_type(values: Any) -> bool:
     """Return whether nested arguments contain a dict that would be built from its ``type``."""
     if isinstance(values, dict):
-        return 'type' in values or _builds(list(values.values()))
-    return isinstance(values, (list, tuple)) and any(map(_builds, values))
+        return 'type' in values or _contains_type(list(values.values()))
+    return isinstance(values, (list, tuple)) and any(map(_contains_type, values))

@@ -187,11 +187,12 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
     state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}
+    common = target.keys() & state.keys()
     problems: list[str] = []
     for what, keys in (
         ('missing', {k for k in target.keys() - state.keys() if not k.startswith(_TRAINING_ONLY)}),
         ('unknown', state.keys() - target.keys()),
-        ('of another shape', {k for k in target if k in state and _differs(target[k], state[k])}),
+        ('of another shape', {k for k in common if _has_other_shape(target[k], state[k])}),
     ):
         # A checkpoint of an early version of torch lacks the counters of batches.
         keys = sorted(k for k in keys if not k.endswith('num_batches_tracked'))
@@ -204,5 +205,5 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
     return dict(state_dict=state, meta=loaded.get('meta') or {})
 
 
-def _differs(a: torch.Tensor, b: Any) -> bool:
+def _has_other_shape(a: torch.Tensor, b: Any) -> bool:
     return not isinstance(b, torch.Tensor) or a.shape != b.shape

@@ -69,7 +69,7 @@ def find_images(inputs: Sequence[str], out_dir: str = '') -> dict[str, str]:
 
 
 def _images_below(folder: str, without: str) -> list[str]:
-    """Paths of the images below a folder; links are followed, and each folder is read once."""
+    """List the images below a folder. Links are followed, and each folder is read once."""
     paths, seen = [], {without}
     for directory, inner, names in os.walk(folder, followlinks=True):
         seen.add(osp.realpath(directory))

@@ -95,7 +95,7 @@ def make_export_model(
 ) -> ExportModel:
     """Make the module that :func:`export_onnx` traces."""
     form = optimize(model, True, output, output_size, verbose=False)
-    return _with_input(model, form, normalize)
+    return _with_normalization(model, form, normalize)
 
 
 def make_reference(
@@ -108,8 +108,8 @@ def make_reference(
 
     The exported file is compared with it.
     """
-    return _with_input(model, HostModel(model, output, output_size), normalize)
+    return _with_normalization(model, HostModel(model, output, output_size), normalize)
 
 
-def _with_input(model: BaseSegmentor, form: nn.Module, normalize: bool) -> ExportModel:
+def _with_normalization(model: BaseSegmentor, form: nn.Module, normalize: bool) -> ExportModel:
     return ExportModel(form, *normalization(model), normalize).eval()

@@ -73,7 +73,7 @@ class _Graph:
             if value.name in kernels
         }
 
-    def learned(self, node: Any) -> bool:
+    def is_trained_convolution(self, node: Any) -> bool:
         """Return whether a node is a convolution with trained weights.
 
         The inference form shifts and adds maps by convolutions whose kernels hold ones and zeros.
@@ -88,7 +88,7 @@ class _Graph:
         waiting, seen = list(names), set()
         while waiting:
             node = self.made_by.get(waiting.pop())
-            if node is None or node.name in seen or self.learned(node):
+            if node is None or node.name in seen or self.is_trained_convolution(node):
                 continue
             seen.add(node.name)
             yield node
@@ -131,5 +131,5 @@ def _classifier(graph: _Graph) -> Iterator[Any]:
     behind = list(graph.back_to_convolution(graph.outputs))
     yield from behind
     for name in {name for node in behind for name in node.input}.union(graph.outputs):
-        if name in graph.made_by and graph.learned(graph.made_by[name]):
+        if name in graph.made_by and graph.is_trained_convolution(graph.made_by[name]):
             yield graph.made_by[name]

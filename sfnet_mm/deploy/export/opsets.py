@@ -39,7 +39,7 @@ def to_opset(proto: Any, opset: int) -> Any:
     if opset == OPSET:
         return proto
     lowering = _Lowering(onnx, proto, opset)
-    nodes = [made for node in proto.graph.node for made in lowering.lowered(node)]
+    nodes = [made for node in proto.graph.node for made in lowering.convert(node)]
     del proto.graph.node[:]
     proto.graph.node.extend(nodes)
     next(o for o in proto.opset_import if not o.domain).version = opset
@@ -67,7 +67,7 @@ class _Lowering:
         if opset < 14:
             self.changes['Reshape'] = self.reshape
 
-    def lowered(self, node: Any) -> list[Any]:
+    def convert(self, node: Any) -> list[Any]:
         """Convert a node and return it with the nodes that must follow it."""
         return self.changes.get(node.op_type, lambda node: [node])(node)
 

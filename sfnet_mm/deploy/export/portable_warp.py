@@ -168,7 +168,7 @@ class _Warp:
             self.neighbors(planes, axis, side) for axis, side in ((0, width), (1, height))
         )
         pixels = self.node('Mul', height, width)
-        rows_of = self.node('Reshape', self.image_starts(batch, pixels, data), self.shape(-1, 1, 1))
+        rows_of = self.node('Reshape', self.first_rows(batch, pixels, data), self.shape(-1, 1, 1))
         table = self.node('Transpose', image, perm=[0, 2, 3, 1])
         table = self.node('Reshape', table, self.node('Concat', self.shape(-1), channels, axis=0))
         total = ''
@@ -191,7 +191,7 @@ class _Warp:
         """Add a constant shape and return its name."""
         return self.constant(sides, np.int64)
 
-    def image_starts(self, batch: str, pixels: str, data: Sequence[int]) -> str:
+    def first_rows(self, batch: str, pixels: str, data: Sequence[int]) -> str:
         """Compute the first row of each image in the table, int64 (N,)."""
         if data[0]:
             return self.node('Mul', self.constant(np.arange(data[0]), np.int64), pixels)

@@ -83,7 +83,7 @@ def quantize(
         if not found.drop <= max_drop:
             raise RuntimeError(
                 f'INT8 loses {found.drop:.2f} mIoU, more than --max-drop {max_drop}: nothing was '
-                f'written; classes that fell: {", ".join(found.fallen())}'
+                f'written; classes that fell: {", ".join(found.worsened_classes())}'
             )
         found.bytes_before, found.bytes_after = os.path.getsize(path), os.path.getsize(temporary)
         found.speed = speed_ratio(runtime, small, next(iter(inputs)), rounds)
@@ -152,7 +152,7 @@ def _by_onnx_runtime(
             data = next(self.arrays, None)
             return None if data is None else {name: data}
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _hide_advice():
         files = [os.path.join(folder, file) for file in ('float.onnx', 'int8.onnx')]
         onnx.save(proto, files[0])
         tool.quantize_static(
@@ -178,7 +178,7 @@ def _by_onnx_runtime(
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def _hide_advice() -> Iterator[None]:
     """Hide the advice of ONNX Runtime's tool to preprocess the graph, which is done already."""
     logger = logging.getLogger()
     before = logger.level

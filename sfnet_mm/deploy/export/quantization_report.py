@@ -32,7 +32,7 @@ class Quantized:
         """The loss of mIoU in points."""
         return mean_score(self.before['IoU']) - mean_score(self.after['IoU'])
 
-    def fallen(self) -> list[str]:
+    def worsened_classes(self) -> list[str]:
         """List the classes whose IoU fell with their loss in points, the largest loss first."""
         lost = {c: v - self.after['IoU'][c] for c, v in self.before['IoU'].items()}
         return [

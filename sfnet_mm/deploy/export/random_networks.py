@@ -24,14 +24,14 @@ def distinct_networks(configs: Sequence[str]) -> list[str]:
     for path in configs:
         cfg = read_config(path)
         fit_to_cpu(cfg)
-        first.setdefault(repr(_in_graph(cfg.model.to_dict())), path)
+        first.setdefault(repr(_keep_graph_entries(cfg.model.to_dict())), path)
     return list(first.values())
 
 
-def _in_graph(node: Any) -> Any:
+def _keep_graph_entries(node: Any) -> Any:
     if isinstance(node, dict):
-        return {k: _in_graph(node[k]) for k in sorted(node) if k not in _NOT_IN_GRAPH}
-    return [_in_graph(item) for item in node] if isinstance(node, (list, tuple)) else node
+        return {k: _keep_graph_entries(node[k]) for k in sorted(node) if k not in _NOT_IN_GRAPH}
+    return [_keep_graph_entries(item) for item in node] if isinstance(node, (list, tuple)) else node
 
 
 def random_images(count: int, size: tuple[int, int], seed: int, channels: int) -> Tensor:

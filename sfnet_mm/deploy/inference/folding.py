@@ -53,7 +53,7 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
         if not isinstance(norm, _BatchNorm):
             continue
         conv_name = feeds.get(name, '')
-        reason = _obstacle(norm, calls.get(name, 0), conv_name, calls.get(conv_name, 0))
+        reason = _reason_to_stay(norm, calls.get(name, 0), conv_name, calls.get(conv_name, 0))
         if reason:
             result.left[name] = reason
             continue
@@ -66,7 +66,7 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
     return result
 
 
-def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> str:
+def _reason_to_stay(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> str:
     """Return why a normalization layer cannot be folded, or an empty text if it can."""
     if calls == 0:
         return 'does not run'
@@ -80,7 +80,7 @@ def _obstacle(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: int) -> 
 
 
 # These functions only inspect a tensor and do not read its values.
-_LOOKS = ('__get__', 'dim', 'size', 'stride', 'numel', 'is_contiguous', 'is_floating_point')
+_INSPECTIONS = ('__get__', 'dim', 'size', 'stride', 'numel', 'is_contiguous', 'is_floating_point')
 
 
 class _ReadCounter(TorchFunctionMode):
@@ -100,7 +100,7 @@ class _ReadCounter(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
-        if getattr(func, '__name__', '') not in _LOOKS:
+        if getattr(func, '__name__', '') not in _INSPECTIONS:
             for x in tree_leaves((args, kwargs)):
                 name = self.made.get(id(x))
                 if name is not None:

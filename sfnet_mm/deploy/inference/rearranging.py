@@ -49,7 +49,7 @@ def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
     """
     result = Rearranging()
     for name, layer in list(_layers_with_form(model)):
-        form = layer.inference_form(rearrange) if _own_form(type(layer)) else None
+        form = layer.inference_form(rearrange) if _has_own_form(type(layer)) else None
         if form is not None:
             replace_module(model, name, form)
             result.replaced[name] = layer
@@ -58,7 +58,7 @@ def rearrange_layers(model: nn.Module, rearrange: bool) -> Rearranging:
     return result
 
 
-def _own_form(kind: type) -> bool:
+def _has_own_form(kind: type) -> bool:
     """Return whether the inference form belongs to the ``forward`` of this class."""
     owners = [
         next(c for c in kind.__mro__ if name in vars(c)) for name in ('inference_form', 'forward')

@@ -73,7 +73,7 @@ class Runtime:
         Raises:
             ValueError: The image has another form or is too small.
         """
-        return self._mask(*self._input(image)).astype(self.mask_dtype)
+        return self._predict_mask(*self._prepare_input(image)).astype(self.mask_dtype)
 
     def predict_logits(self, image: np.ndarray) -> Tensor:
         """Compute the logits whose classes :meth:`predict` gives.
@@ -87,22 +87,22 @@ class Runtime:
         Raises:
             ValueError: See :meth:`predict`. The error is also raised if the graph ends in classes.
         """
-        data, inner, size = self._input(image)
-        out = self._slide(data) if self.meta.get('slide') else self._infer(data, True)
+        data, inner, size = self._prepare_input(image)
+        out = self._slide(data) if self.meta.get('slide') else self._timed_output(data, True)
         if out.ndim == 3:
             raise ValueError('the graph ends in classes: export it with --output logits')
-        out = self._without_padding(out, self._size_of(data), inner, size)
+        out = self._remove_padding(out, self._size_of(data), inner, size)
         return resize(out, size, self.meta.get('align_corners', True))[0]
 
     def graph_inputs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the inputs of the graph for an image: one array, or one for each window."""
-        data = self._input(image)[0]
+        data = self._prepare_input(image)[0]
         if not self.meta.get('slide'):
             yield data
             return
         crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))
         for rows, columns in windows(self._size_of(data), crop, stride):
-            yield self._part(data, rows, columns)
+            yield self._crop(data, rows, columns)
 
     def shown(self, image: np.ndarray) -> np.ndarray:
         """Return the part of an image (H, W, C) that its mask covers, at the size of the mask."""
@@ -130,7 +130,7 @@ class Runtime:
         """Run the graph on an input and return all outputs."""
         raise NotImplementedError
 
-    def _input(self, image: np.ndarray) -> tuple[np.ndarray, Size, Size]:
+    def _prepare_input(self, image: np.ndarray) -> tuple[np.ndarray, Size, Size]:
         """Return the input of the graph, its size without padding, and the size of the mask."""
         if self.meta['output'] == 'panoptic':
             raise ValueError(
@@ -138,17 +138,17 @@ class Runtime:
                 'use infer_all() and merge them with KNetFusionHead'
             )
         self.network_ms = 0.0
-        image = self._checked(image)
+        image = self._check_image(image)
         frame = self.pipeline(image)
-        data = self._padded(self.prepare(frame.image))
+        data = self._pad(self.prepare(frame.image))
         inner = frame.image.shape[:2]
         fixed, sliding = self.meta['size'], self.meta.get('slide')
         if fixed and not sliding and self._size_of(data) != tuple(fixed):
-            data = self._resized(image, frame, tuple(fixed))
+            data = self._resize_input(image, frame, tuple(fixed))
             inner = tuple(fixed)
         return data, inner, frame.size
 
-    def _checked(self, image: np.ndarray) -> np.ndarray:
+    def _check_image(self, image: np.ndarray) -> np.ndarray:
         """Add a missing axis of channels to an image, and refuse an image of another form."""
         if image.ndim == 2 and self.channels == 1:
             image = image[..., None]
@@ -167,11 +167,11 @@ class Runtime:
         rows = 1 if self.meta['input'] == 'raw' else 2
         return tuple(data.shape[rows : rows + 2])
 
-    def _part(self, data: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
+    def _crop(self, data: np.ndarray, rows: slice, columns: slice) -> np.ndarray:
         raw = self.meta['input'] == 'raw'
         return np.ascontiguousarray(data[:, rows, columns] if raw else data[:, :, rows, columns])
 
-    def _padded(self, data: np.ndarray) -> np.ndarray:
+    def _pad(self, data: np.ndarray) -> np.ndarray:
         """Pad an input at the bottom and right as the data preprocessor pads test images."""
         padding = self.meta.get('padding')
         if not padding:
@@ -186,7 +186,7 @@ class Runtime:
         margins = [(0, 0), (0, 0), *((0, b - a) for a, b in zip(size, wanted))]
         return np.pad(data, margins, constant_values=padding['value'])
 
-    def _resized(self, image: np.ndarray, frame: Frame, size: Size) -> np.ndarray:
+    def _resize_input(self, image: np.ndarray, frame: Frame, size: Size) -> np.ndarray:
         """Make the input of a fixed-size graph if the pipeline gives an image of another size."""
         tested = frame.image.shape[:2]
         if not self._warned and image.shape[:2] != size:
@@ -200,19 +200,19 @@ class Runtime:
         source = cv2.resize(source, size[::-1], interpolation=cv2.INTER_LINEAR)
         return self.prepare(source.reshape(*size, self.channels))
 
-    def _mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
+    def _predict_mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
         """Predict classes (H, W) at ``size``; the part ``inner`` of the input is no padding."""
         run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
         if self.meta.get('slide'):
             out = self._slide(data)
         else:
-            out = self._infer(data, not run == inner == size)
+            out = self._timed_output(data, not run == inner == size)
             if out.ndim == 3:
                 return resize_classes(out[0].numpy(), run, inner, size, align_corners)
-        out = self._without_padding(out, run, inner, size)
+        out = self._remove_padding(out, run, inner, size)
         return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
 
-    def _infer(self, data: np.ndarray, logits: bool) -> Tensor:
+    def _timed_output(self, data: np.ndarray, logits: bool) -> Tensor:
         """Run the graph and return classes (N, h, w), or logits (N, K, h, w) if possible."""
         check_size(self._size_of(data))
         with Timer() as timer:
@@ -220,7 +220,7 @@ class Runtime:
         self.network_ms += timer.milliseconds
         return torch.from_numpy(out)
 
-    def _without_padding(self, logits: Tensor, run: Size, inner: Size, size: Size) -> Tensor:
+    def _remove_padding(self, logits: Tensor, run: Size, inner: Size, size: Size) -> Tensor:
         """Resize logits to the input and remove the padding, before they are resized to the mask.
 
         mmseg takes the same steps.
@@ -240,9 +240,11 @@ class Runtime:
             )
 
         def logits_of(rows: slice, columns: slice) -> Tensor:
-            part = self._part(data, rows, columns)
+            part = self._crop(data, rows, columns)
             return resize(
-                self._infer(part, True).float(), self._size_of(part), self.meta['align_corners']
+                self._timed_output(part, True).float(),
+                self._size_of(part),
+                self.meta['align_corners'],
             )
 
         return slide(logits_of, size, crop, stride)

@@ -31,18 +31,18 @@ def transpose(x: Any, order: Sequence[int]) -> Any:
     return opset().transpose(x, constant(np.asarray(order, np.int64)))
 
 
-def joined(parts: Sequence[Any]) -> Any:
+def concatenate(parts: Sequence[Any]) -> Any:
     """Concatenate values along the first axis; a single value stays as it is."""
     return parts[0] if len(parts) == 1 else opset().concat(list(parts), 0)
 
 
-def interleaved(parts: Sequence[Any]) -> Any:
+def concatenate_transposed(parts: Sequence[Any]) -> Any:
     """Concatenate values (r, n) along the first axis and transpose the result to (n, all r).
 
     The transposition is written as a change of layout of an image, for which OpenVINO has a fast
     path. A plain transposition takes five times as long.
     """
-    rows = joined(parts)
+    rows = concatenate(parts)
     count, columns = sides(rows.output(0))
     image = reshape(rows, [1, count, 1, columns])
     return reshape(transpose(image, [0, 3, 1, 2]), [columns, count])

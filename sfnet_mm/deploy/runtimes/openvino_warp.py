@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 from .openvino_graph import (
+    concatenate,
+    concatenate_transposed,
     constant,
-    interleaved,
     is_known,
-    joined,
     name,
     operands,
     opset,
@@ -150,8 +150,8 @@ def _sum_of_rows(gated: list[tuple[_Warp, Any | None]]) -> Any:
         shares.append(reshape(share, [4, -1]))
         tables.append(reshape(transpose(warp.data, [0, 2, 3, 1]), [-1, channels]))
         first_row += batch * height * width
-    index, share = interleaved(indices), interleaved(shares)
-    rows = op.embedding_bag_packed_sum(joined(tables), index, share)
+    index, share = concatenate_transposed(indices), concatenate_transposed(shares)
+    rows = op.embedding_bag_packed_sum(concatenate(tables), index, share)
     batch, channels, height, width = sides(gated[0][0].out)
     return transpose(reshape(rows, [batch, height, width, channels]), [0, 3, 1, 2]).output(0)
 

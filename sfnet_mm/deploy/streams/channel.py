@@ -1,4 +1,4 @@
-"""A queue between two threads that never holds more than a few items."""
+"""Passes items from one thread to another in a queue of limited length."""
 
 import threading
 from collections import deque

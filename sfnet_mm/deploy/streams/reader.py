@@ -129,7 +129,7 @@ class FrameReader:
             if image is not None:
                 self.reconnections += 1
                 if self.live:
-                    self.lost += self._missed(broke_off)
+                    self.lost += self._estimate_lost_frames(broke_off)
                 return image
             reason = f': {self.source} sends no frame'
         self.problem = (
@@ -138,7 +138,7 @@ class FrameReader:
         )
         return None
 
-    def _missed(self, broke_off: float) -> int:
+    def _estimate_lost_frames(self, broke_off: float) -> int:
         """Estimate how many frames were sent since the interruption, including the one cut off."""
         rate = self.received / max(broke_off - self._began, 1e-3)
         return max(round(rate * (time.monotonic() - broke_off)), 1)

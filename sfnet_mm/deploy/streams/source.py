@@ -100,7 +100,7 @@ def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:
         raise ValueError(f'{source} is not there, or another program uses it: try another number')
     if source.kind == 'file':
         raise ValueError(f'{source} cannot be decoded: it is damaged or not a video')
-    raise ValueError(_why_not(source, timeout))
+    raise ValueError(_connection_problem(source, timeout))
 
 
 def _open(source: Source, milliseconds: int) -> Any:
@@ -117,7 +117,7 @@ def _open(source: Source, milliseconds: int) -> Any:
     return cv2.VideoCapture(source.text, cv2.CAP_FFMPEG, limits)
 
 
-def _why_not(source: Source, timeout: float) -> str:
+def _connection_problem(source: Source, timeout: float) -> str:
     """Find out why an address could not be opened, since OpenCV does not say it."""
     parts = urlsplit(source.text)
     try:

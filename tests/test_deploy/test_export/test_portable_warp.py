@@ -20,7 +20,10 @@ from sfnet_mm.deploy.export.portable_warp import (  # noqa: E402
     gather_warps,
     runtime_of_trace,
 )
-from sfnet_mm.deploy.export.random_networks import fill, scenery  # noqa: E402
+from sfnet_mm.deploy.export.random_networks import (  # noqa: E402
+    random_images,
+    set_realistic_statistics,
+)
 from sfnet_mm.deploy.export.warp_forms import compare_forms  # noqa: E402
 
 
@@ -90,9 +93,9 @@ def test_both_forms_compute_the_same(head, samplers, opset, tmp_path):
     size = (97, 161)
     *_, model = small_model(str(tmp_path), head=head)
     path = str(tmp_path / 'model.onnx')
-    export_onnx(fill(model, size), path, size, 'logits')
+    export_onnx(set_realistic_statistics(model, size), path, size, 'logits')
     runtimes = ['onnxruntime', *(['openvino'] if find_spec('openvino') else [])]
-    found = compare_forms(path, scenery(1, size, 2, 3).numpy(), opset, runtimes)
+    found = compare_forms(path, random_images(1, size, 2, 3).numpy(), opset, runtimes)
     assert found['samplers'] == samplers and found['opset'] == opset and found['largest'] > 0.5
     assert found['onnxruntime']['difference'] <= 1e-5
     # OpenVINO reads the two with convolutions of different layouts.
