@@ -136,9 +136,9 @@ def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
     for step in steps:
         if _transform_name(step) not in PORTABLE or _contains_type(_arguments(step)):
             raise ValueError(
-                f'{where} has {_transform_name(step)} in its test pipeline, which a file cannot carry '
-                f'out (it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use the '
-                "runtime 'torch'"
+                f'{where} has {_transform_name(step)} in its test pipeline, which a file cannot '
+                f'carry out (it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use '
+                "the runtime 'torch'"
             )
 
 
