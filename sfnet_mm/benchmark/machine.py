@@ -48,7 +48,7 @@ def describe(device: str) -> dict[str, str]:
 def main(argv: list[str] | None = None) -> None:
     """Print the facts on a device and write them to a JSON file."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--device', default='cuda', help='device to describe')
     parser.add_argument('--out', required=True, help='JSON file')
     args = parser.parse_args(argv)
     if args.device == 'cuda' and not torch.cuda.is_available():

@@ -71,7 +71,7 @@ def work(rank: int, store: str, device: str, expected: list[Tensor]) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Compare two processes with one."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--device', default='cuda', help='device of both processes')
     args = parser.parse_args(argv)
     head = make_head(args.device)
     step(head, batch(args.device))

@@ -71,7 +71,7 @@ def check(case: Case, dtype: torch.dtype, layout: torch.memory_format, device: s
 def main(argv: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--device', default='cuda')
+    parser.add_argument('--device', default='cuda', help='device of the warps')
     parser.add_argument('--large', action='store_true', help='run one large pass only')
     args = parser.parse_args(argv)
     torch.manual_seed(0)

@@ -57,12 +57,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--half', action='store_true', help='compute in float16, which needs CUDA')
-    parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
-    parser.add_argument('--rounds', type=int, default=7)
+    parser.add_argument(
+        '--output',
+        choices=['argmax', 'logits'],
+        default='argmax',
+        help='output of the network, at the size of the image',
+    )
+    parser.add_argument('--rounds', type=int, default=7, help='number of rounds')
     parser.add_argument(
         '--repeats', type=int, default=1, help='number of forward passes per timing'
     )
-    parser.add_argument('--warmup', type=int, default=2)
+    parser.add_argument('--warmup', type=int, default=2, help='number of passes before round 1')
     parser.add_argument(
         '--threads', type=int, default=0, help='number of CPU threads of every runtime'
     )

@@ -29,8 +29,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--masks', help='folder with masks of Cityscapes ids (*.png)')
     parser.add_argument('--num', type=int, default=1000, help='number of masks that are drawn')
-    parser.add_argument('--size', type=int, nargs=2, default=(1024, 2048), metavar=('H', 'W'))
-    parser.add_argument('--tile', type=int, default=1024)
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(1024, 2048),
+        metavar=('H', 'W'),
+        help='height and width of the masks that are drawn',
+    )
+    parser.add_argument('--tile', type=int, default=1024, help='side of a tile in pixels')
     parser.add_argument('--workers', type=int, help='number of processes; default: one per CPU')
     parser.add_argument(
         '--scanned',

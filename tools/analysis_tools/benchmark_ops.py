@@ -31,14 +31,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     default = 'cuda' if torch.cuda.is_available() else 'cpu'
-    parser.add_argument('--device', choices=DTYPES, default=default)
+    parser.add_argument('--device', choices=DTYPES, default=default, help='device to measure')
     parser.add_argument('--threads', type=int, default=2, help='number of CPU threads')
     parser.add_argument('--rounds', type=int, default=9, help='number of turns of each way')
-    parser.add_argument('--ways', nargs='+', choices=WAYS, default=WAYS)
-    parser.add_argument('--dtypes', nargs='+', choices=('float32', 'float16', 'bfloat16'))
-    parser.add_argument('--sizes', nargs='+', choices=('512x1024', '1024x2048'))
+    parser.add_argument(
+        '--ways', nargs='+', choices=WAYS, default=WAYS, help='implementations of the warp'
+    )
+    parser.add_argument(
+        '--dtypes', nargs='+', choices=('float32', 'float16', 'bfloat16'), help='dtypes of the maps'
+    )
+    parser.add_argument(
+        '--sizes', nargs='+', choices=('512x1024', '1024x2048'), help='sizes of the image'
+    )
     parser.add_argument('--network', help='also time this config, native against ext')
-    parser.add_argument('--network-size', type=int, nargs=2, default=(1024, 2048))
+    parser.add_argument(
+        '--network-size',
+        type=int,
+        nargs=2,
+        default=(1024, 2048),
+        help='height and width of the image for --network',
+    )
     parser.add_argument('--out', help='JSON file; default: docs/benchmarks/ops_{device}.json')
     parser.add_argument('--table', action='store_true', help='only write the table of docs/ops.md')
     parser.add_argument('--check', action='store_true', help='only check the table of docs/ops.md')

@@ -49,7 +49,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--data-root', help='folder of the data set, instead of the one in the configs'
     )
     parser.add_argument('--iters', type=int, default=400, help='iterations of every run')
-    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument(
+        '--batch-size', type=int, default=8, help='number of images of an iteration'
+    )
     parser.add_argument(
         '--crop',
         type=int,
@@ -82,7 +84,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=0.048,
         help='smallest share of pixels that hard-pixel losses keep',
     )
-    parser.add_argument('--seeds', type=int, nargs='+', default=[0])
+    parser.add_argument(
+        '--seeds', type=int, nargs='+', default=[0], help='seeds of the runs of each config'
+    )
     parser.add_argument(
         '--minutes', type=float, help='stop after this many minutes; the same command continues'
     )
@@ -115,7 +119,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='file of benchmark.py --out with one backend: the table then has multiply-adds and '
         'the time of a pass',
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={})
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings: key=value ...',
+    )
     args = parser.parse_args(argv)
     if args.iters < 20 or args.batch_size < 1:
         parser.error('--iters must be 20 or more and --batch-size positive')

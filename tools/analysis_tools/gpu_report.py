@@ -34,7 +34,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('--device', choices=['cuda', 'cpu'], default='cuda')
+    parser.add_argument(
+        '--device',
+        choices=['cuda', 'cpu'],
+        default='cuda',
+        help='device to check; cpu is a rehearsal',
+    )
     parser.add_argument('--out', help='folder; default: work_dirs/gpu_{device}')
     parser.add_argument('--camvid', help='folder of CamVid; without it, drawn scenes are trained')
     parser.add_argument('--iters', type=int, help='number of iterations of a training run')
@@ -112,7 +117,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f'report.json and report.md are in {plan.folder}')
     failed = [r['name'] for r in records if r['status'] in ('failed', 'timed out')]
     if failed:
-        raise ValueError(f'{", ".join(failed)} did not end well')
+        raise ValueError(f'{", ".join(failed)} failed: report.md in {plan.folder} says why')
 
 
 if __name__ == '__main__':

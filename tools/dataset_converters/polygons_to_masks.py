@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     if args.rest not in ('ignore', *args.classes):
-        raise ValueError(f'--rest {args.rest} is none of the classes, and not ignore')
+        raise ValueError(f'--rest {args.rest} is neither one of the classes nor ignore')
     rest = 255 if args.rest == 'ignore' else args.classes.index(args.rest)
     count = write_masks(polygon_masks(args.annotations, args.classes, rest), args.out)
     print(f'{count} masks written to {args.out}; check them by check_dataset.py')

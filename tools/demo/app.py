@@ -131,7 +131,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default='127.0.0.1',
         help='address to listen on; 0.0.0.0 lets other machines reach the page',
     )
-    parser.add_argument('--port', type=int, default=7860)
+    parser.add_argument('--port', type=int, default=7860, help='port of the page')
     args = parser.parse_args(argv)
     if args.config is None:
         args.config, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')

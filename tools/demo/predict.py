@@ -56,7 +56,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'them a config (.py) and its checkpoint, or a graph with --runtime and "-"',
     )
     parser.add_argument('--out', '--out-dir', dest='out_dir', default='predictions', help='folder')
-    parser.add_argument('--runtime', choices=list(RUNTIMES), default='torch')
+    parser.add_argument(
+        '--runtime', choices=list(RUNTIMES), default='torch', help='runtime of the model'
+    )
     parser.add_argument('--device', default='cpu', help='such as cpu or cuda:0')
     parser.add_argument('--opacity', type=float, default=0.5, help='opacity of the classes, 0 to 1')
     parser.add_argument('--save', type=kinds, help=f'some of {",".join(KINDS)}')

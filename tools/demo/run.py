@@ -50,7 +50,11 @@ def next_commands(checkpoint):
 @one_error_line(subprocess.CalledProcessError)
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
-    parser.add_argument('--work-dir', default=osp.join('work_dirs', 'demo'))
+    parser.add_argument(
+        '--work-dir',
+        default=osp.join('work_dirs', 'demo'),
+        help='folder of logs, checkpoints and pictures',
+    )
     parser.add_argument('--cfg-options', nargs='*', default=[], help='passed on to train and test')
     args = parser.parse_args(argv)
     begin = time.time()

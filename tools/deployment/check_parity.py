@@ -54,7 +54,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--checkpoint', help='checkpoint of the only config; needs --image')
     parser.add_argument('--image', help='picture, which is resized to each size')
-    parser.add_argument('--warp', choices=WARPS, default=WARPS[0])
+    parser.add_argument('--warp', choices=WARPS, default=WARPS[0], help='operator of the warp')
     parser.add_argument(
         '--opset', type=int, default=OPSET, help='opset of the file without GridSample'
     )

@@ -49,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     foreign = parser.add_argument_group('a file without metadata of sfnet_mm')
     foreign.add_argument('--classes', help='names of the classes in order, separated by commas')
     foreign.add_argument('--mean', type=float, nargs='+', help='mean of each channel')
-    foreign.add_argument('--std', type=float, nargs='+', help='standard deviation')
+    foreign.add_argument('--std', type=float, nargs='+', help='standard deviation of each channel')
     foreign.add_argument('--bgr', action='store_true', help='input of the file in BGR, not RGB')
     return parser.parse_args(argv)
 

@@ -18,7 +18,9 @@ def export_parser(description: str, suffix: str) -> argparse.ArgumentParser:
     parser.add_argument('checkpoint', help='path of the checkpoint; "none" exports random weights')
     parser.add_argument('out', help=f'the file to write, ending in {suffix}')
     parser.add_argument('--size', type=image_size, default=(1024, 2048), help='HEIGHTxWIDTH')
-    parser.add_argument('--output', choices=['argmax', 'logits'], default='argmax')
+    parser.add_argument(
+        '--output', choices=['argmax', 'logits'], default='argmax', help='output of the graph'
+    )
     parser.add_argument(
         '--output-size',
         choices=['full', 'stride'],

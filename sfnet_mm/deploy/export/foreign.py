@@ -90,7 +90,7 @@ def foreign_metadata(
         )
     logits = len(outputs[0]) == 4
     if logits and outputs[0][1] not in (0, len(classes)):
-        raise ValueError(f'{path} gives {outputs[0][1]} classes, and --classes {len(classes)}')
+        raise ValueError(f'{path} gives {outputs[0][1]} classes, but --classes {len(classes)}')
     loading, steps = pipeline_steps(cfg)
     check_portable(steps, cfg.filename or 'the config')
     names = complete_meta({}, {'classes': list(classes)})
