@@ -1,9 +1,10 @@
 """Time the flow warp: the authors' composition, native torch, both compiled, and the extension.
 
-All ways take turns within one run, so that other work of the machine slows them equally. The table
-gives the shortest time of each. The tool writes a JSON file per device into docs/benchmarks, and
-the table of docs/ops.md from all files there. With --table it writes only the table. With --check
-it writes nothing, and the exit status is 1 if the table does not match the files.
+All implementations take turns within one run, so that other work of the machine slows them equally.
+The table gives the shortest time of each. The tool writes a JSON file per device into
+docs/benchmarks, and the table of docs/ops.md from all files there. With --table it writes only the
+table. With --check it writes nothing, and the exit status is 1 if the table does not match the
+files.
 """
 
 import argparse
@@ -33,7 +34,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     default = 'cuda' if torch.cuda.is_available() else 'cpu'
     parser.add_argument('--device', choices=DTYPES, default=default, help='device to measure')
     parser.add_argument('--threads', type=int, default=2, help='number of CPU threads')
-    parser.add_argument('--rounds', type=int, default=9, help='number of turns of each way')
+    parser.add_argument(
+        '--rounds', type=int, default=9, help='number of turns of each implementation'
+    )
     parser.add_argument(
         '--ways', nargs='+', choices=WAYS, default=WAYS, help='implementations of the warp'
     )

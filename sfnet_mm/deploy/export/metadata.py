@@ -24,7 +24,7 @@ def metadata(
         model: Segmentor of ``load_model``, with ``cfg`` and ``dataset_meta``.
         form: Inference form of the model.
         size: (height, width) of the input; None if it is open.
-        normalize: See :class:`ExportModel`.
+        normalize: The argument of :class:`ExportModel`.
         fp16: Whether the graph computes in float16.
 
     Returns:

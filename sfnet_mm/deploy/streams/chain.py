@@ -27,7 +27,7 @@ def run_chain(
     max_frames: int = 0,
     on_frame: Callable[[], None] | None = None,
 ) -> StreamSummary:
-    """Pass all frames of a stream through three stages, each of which has its own thread.
+    """Read, predict and write all frames of a stream at the same time, in three threads.
 
     A live stream does not wait. If inference is too slow for it, the oldest waiting frame is
     dropped. Any other stream waits, and none of its frames is dropped.
