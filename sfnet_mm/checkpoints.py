@@ -17,6 +17,7 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import Request, urlopen
@@ -150,7 +151,9 @@ def load_url(
     """Read a checkpoint from the web; a file that was read before comes from the cache.
 
     This replaces ``torch.hub.load_state_dict_from_url``, which keeps a download that broke off and
-    a file that was refused. The arguments are the same; ``weights_only`` is always on.
+    a file that was refused, and gives the file of another address with an equal last part. The
+    arguments are the same; ``weights_only`` is always on. A file in the cache that was not fetched
+    here, such as one put there by hand, stands for every address that ends in its name.
 
     Raises:
         OSError: The server does not answer, or the download broke off. Nothing is kept. The message
@@ -159,13 +162,16 @@ def load_url(
     """
     from torch.hub import HASH_REGEX, get_dir
 
-    from .utils.tooling import atomic_file
+    from .utils.made_files import text_digest
+    from .utils.tooling import atomic_file, write_text
 
     name = file_name or osp.basename(unquote(urlparse(url).path))
     if name in ('', '.', '..'):
         raise ValueError(f'checkpoint {url} ends in no name of a file')
     path = osp.join(model_dir or osp.join(get_dir(), 'checkpoints'), name)
-    if osp.isfile(path):
+    # Beside each file is the digest of its address, which may hold a password.
+    origin, address = f'{path}.origin', text_digest(url)
+    if osp.isfile(path) and (not osp.isfile(origin) or Path(origin).read_text() == address):
         name = f'{path} (fetched earlier: delete it to fetch {url} again)'
         return _read(path, name, map_location)
     hashed = HASH_REGEX.search(name) if check_hash else None
@@ -176,7 +182,9 @@ def load_url(
             raise OSError(
                 f'{e}; without a network, fetch it elsewhere and put it at {path}'
             ) from None
-        return _read(temporary, url, map_location)
+        loaded = _read(temporary, url, map_location)
+        write_text(origin, address)
+    return loaded
 
 
 def _download(url: str, path: str, progress: bool, digest: str) -> None:

@@ -134,7 +134,7 @@ def as_bytes(value, tmp_path):
 
 def kept(tmp_path):
     """What lies in the cache of downloads."""
-    return [p.name for p in (tmp_path / 'torch_home').rglob('*') if p.is_file()]
+    return [p.name for p in (tmp_path / 'torch_home').rglob('*.pth*') if p.suffix != '.origin']
 
 
 def resolve_to(monkeypatch, url):
@@ -223,6 +223,20 @@ def test_download_that_breaks_off_leaves_nothing_and_can_be_repeated(server, tmp
     assert kept(tmp_path) == []
     server.announced = 0
     assert CheckpointLoader.load_checkpoint(f'{server.url}/large.pth')['meta']['iter'] == 7
+
+
+def test_equal_file_names_of_two_addresses_are_two_checkpoints(server, tmp_path):
+    names = ('a/best.pth', 'b/best.pth')
+    for value, name in enumerate(names):
+        server.files[name] = as_bytes(dict(weight=torch.tensor(value)), tmp_path)
+    for value, name in [*enumerate(names), *enumerate(names)]:
+        loaded = CheckpointLoader.load_checkpoint(f'{server.url}/{name}')
+        assert loaded['weight'] == value, name
+    server.files.clear()
+    assert CheckpointLoader.load_checkpoint(f'{server.url}/b/best.pth')['weight'] == 1
+    # A file that was put there by hand stands for any address that ends in its name.
+    torch.save(dict(weight=torch.tensor(3)), tmp_path / 'torch_home/hub/checkpoints/own.pth')
+    assert CheckpointLoader.load_checkpoint(f'{server.url}/own.pth')['weight'] == 3
 
 
 def test_address_without_a_file_is_one_line(server, tmp_path, monkeypatch):

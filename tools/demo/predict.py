@@ -92,8 +92,9 @@ def settings_of_result(args: argparse.Namespace) -> dict[str, Any]:
     made_of: dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
     if args.runtime == 'torch':
         made_of['config'] = text_digest(Config.fromfile(args.model).pretty_text)
-        local = osp.isfile(args.checkpoint)
-        made_of['checkpoint'] = file_digest(args.checkpoint) if local else args.checkpoint
+        # mmengine reads ``~`` as the home folder, too.
+        path = osp.expanduser(args.checkpoint)
+        made_of['checkpoint'] = file_digest(path) if osp.isfile(path) else path
     else:
         made_of['graph'] = file_digest(args.model)
     return made_of
