@@ -144,7 +144,7 @@ class Runtime:
         inner = frame.image.shape[:2]
         fixed, sliding = self.meta['size'], self.meta.get('slide')
         if fixed and not sliding and self._size_of(data) != tuple(fixed):
-            data = self._resize_input(image, frame, tuple(fixed))
+            data = self._resize_input(image, frame, self._size_of(data))
             inner = tuple(fixed)
         return data, inner, frame.size
 
@@ -186,10 +186,10 @@ class Runtime:
         margins = [(0, 0), (0, 0), *((0, b - a) for a, b in zip(size, wanted))]
         return np.pad(data, margins, constant_values=padding['value'])
 
-    def _resize_input(self, image: np.ndarray, frame: Frame, size: Size) -> np.ndarray:
-        """Make the input of a fixed-size graph if the pipeline gives an image of another size."""
-        tested = frame.image.shape[:2]
-        if not self._warned and image.shape[:2] != size:
+    def _resize_input(self, image: np.ndarray, frame: Frame, tested: Size) -> np.ndarray:
+        """Make the input of a fixed-size graph of an image that the test brings to another size."""
+        size = tuple(self.meta['size'])
+        if not self._warned:
             self._warned = True
             warnings.warn(
                 f'an image of {tested[0]}x{tested[1]} runs at {size[0]}x{size[1]}, the size of the '

@@ -1,5 +1,7 @@
 """What all runtimes share."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -34,3 +36,23 @@ def test_time_of_the_network_is_that_of_all_its_runs_for_the_latest_image(
     for _ in range(2):
         getattr(runtime, call)(np.zeros((128, 192, 3), np.uint8))
         assert runtime.network_ms == 1000 * runs
+
+
+@pytest.mark.parametrize(
+    ('rule', 'tested'),
+    [
+        (dict(pipeline=[dict(type='Resize', scale_factor=0.5, keep_ratio=True)]), '64x96'),
+        (dict(padding=dict(size=None, size_divisor=100, value=0)), '200x200'),
+    ],
+)
+def test_graph_of_another_size_than_that_of_the_test_warns_although_it_fits_the_image(rule, tested):
+    class Colors(Runtime):
+        def infer(self, data):
+            return data[:, :2]
+
+    image = np.zeros((128, 192, 3), np.uint8)
+    with pytest.warns(UserWarning, match=f'{tested} runs at 128x192, the size of the graph'):
+        Colors(dict(META, size=(128, 192), **rule)).predict(image)
+    with warnings.catch_warnings():
+        warnings.filterwarnings('error', message='.*runs at')
+        Colors(dict(META, size=(128, 192))).predict(image)
