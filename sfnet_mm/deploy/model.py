@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
+from sfnet_mm.utils.state_dicts import compare_tensors
 
 # These layers run in training only. A checkpoint may have them although the model has not.
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
@@ -187,23 +188,14 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
     state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}
-    common = target.keys() & state.keys()
-    problems: list[str] = []
-    for what, keys in (
-        ('missing', {k for k in target.keys() - state.keys() if not k.startswith(_TRAINING_ONLY)}),
-        ('unknown', state.keys() - target.keys()),
-        ('of another shape', {k for k in common if _has_other_shape(target[k], state[k])}),
-    ):
-        # A checkpoint of an early version of torch lacks the counters of batches.
-        keys = sorted(k for k in keys if not k.endswith('num_batches_tracked'))
-        if keys:
-            problems.append(f'{len(keys)} tensors are {what} ({keys[0]})')
+    needed = {k: v for k, v in target.items() if k in state or not k.startswith(_TRAINING_ONLY)}
+    problems = [
+        f'{len(names)} tensors are {what} ({min(names)})'
+        for what, names in compare_tensors(needed, state).items()
+        if names
+    ]
     if problems:
         raise ValueError(
             f'checkpoint {checkpoint} does not belong to {config}: {"; ".join(problems)}'
         )
     return dict(state_dict=state, meta=loaded.get('meta') or {})
-
-
-def _has_other_shape(a: torch.Tensor, b: Any) -> bool:
-    return not isinstance(b, torch.Tensor) or a.shape != b.shape

@@ -7,7 +7,11 @@ from typing import Any
 import torch.nn as nn
 from mmengine.logging import print_log
 
-from sfnet_mm.models.backbones.pretrained import misfits, pretrained_source, read_weights
+from sfnet_mm.models.backbones.pretrained import (
+    describe_mismatches,
+    pretrained_source,
+    read_weights,
+)
 
 
 def pretrained_parts(model: nn.Module) -> dict[str, nn.Module]:
@@ -35,13 +39,13 @@ def check_host_parts(model: nn.Module) -> None:
         ValueError: A file has less than half of the tensors of a module.
     """
     for name, module in pretrained_parts(model).items():
-        if getattr(module, 'takes_weights_whole', False):
+        if getattr(module, 'requires_all_weights', False):
             continue
         source = pretrained_source(module) or {}
         weights = read_weights(**source)
         own = module.state_dict()
         fitting = sum(k in weights and weights[k].shape == v.shape for k, v in own.items())
-        problems = misfits(module, weights)
+        problems = describe_mismatches(module, weights)
         if problems:
             text = f'{source["checkpoint"]} does not fit {name}: {"; ".join(problems)}'
             if 2 * fitting < len(own):

@@ -11,6 +11,7 @@ from mmengine.fileio import dump, load
 from mmengine.structures import PixelData
 from PIL import Image
 
+from sfnet_mm.panoptic import KNetFusionHead
 from sfnet_mm.panoptic.cityscapes_maps import convert_cityscapes
 
 # Label ids of cityscapesScripts, in the order that panoptic heads need: 8 things, 11 stuff.
@@ -18,6 +19,7 @@ LABEL_IDS = (24, 25, 26, 27, 28, 31, 32, 33, 7, 8, 11, 12, 13, 17, 19, 20, 21, 2
 LOAD = [dict(type='LoadImageFromFile'), dict(type='LoadPanopticAnnotations')]
 PACK = dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'))
 HEIGHT, WIDTH = 48, 64
+MAPS = 'gtFine/cityscapes_panoptic_val_mmdet'
 
 
 def instance_maps():
@@ -40,30 +42,35 @@ def instance_maps():
 @pytest.fixture
 def root(tmp_path):
     for i, ids in enumerate(instance_maps()):
-        stem = f'town_{i:06d}_000019'
-        for folder in ('leftImg8bit', 'gtFine'):
-            (tmp_path / folder / 'val' / 'town').mkdir(parents=True, exist_ok=True)
         image = np.full((HEIGHT, WIDTH, 3), 40 * i, dtype=np.uint8)
-        image_path = tmp_path / 'leftImg8bit/val/town' / f'{stem}_leftImg8bit.png'
-        cv2.imwrite(str(image_path), image)
-        path = tmp_path / 'gtFine/val/town' / f'{stem}_gtFine_instanceIds.png'
-        cv2.imwrite(str(path), ids)
+        for name, pixels in (('leftImg8bit', image), ('gtFine_instanceIds', ids)):
+            folder = tmp_path / name.split('_')[0] / 'val/town'
+            folder.mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(folder / f'town_{i:06d}_000019_{name}.png'), pixels)
     return tmp_path
+
+
+@pytest.fixture
+def path(root):
+    return convert_cityscapes(str(root), 'val', workers=0)[0]
 
 
 def build_dataset(root, **kwargs):
     pytest.importorskip(
         'panopticapi', reason='needs panopticapi-lite, see requirements/panoptic.txt'
     )
-    name = 'gtFine/cityscapes_panoptic_val_mmdet'
     cfg = dict(
         type='CityscapesPanopticDataset',
         data_root=str(root),
-        ann_file=f'{name}.json',
-        data_prefix=dict(img='leftImg8bit/val/', seg=f'{name}/'),
+        ann_file=f'{MAPS}.json',
+        data_prefix=dict(img='leftImg8bit/val/', seg=f'{MAPS}/'),
         pipeline=[*LOAD, PACK],
     )
     return DATASETS.build(dict(cfg, **kwargs))
+
+
+def label_of(ids):
+    return np.where(ids < 1000, ids, ids // 1000)
 
 
 def read_ids(path):
@@ -84,31 +91,28 @@ def test_annotations_describe_the_maps(root):
         assert image['id'] == entry['image_id'] and isinstance(image['id'], int)
         assert (image['height'], image['width']) == ids.shape
         assert (root / 'leftImg8bit/val' / image['file_name']).is_file()
-        panoptic = read_ids(os.path.join(path[: -len('.json')], entry['file_name']))
+        panoptic = read_ids(root / MAPS / entry['file_name'])
         covered = np.zeros(ids.shape, bool)
         for segment in entry['segments_info']:
             mask = panoptic == segment['id']
             (value,) = np.unique(ids[mask])
-            label = value if value < 1000 else value // 1000
-            assert label == LABEL_IDS[segment['category_id']]
+            assert label_of(value) == LABEL_IDS[segment['category_id']]
             # Two segments never share a value, so the mask is the whole instance.
             assert np.array_equal(mask, ids == value) and segment['area'] == mask.sum()
             ys, xs = np.nonzero(mask)
-            box = [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
-            assert segment['bbox'] == box
+            assert segment['bbox'] == [xs.min(), ys.min(), np.ptp(xs) + 1, np.ptp(ys) + 1]
             assert segment['iscrowd'] == (value == 26)
             covered |= mask
             used.add(segment['id'])
-        void = ~np.isin(np.where(ids < 1000, ids, ids // 1000), LABEL_IDS)
+        void = ~np.isin(label_of(ids), LABEL_IDS)
         assert np.array_equal(covered, ~void) and (panoptic[void] == 0).all()
     assert len(used) == sum(len(e['segments_info']) for e in annotation['annotations']) == 9
     assert 0 not in used
 
 
-def test_interrupted_conversion_goes_on(root):
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
+def test_interrupted_conversion_goes_on(root, path):
     expected = load(path)
-    maps = sorted((root / 'gtFine/cityscapes_panoptic_val_mmdet').iterdir())
+    maps = sorted((root / MAPS).iterdir())
     os.remove(path)
     maps[1].unlink()
     stamp = maps[0].stat().st_mtime_ns
@@ -137,7 +141,7 @@ def test_maps_that_are_none(root, content, message):
         cv2.imwrite(str(source), content)
     with pytest.raises(ValueError, match=f'{source.name}.*{message}'):
         convert_cityscapes(str(root), 'val', workers=0)
-    assert not (root / 'gtFine/cityscapes_panoptic_val_mmdet.json').exists()
+    assert not (root / f'{MAPS}.json').exists()
 
 
 def test_missing_data(root):
@@ -155,15 +159,14 @@ def test_command(root, capsys):
     assert '3 maps written, 0 were there already' in capsys.readouterr().out
 
 
-def test_loaded_masks_are_those_of_the_instances(root):
-    convert_cityscapes(str(root), 'val', workers=0)
+def test_loaded_masks_are_those_of_the_instances(root, path):
     dataset = build_dataset(root)
     assert len(dataset) == 3
     for item, ids in zip(dataset, instance_maps()):
         sample = item['data_samples']
         seg_map = np.full(ids.shape, 255)
         for category, label in enumerate(LABEL_IDS):
-            seg_map[np.where(ids < 1000, ids, ids // 1000) == label] = category
+            seg_map[label_of(ids) == label] = category
         assert np.array_equal(sample.gt_sem_seg.sem_seg[0].numpy(), seg_map)
         values = [v for v in np.unique(ids) if v >= 24000 and v // 1000 in LABEL_IDS]
         labels = [LABEL_IDS.index(v // 1000) for v in values]
@@ -172,8 +175,7 @@ def test_loaded_masks_are_those_of_the_instances(root):
             assert np.array_equal(mask, ids == value)
 
 
-def test_annotations_of_the_stock_tool_are_refused(root):
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
+def test_annotations_of_the_stock_tool_are_refused(root, path):
     annotation = load(path)
     stock = annotation['categories'][8:] + annotation['categories'][:8]
     for categories in (stock, annotation['categories'][:18], []):
@@ -185,9 +187,8 @@ def test_annotations_of_the_stock_tool_are_refused(root):
         build_dataset(root)
 
 
-def test_missing_map(root):
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
-    (root / 'gtFine/cityscapes_panoptic_val_mmdet/town_000001_000019_leftImg8bit.png').unlink()
+def test_missing_map(root, path):
+    (root / MAPS / 'town_000001_000019_leftImg8bit.png').unlink()
     with pytest.raises(FileNotFoundError, match='1 of 3 panoptic maps.*town_000001_000019'):
         build_dataset(root)
     # Testing without ground truth needs no maps.
@@ -196,10 +197,8 @@ def test_missing_map(root):
 
 def score(root, path, maps, **kwargs):
     dataset = build_dataset(root, pipeline=[LOAD[0], PACK], test_mode=True)
-    folder = path[: -len('.json')]
-    metric = METRICS.build(
-        dict(type='CityscapesPanopticMetric', ann_file=path, seg_prefix=folder, **kwargs)
-    )
+    files = dict(ann_file=path, seg_prefix=str(root / MAPS))
+    metric = METRICS.build(dict(type='CityscapesPanopticMetric', **files, **kwargs))
     metric.dataset_meta = dataset.metainfo
     for item, values in zip(dataset, maps):
         sample = item['data_samples']
@@ -208,62 +207,43 @@ def score(root, path, maps, **kwargs):
     return metric.evaluate(len(dataset))
 
 
-def fuse(masks, classes, shape):
-    """The map of K-Net's fusion for kernels that say exactly this; 12 kernels for things."""
-    from sfnet_mm.panoptic import KNetFusionHead
-
-    num_proposals = 12
-    logits = torch.full((1, num_proposals + 11, 19), -9.0)
-    probabilities = torch.zeros(1, num_proposals + 11, *shape)
-    probabilities[0, num_proposals - 1] = 0.01  # of no class: takes what nobody wants
-    things = 0
-    for mask, category in zip(masks, classes):
-        kernel = num_proposals + category - 8
-        if category < 8:
-            kernel, things = things, things + 1
-        logits[0, kernel, category] = 5
-        probabilities[0, kernel] = torch.as_tensor(mask) * 0.99
-    meta = dict(batch_input_shape=shape, img_shape=shape, ori_shape=shape)
-    head = KNetFusionHead(8, 11, test_cfg={})
-    result = head.predict(logits, probabilities, [DetDataSample(metainfo=meta)])
-    return result[0]['pan_results'].sem_seg[0].numpy()
-
-
 def perfect_maps():
-    maps = []
+    """Maps of K-Net's fusion for kernels that give the true segments; 12 are for things."""
+    head, maps = KNetFusionHead(8, 11, test_cfg={}), []
+    shapes = dict.fromkeys(('batch_input_shape', 'img_shape', 'ori_shape'), (HEIGHT, WIDTH))
     for ids in instance_maps():
-        values = [v for v in np.unique(ids) if (v if v < 1000 else v // 1000) in LABEL_IDS]
-        values.remove(26) if 26 in values else None
-        classes = [LABEL_IDS.index(v if v < 1000 else v // 1000) for v in values]
-        maps.append(fuse([ids == v for v in values], classes, ids.shape))
+        logits = torch.full((1, 23, 19), -9.0)
+        probabilities = torch.zeros(1, 23, HEIGHT, WIDTH)
+        probabilities[0, 11] = 0.01  # This kernel has no class and gets the void pixels.
+        for i, value in enumerate(np.unique(ids)):
+            if value != 26 and label_of(value) in LABEL_IDS:
+                category = LABEL_IDS.index(label_of(value))
+                kernel = i if category < 8 else 4 + category
+                logits[0, kernel, category] = 5
+                probabilities[0, kernel] = torch.as_tensor(ids == value) * 0.99
+        result = head.predict(logits, probabilities, [DetDataSample(metainfo=shapes)])
+        maps.append(result[0]['pan_results'].sem_seg[0].numpy())
     return maps
 
 
-def test_perfect_prediction_scores_100(root):
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
-    metrics = score(root, path, perfect_maps())
+@pytest.mark.parametrize('in_files', [False, True])
+def test_perfect_prediction_scores_100(root, path, in_files):
+    prefix = f'{root}/out/results'
+    options = dict(outfile_prefix=prefix, nproc=1) if in_files else {}
+    metrics = score(root, path, perfect_maps(), **options)
     for name in ('PQ', 'SQ', 'RQ', 'PQ_th', 'PQ_st'):
         assert metrics[f'coco_panoptic/{name}'] == pytest.approx(100)
+    if in_files:
+        written = load(f'{prefix}.panoptic.json')['annotations']
+        assert [len(a['segments_info']) for a in written] == [5, 2, 1]
+        for annotation in written:
+            ids = read_ids(f'{prefix}.panoptic/{annotation["file_name"]}')
+            assert {s['id'] for s in annotation['segments_info']} == set(np.unique(ids)) - {0}
 
 
-def test_results_in_files(root):
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
-    prefix = root / 'out' / 'results'
-    metrics = score(root, path, perfect_maps(), outfile_prefix=str(prefix), nproc=1)
-    assert metrics['coco_panoptic/PQ'] == pytest.approx(100)
-    written = load(f'{prefix}.panoptic.json')['annotations']
-    assert [len(a['segments_info']) for a in written] == [5, 2, 1]
-    for annotation in written:
-        ids = read_ids(f'{prefix}.panoptic/{annotation["file_name"]}')
-        assert {s['id'] for s in annotation['segments_info']} == set(np.unique(ids)) - {0}
-
-
-def test_first_person_is_counted(root):
+def test_first_person_is_counted(root, path):
     # Ids that start at 0 give the first person (class 0) the value of void, and all void with it.
-    path, _, _ = convert_cityscapes(str(root), 'val', workers=0)
     maps = perfect_maps()
     assert (maps[0][10:30, 5:15] == 1000).all()
     published = [np.where((m >= 1000) & (m != 19), m - 1000, m) for m in maps]
-    lost = score(root, path, published)
-    assert lost['coco_panoptic/PQ_th'] == pytest.approx(100 * 2 / 3)
-    assert score(root, path, perfect_maps())['coco_panoptic/PQ_th'] == pytest.approx(100)
+    assert score(root, path, published)['coco_panoptic/PQ_th'] == pytest.approx(100 * 2 / 3)

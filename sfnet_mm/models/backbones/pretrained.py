@@ -11,6 +11,8 @@ import torch.nn as nn
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor
 
+from sfnet_mm.utils.state_dicts import compare_tensors
+
 
 class PretrainedBackbone:
     """Mixin of a backbone that loads all weights of ``init_cfg``, or raises.
@@ -18,12 +20,12 @@ class PretrainedBackbone:
     It comes before the host's class: ``class SFResNet(PretrainedBackbone, ResNetV1c)``.
 
     Attributes:
-        takes_weights_whole: Tells :mod:`sfnet_mm.engine.model_weights` that all weights must fit.
+        requires_all_weights: Tells :mod:`sfnet_mm.engine.model_weights` that all weights must fit.
         ignores_other_tensors: Whether the file may hold more, such as a classifier.
         weights_source: How to get a local file that does not exist, for the end of the error.
     """
 
-    takes_weights_whole = True
+    requires_all_weights = True
     ignores_other_tensors = True
     weights_source = ''
 
@@ -61,7 +63,9 @@ class PretrainedBackbone:
             ValueError: A tensor is missing or has another shape, or there are others that the
                 backbone does not ignore.
         """
-        problems = misfits(self, weights, others=not self.ignores_other_tensors)  # type: ignore
+        problems = describe_mismatches(  # type: ignore[arg-type]
+            self, weights, report_unknown=not self.ignores_other_tensors
+        )
         if problems:
             name = f'{type(self).__name__} {getattr(self, "arch", "")}'.rstrip()
             raise ValueError(
@@ -102,7 +106,9 @@ def read_weights(checkpoint: str, prefix: str | None = None) -> dict[str, Tensor
     }
 
 
-def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = False) -> list[str]:
+def describe_mismatches(
+    module: nn.Module, weights: Mapping[str, Tensor], report_unknown: bool = False
+) -> list[str]:
     """Describe how ``weights`` differ from those of a module; empty if every tensor is there.
 
     The counters of batch normalization may be missing, as in old checkpoints.
@@ -110,23 +116,21 @@ def misfits(module: nn.Module, weights: Mapping[str, Tensor], others: bool = Fal
     Args:
         module: The module.
         weights: Tensors by their names in the module.
-        others: Whether tensors that the module does not have are named, too.
+        report_unknown: Whether tensors that the module does not have are named, too.
     """
-    state = module.state_dict()
-    own = {k: v for k, v in state.items() if not k.endswith('num_batches_tracked')}
-    missing = [name for name in own if name not in weights]
-    shapes = [n for n in own if n in weights and own[n].shape != weights[n].shape]
-    unknown = [name for name in weights if others and name not in state]
+    own = module.state_dict()
+    missing, unknown, shapes = compare_tensors(own, weights).values()
+    total = sum(not name.endswith('num_batches_tracked') for name in own)
     found = []
     if missing:
-        found.append(f'{len(missing)} of {len(own)} tensors are missing ({_first(missing)})')
+        found.append(f'{len(missing)} of {total} tensors are missing ({_first(missing)})')
     if shapes:
         name = shapes[0]
         found.append(
-            f'{len(shapes)} of {len(own)} tensors are of another shape ({_first(shapes)}: '
+            f'{len(shapes)} of {total} tensors are of another shape ({_first(shapes)}: '
             f'{tuple(weights[name].shape)} in the file, {tuple(own[name].shape)} here)'
         )
-    if unknown:
+    if report_unknown and unknown:
         found.append(f'{len(unknown)} tensors of the file are unknown ({_first(unknown)})')
     return found
 
