@@ -13,10 +13,10 @@ from torch import Tensor
 
 @MODELS.register_module()
 class BiAlignNet(BaseModule):
-    """A shallow spatial path on the image and a deep context path.
+    """A shallow spatial path and a deep context path, which both read the image.
 
     Args:
-        context_path: Backbone of the context path; its last map is used.
+        context_path: Config of the backbone of the context path. Only its last map is used.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers.
         init_cfg: See ``BaseModule``.

@@ -30,8 +30,8 @@ class DFNet(PretrainedBackbone, BaseModule):
         init_cfg: See ``BaseModule``; all pretrained weights must fit.
 
     Returns (of ``forward``): three maps of 128, 256 and 512 channels; strides 16, 32, 32 for DF1
-    and 8, 16, 32 for DF2. (The paper draws four maps from stride 4; the authors' code has these
-    three, from which DF has its speed.)
+    and 8, 16, 32 for DF2. (The paper draws four maps from stride 4. The authors' code has only
+    these three, which makes DF fast.)
 
     Raises:
         ValueError: ``arch`` is unknown.
@@ -41,7 +41,8 @@ class DFNet(PretrainedBackbone, BaseModule):
         "convert the ImageNet weights that DFNet's or SFNet's authors publish: "
         'python tools/model_converters/sfsegnets2mmseg.py SRC {checkpoint}'
     )
-    # (channels, blocks, stride) of each sequence of basic blocks, and the indices of the outputs.
+    # Each entry has (channels, blocks, stride) of the sequences of basic blocks, then the indices
+    # of the sequences that give a map.
     arch_settings: dict[str, tuple[list[tuple[int, int, int]], tuple[int, ...]]] = {
         'DF1': ([(64, 3, 2), (128, 3, 2), (256, 3, 2), (512, 1, 1)], (1, 2, 3)),
         'DF2': (
@@ -61,14 +62,14 @@ class DFNet(PretrainedBackbone, BaseModule):
         check_choice('DFNet', self.arch_settings, arch=arch)
         self.arch = arch
         norm_cfg = norm_or_identity(norm_cfg)
-        runs, self.out_indices = self.arch_settings[arch]
+        sequences, self.out_indices = self.arch_settings[arch]
         self.stem = nn.Sequential(
             ConvModule(in_channels, 32, 3, stride=2, padding=1, norm_cfg=norm_cfg),
             ConvModule(32, 64, 3, stride=2, padding=1, norm_cfg=norm_cfg),
         )
         self.layers = nn.ModuleList()
         channels = 64
-        for out_channels, num_blocks, stride in runs:
+        for out_channels, num_blocks, stride in sequences:
             self.layers.append(
                 ResLayer(BasicBlock, channels, out_channels, num_blocks, stride, norm_cfg=norm_cfg)
             )

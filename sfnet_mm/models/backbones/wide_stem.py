@@ -1,10 +1,10 @@
-"""Embeds weights of a ResNet with a narrow stem in one with a wider stem; the function is equal.
+"""Embeds weights of a ResNet with a narrow stem in one with a wider stem; both compute the same.
 
 The published ResNets of OpenMMLab (``open-mmlab://resnet18_v1c``) have a stem of 32, 32 and 64
-channels, those of SFNet's authors one of 64, 64 and 128. Channels that the narrow stem does not
-have keep their random weights. The weights that read them are zero at first, but have a gradient,
-so that these channels take part from the first step on. (Net2Net, https://arxiv.org/abs/1511.05641,
-grows a network by copies of its channels instead.)
+channels. Those of SFNet's authors have a stem of 64, 64 and 128 channels. Channels that the narrow
+stem does not have keep their random weights. The weights that read them are zero at first, but have
+a gradient, so that these channels take part from the first step on. (Net2Net,
+https://arxiv.org/abs/1511.05641, grows a network by copies of its channels instead.)
 """
 
 from collections.abc import Mapping
@@ -14,19 +14,19 @@ from torch import Tensor
 
 # The layers whose shapes follow the width of the stem.
 _WIDENED = ('stem.', 'layer1.0.conv1.', 'layer1.0.downsample.0.')
-_STEM_END = 'stem.6.weight'  # the third convolution
+_STEM_END = 'stem.6.weight'  # This is the third convolution.
 _SHORTCUT = 'layer1.0.downsample'
 
 
 def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Embed weights in the shapes of ``own``; the function in evaluation mode stays the same.
+    """Embed weights in the shapes of ``own``, so that the outputs in evaluation mode stay the same.
 
     Args:
         weights: Weights of a ``ResNetV1c`` by name.
         own: State of a ``ResNetV1c`` of the same depth, with a stem that is not narrower.
 
     Returns:
-        dict: The weights by name; those of no narrower stem are unchanged.
+        dict: The weights by name. They are unchanged if their stem is not narrower.
     """
     weights = dict(weights)
     if _STEM_END not in weights or _STEM_END not in own:
@@ -64,7 +64,7 @@ def _identity_shortcut(own: Mapping[str, Tensor], width: int) -> dict[str, Tenso
     """Make a 1x1 convolution and a normalization that pass the first ``width`` channels on."""
     convolution = torch.zeros_like(own[f'{_SHORTCUT}.0.weight'])
     convolution[range(width), range(width)] = 1
-    eps = 1e-5  # of batch normalization
+    eps = 1e-5  # This is the eps of batch normalization.
     return {
         f'{_SHORTCUT}.0.weight': convolution,
         f'{_SHORTCUT}.1.weight': torch.ones(width),

@@ -65,9 +65,9 @@ class GatedFlowAlignment(FlowAlignmentModule):
 
 @MODELS.register_module()
 class BiAlignHead(BaseDecodeHead):
-    """Warps the context map to the spatial one and the spatial one to itself, and fuses both.
+    """Warps the context map and the spatial map to the grid of the spatial map, and fuses both.
 
-    A pixel shuffle, and no interpolation, gives logits of full resolution.
+    A pixel shuffle instead of interpolation gives logits of full resolution.
 
     Args:
         in_channels: Channels of the spatial and of the context map.

@@ -15,8 +15,8 @@ from torch import Tensor
 class DeepSupervision:
     """Mixin of a decode head that also classifies its fused maps in training.
 
-    Each is classified by a 3x3 convolution, BN, ReLU, dropout and a 1x1 convolution, with the loss
-    of the head at weight 1. These layers do not run at test time.
+    A 3x3 convolution, BN, ReLU, dropout and a 1x1 convolution classify each map. The loss is that
+    of the head with weight 1. These layers do not run at test time.
     """
 
     def add_deep_supervision(self, count: int, kwargs: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ class DeepSupervision:
     def deep_losses(
         self, maps: Sequence[Tensor], batch_data_samples: list, train_cfg: dict
     ) -> dict[str, Tensor]:
-        """Compute the losses ``dsn{i}.loss_ce`` of the maps; none without deep supervision."""
+        """Compute the losses ``dsn{i}.loss_ce`` of the maps; empty without deep supervision."""
         losses = {}
         for i, head in enumerate(getattr(self, 'dsn', ())):
             for name, value in head.loss((maps[i],), batch_data_samples, train_cfg).items():

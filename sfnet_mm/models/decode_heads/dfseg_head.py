@@ -40,7 +40,7 @@ class FusionNode(nn.Module):
 
 @MODELS.register_module()
 class DFSegHead(BaseDecodeHead):
-    """Applies PPM to the last map, and two fusion nodes on the way to the first.
+    """Applies PPM to the last map and fuses it with the two finer maps, one after the other.
 
     Layers have the authors' names (``cc5``, ``cc4``, ``cc3``, ``fn4``, ``fn3``). The authors also
     halve the image before the network and enlarge the logits at test time; that is

@@ -42,8 +42,8 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
         **kwargs: Arguments of ``mmseg.BaseDecodeHead`` (``num_classes``, ``loss_decode``, ...).
 
     Raises:
-        ValueError: ``in_channels`` is no list. In ``forward``, maps have other channels, or are not
-            ordered from fine to coarse.
+        ValueError: ``in_channels`` is not a list. In ``forward``, maps have other channels, or are
+            not ordered from fine to coarse.
     """
 
     def __init__(

@@ -8,7 +8,7 @@ from mmseg.registry import MODELS
 
 
 def alignment_modules() -> list[str]:
-    """The names of the registered alignment modules, which say whether they ``fuse``."""
+    """Return the names of the registered modules that have the attribute ``fuses``."""
     return sorted(name for name, kind in MODELS.module_dict.items() if hasattr(kind, 'fuses'))
 
 
@@ -24,8 +24,8 @@ def build_alignment(
         align_corners: ``align_corners`` of the upsampling, for modules that have this argument.
 
     Raises:
-        ValueError: ``align`` is no such dict, or its type is no alignment module. The message names
-            the choices.
+        ValueError: ``align`` is not such a dict, or its type is not an alignment module. The
+            message names the choices.
     """
     kind = align.get('type') if isinstance(align, dict) else align
     found = _find_class(kind) if isinstance(align, dict) else None
@@ -34,7 +34,7 @@ def build_alignment(
             f'{owner}: align={kind!r} is not an alignment module: set align=None or '
             f'align=dict(type=...) with one of {", ".join(alignment_modules())}'
         )
-    options = _accepted(found, channels=channels, align_corners=align_corners)
+    options = _supported_options(found, channels=channels, align_corners=align_corners)
     return MODELS.build({**options, **align, 'type': found})
 
 
@@ -49,7 +49,7 @@ def build_context(context: dict[str, Any], **options: Any) -> nn.Module:
     found = _find_class(context['type'])
     if found is None:
         return MODELS.build(context)  # this raises an error that names the type
-    return MODELS.build({**_accepted(found, **options), **context, 'type': found})
+    return MODELS.build({**_supported_options(found, **options), **context, 'type': found})
 
 
 def norm_or_identity(norm_cfg: dict[str, Any] | None) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def norm_or_identity(norm_cfg: dict[str, Any] | None) -> dict[str, Any]:
     return dict(type=nn.Identity) if norm_cfg is None else norm_cfg
 
 
-def _accepted(kind: type, **options: Any) -> dict[str, Any]:
+def _supported_options(kind: type, **options: Any) -> dict[str, Any]:
     """Select the options that a class has as arguments."""
     arguments = inspect.signature(kind).parameters
     open_ended = any(a.kind is a.VAR_KEYWORD for a in arguments.values())

@@ -13,7 +13,7 @@ from torch import Tensor
 from sfnet_mm.ops.native import like, working_dtype
 from sfnet_mm.utils.arguments import check_least, check_odd
 
-from .local_windows import by_coarse_pixel, to_fine_grid, weighted_windows
+from .local_windows import group_by_coarse_pixel, sum_over_windows, to_fine_grid
 from .upsampling import resize
 
 
@@ -23,9 +23,9 @@ class CARAFEAlignment(BaseModule):
 
     The weights of a window are a softmax of what ``content_encoder`` predicts from the coarse map
     alone, for ``scale_factor`` times its size. For any other size, these logits are resized
-    bilinearly before the softmax. The window is centered at the coarse pixel that the center of the
-    fine pixel lies in; outside of the map it reads zeros, as published. Layers have the authors'
-    names. The softmax and the sums are computed in float32 (float64 for a float64 map).
+    bilinearly before the softmax. The window is centered at the coarse pixel that contains the
+    center of the fine pixel. Outside of the map it reads zeros, as published. Layers have the
+    authors' names. The softmax and the sums are computed in float32 (float64 for a float64 map).
 
     Args:
         channels: Channels of both maps.
@@ -74,5 +74,7 @@ class CARAFEAlignment(BaseModule):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""
         kernels = self.predict_kernels(low, high)
-        cells = weighted_windows(high.to(kernels.dtype), by_coarse_pixel(kernels, high.shape[2:]))
+        cells = sum_over_windows(
+            high.to(kernels.dtype), group_by_coarse_pixel(kernels, high.shape[2:])
+        )
         return like(to_fine_grid(cells, low.shape[2:]), high)

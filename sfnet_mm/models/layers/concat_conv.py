@@ -8,13 +8,13 @@ from torch import Tensor
 class ConcatConv2d(nn.Conv2d):
     """``nn.Conv2d`` of maps concatenated over channels, as the sum of their convolutions.
 
-    The concatenated map of the flow predictor has as many values as the fine map; writing and
-    reading it takes as long as the convolution. Arguments and weights are those of ``nn.Conv2d``
-    with zero padding.
+    The concatenated map of the flow predictor has as many values as the fine map, so that writing
+    and reading it would take as long as the convolution. Arguments and weights are those of
+    ``nn.Conv2d`` with zero padding.
     """
 
     def forward(self, *maps: Tensor) -> Tensor:
-        """Convolve maps (N, C_i, H, W), together ``in_channels``, to (N, out_channels, H, W).
+        """Convolve maps (N, C_i, H, W) to (N, out_channels, H, W); the C_i sum to ``in_channels``.
 
         Raises:
             RuntimeError: The channels do not add up.

@@ -19,8 +19,8 @@ def local_correlation(x: Tensor, y: Tensor, max_displacement: int) -> Tensor:
         max_displacement: Largest displacement D in pixels, in x and in y.
 
     Returns:
-        Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products. Displacements of y
-        are ordered row by row, each from -D to D.
+        Tensor: (N, (2D + 1)^2, H, W), the mean over channels of the products. The displacements of
+        ``y`` are ordered row by row, from -D to D in both directions.
     """
     views = shifted_views(y, 2 * max_displacement + 1)
     return torch.stack([(x * view).mean(1) for view in views], dim=1)

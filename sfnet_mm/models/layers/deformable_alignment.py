@@ -20,7 +20,7 @@ from .flow_alignment import FlowPredictor
 
 
 def uses_mmcv(name: str, backend: str) -> bool:
-    """Whether a module convolves with mmcv's compiled operator.
+    """Return whether a module uses mmcv's compiled operator.
 
     Args:
         name: Name of the module, for error messages.
@@ -116,7 +116,7 @@ class DeformableAlignmentModule(FlowPredictor):
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:
-        """Start as a plain convolution: all offsets are zero."""
+        """Initialize as a plain convolution: all offsets are zero."""
         super().init_weights()
         nn.init.zeros_(self.flow_make.weight)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')

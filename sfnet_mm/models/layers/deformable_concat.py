@@ -53,18 +53,18 @@ class DeformableConcatAlignment(BaseModule):
             2 * channels, 2 * kernel_size**2, kernel_size, padding=kernel_size // 2
         )
         self.weight = nn.Parameter(torch.empty(channels, 2 * channels, kernel_size, kernel_size))
-        self._begin_as_plain_convolution()
+        self._init_as_plain_convolution()
 
-    def _begin_as_plain_convolution(self) -> None:
+    def _init_as_plain_convolution(self) -> None:
         nn.init.zeros_(self.offset.weight)
         if self.offset.bias is not None:
             nn.init.zeros_(self.offset.bias)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:
-        """Start as a plain convolution: all offsets are zero."""
+        """Initialize as a plain convolution: all offsets are zero."""
         super().init_weights()
-        self._begin_as_plain_convolution()
+        self._init_as_plain_convolution()
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""

@@ -28,9 +28,9 @@ class DySampleAlignment(BaseModule):
     Each group of channels has its own offsets. They are predicted for ``scale_factor`` times the
     size of the coarse map, and resized bilinearly for any other size. Without offsets this is
     bilinear upsampling of ``align_corners=False``. Positions outside of the map are moved to its
-    border. The samples are those of ``grid_sample``; they are taken by
-    :func:`sfnet_mm.ops.flow_warp`, one fused kernel on CUDA, for a flow from its pixel centers to
-    these positions.
+    border. :func:`sfnet_mm.ops.flow_warp` takes the samples, in one fused kernel on CUDA. Its flow
+    goes from its own pixel centers to these positions, so that the samples equal those of
+    ``grid_sample``.
 
     The style ``'pl'`` of the paper, which shuffles pixels first, is left out: at a ratio of 8 it
     would predict from 1/64 of the channels.
@@ -39,7 +39,8 @@ class DySampleAlignment(BaseModule):
         channels: Channels of both maps.
         scale_factor: Ratio of sizes for which offsets are predicted: 2 in SFNet, 8 in SFNet-Lite.
         groups: Number of groups, which must divide ``channels``.
-        dynamic_scope: Also predict the range of the offsets (``DySample+``); else it is a quarter.
+        dynamic_scope: Whether the range of the offsets is predicted, too (``DySample+``). If not,
+            the range is a quarter.
         init_cfg: See ``BaseModule``.
 
     Raises:

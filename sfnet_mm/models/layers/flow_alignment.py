@@ -71,7 +71,7 @@ class FlowPredictor(BaseModule):
 class FlowAlignmentModule(FlowPredictor):
     """FAM: warps a coarse, semantically strong map to the grid of a fine one.
 
-    The paper's text speaks of two 3x3 convolutions; its Figure 4 and the authors' code have one.
+    The paper's text names two 3x3 convolutions; its Figure 4 and the authors' code have only one.
 
     Args:
         channels: Channels of both maps.
@@ -138,14 +138,14 @@ class FlowAlignmentModule(FlowPredictor):
         return flow_warp(high, self.predict_flow(low, high))
 
     def inference_form(self, rearrange: bool) -> nn.Module | None:
-        """Return this module without its half-width maps, if that is faster.
+        """Return this module without its half-width maps; None if that is not faster.
 
         Args:
             rearrange: Whether to save multiplications at the cost of memory traffic, which is
                 faster on a CPU. See :func:`sfnet_mm.deploy.optimize`.
         """
-        has_one = self.upsample.mode == 'bilinear' and self.max_displacement is None
-        return InferenceFAM(self) if rearrange and has_one else None
+        is_supported = self.upsample.mode == 'bilinear' and self.max_displacement is None
+        return InferenceFAM(self) if rearrange and is_supported else None
 
 
 class InferenceFAM(nn.Module):

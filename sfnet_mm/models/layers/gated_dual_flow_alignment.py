@@ -109,7 +109,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         return gated_dual_flow_warp(high, low, flow, gate)
 
     def inference_form(self, rearrange: bool) -> nn.Module | None:
-        """Return this module without concatenated maps, if that is faster.
+        """Return this module without concatenated maps; None if that is not faster.
 
         Args:
             rearrange: Whether to save multiplications at the cost of memory traffic, which is

@@ -57,7 +57,7 @@ class LevelFusion(ConvModule):
         return super().forward(torch.cat(maps, dim=1))
 
     def inference_form(self, rearrange: bool) -> nn.Module | None:
-        """Return this layer with its multiplications before the upsampling, if that is faster.
+        """Return this layer with convolutions before the upsampling; None if that is not faster.
 
         Args:
             rearrange: Whether to save multiplications at the cost of memory traffic, which is

@@ -1,8 +1,8 @@
 """Sums over the window of coarse pixels around each fine pixel, without a copy per pixel.
 
 CARAFE and SAPA give each fine pixel a weighted sum of the coarse pixels around its place. All fine
-pixels of a coarse pixel share its window. So the fine grid is arranged by coarse pixels, and each
-window position is a shifted view of the coarse map, which is multiplied with all of them. No
+pixels of a coarse pixel share its window. So the fine pixels are grouped by coarse pixels. Each
+window position is a shifted view of the coarse map, which is multiplied with all fine pixels. No
 neighbor is copied, and training stores only the two maps.
 """
 
@@ -30,12 +30,12 @@ def shifted_views(x: Tensor, kernel_size: int) -> Iterator[Tensor]:
             yield x[:, :, i : i + height, j : j + width]
 
 
-def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Arrange a fine map by the pixels of a coarse one.
+def group_by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Group the pixels of a fine map by the pixels of a coarse one.
 
     A fine pixel belongs to the coarse pixel that contains its center. If the sizes are not
-    multiples, coarse pixels have different numbers of fine ones. Places that are left over repeat
-    a pixel, and :func:`to_fine_grid` drops them.
+    multiples, coarse pixels have different numbers of fine ones. Then a fine pixel is repeated in
+    the unused places, and :func:`to_fine_grid` drops the repetitions.
 
     Args:
         x: (N, C, H, W).
@@ -60,7 +60,7 @@ def by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
 
 
 def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Invert :func:`by_coarse_pixel`.
+    """Invert :func:`group_by_coarse_pixel`.
 
     Args:
         x: (N, C, a * b, h, w).
@@ -81,13 +81,13 @@ def to_fine_grid(x: Tensor, size: Sequence[int]) -> Tensor:
     return x
 
 
-def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
+def sum_over_windows(x: Tensor, weights: Tensor) -> Tensor:
     """Sum over the windows of ``x``, with weights for every fine pixel.
 
     Args:
         x: (N, C, h, w); zero outside.
-        weights: (N, k * k, a * b, h, w), for the window positions row by row, arranged by
-            :func:`by_coarse_pixel`.
+        weights: (N, k * k, a * b, h, w), for the window positions row by row, grouped by
+            :func:`group_by_coarse_pixel`.
 
     Returns:
         Tensor: (N, C, a * b, h, w).
@@ -100,15 +100,15 @@ def weighted_windows(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def _max_fine_pixels(fine: int, coarse: int) -> int:
-    """The largest number of fine pixels of a coarse one along a side."""
+    """Return the largest number of fine pixels of a coarse one along a side."""
     return (fine + coarse - 1) // coarse
 
 
 def _is_multiple(fine: int, coarse: int) -> bool:
-    """Whether every coarse pixel is known to have the same number; False for an open size."""
+    """Return whether all coarse pixels surely have equally many fine ones; False for open sizes."""
     return isinstance(fine, int) and isinstance(coarse, int) and fine % coarse == 0
 
 
 def _first_fine_pixel(pixel: Tensor, fine: int, coarse: int) -> Tensor:
-    """The first fine pixel whose center, (i + 1/2) * coarse / fine, is in a coarse pixel."""
+    """Return the first fine pixel whose center, (i + 1/2) * coarse / fine, is in a coarse pixel."""
     return (2 * fine * pixel + coarse - 1) // (2 * coarse)

@@ -26,18 +26,18 @@ from .upsampling import resize
 
 
 def is_synced(module: nn.Module) -> bool:
-    """Whether a layer normalizes over all processes."""
+    """Return whether a layer normalizes over all processes."""
     return 'SyncB' in type(module).__name__
 
 
 def pool_to_cells(x: Tensor, scale: int) -> Tensor:
     """Apply ``adaptive_avg_pool2d`` to (N, C, scale, scale).
 
-    Exporters cannot write it for open sizes. During export, the mean over the cells is written as a
-    product with two matrices.
+    Exporters do not support this operation if the size is left open. During export, two matrix
+    products compute the means of the cells instead.
     """
     if not is_exporting():
-        # CUDA's pooling of channels-last maps to few cells is slower than the whole backbone.
+        # On CUDA, pooling a channels-last map to few cells takes longer than the whole backbone.
         return F.adaptive_avg_pool2d(x.contiguous() if x.is_cuda else x, scale)
     rows, columns = _cell_means(x, scale, 2), _cell_means(x, scale, 3)
     return rows @ x @ columns.transpose(0, 1)
@@ -80,9 +80,9 @@ class _BatchOnePPM(PPM):
             if norm.affine:
                 normalized = normalized * norm.weight[:, None, None] + norm.bias[:, None, None]
             return conv.activate(normalized) if conv.with_activation else normalized
-        # SyncBN also has the values of the other processes.
-        alone = get_world_size() == 1 or not any(map(is_synced, stage.modules()))
-        if not (self.training and x.shape[0] == 1 and scale == 1 and alone):
+        # SyncBN also uses the values of the other processes.
+        is_local = get_world_size() == 1 or not any(map(is_synced, stage.modules()))
+        if not (self.training and x.shape[0] == 1 and scale == 1 and is_local):
             return conv(pooled)
         conv.eval()
         try:
@@ -93,7 +93,7 @@ class _BatchOnePPM(PPM):
 
 @MODELS.register_module()
 class PyramidContext(BaseModule):
-    """Pyramid pooling (PPM), its summing form (SPPM), or a plain 1x1 projection.
+    """Pyramid pooling (PPM), its form with sums (SPPM), or a plain 1x1 projection.
 
     ``'ppm'`` pools to 1, 2, 3 and 6 cells, projects each by 1x1 convolution and BN *without* ReLU,
     concatenates them before the input and projects by 1x1 convolution, BN and ReLU. ``'sppm'``

@@ -1,7 +1,7 @@
 """Rearranges convolutions for inference: composes them and moves them before an upsampling.
 
 A chain of convolutions without activation is one convolution. A 1x1 convolution and a bilinear
-upsampling can be exchanged. A kxk convolution is a 1x1 convolution to k * k times the channels,
+upsampling can change places. A kxk convolution is a 1x1 convolution to k * k times the channels,
 whose parts are then shifted and added. So a kxk convolution of an upsampled map can do its
 multiplications on the small map (:class:`TapConv2d`). For a map of full size, shifting pays only
 for rows (:class:`RowConv2d`).
@@ -31,7 +31,7 @@ Size = tuple[int, int]
 
 
 def make_conv(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv2d:
-    """Make a convolution of stride 1 that keeps the size, with dtype and device of another."""
+    """Make a convolution of stride 1 that keeps the size; ``like`` gives its dtype and device."""
     out_channels, in_channels, height, width = weight.shape
     conv = nn.Conv2d(
         in_channels,
@@ -50,7 +50,7 @@ def make_conv(weight: Tensor, bias: Tensor | None, like: nn.Conv2d) -> nn.Conv2d
 
 
 def compose(outer: Tensor, inner: nn.Conv2d) -> Tensor:
-    """Compose a 1x1 convolution and ``outer`` to one weight, in float64."""
+    """Combine a 1x1 convolution and the kernel ``outer`` after it into one kernel, in float64."""
     return torch.einsum('omyx,mc->ocyx', outer.double(), inner.weight[:, :, 0, 0].double())
 
 
@@ -61,18 +61,18 @@ def padded_kernel(weight: Tensor, size: int) -> Tensor:
 
 
 def is_plain(module: ConvModule) -> bool:
-    """Whether a layer is a usual convolution, whose normalization was folded or never there."""
-    alone = module.norm is None or isinstance(module.norm, nn.Identity)
-    return alone and type(module.conv) is nn.Conv2d
+    """Return whether a layer is a plain convolution without normalization, maybe after folding."""
+    has_no_norm = module.norm is None or isinstance(module.norm, nn.Identity)
+    return has_no_norm and type(module.conv) is nn.Conv2d
 
 
 def activation(module: ConvModule) -> nn.Module:
-    """The activation of a ``ConvModule``; an identity if it has none."""
+    """Return the activation of a ``ConvModule``; an identity if it has none."""
     return module.activate if module.with_activation else nn.Identity()
 
 
 def bias_of(conv: nn.Conv2d) -> Tensor:
-    """The bias in float64; zeros if there is none."""
+    """Return the bias of a convolution in float64; zeros if it has none."""
     weight = conv.weight
     return (
         weight.new_zeros(len(weight), dtype=torch.float64)
@@ -84,8 +84,9 @@ def bias_of(conv: nn.Conv2d) -> Tensor:
 class TapConv2d(nn.Module):
     """Zero-padded kxk convolution of a bilinearly upsampled map that multiplies on the small map.
 
-    Rows are upsampled and their k shifts added, then columns. The result is exact. For a map of a
-    quarter of the side it takes about a third of the time on a CPU, where multiplications dominate.
+    The module upsamples the rows and adds their k shifted results, and then does the same with the
+    columns. The result is exact. On a CPU, where multiplications dominate, this takes about a third
+    of the time for a map whose sides are a quarter of the output's.
 
     Args:
         weight: (O, C, k, k).
@@ -101,7 +102,7 @@ class TapConv2d(nn.Module):
         # The taps of the rows, for each column of the kernel: (columns, k, channels, C).
         taps = weight.permute(3, 2, 0, 1)
         if self.narrow:
-            # All columns are computed together, so that they fill the vectors.
+            # All columns are computed together, so that they fill the vectors of the CPU.
             taps = taps.transpose(0, 1).flatten(1, 2)[None]
             taps = F.pad(taps, (0, 0, 0, -taps.shape[2] % LANES))
         self.columns = nn.ModuleList(
@@ -125,10 +126,10 @@ class TapConv2d(nn.Module):
         return out
 
     def _add_rows(self, x: Tensor, taps: Iterable[nn.Conv2d], height: int) -> Tensor:
-        """Sum the rows of taps, each upsampled to the height and shifted."""
+        """Upsample the result of each tap to the height, shift it, and add all of them."""
         tall = (height, x.shape[3])
         if is_exporting():
-            # Other runtimes copy a map to split it, so each tap is a separate convolution.
+            # Other runtimes copy a map when they split it, so each tap is a separate convolution.
             return add_shifted([self._upsampled(tap(x), tall) for tap in taps], dim=2)
         together = F.conv2d(x, torch.cat([tap.weight for tap in taps]))
         return add_shifted(self._upsampled(together, tall).chunk(self.kernel, dim=1), dim=2)
@@ -138,7 +139,7 @@ class TapConv2d(nn.Module):
 
 
 class RowConv2d(nn.Module):
-    """Zero-padded kxk convolution, computed by single rows whose k results are shifted and added.
+    """Zero-padded kxk convolution that shifts and adds the results of the single kernel rows.
 
     :mod:`sfnet_mm.models.layers.row_conv` gives the reason.
 

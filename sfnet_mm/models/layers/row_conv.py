@@ -1,7 +1,8 @@
-"""Computes a convolution to few channels by its single rows, which are shifted and added.
+"""Convolves with each row of a kernel, then shifts and adds the results: fast for few channels.
 
 A CPU computes a convolution in vectors of 8 or 16 output channels. The flow has only 2 or 4
-channels, which leave a vector almost empty. The rows of a kernel of height k give k times as many.
+channels, which leave a vector almost empty. The rows of a kernel of height k together have k times
+as many.
 """
 
 from collections.abc import Sequence
@@ -13,12 +14,12 @@ from torch import Tensor
 
 from sfnet_mm.ops.exporting import is_exporting
 
-# The number of output channels in the widest vectors.
+# The widest vectors hold this number of output channels.
 LANES = 16
 
 
 def fills_vectors(channels: int) -> bool:
-    """Whether this number of channels fills the vectors of any CPU."""
+    """Return whether this number of channels fills the vectors of any CPU."""
     return channels % LANES == 0
 
 
@@ -29,7 +30,7 @@ def row_kernel(weight: Tensor) -> Tensor:
 
 
 def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
-    """Add the convolutions of rows (``dim`` 2) or columns (3) to the whole one, (N, O, H, W).
+    """Shift and add the results of kernel rows (``dim`` 2) or columns (3) to (N, O, H, W).
 
     Args:
         parts: (N, k * O or more, H, W), the results of the rows or columns one after the other.
@@ -39,14 +40,14 @@ def add_parts(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor
     """
     if is_exporting():
         return _added_by_convolution(parts, out_channels, kernel, dim)
-    # Few channels of a pixel are read at a time, which is slow if all are adjacent in memory.
+    # Each sum reads few channels of a pixel, which is slow if all channels are adjacent in memory.
     parts = parts.contiguous()
     groups = [parts[:, i * out_channels : (i + 1) * out_channels] for i in range(kernel)]
     return add_shifted(groups, dim)
 
 
 def add_shifted(groups: Sequence[Tensor], dim: int) -> Tensor:
-    """Sum k maps (N, O, H, W); map i is read at an offset of ``i - k // 2`` along ``dim``."""
+    """Add k maps (N, O, H, W); map i is read at an offset of ``i - k // 2`` along ``dim``."""
     center = len(groups) // 2
     total = groups[center] if is_exporting() else groups[center].clone()
     for i, group in enumerate(groups):
@@ -73,9 +74,9 @@ def add_at_offset(total: Tensor, x: Tensor, offset: int, dim: int) -> Tensor:
 def _added_by_convolution(parts: Tensor, out_channels: int, kernel: int, dim: int) -> Tensor:
     """Do the same as :func:`add_parts` by a convolution.
 
-    Output o sums the entries i of a column of channel ``i * O + o``. Runtimes compute it in the
-    layout of the convolutions around it, together with the addition after it. Parts that are
-    sliced, padded and added take several times as long.
+    Output channel o is the sum over i of channel ``i * O + o``, read at offset i along ``dim``.
+    Runtimes compute it in the layout of the convolutions around it, together with the addition
+    after it. Parts that are sliced, padded and added take several times as long.
     """
     weight = np.zeros((out_channels, parts.shape[1], kernel), np.float32)
     for i in range(kernel):
@@ -97,8 +98,8 @@ def _shifted_by_convolution(x: Tensor, offset: int, dim: int) -> Tensor:
 def _conv_along(x: Tensor, weight: np.ndarray, dim: int, groups: int = 1) -> Tensor:
     """Convolve along one side, zero padded, with a constant kernel (O, C / groups, k).
 
-    torch does not compute the kernel, so that the graph has it as a constant, which TensorRT and
-    the layouts of other runtimes need.
+    numpy makes the kernel, so that the exported graph has it as a constant. TensorRT needs that,
+    and so do other runtimes to choose the layout.
     """
     reach = weight.shape[2] // 2
     shape, padding = ((-1, 1), (reach, 0)) if dim == 2 else ((1, -1), (0, reach))

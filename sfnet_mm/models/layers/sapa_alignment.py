@@ -13,18 +13,18 @@ from torch import Tensor
 from sfnet_mm.ops.native import like, working_dtype
 from sfnet_mm.utils.arguments import check_least, check_odd
 
-from .local_windows import by_coarse_pixel, shifted_views, to_fine_grid, weighted_windows
+from .local_windows import group_by_coarse_pixel, shifted_views, sum_over_windows, to_fine_grid
 
 
 @MODELS.register_module()
 class SAPAAlignment(BaseModule):
     """Each fine pixel is a mean of the coarse pixels around it, weighted by similarity.
 
-    Weights are a softmax, over the window, of the inner products of a query from the fine pixel and
-    of keys from the coarse ones; both are linear in the layer-normalized maps. The window is
-    centered at the coarse pixel that contains the center of the fine pixel, so any ratio of sizes
-    is possible. Outside of the map, similarities and values are zero, as published. Similarities
-    and sums are computed in float32 (float64 for a float64 map).
+    The weights are a softmax over the window. Its logits are the inner products of a query from the
+    fine pixel with keys from the coarse ones; both are linear in the layer-normalized maps. The
+    window is centered at the coarse pixel that contains the center of the fine pixel, so any ratio
+    of sizes is possible. Outside of the map, similarities and values are zero, as published.
+    Similarities and sums are computed in float32 (float64 for a float64 map).
 
     Args:
         channels: Channels of both maps.
@@ -56,16 +56,16 @@ class SAPAAlignment(BaseModule):
             trunc_normal_init(layer, std=0.02)
 
     def predict_kernels(self, low: Tensor, high: Tensor) -> Tensor:
-        """Predict weights (N, k * k, a * b, h, w) of the windows; see :func:`by_coarse_pixel`."""
+        """Predict weights (N, k * k, a * b, h, w), as :func:`group_by_coarse_pixel` orders them."""
         query = self.query(self.norm_fine(low.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         key = self.key(self.norm_coarse(high.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
         dtype = working_dtype(high)
-        query = by_coarse_pixel(query.to(dtype), high.shape[2:])
+        query = group_by_coarse_pixel(query.to(dtype), high.shape[2:])
         views = shifted_views(key.to(dtype), self.kernel_size)
         return torch.stack([(query * view[:, :, None]).sum(1) for view in views], 1).softmax(1)
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W)."""
         kernels = self.predict_kernels(low, high)
-        cells = weighted_windows(high.to(kernels.dtype), kernels)
+        cells = sum_over_windows(high.to(kernels.dtype), kernels)
         return like(to_fine_grid(cells, low.shape[2:]), high)

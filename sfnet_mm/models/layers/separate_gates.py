@@ -20,13 +20,13 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
     """Warps the coarse and the fine map, each by its own flow and weighted by its own gate.
 
     ``out = warp(high, flow[:, :2]) * gate[:, 0] + warp(low, flow[:, 2:]) * gate[:, 1]``. GD-FAM has
-    one gate, and its complement for the fine map.
+    only one gate and weights the fine map by its complement.
 
     Args:
         channels: Channels of both maps.
         gate: Kind of both gates: ``'attention'`` or ``'conv'``, see
             :class:`GatedDualFlowAlignmentModule`.
-        **kwargs: As :class:`GatedDualFlowAlignmentModule`.
+        **kwargs: See :class:`GatedDualFlowAlignmentModule`.
 
     Raises:
         ValueError: ``gate`` is None, or GD-FAM refuses an argument.
@@ -46,7 +46,7 @@ class SeparateGatesAlignmentModule(GatedDualFlowAlignmentModule):
         low_half, high_half = self._project(low, high)
         flow = self._flow(low_half, high_half)
         gate = self.predict_gate(low, low_half, high_half)
-        assert gate is not None  # __init__ refuses None
+        assert gate is not None  # __init__ refuses None.
         return (
             flow_warp(high, flow[:, :2]) * gate[:, :1] + flow_warp(low, flow[:, 2:]) * gate[:, 1:]
         )

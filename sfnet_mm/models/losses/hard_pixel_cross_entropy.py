@@ -25,10 +25,11 @@ class HardPixelCrossEntropy(nn.Module):
     """The mean cross-entropy of the kept pixels of a batch.
 
     A pixel is kept if the probability of its true class is at most ``thresh``, or at most that of
-    the ``min_kept``-th hardest valid pixel. With fewer valid pixels than ``min_kept`` all are kept.
+    the ``min_kept``-th hardest valid pixel. If there are fewer valid pixels than ``min_kept``, all
+    are kept.
 
     Args:
-        thresh: Probability of the true class at or under which a pixel is hard.
+        thresh: Largest probability of the true class of a hard pixel.
         min_kept: Smallest number of kept pixels per call (the batch of one device), not per image.
         keep_ratio: If given, keep exactly this share of the valid pixels, the hardest ones, and
             ignore ``thresh`` and ``min_kept``: 0.1 is the paper's "10% hardest pixels".
@@ -39,8 +40,9 @@ class HardPixelCrossEntropy(nn.Module):
 
     Raises:
         ValueError: ``thresh`` or ``keep_ratio`` is outside (0, 1], ``min_kept`` is negative, or
-            ``class_weight`` is no list of numbers from 0 on. In ``forward``, the number of class
-            weights is not that of the classes, scores have one channel, or a label is no class.
+            ``class_weight`` is not a list of numbers from 0 on. In ``forward``, the number of class
+            weights differs from that of the classes, the scores have only one channel, or a label
+            is not a class.
         FileNotFoundError: The file of ``class_weight`` does not exist.
     """
 
@@ -73,7 +75,7 @@ class HardPixelCrossEntropy(nn.Module):
         return self._loss_name
 
     def _kept(self, prob: Tensor) -> Tensor:
-        """Select the kept ones of the valid pixels; ``prob`` (P,) is that of their true classes."""
+        """Select the pixels to keep; ``prob`` (P,) has the probability of each true class."""
         if self.keep_ratio is not None:
             count = math.ceil(self.keep_ratio * len(prob))
             kept = torch.zeros_like(prob, dtype=torch.bool)
@@ -106,7 +108,7 @@ class HardPixelCrossEntropy(nn.Module):
         log_prob = F.log_softmax(cls_score.float(), dim=1)
         label = torch.where(valid, label, torch.zeros_like(label)).long()
         log_prob = log_prob.gather(1, label.unsqueeze(1)).squeeze(1)[valid]
-        # NaN counts as hardest, so that a training that diverged shows it.
+        # NaN counts as hardest, so that the loss shows that a training has diverged.
         kept = self._kept(log_prob.detach().exp().nan_to_num(0.0))
         pixel_weight = torch.ones_like(log_prob)
         if self.class_weight is not None:
@@ -159,5 +161,5 @@ def _read_class_weight(class_weight: ClassWeight) -> list[float] | None:
         reason = str(error).split('\n')[0]
         raise ValueError(f'{named} holds no list of numbers: {reason}') from None
     if weights.ndim != 1 or not weights.size or not np.isfinite(weights).all() or weights.min() < 0:
-        raise ValueError(f'{named} is no list of finite numbers from 0 on, one for each class')
+        raise ValueError(f'{named} is not a list of finite numbers from 0 on, one for each class')
     return weights.tolist()

@@ -23,8 +23,8 @@ def check_maps(name: str, inputs: Sequence[Tensor], in_channels: Sequence[int]) 
     """Check the maps that a backbone or neck gives a decoder.
 
     Raises:
-        ValueError: The maps have other channels than the decoder was built for, or one is larger
-            than the one before it: the order is fine to coarse.
+        ValueError: The maps have other channels than the decoder was built for, or they are not
+            ordered from fine to coarse.
     """
     got = [x.shape[1] for x in inputs]
     if got != list(in_channels):
@@ -55,9 +55,9 @@ class AlignedFPN(BaseModule):
     Args:
         in_channels: Channels of the stages, fine to coarse.
         out_channels: Channels of the pyramid.
-        num_outs: Number of maps, at least one for each stage. Additional ones are pooled, each from
-            the one before, as in the host's ``FPN``. None gives one for each stage. In mmdet,
-            whose heads expect a fixed number, it must be set.
+        num_outs: Number of maps, at least one for each stage. Each additional map is pooled from
+            the one before, as in the host's ``FPN``. None gives one for each stage. It must be set
+            in mmdet, whose heads expect a fixed number.
         align: Alignment module, called as ``align(fine, coarse)``; None upsamples bilinearly (an
             FPN with PPM, the baseline of the paper).
         align_levels: Indices, from fine to coarse, of the top-down steps that align; the others
@@ -177,6 +177,6 @@ class AlignedFPN(BaseModule):
 
 
 def _in_mmdet() -> bool:
-    """Whether the model is built in the scope of mmdet."""
+    """Return whether the model is built in the scope of mmdet."""
     scope = DefaultScope.get_current_instance()
     return scope is not None and scope.scope_name == 'mmdet'
