@@ -10,8 +10,8 @@ from .source_layouts import Folders, SourceLayout
 class CityscapesCoarseDataset(MappedSegDataset):
     """Cityscapes (https://arxiv.org/abs/1604.01685) with coarse polygons and 19 classes.
 
-    ``data_root`` has ``leftImg8bit/{split}`` and ``gtCoarse/{split}``, with split ``'train'``,
-    ``'val'`` or ``'train_extra'`` (19,998 images that have no fine labels). Class-uniform sampling
+    ``data_root`` has ``leftImg8bit/{split}`` and ``gtCoarse/{split}``. The splits are ``'train'``,
+    ``'val'`` and ``'train_extra'`` (19,998 images that have no fine labels). Class-uniform sampling
     takes centroids of rare classes from it (the authors' "coarse boost").
     """
 

@@ -49,7 +49,7 @@ def read_color_table(path: str) -> ColorTable:
     except FileNotFoundError:
         raise FileNotFoundError(f'the color table {path} does not exist') from None
     except UnicodeDecodeError:
-        raise ValueError(f'the color table {path} is no text') from None
+        raise ValueError(f'the color table {path} is not a text file') from None
     for number, line in enumerate(lines, 1):
         words = line.partition('#')[0].replace(',', ' ').split()
         if not words:
@@ -77,8 +77,8 @@ def clean_ids(
     """Convert a mask of any kind to class ids (H, W), uint8.
 
     Args:
-        mask: The mask. Its colors are translated by the table; those of a palette only if the table
-            has colors. If it has none, a mask with three equal channels holds ids.
+        mask: The mask. The table translates its colors, and those of its palette if the table has
+            colors. If the table has none, a mask with three equal channels holds ids.
         table: Class ids for colors and ids.
         known: Ids that the result may have; None allows all.
         name: Name of the mask, for errors.
@@ -104,7 +104,7 @@ def clean_ids(
         outside += [v for v in values.tolist() if v not in known and v not in outside]
     if outside:
         raise ValueError(
-            f'{name} holds the id {outside[0]}, which is no class: a line "{outside[0]} '
+            f'{name} holds the id {outside[0]}, which is not a class: a line "{outside[0]} '
             f'{IGNORE_INDEX}" of --colors TABLE lets training ignore it'
         )
     return ids.astype(np.uint8)
@@ -117,13 +117,13 @@ def clean_masks(
     table: ColorTable,
     workers: int | None = None,
 ) -> list[str]:
-    """Write a clean mask for every image; each file appears whole or not at all.
+    """Write a clean mask for every image; no file is ever incomplete.
 
-    Masks of another size than their image and files that cannot be read are skipped.
+    Files that cannot be read and masks that differ in size from their images are skipped.
 
     Args:
         report: Report of the folders.
-        names: Maps the path of each mask to its path in ``out`` without suffix.
+        names: Path in ``out``, without suffix, for the path of each mask.
         out: Folder of the new masks, which is made.
         table: Class ids for colors and ids. In binary masks 255 becomes 1 by default.
         workers: Number of processes; None takes one per CPU.
@@ -151,7 +151,7 @@ def clean_masks(
 
 
 def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str]) -> str:
-    """Write one mask and return an error as text, so that one file does not end the others."""
+    """Write one mask; return an error as text, so that the other masks are written."""
     path, target = job
     try:
         ids = clean_ids(open_image(path), table, known, path)

@@ -14,13 +14,13 @@ from .folder_check import FolderReport
 from .folder_files import PairFacts, mask_ids, open_image
 from .label_maps import IGNORE_INDEX
 
-# The largest crop, which is the paper's, and the stride of the backbones.
+# These are the largest crop, which is the paper's, and the stride of the backbones.
 LARGEST_CROP, STRIDE = 1024, 32
 OVERLAYS = 12
 
 
 def class_pixels(report: FolderReport) -> np.ndarray:
-    """Number of pixels of each class, int64 (num_classes,)."""
+    """Count the pixels of each class: int64 (num_classes,)."""
     found = report.ids
     return np.array([found[value] for value in report.class_ids], np.int64)
 
@@ -28,9 +28,10 @@ def class_pixels(report: FolderReport) -> np.ndarray:
 def class_weights(pixels: np.ndarray) -> np.ndarray:
     """Compute weights of the cross-entropy that favor rare classes, with a mean of 1.
 
-    ``1 / ln(1.02 + share)`` as in "ENet: A Deep Neural Network Architecture for Real-Time Semantic
-    Segmentation" (https://arxiv.org/abs/1606.02147, section 5.2), which bounds the weight of a rare
-    class, divided by the mean weight. A class without pixels gets the mean.
+    The weight is ``1 / ln(1.02 + share)`` as in "ENet: A Deep Neural Network Architecture for
+    Real-Time Semantic Segmentation" (https://arxiv.org/abs/1606.02147, section 5.2), which bounds
+    the weight of a rare class. It is divided by the mean weight. A class without pixels gets the
+    mean.
 
     Args:
         pixels: Number of pixels of each class, (num_classes,).
@@ -56,8 +57,8 @@ def crop_size(facts: list[PairFacts]) -> tuple[int, int] | None:
     return int(height), int(width)
 
 
-def shares(report: FolderReport) -> list[str]:
-    """Describe each class in a line: its share of labeled pixels and the images that have it."""
+def describe_classes(report: FolderReport) -> list[str]:
+    """Describe each class in a line: its share of labeled pixels, and how many masks have it."""
     pixels = class_pixels(report)
     lines = []
     for i, (value, n) in enumerate(zip(report.class_ids, pixels)):
@@ -67,8 +68,8 @@ def shares(report: FolderReport) -> list[str]:
     return lines
 
 
-def colors(report: FolderReport, most: int = 20) -> list[str]:
-    """List the most frequent colors of color masks, as lines of a color table."""
+def list_colors(report: FolderReport, most: int = 20) -> list[str]:
+    """List the most frequent colors of color masks, as lines of a color table without ids."""
     total: Counter = Counter()
     for facts in report.facts:
         total.update(facts.colors)
@@ -80,7 +81,7 @@ def colors(report: FolderReport, most: int = 20) -> list[str]:
 def recommendation(report: FolderReport) -> list[str]:
     """Write lines of a config: classes, ignored label, class weights and crop.
 
-    There are none if no mask has ids.
+    The list is empty if no mask has ids.
     """
     reduce_zero_label, num_classes = report.reduce_zero_label, report.num_classes
     pixels = class_pixels(report)
@@ -118,7 +119,7 @@ def draw_overlays(report: FolderReport, path: str) -> str:
     chosen = np.unique(np.linspace(0, len(usable) - 1, OVERLAYS).round().astype(int))
     base = (np.array(matplotlib.colormaps['tab20'].colors) * 255).round().astype(int).tolist()
     palette = [base[i % len(base)] for i in range(report.num_classes)]
-    # Colors are given to ids, which differ from classes in binary masks and with reduce_zero_label.
+    # Each id gets a color. In binary masks and with reduce_zero_label, ids are not class indices.
     by_id = np.zeros((IGNORE_INDEX + 1, 3), int)
     for value, color in zip(report.class_ids, palette):
         by_id[value] = color

@@ -23,16 +23,16 @@ from .source_layouts import Pair
 
 KINDS = {
     COLOR: 'the mask has colors, not ids; --fix OUT --colors TABLE writes ids',
-    PALETTE: 'the mask has a palette, of which some readers give colors; --fix OUT keeps the ids',
+    PALETTE: 'the mask has a palette, and some readers return its colors; --fix OUT keeps the ids',
     DEEP: 'the mask has more than 8 bits; --fix OUT writes 8',
     ALPHA: 'the mask has an alpha channel; --fix OUT drops it',
 }
-# This many files of a trouble are named; the others are counted.
+# A message names this many files of a problem and counts the others.
 NAMED = 3
 
 
-class Trouble(NamedTuple):
-    """A trouble of some files, or of the whole folder if no files are named."""
+class Problem(NamedTuple):
+    """A problem of some files, or of the whole folder if it names no files."""
 
     kind: str
     text: str
@@ -53,11 +53,11 @@ class FolderReport:
     Args:
         num_classes: The given number of classes, or one more than the largest id.
         given_classes: Whether the number of classes was given.
-        reduce_zero_label: Whether id 0 is no class, as in mmseg's data sets with this argument: the
-            classes are the ids from 1 on.
+        reduce_zero_label: Whether id 0 is not a class, as in mmseg's data sets with this argument.
+            The classes are then the ids from 1 on.
         binary: Whether the masks have only 0 and 255, so that 255 is a class.
         facts: The contents of each pair.
-        troubles: The troubles, in the order in which they should be fixed.
+        problems: The problems, in the order in which they should be fixed.
     """
 
     num_classes: int = 0
@@ -65,7 +65,7 @@ class FolderReport:
     reduce_zero_label: bool = False
     binary: bool = False
     facts: list[PairFacts] = field(default_factory=list)
-    troubles: list[Trouble] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
     @property
     def ids(self) -> Counter:
@@ -84,7 +84,7 @@ class FolderReport:
         return list(range(first, first + self.num_classes))
 
     def is_known(self, value: int) -> bool:
-        """Whether a mask may have this id."""
+        """Return whether a mask may have this id."""
         return (
             value in self.class_ids
             or value == IGNORE_INDEX
@@ -110,7 +110,7 @@ def check_folders(
         images: Folder of the images.
         masks: Folder of the masks.
         num_classes: Number of classes; None takes the largest id of the masks as the last class.
-        reduce_zero_label: Whether id 0 is no class.
+        reduce_zero_label: Whether id 0 is not a class.
         img_suffix: End of the names of the images; by default that of any image.
         seg_map_suffix: End of the names of the masks.
         workers: Number of processes; None takes one per CPU.
@@ -152,54 +152,54 @@ def check_folders(
 
 def _add(report: FolderReport, kind: str, text: str, files: list[str]) -> None:
     if files:
-        report.troubles.append(Trouble(kind, text, tuple(files)))
+        report.problems.append(Problem(kind, text, tuple(files)))
 
 
 def _check_files(report: FolderReport) -> None:
-    """Find the troubles of single files: damage, sizes, orientation, kinds of masks."""
+    """Find the problems of single files: damage, sizes, orientation, kinds of masks."""
     facts = report.facts
     damaged = [f.pair.image for f in facts if f.image_error]
     damaged += [f.pair.mask for f in facts if f.mask_error]
-    _add(report, 'damaged', 'truncated or no image, copy it again', damaged)
-    whole = [f for f in facts if not (f.image_error or f.mask_error)]
+    _add(report, 'damaged', 'the file is truncated or not an image; copy it again', damaged)
+    readable = [f for f in facts if not (f.image_error or f.mask_error)]
     sizes = [
         f'{f.pair.mask} ({_size(f.mask_size)}, its image {_size(f.image_size)})'
-        for f in whole
+        for f in readable
         if f.mask_size != f.image_size and not _fits_only_rotated(f)
     ]
     _add(report, 'size', 'the mask differs from its image in size (height x width)', sizes)
     _add(
         report,
         'EXIF',
-        'the image has an EXIF orientation, by which many readers turn it, and none its mask; '
+        'many readers rotate the image by its EXIF orientation, but not the mask; '
         "load with color_type='color_ignore_orientation'",
         [
             f'{f.pair.image} (orientation {f.orientation})'
-            for f in whole
+            for f in readable
             if _ignores_exif_rotation(f)
         ],
     )
     _add(
         report,
         'EXIF, turned mask',
-        'the mask only fits its image as the EXIF orientation turns it; store the image turned '
-        'and without the tag',
-        [f'{f.pair.mask} (orientation {f.orientation})' for f in whole if _fits_only_rotated(f)],
+        'the mask only fits the image after its rotation by EXIF; store the rotated image '
+        'without the tag',
+        [f'{f.pair.mask} (orientation {f.orientation})' for f in readable if _fits_only_rotated(f)],
     )
     for kind, text in KINDS.items():
         _add(report, kind, text, [f.pair.mask for f in facts if f.kind == kind])
     lossy = [f.pair.mask for f in facts if f.pair.mask.lower().endswith(('.jpg', '.jpeg'))]
-    _add(report, 'JPEG', 'the mask is a JPEG, which changes ids at edges; store PNG', lossy)
+    _add(report, 'JPEG', 'the mask is a JPEG, which changes ids at edges; store it as PNG', lossy)
 
 
 def _check_ids(report: FolderReport, masks: str) -> None:
-    """Find the troubles of the ids in the masks."""
+    """Find the problems of the ids in the masks."""
     found = report.ids
     if not found:
         return
     if report.binary:
         holders = [f.pair.mask for f in report.facts if IGNORE_INDEX in f.ids]
-        text = 'the mask holds 0 and 255 alone, and mmseg ignores 255; --fix OUT writes it as 1'
+        text = 'the mask holds only 0 and 255, and mmseg ignores 255; --fix OUT writes it as 1'
         _add(report, '0/255', text, holders)
     outside = []
     for facts in report.facts:
@@ -207,12 +207,12 @@ def _check_ids(report: FolderReport, masks: str) -> None:
         if ids:
             outside.append(f'{facts.pair.mask} (holds {_list_first(ids)})')
     text = (
-        f'the mask holds ids that are none of {report.num_classes} classes and not 255; a line '
-        '"ID 255" of --fix OUT --colors TABLE ignores one'
+        f'the mask holds ids that are neither among the {report.num_classes} classes nor 255; '
+        'a line "ID 255" in TABLE of --fix OUT --colors TABLE lets training ignore an id'
     )
     beyond = {value for value in found if not report.is_known(value)}
     if beyond == {report.num_classes} and report.given_classes and not report.reduce_zero_label:
-        text += ', and if 0 is no class, add --reduce-zero-label'
+        text += '; if 0 is not a class, add --reduce-zero-label'
     _add(report, 'outside', text, outside)
     unused = [i for i, value in enumerate(report.class_ids) if value not in found]
     if unused:
@@ -220,11 +220,11 @@ def _check_ids(report: FolderReport, masks: str) -> None:
         text += f' {_list_first(unused)}'
         if unused == [0] and not report.given_classes and not report.reduce_zero_label:
             text += '; if the ids count from 1, add --reduce-zero-label'
-        report.troubles.append(Trouble('never used', text))
+        report.problems.append(Problem('never used', text))
 
 
 def _list_first(values: list[int]) -> str:
-    """List the first of some numbers."""
+    """List up to eight of the numbers."""
     return ', '.join(map(str, values[:8])) + (', ...' if len(values) > 8 else '')
 
 
@@ -233,11 +233,11 @@ def _size(size: tuple[int, int]) -> str:
 
 
 def _ignores_exif_rotation(facts: PairFacts) -> bool:
-    """Whether EXIF rotates an image whose mask has the pixels of the file."""
+    """Return whether EXIF rotates an image whose mask has the pixels of the file."""
     return facts.orientation in range(2, 9) and facts.mask_size == facts.image_size
 
 
 def _fits_only_rotated(facts: PairFacts) -> bool:
-    """Whether a mask fits its image only after the rotation by EXIF."""
+    """Return whether a mask fits its image only after the rotation by EXIF."""
     turned = facts.orientation in (5, 6, 7, 8)
     return turned and facts.mask_size != facts.image_size == facts.mask_size[::-1]

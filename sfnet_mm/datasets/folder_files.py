@@ -19,11 +19,11 @@ from sfnet_mm.utils.media import check_whole
 from .pipelines import EXIF_ORIENTATION
 from .source_layouts import Pair
 
-# Kinds of masks. All readers agree only on the ids of the first.
+# These are the kinds of masks. Only for the first kind do all readers return the same ids.
 INDEX, PALETTE, DEEP, COLOR, ALPHA = 'index', 'palette', '16-bit', 'RGB', 'alpha'
 _KINDS = {'1': INDEX, 'L': INDEX, 'P': PALETTE, 'RGB': COLOR, 'CMYK': COLOR, 'YCbCr': COLOR}
 _KINDS.update(dict.fromkeys(('LA', 'PA', 'RGBA'), ALPHA))
-# A photo saved as a mask has very many colors; at most this many are kept.
+# At most this many colors are kept, because a photo that was saved as a mask has very many.
 MAX_COLORS = 256
 
 
@@ -60,7 +60,7 @@ class PairFacts:
 
 
 def find_files(folder: str, suffix: str = '', without: str = '') -> dict[str, str]:
-    """Find the images in a folder and below, by their path in it without the suffix.
+    """Map relative paths without suffix to the paths of all images in a folder and its subfolders.
 
     Args:
         folder: The folder; its hidden files are skipped.
@@ -90,7 +90,7 @@ def open_image(path: str) -> Image.Image:
     """Open and decode an image, with the pixels as the file stores them.
 
     Raises:
-        ValueError: The file is missing, empty, cut off, damaged or no image.
+        ValueError: The file is missing, empty, truncated, damaged or not an image.
     """
     try:
         data = fileio.get(path)
@@ -103,12 +103,12 @@ def open_image(path: str) -> Image.Image:
 
 
 def mask_kind(mask: Image.Image) -> str:
-    """The kind of a mask."""
+    """Return the kind of a mask, one of the constants above."""
     return _KINDS.get(mask.mode, DEEP)
 
 
 def mask_ids(mask: Image.Image) -> np.ndarray | None:
-    """The ids (H, W) of a mask with one channel besides alpha; None for a mask of colors."""
+    """Return the ids (H, W) of a mask with one channel besides alpha; None for a mask of colors."""
     if mask.mode == 'LA':
         return np.asarray(mask)[..., 0]
     if mask_kind(mask) in (INDEX, PALETTE, DEEP):
@@ -119,7 +119,7 @@ def mask_ids(mask: Image.Image) -> np.ndarray | None:
 
 
 def inspect_pair(pair: Pair) -> PairFacts:
-    """Read an image and its mask; errors of reading are part of the result."""
+    """Read an image and its mask; the result contains errors instead of raising them."""
     facts = PairFacts(pair)
     try:
         image = open_image(pair.image)

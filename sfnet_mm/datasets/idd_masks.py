@@ -32,18 +32,18 @@ def write_png(path: str | os.PathLike, array) -> None:
     """Write a PNG under a temporary name, then move it into place."""
     done, data = cv2.imencode('.png', array)
     if not done:
-        raise ValueError(f'{path}: an array of {array.shape} {array.dtype} is no PNG')
+        raise ValueError(f'{path}: an array of {array.shape} {array.dtype} cannot be stored as PNG')
     with atomic_file(str(path)) as temporary:
         Path(temporary).write_bytes(data.tobytes())
 
 
 def mask_path_of(polygons: Path) -> Path:
-    """The path of the mask of a polygon file."""
+    """Return the path of the mask of a polygon file."""
     return polygons.with_name(polygons.name[: -len(POLYGONS_SUFFIX)] + MASK_SUFFIX)
 
 
 def is_done(polygons: Path) -> bool:
-    """Whether the mask exists and is not older than its polygons."""
+    """Return whether the mask exists and is not older than its polygons."""
     mask = mask_path_of(polygons)
     return mask.is_file() and mask.stat().st_mtime >= polygons.stat().st_mtime
 
@@ -99,7 +99,7 @@ def _find_image(data_root: Path, polygons: Path) -> Path | None:
 
 
 def _convert_checked(data_root: Path, polygons: Path) -> str | None:
-    """Convert one file and return an error as text, so that it does not end the others."""
+    """Convert one file; return an error as text, so that the other files are converted."""
     try:
         convert_file(polygons, _find_image(data_root, polygons))
     except (ValueError, OSError) as error:
@@ -119,7 +119,7 @@ def convert_idd(
 
     Args:
         data_root: The folder that holds ``gtFine`` and ``leftImg8bit``.
-        splits: Names of the splits.
+        splits: Names of the splits to draw.
         workers: Number of processes; None takes one per CPU.
         force: Also draw masks that exist.
 

@@ -16,7 +16,7 @@ NO_TABLE = 'none'
 
 
 def label_table(cfg: Config) -> str:
-    """The name of the label table of a config's test data; ``'none'`` unless there is one."""
+    """Return the name of the label table of a config's test data, or ``'none'``."""
     tables: set[str] = set()
     for dataset in _datasets((cfg.get('test_dataloader') or {}).get('dataset') or {}):
         kind = dataset['type']
@@ -40,8 +40,8 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no image, has colors, or has ids that are neither in the table nor
-            classes.
+        ValueError: The file is not an image, has colors, or has ids that are neither in the table
+            nor classes.
     """
     if table == NO_TABLE:
         label = read_ids(path)
@@ -61,7 +61,7 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
 
 
 def _datasets(dataset: dict) -> Iterator[dict]:
-    """The data sets inside a config and its wrappers."""
+    """Yield the configs of the data sets inside wrappers."""
     inner = dataset.get('datasets') or [dataset.get('dataset')]
     if inner[0] is not None:
         for part in inner:

@@ -38,7 +38,7 @@ DRIVING_CLASSES = (
     'bicycle',
 )
 
-# The usual Cityscapes colors, RGB.
+# These are the usual colors of Cityscapes in RGB.
 DRIVING_PALETTE = (
     (128, 64, 128),
     (244, 35, 232),
@@ -103,7 +103,7 @@ def _by_name(ids: Mapping[str, int | Sequence[int]]) -> dict[int, int]:
     return train_ids
 
 
-# Ids of ``*_gtFine_labelIds.png`` (cityscapesScripts): 0..33.
+# These are the ids 0..33 of ``*_gtFine_labelIds.png`` (cityscapesScripts).
 CITYSCAPES_IDS = {
     'road': 7,
     'sidewalk': 8,
@@ -126,9 +126,9 @@ CITYSCAPES_IDS = {
     'bicycle': 33,
 }
 
-# Positions in the class list of Mapillary Vistas v1.2, 0 (bird) .. 65 (unlabeled). General lane
-# markings and manholes are road, curbs are sidewalk, three kinds of rider are one class;
-# crosswalks, the backs of signs and all the rest are ignored.
+# These are positions in the class list of Mapillary Vistas v1.2, 0 (bird) to 65 (unlabeled). Lane
+# markings (general) and manholes are road, curbs are sidewalk, and three kinds of riders are one
+# class. Crosswalks, the backs of signs and all other labels are ignored.
 MAPILLARY_IDS = {
     'road': (13, 24, 41),
     'sidewalk': (2, 15),
@@ -151,7 +151,7 @@ MAPILLARY_IDS = {
     'bicycle': 52,
 }
 
-# The label table of India Driving (field ``id``): the position of a name is its id.
+# This is the label table of India Driving: the position of a name is its field ``id``.
 IDD_LABELS = (
     'road',
     'parking',
@@ -200,7 +200,7 @@ IDD_IDS = {
     for name in DRIVING_CLASSES
 }
 
-# The eleven classes of the SegNet tutorial; 11 is unlabeled.
+# These are the eleven classes of the SegNet tutorial; 11 is unlabeled.
 CAMVID_CLASSES = (
     'sky',
     'building',
@@ -236,7 +236,7 @@ LABEL_TABLES = {
         LabelTable('mapillary', range(66), _by_name(MAPILLARY_IDS)),
         # The masks of BDD100K's 10k images have train ids.
         LabelTable('bdd', (*range(19), IGNORE_INDEX), {i: i for i in range(19)}),
-        # The 65 classes of Mapillary Vistas; 65 is unlabeled.
+        # These are the 65 classes of Mapillary Vistas; 65 is unlabeled.
         LabelTable('mapillary_vistas', range(66), {i: i for i in range(65)}),
         LabelTable('camvid', range(12), {i: i for i in range(11)}),
     )

@@ -14,7 +14,7 @@ VISTAS_PALETTE = MapillaryDataset_v1.METAINFO['palette'][:-1]
 
 @DATASETS.register_module()
 class MapillaryVistasDataset(MappedSegDataset):
-    """Mapillary Vistas v1.2 (https://www.mapillary.com/dataset/vistas), the 65 evaluated labels.
+    """Mapillary Vistas v1.2 (https://www.mapillary.com/dataset/vistas) with 65 evaluated labels.
 
     The 66th, "Unlabeled", is ignored. mmseg's ``MapillaryDataset_v1`` reads the same masks, but
     removes that label in one pass per class. For the 19 classes of UDS see

@@ -1,4 +1,4 @@
-"""The base of the driving data sets: they are read as distributed and map labels on loading."""
+"""The base of the driving data sets, which keep their original files and map labels on loading."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mmseg.datasets import BaseSegDataset
 
 from .label_maps import DRIVING_CLASSES, DRIVING_PALETTE
 from .paper_counts import contradiction
-from .pipelines import load_as_stored, walk
+from .pipelines import iterate_transforms, load_as_stored
 from .source_layouts import SourceLayout
 
-# A split that joins several: models for a test server are trained on both.
+# This split joins two others, because models for a test server are trained on both.
 JOINED_SPLITS = {'trainval': ('train', 'val')}
 
 
@@ -60,9 +60,9 @@ class MappedSegDataset(BaseSegDataset):
 
     def _check_labels(self, steps: Iterable[Callable], reduce_zero_label: bool | None) -> None:
         """Raise a ValueError if the labels would not be the classes of this data set."""
-        for step in walk(steps):
+        for step in iterate_transforms(steps):
             if type(step).__name__ == 'LoadAnnotations':
-                # It would use the ids of the mask as classes.
+                # LoadAnnotations would use the ids of the mask as classes.
                 raise ValueError(
                     f'{type(self).__name__}: labels are mapped while they are loaded; put '
                     'LoadMappedAnnotations in the place of LoadAnnotations in the pipeline'
@@ -75,11 +75,11 @@ class MappedSegDataset(BaseSegDataset):
             )
 
     def roots(self) -> list[tuple[SourceLayout, str]]:
-        """The layouts that are read, with the folder of each."""
+        """Return the layouts that are read, with the folder of each."""
         return [(self.LAYOUT, self.data_root)]
 
     def remedy(self, layout: SourceLayout) -> str:
-        """Say what to do if the folder of a layout does not exist."""
+        """Return advice on what to do if the folder of a layout does not exist."""
         return f'set data_root to the folder of {layout.name}'
 
     def remark(self, layout: SourceLayout) -> str:
@@ -102,7 +102,7 @@ class MappedSegDataset(BaseSegDataset):
             data_list += [
                 {
                     'img_path': pair.image,
-                    # All transforms treat a sample without this key as an image alone.
+                    # All transforms treat a sample without this key as an image without a mask.
                     **({'seg_map_path': pair.mask} if pair.mask else {}),
                     'source': layout.name,
                     'label_table': layout.table,

@@ -17,7 +17,7 @@ AS_STORED = {
 EXIF_ORIENTATION = 0x0112
 
 
-def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
+def iterate_transforms(transforms: Iterable[Callable]) -> Iterator[Callable]:
     """Yield built transforms in the order in which they run, including nested ones.
 
     ``Compose``, ``RandomApply``, ``RandomChoice``, ``TestTimeAug`` and the pipelines of
@@ -27,13 +27,13 @@ def walk(transforms: Iterable[Callable]) -> Iterator[Callable]:
         yield transform
         for name in ('transforms', 'subroutines', 'aug'):
             inner = getattr(transform, name, ())
-            yield from walk(inner if isinstance(inner, (list, tuple)) else [inner])
+            yield from iterate_transforms(inner if isinstance(inner, (list, tuple)) else [inner])
 
 
 def stored_color_type(color_type: str = 'color', imdecode_backend: str | None = None) -> str:
-    """The ``color_type`` with which mmcv ignores the orientation in EXIF."""
+    """Return the ``color_type`` with which mmcv ignores the orientation in EXIF."""
     if imdecode_backend == 'turbojpeg':
-        # This backend never rotates an image and knows no other flags.
+        # This backend never rotates an image and has no other flags.
         return color_type
     return AS_STORED.get(color_type, color_type)
 
@@ -44,7 +44,7 @@ def load_as_stored(transforms: Iterable[Callable]) -> None:
     Masks are made for the pixels of the file. Decoders rotate an image by its EXIF tag, but not the
     mask.
     """
-    for transform in walk(transforms):
+    for transform in iterate_transforms(transforms):
         if isinstance(transform, LoadImageFromFile):
             transform.color_type = stored_color_type(
                 transform.color_type, transform.imdecode_backend
@@ -62,6 +62,7 @@ def exif_remark(path: str | None, backend_args: dict | None = None) -> str:
     if orientation not in (5, 6, 7, 8):
         return ''
     return (
-        f'; its EXIF orientation {orientation} turns the image by a quarter, but no mask: make '
-        "both as the file stores its pixels, and load with color_type='color_ignore_orientation'"
+        f'; its EXIF orientation {orientation} rotates the image by 90 degrees, but not the mask: '
+        'draw the mask for the pixels as the file stores them, and load the image with '
+        "color_type='color_ignore_orientation'"
     )

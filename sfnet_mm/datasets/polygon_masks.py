@@ -25,7 +25,7 @@ def polygon_masks(
         annotations: A COCO file of instances, or a folder with the ``.json`` files that LabelMe
             writes beside images.
         classes: Names of the classes in the order of their ids.
-        rest: Id of the pixels that no shape covers.
+        rest: Id for the pixels that no shape covers.
 
     Yields:
         tuple: The name of the image without suffix, and the ids, uint8 (H, W). If shapes overlap,
@@ -55,7 +55,7 @@ def labelme_mask(path: str, classes: Sequence[str], rest: int) -> np.ndarray:
     data = _read(path)
     if not isinstance(data, dict) or not {'shapes', 'imageHeight', 'imageWidth'} <= data.keys():
         raise ValueError(
-            f'{path} is no file of LabelMe: shapes, imageHeight or imageWidth is missing'
+            f'{path} is not a file of LabelMe: shapes, imageHeight or imageWidth is missing'
         )
     objects = [dict(label=s['label'], polygon=_outline(s, path)) for s in data['shapes']]
     _check({o['label'] for o in objects}, classes, path)
@@ -85,7 +85,7 @@ def coco_masks(path: str, classes: Sequence[str], rest: int) -> Iterator[tuple[s
     """Draw the masks of a COCO file with pycocotools; see :func:`polygon_masks`."""
     data = _read(path)
     if not isinstance(data, dict) or not {'images', 'annotations', 'categories'} <= data.keys():
-        raise ValueError(f'{path} is no COCO file: images, annotations or categories is missing')
+        raise ValueError(f'{path} is not a COCO file: images, annotations or categories is missing')
     try:
         from pycocotools.coco import COCO
     except ImportError:
@@ -109,7 +109,7 @@ def _read(path: str) -> Any:
         try:
             return json.load(f)
         except ValueError as e:
-            raise ValueError(f'{path} is no JSON: {e}') from None
+            raise ValueError(f'{path} is not a JSON file: {e}') from None
 
 
 def _check(found: set, classes: Sequence[str], path: str) -> None:

@@ -62,8 +62,8 @@ class SourceLayout:
     ) -> list[Pair]:
         """Find all images of a split with their masks, sorted by name.
 
-        Images without a mask are skipped with a warning that counts and names them; archives of
-        BDD100K had some.
+        Images without a mask are skipped with a warning that counts and names them. Some archives
+        of BDD100K have such images.
 
         Args:
             root: Folder of the data set.
@@ -137,7 +137,7 @@ class SourceLayout:
         what = f'expected {folder}/**/*{suffixes[0]}'
         if not folder.is_dir():
             raise FileNotFoundError(
-                f'{self.name}: {what}, but that folder is missing; {_what_is_in(root)}'
+                f'{self.name}: {what}, but that folder is missing; {_describe_contents(root)}'
                 f'{self._hint(root, suffixes)}'
             )
         found = {}
@@ -151,7 +151,7 @@ class SourceLayout:
                         break
         if not found:
             raise FileNotFoundError(
-                f'{self.name}: {what}, but there is no such file; {_what_is_in(folder)}'
+                f'{self.name}: {what}, but there is no such file; {_describe_contents(folder)}'
                 f'{self._hint(root, suffixes)}'
             )
         return found
@@ -161,7 +161,7 @@ class SourceLayout:
         return '; ' + self.hint.format(root=root) if self.hint and is_mask else ''
 
 
-def _what_is_in(folder: Path) -> str:
+def _describe_contents(folder: Path) -> str:
     """Describe the contents of a folder in a few words."""
     names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith('.'))
     if not names:
@@ -189,7 +189,7 @@ IDD = SourceLayout(
     name='idd',
     table='idd',
     variants=(
-        # Part I has PNG and part II JPEG images; the names of IDD lite end in _image.
+        # Part I has PNG images, part II has JPEG images, and the names of IDD lite end in _image.
         Folders(
             'leftImg8bit/{split}',
             ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg'),
@@ -217,7 +217,7 @@ BDD = SourceLayout(
     table='bdd',
     variants=(
         Folders('images/10k/{split}', ('.jpg',), 'labels/sem_seg/masks/{split}', ('.png',)),
-        # The archive of 2018, bdd100k_seg.
+        # This is the layout of the archive of 2018, bdd100k_seg.
         Folders('images/{split}', ('.jpg',), 'labels/{split}', ('_train_id.png',)),
     ),
 )
@@ -226,7 +226,7 @@ CAMVID = SourceLayout(
     name='camvid',
     table='camvid',
     variants=(
-        # The folders of the SegNet tutorial, and those that are usual in mmseg.
+        # These are the folders of the SegNet tutorial, then those that are usual in mmseg.
         Folders('{split}', ('.png', '.jpg'), '{split}annot', ('.png',)),
         Folders('images/{split}', ('.png', '.jpg'), 'annotations/{split}', ('.png',)),
     ),

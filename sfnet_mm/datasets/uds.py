@@ -69,14 +69,14 @@ class UDSDataset(MappedSegDataset):
         super().__init__(data_root=data_root, split=split, pipeline=pipeline, **kwargs)
 
     def roots(self) -> list[tuple[SourceLayout, str]]:
-        """The layouts of the chosen sources, with the folder of each."""
+        """Return the layouts of the chosen sources, with the folder of each."""
         return [
             (UDS_SOURCES[name], os.path.join(self.data_root, os.fspath(folder)))
             for name, folder in self.sources.items()
         ]
 
     def remedy(self, layout: SourceLayout) -> str:
-        """Name the options that set the folder of a source or leave the source out."""
+        """Name the option that sets the folder of a source, or leaves the source out."""
         option = f'sources.{layout.name}'
         return f'set {option} to its folder, or leave it out: --cfg-options {option}=None'
 

@@ -39,7 +39,7 @@ class SourceFiles:
         source: Name of the source, or of the class of an mmseg data set.
         split: ``'train'``, ``'val'`` or ``'test'``.
         samples: Samples as the data set lists them.
-        error: Why there are none; empty if there are some.
+        error: Why there are no samples; empty if there are some.
         expected: Correct numbers of images, each with its place in the paper.
     """
 
@@ -111,7 +111,7 @@ def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
     try:
         samples = built.load_data_list()
     except FileNotFoundError:
-        # One source is missing: the others are listed one by one.
+        # If one source is missing, the others are listed one by one.
         return [_list_root(built, layout, root) for layout, root in built.roots()]
     found = []
     for layout, _ in built.roots():
@@ -143,7 +143,7 @@ def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles
 
 
 def _expected(dataset: MappedSegDataset, source: str) -> dict[int, str]:
-    """The correct numbers of images."""
+    """Return the correct numbers of images."""
     if isinstance(dataset, MiniUDSDataset):
         return {dataset.request[dataset.split]: 'the config'}
     return PAPER_COUNTS.get((source, dataset.split), {})
@@ -154,8 +154,8 @@ def find_broken(
 ) -> tuple[list[str], int]:
     """Read images and masks as a training does, on all cores.
 
-    Each good pair is recorded in a file as soon as it is read, so that a run that was stopped can
-    continue. Pairs whose files have changed since, and broken ones, are read again.
+    Each good pair is recorded in a file as soon as it is read, so that a stopped run can continue.
+    Broken pairs and pairs whose files have changed since are read again.
 
     Args:
         samples: Samples of the data sets; a pair that is listed twice is read once.
@@ -180,7 +180,7 @@ def find_broken(
 
 
 def _read_pair(state: str, sample: dict) -> str:
-    """Read one pair and return an error as text, so that one file does not end the others."""
+    """Read one pair; return an error as text, so that the other pairs are read."""
     results = dict(sample, seg_fields=[])
     if results.get('seg_map_path') is None:
         results.pop('seg_map_path', None)
@@ -202,12 +202,12 @@ def _read_pair(state: str, sample: dict) -> str:
 
 
 def _pair_paths(sample: dict) -> list[str]:
-    """The paths of the image and of its mask, if there is one."""
+    """Return the paths of the image and of its mask, if there is one."""
     return [sample[k] for k in ('img_path', 'seg_map_path') if sample.get(k)]
 
 
 def _pair_identity(sample: dict) -> str:
-    """The identity of a pair: its files and the translation of its ids."""
+    """Return the identity of a pair: its files and the translation of its ids."""
     paths = [os.path.abspath(path) for path in _pair_paths(sample)]
     return ' | '.join([*paths, str(sample.get('label_table'))])
 
@@ -222,7 +222,7 @@ def _sizes_and_times(sample: dict) -> list[int]:
 
 
 def _read_state(path: str) -> dict[str, list[int]]:
-    """Read the pairs that were good."""
+    """Read the records of the good pairs."""
     known = {}
     if os.path.isfile(path):
         with open(path, encoding='utf-8') as file:
@@ -231,5 +231,5 @@ def _read_state(path: str) -> dict[str, list[int]]:
                     entry = json.loads(line)
                     known[entry['pair']] = entry['stamp']
                 except (ValueError, KeyError, TypeError):
-                    pass  # A stopped run left this line unfinished: its pair is read again.
+                    pass  # A stopped run left this line unfinished, so its pair is read again.
     return known

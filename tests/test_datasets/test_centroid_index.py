@@ -115,10 +115,10 @@ def test_an_interrupted_build_goes_on(tmp_path, monkeypatch):
         return np.asarray(Image.open(info['seg_map_path']))
 
     with pytest.raises(ValueError, match='cannot be read'):
-        CentroidIndex.of(infos, lambda i: load(i, infos[9]), 16, 3, workers=1)
+        CentroidIndex.read_or_build(infos, lambda i: load(i, infos[9]), 16, 3, workers=1)
     assert len(loads) == 10
     loads.clear()
-    index = CentroidIndex.of(infos, load, 16, 3, workers=1)
+    index = CentroidIndex.read_or_build(infos, load, 16, 3, workers=1)
     assert loads == [i['seg_map_path'] for i in infos[8:]]
     assert sorted(set(index.mask.tolist())) == list(range(12))
 
@@ -129,7 +129,7 @@ def _load_slowly(info):
 
 
 def _index(infos, queue=None):
-    index = CentroidIndex.of(infos, _load_slowly, 16, 3, workers=1)
+    index = CentroidIndex.read_or_build(infos, _load_slowly, 16, 3, workers=1)
     if queue is not None:
         queue.put(len(index))
 

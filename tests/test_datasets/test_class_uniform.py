@@ -189,7 +189,7 @@ def test_errors_name_the_way_out(streets, tmp_path):
         uniform(dataset(few))
     assert np.bincount(centers(uniform(RepeatDataset(dataset(few), 6)), 0)[0]).tolist() == [1] * 6
     with pytest.raises(ValueError, match='no images'):
-        CentroidIndex.of([], None, 32, 6)
+        CentroidIndex.read_or_build([], None, 32, 6)
     with pytest.raises(FileNotFoundError, match='data_root'):
         index_key([str(tmp_path / 'absent.png')], 32, 6, '')
 

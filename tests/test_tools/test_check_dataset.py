@@ -92,12 +92,12 @@ BROKEN = {
     'palette': (save_palette, 'masks/b.png'),
     'more than 8 bits': (save_mask(ids().astype(np.uint16)), 'masks/b.png'),
     'alpha': (save_mask(np.dstack([ids(), ids() * 0 + 255])), 'masks/b.png'),
-    'none of 3 classes': (save_mask(OUTSIDE), r'masks/b.png \(holds 7\)'),
+    'among the 3 classes': (save_mask(OUTSIDE), r'masks/b.png \(holds 7\)'),
     'no mask in .*masks holds class 1': (
         each_mask(lambda m: np.where(m == 1, 0, m).astype(np.uint8)),
         '1 of 3 classes',
     ),
-    '0 and 255 alone': (
+    'only 0 and 255': (
         each_mask(lambda m: np.where(m > 0, 255, 0).astype(np.uint8)),
         r'masks/a.png, .*masks/b.png, .*masks/d.png and 1 more',
     ),
@@ -181,7 +181,7 @@ def test_fix_keeps_the_ids_of_other_kinds(folder, capsys, text):
 
 
 def test_fix_writes_binary_masks_as_two_classes(folder, capsys):
-    BROKEN['0 and 255 alone'][0](folder)
+    BROKEN['only 0 and 255'][0](folder)
     code, _, _ = check(folder, capsys, '--fix', f'{folder}/clean')
     assert code == 0
     np.testing.assert_array_equal(read(folder / 'clean/a.png'), ids() > 0)
@@ -197,7 +197,7 @@ def test_fix_leaves_out_what_the_table_lacks_and_names_it(folder, capsys):
 
 
 def test_fix_changes_ids_by_the_table(folder, capsys):
-    BROKEN['none of 3 classes'][0](folder)
+    BROKEN['among the 3 classes'][0](folder)
     fix = ['--classes', '3', '--fix', f'{folder}/clean']
     code, _, out = check(folder, capsys, *fix)
     assert code == 1 and 'not written: ' in out and 'holds the id 7' in out

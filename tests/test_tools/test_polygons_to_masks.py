@@ -83,7 +83,7 @@ def test_coco_polygons_and_run_lengths(tool, tmp_path):
 WRONG = {
     'shapes of stone: add': labelme([shape('stone', 'polygon', (0, 0), (9, 0), (9, 9))]),
     "has a point of 'leaf', which covers no area": labelme([shape('leaf', 'point', (1, 1))]),
-    'is no file of LabelMe': dict(images=[]),
+    'is not a file of LabelMe': dict(images=[]),
 }
 
 
@@ -104,7 +104,7 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tool, tmp_path):
 
 def test_other_files_are_named(tool, tmp_path):
     write(tmp_path, 'coco.json', {})
-    with pytest.raises(SystemExit, match='^error: .*is no COCO file'):
+    with pytest.raises(SystemExit, match='^error: .*is not a COCO file'):
         tool([f'{tmp_path}/coco.json', f'{tmp_path}/masks', *CLASSES])
     (tmp_path / 'empty').mkdir()
     with pytest.raises(SystemExit, match='^error: .*holds no .json'):

@@ -119,11 +119,11 @@ def main(argv: Sequence[str] | None = None) -> None:
         memory = peak_memory()
 
         with Timer() as build:
-            index = CentroidIndex.of(
+            index = CentroidIndex.read_or_build(
                 infos, read, args.tile, CLASSES, folder=f'{folder}/index', workers=workers
             )
         with Timer() as reread:
-            CentroidIndex.of(infos, read, args.tile, CLASSES, folder=f'{folder}/index')
+            CentroidIndex.read_or_build(infos, read, args.tile, CLASSES, folder=f'{folder}/index')
         grown = [round(a - b, 1) for a, b in zip(peak_memory(), memory)]
 
         sample = infos[:: max(1, len(infos) // args.scanned)][: args.scanned]

@@ -3,7 +3,7 @@
     python tools/dataset_converters/check_dataset.py IMAGES MASKS --classes 3
     python tools/dataset_converters/check_dataset.py IMAGES MASKS --fix OUT --colors colors.txt
 
-An image and its mask have the same path in their folders, except for the suffix. Each trouble is
+An image and its mask have the same path in their folders, except for the suffix. Each problem is
 one line. The exit code is 0 if there is none (with --fix: none in the masks that were written).
 """
 
@@ -14,7 +14,12 @@ from functools import partial
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.clean_masks import ColorTable, clean_masks, read_color_table
-from sfnet_mm.datasets.folder_advice import colors, draw_overlays, recommendation, shares
+from sfnet_mm.datasets.folder_advice import (
+    describe_classes,
+    draw_overlays,
+    list_colors,
+    recommendation,
+)
 from sfnet_mm.datasets.folder_check import FolderReport, check_folders
 from sfnet_mm.datasets.folder_files import find_files
 from sfnet_mm.utils.tooling import check_folder, one_error_line
@@ -56,14 +61,16 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def show(report: FolderReport) -> None:
     """Print what was found."""
-    for trouble in report.troubles:
-        print(f'wrong: {trouble}')
-    if not report.troubles:
+    for problem in report.problems:
+        print(f'wrong: {problem}')
+    if not report.problems:
         print(f'Nothing is wrong with {len(report.facts):,} images and their masks.')
     lines = recommendation(report)
     if lines:
-        print('\n'.join(['', *shares(report), '', 'A config for these masks says:', *lines]))
-    lines = colors(report)
+        print(
+            '\n'.join(['', *describe_classes(report), '', 'A config for these masks says:', *lines])
+        )
+    lines = list_colors(report)
     if lines:
         print('\n'.join(['', 'Colors of the masks, to be given ids in a table:', *lines]))
 
@@ -100,8 +107,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         show(report)
     if args.picture:
         print(f'\n{draw_overlays(report, args.picture)} shows masks over images')
-    if report.troubles:
-        raise ValueError(f'{len(report.troubles)} things are wrong: the lines above name them')
+    if report.problems:
+        raise ValueError(f'{len(report.problems)} things are wrong: the lines above name them')
 
 
 if __name__ == '__main__':

@@ -13,9 +13,9 @@ from mmseg.registry import TRANSFORMS
 
 from sfnet_mm.utils.arguments import check_range
 
-from ..pipelines import exif_remark, walk
+from ..pipelines import exif_remark, iterate_transforms
 
-# Transforms and base classes of mmcv, mmseg, mmdet and albumentations that move pixels in the
+# These transforms and base classes of mmcv, mmseg, mmdet and albumentations move pixels in the
 # image. Resizing is not among them, because the crop accounts for it.
 MOVING = {
     'BioMedical3DRandomCrop',
@@ -50,13 +50,13 @@ def check_before_crop(transforms: Iterable[Callable]) -> None:
         ValueError: A transform before it moves pixels, maybe inside ``RandomApply`` or the like, so
             that the centroid would be at another place.
     """
-    for transform in walk(transforms):
+    for transform in iterate_transforms(transforms):
         if isinstance(transform, CropAroundCentroid):
             return
         if MOVING & {base.__name__ for base in type(transform).__mro__}:
             raise ValueError(
-                f'CropAroundCentroid: {type(transform).__name__} moves pixels, but centroids are '
-                'of the image as loaded: put it after the crop'
+                f'CropAroundCentroid: {type(transform).__name__} moves pixels, but centroids '
+                'belong to the image as loaded: put it after the crop'
             )
 
 
@@ -102,7 +102,7 @@ class CropAroundCentroid(RandomCrop):
 
     @cache_randomness
     def crop_bbox(self, results: dict) -> tuple[int, int, int, int]:
-        """Choose the window: its first row and the row after its last, then the same of columns."""
+        """Choose the first row of the window, the row after its last, and the same columns."""
         if results.get('centroid') is None:
             return super().crop_bbox(results)
         if results.get('flip'):

@@ -25,11 +25,11 @@ class LoadImageWhole(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile`` that refuses a truncated image.
 
     The image of a sample with a mask is loaded as stored, without the rotation by its EXIF tag,
-    because the mask has the pixels of the file. An image alone is rotated, as in the host.
+    because the mask has the pixels of the file. An image without a mask is rotated, as in the host.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is empty, cut off or no image.
+        ValueError: The file is empty, truncated or not an image.
     """
 
     def transform(self, results: dict) -> dict | None:
@@ -52,7 +52,7 @@ class LoadImageWhole(LoadImageFromFile):
 
 @lru_cache(maxsize=64)
 def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarray:
-    """The lookup table (256,) of a label table, with a data set's choice of classes applied."""
+    """Return the lookup table (256,) of a label table for the classes that a data set chooses."""
     lut = LABEL_TABLES[table].lut
     if label_map:
         lut = lut.copy()
@@ -67,7 +67,7 @@ def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The mask is truncated, no image, or has several channels.
+        ValueError: The mask is truncated, not an image, or has several channels.
     """
     data = fileio.get(path, backend_args=backend_args)
     check_whole(data, path)
@@ -91,8 +91,8 @@ class LoadMappedAnnotations(LoadAnnotations):
 
     This takes one lookup per pixel, so that masks stay on disk as they were distributed. They may
     be 8-bit gray, palette or 16-bit PNGs. Samples without ``label_table`` (of
-    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image alone, as
-    mmseg's ``inference_model`` passes it, stays without a label.
+    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image without a
+    mask, as mmseg's ``inference_model`` passes it, stays without a label.
 
     Required keys: ``seg_map_path``; ``label_table``, the name of a table in
     :data:`~sfnet_mm.datasets.label_maps.LABEL_TABLES`; ``label_map`` (class selection by
@@ -106,14 +106,15 @@ class LoadMappedAnnotations(LoadAnnotations):
     """
 
     def transform(self, results: dict) -> dict:
-        """Add the mapped label, unless the sample is an image alone."""
+        """Add the mapped label, unless the sample has no mask."""
         if 'seg_map_path' not in results:
             return results
         return super().transform(results)
 
     def _load_seg_map(self, results: dict) -> None:
         if 'seg_map_path' not in results:
-            # mmseg's inference_model and MMSegInferencer give the test pipeline an image alone.
+            # mmseg's inference_model and MMSegInferencer give the test pipeline an image without a
+            # mask.
             return
         name = results.get('label_table')
         if name is None:

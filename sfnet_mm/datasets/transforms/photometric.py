@@ -14,7 +14,7 @@ from mmseg.registry import TRANSFORMS
 
 from sfnet_mm.utils.arguments import check_range
 
-# ITU-R BT.601 luma, for BGR.
+# These are the weights of ITU-R BT.601 luma, in the order BGR.
 LUMA = np.array([0.114, 0.587, 0.299], dtype=np.float32)
 
 
@@ -31,8 +31,8 @@ class RandomColorJitter(BaseTransform):
 
     Args:
         brightness: Factors are drawn from 1 - brightness to 1 + brightness.
-        contrast: Factors are drawn likewise.
-        saturation: Factors are drawn likewise.
+        contrast: Factors are drawn from 1 - contrast to 1 + contrast.
+        saturation: Factors are drawn from 1 - saturation to 1 + saturation.
         hue: Shifts are drawn from -hue to hue, in turns of the color circle; 0.5 at most.
 
     Raises:
@@ -76,13 +76,13 @@ def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
 
 
 def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with the mean luma of the image."""
+    """Blend with the mean luma of the image: (H, W, 3) uint8."""
     mean = int(float(img.reshape(-1, 3).mean(0) @ LUMA) + 0.5)
     return cv2.LUT(img, _line(factor, (1 - factor) * mean))
 
 
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
-    """Blend each pixel with its luma."""
+    """Blend each pixel with its luma: (H, W, 3) uint8."""
     luma = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
     return cv2.addWeighted(img, factor, luma, 1 - factor, 0)
 
@@ -126,7 +126,9 @@ class RandomGaussianBlur(BaseTransform):
 
     def __init__(self, sigma: tuple[float, float] = (0.15, 1.3), prob: float = 1.0) -> None:
         if not 0 < sigma[0] <= sigma[1]:
-            raise ValueError(f'RandomGaussianBlur: sigma={sigma} is no range of positive numbers')
+            raise ValueError(
+                f'RandomGaussianBlur: sigma={sigma} is not two ascending numbers above 0'
+            )
         check_range('RandomGaussianBlur', 0, 1, prob=prob)
         self.sigma = tuple(sigma)
         self.prob = prob

@@ -16,7 +16,8 @@ class ResetOriginalShape(BaseTransform):
     Modified Keys: ori_shape
 
     Args:
-        only_with_label: Skip an image without a label: its prediction gets the size of the file.
+        only_with_label: Whether images without a label are skipped. Their predictions then get the
+            size of the file.
 
     Raises:
         ValueError: Image and label differ in size: the label must be loaded first.

@@ -6,10 +6,10 @@ from mmseg.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ShrinkToFit(Resize):
-    """mmcv's ``Resize`` with ``keep_ratio`` for images larger than ``scale`` only.
+    """mmcv's ``Resize`` with ``keep_ratio``, which only changes images larger than ``scale``.
 
-    Mapillary Vistas holds images of up to 22 megapixels beside the 1 to 2 of the other driving
-    sets, which are tested at their own size. Logits are always resized to the label.
+    Mapillary Vistas has images of up to 22 megapixels. Those of the other driving sets have 1 to 2
+    megapixels and are tested at their own size. Logits are always resized to the label.
 
     Args:
         scale: Largest width and height of an image, in pixels.

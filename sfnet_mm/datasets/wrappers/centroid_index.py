@@ -1,8 +1,8 @@
 """Indexes the centroids of the pixels of each class, tile by tile.
 
-Class-uniform sampling uses it (Improving Semantic Segmentation via Video Propagation and
-Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3), with which SFNet trains (SFNet
-paper, section 3.5; authors' ``uniform.build_centroids``).
+Class-uniform sampling uses the index (Improving Semantic Segmentation via Video Propagation and
+Label Relaxation, https://arxiv.org/abs/1812.01593, section 3.3). SFNet trains with this sampling
+(SFNet paper, section 3.5; authors' ``uniform.build_centroids``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from mmengine.logging import print_log
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import atomic_file
 
-# The number of masks per unit of work, which are lost if a build is interrupted.
+# A unit of work has this many masks. An interrupted build loses at most one unit per process.
 CHUNK = 32
 FORMAT = 1
 
@@ -56,7 +56,8 @@ def class_centroids(mask: np.ndarray, tile: int, num_classes: int) -> np.ndarray
         Array (M, 3), int32: class, x and y of the pixel in which the mean of the coordinates lies.
         Tiles are in reading order, classes ascending. The pixel need not belong to the class.
     """
-    # Runs of one class along a row, cut at the tiles: about ten thousand in two million pixels.
+    # A run has pixels of one class along a row of a tile. Two million pixels have about 10,000
+    # runs.
     height, width = mask.shape
     xs, ys = tile_edges(width, tile), tile_edges(height, tile)
     begins = np.empty((height, width), dtype=bool)
@@ -99,7 +100,7 @@ class CentroidIndex:
         return len(self.mask)
 
     @classmethod
-    def of(
+    def read_or_build(
         cls,
         infos: Sequence[Mapping[str, Any]],
         load: Callable[[Mapping[str, Any]], np.ndarray],
@@ -110,11 +111,11 @@ class CentroidIndex:
         folder: str | None = None,
         workers: int | None = None,
     ) -> CentroidIndex:
-        """Read the index of some masks, or build it if there is none.
+        """Read the index of some masks, or build it if it does not exist.
 
-        It is kept in ``.centroids/`` beside the masks, under a key of everything it depends on: the
-        paths, sizes and times of the masks, the tile and the label space. One process builds it
-        while others wait; an interrupted build continues where it stopped.
+        The index is kept in ``.centroids/`` beside the masks, under a key of everything it depends
+        on: the paths, sizes and times of the masks, the tile and the label space. One process
+        builds it while others wait; an interrupted build continues where it stopped.
 
         Args:
             infos: One ``dict(seg_map_path=..., ...)`` per mask.
@@ -142,7 +143,7 @@ class CentroidIndex:
         index = cls.read(path, key)
         if index is not None:
             return index
-        # The system lets go of the lock of a process that dies, and the next one takes over.
+        # The system releases the lock of a process that dies, and the next process takes over.
         with FileLock(path.with_suffix('.lock')):
             index = cls.read(path, key)
             if index is None:
@@ -159,13 +160,13 @@ class CentroidIndex:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 if str(stored['key']) != key:
-                    print_log(f'{path} was made from other data and is built anew', 'current')
+                    print_log(f'{path} was made from other data and is built again', 'current')
                     return None
                 return cls(**{k: stored[k] for k in ('mask', 'category', 'x', 'y')})
         except FileNotFoundError:
             return None
         except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-            print_log(f'{path} is no centroid index and is built anew', 'current')
+            print_log(f'{path} is not a centroid index and is built again', 'current')
             return None
 
     def write(self, path: os.PathLike, key: str) -> None:

@@ -19,18 +19,18 @@ from mmseg.registry import DATASETS
 from sfnet_mm.utils.arguments import check_range
 
 from ..pipelines import load_as_stored
-from .leaves import centroids_of, leaves_of, positions, warn_of_absent
+from .leaves import centroids_of, leaves_of, positions, warn_of_absent_classes
 
 
 @DATASETS.register_module()
 class ClassUniformDataset:
-    """Fills a share of each epoch with crops around class centroids, equally many per class.
+    """Fills a share of each epoch with crops around class centroids, the same number per class.
 
     An epoch is as long as the data set. ``fraction`` of it are crops around class centroids, the
     same number for every class that occurs; the rest are plain images, none of them twice. Item
-    ``(epoch, i)`` depends on the seed alone: use :class:`ClassUniformSampler`, which makes such
+    ``(epoch, i)`` depends only on the seed: use :class:`ClassUniformSampler`, which makes such
     indices. A plain index ``i`` (any other sampler, ``browse_dataset.py``) has the same class,
-    but the worker draws its centroid anew at each access.
+    but the worker draws another centroid at each access.
 
     The pipeline of the data set must have a :class:`CropAroundCentroid`. Between loading and this
     crop, images may be resized, but not flipped, rotated or cropped.
@@ -51,7 +51,7 @@ class ClassUniformDataset:
         seed: Seed of the draws; None takes one that all ranks share.
         index_dir: Folder of the centroid index; None keeps it beside the masks.
         workers: Number of processes that build the index; None takes one per CPU.
-        lazy_init: Do not read the data set before it is used.
+        lazy_init: Whether the data set is read only when it is used.
 
     Raises:
         ValueError: ``fraction`` is outside 0..1, the pipeline lacks one of the two transforms that
@@ -135,11 +135,11 @@ class ClassUniformDataset:
         if self.coarse is not None:
             self.coarse.full_init()
             boost = [leaf for leaf, _ in leaves_of(self.coarse)]
-        # Plain images: index of the data set and index in it.
+        # Plain images have the index of the data set and the index in it.
         self.items = np.concatenate(
             [np.tile(positions(i, len(leaf)), (times, 1)) for i, (leaf, times) in enumerate(leaves)]
         )
-        # Crops: the same two indices, then class, x and y.
+        # Crops have the same two indices, then class, x and y.
         crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]
         for i, leaf in enumerate(boost, len(self.leaves)):
             rows = self._centroids(i, leaf)
@@ -173,7 +173,7 @@ class ClassUniformDataset:
                 f'{self.exclude_classes}: are the labels mapped to train ids?'
             )
         expected = set(range(self.num_classes)) - set(self.exclude_classes)
-        warn_of_absent(sorted(expected - set(self.present.tolist())), self.metainfo)
+        warn_of_absent_classes(sorted(expected - set(self.present.tolist())), self.metainfo)
         if len(self.items) < len(self.present):
             raise ValueError(
                 f'ClassUniformDataset: an epoch of {len(self.items)} images has no '
@@ -221,7 +221,7 @@ class ClassUniformDataset:
         return self.crops[np.random.randint(self.bounds[category], self.bounds[category + 1])]
 
     def get_data_info(self, index: int | tuple[int, int]) -> dict:
-        """The data info of an item; crops also have ``centroid`` (x, y) and ``centroid_class``."""
+        """Return the data info of an item; crops add ``centroid`` (x, y) and ``centroid_class``."""
         return self._resolve(index)[1]
 
     def _resolve(self, index: int | tuple[int, int]) -> tuple[BaseDataset, dict]:

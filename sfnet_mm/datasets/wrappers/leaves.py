@@ -28,7 +28,7 @@ class MaskLoader:
 
 
 def leaves_of(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
-    """Find the data sets inside wrappers, and how often each is repeated."""
+    """Yield the data sets inside wrappers, and how often each is repeated."""
     if isinstance(dataset, ConcatDataset):
         for child in dataset.datasets:
             yield from leaves_of(child, times)
@@ -52,7 +52,7 @@ def find_transform(leaf: BaseDataset, kind: type, name: str) -> Any:
 
 
 def label_space(info: Mapping[str, Any]) -> str:
-    """The label settings of a data info as text: all but its paths and its index."""
+    """Return a data info as text, without its paths and its index."""
     own = ('img_path', 'seg_map_path', 'sample_idx', 'seg_fields')
     return repr(sorted((k, v) for k, v in info.items() if k not in own))
 
@@ -60,11 +60,11 @@ def label_space(info: Mapping[str, Any]) -> str:
 def centroids_of(
     leaf: BaseDataset, tile: int, num_classes: int, folder: str | None, workers: int | None
 ) -> CentroidIndex:
-    """The centroids of a data set, whose pipeline must load masks and crop around centroids.
+    """Return the centroids of a data set, whose pipeline must load masks and crop around centroids.
 
     Args:
         leaf: The data set.
-        tile: See :meth:`CentroidIndex.of`, as for the other arguments.
+        tile: See :meth:`CentroidIndex.read_or_build`, as for the other arguments.
         num_classes: Number of classes.
         folder: Folder of the index.
         workers: Number of processes.
@@ -73,7 +73,7 @@ def centroids_of(
     find_transform(leaf, CropAroundCentroid, 'CropAroundCentroid')
     check_before_crop(leaf.pipeline.transforms)
     infos = [leaf.get_data_info(i) for i in range(len(leaf))]
-    return CentroidIndex.of(
+    return CentroidIndex.read_or_build(
         infos,
         MaskLoader(loader),
         tile,
@@ -84,7 +84,7 @@ def centroids_of(
     )
 
 
-def warn_of_absent(classes: Sequence[int], metainfo: Mapping[str, Any]) -> None:
+def warn_of_absent_classes(classes: Sequence[int], metainfo: Mapping[str, Any]) -> None:
     """Name the classes that never occur, from which no crops can be drawn."""
     if not classes:
         return
@@ -99,5 +99,5 @@ def warn_of_absent(classes: Sequence[int], metainfo: Mapping[str, Any]) -> None:
 
 
 def positions(leaf: int, length: int) -> np.ndarray:
-    """Rows (leaf, image) of all images of a data set."""
+    """Make rows (data set, image) of all images of a data set: int (length, 2)."""
     return np.stack([np.full(length, leaf), np.arange(length)], axis=1)
