@@ -6,6 +6,8 @@ import os.path as osp
 from typing import Any
 
 import torch.nn as nn
+from mmcv.transforms import LoadAnnotations
+from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
 from mmengine.registry import DATASETS
@@ -13,6 +15,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch.utils.data import DataLoader
 
+from sfnet_mm.datasets.pipelines import walk
 from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
@@ -117,13 +120,15 @@ def read_data_set(config: dict, split: str) -> Any:
     """Build a data set and read the list of its files.
 
     Raises:
-        ValueError: The data set cannot be read, or has no file. The message is one line.
+        ValueError: The data set cannot be read, has no file, or lists files that do not exist. The
+            message is one line.
     """
     try:
         dataset = DATASETS.build(copy.deepcopy(config))
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
         count = len(dataset)
+        _check_files(dataset)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, ImportError) as e:
         reason = e.args[0] if isinstance(e, KeyError) and e.args else e
         line = first_line(reason) or type(e).__name__
@@ -133,6 +138,41 @@ def read_data_set(config: dict, split: str) -> Any:
     if not count:
         raise ValueError(f'{split}_dataloader: {_no_image(config)}')
     return dataset
+
+
+def _check_files(dataset: Any) -> None:
+    """Check that the images and masks on disk exist which a data set and those inside it list.
+
+    The hosts list a mask for each image without looking for it. A run would end at the first one
+    that is missing, maybe after hours.
+
+    Raises:
+        FileNotFoundError: The message counts the missing files and names the first.
+    """
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner[0] is not None:
+        for part in inner:
+            _check_files(part)
+        return
+    if not isinstance(dataset, BaseDataset):
+        return
+    steps = list(walk(dataset.pipeline.transforms))
+    backends = [getattr(part, 'backend_args', None) or {} for part in (dataset, *steps)]
+    elsewhere = any(b.get('backend', 'local') != 'local' for b in backends)
+    if elsewhere or any(getattr(step, 'ignore_empty', False) for step in steps):
+        return
+    keys = {'images': 'img_path'}
+    if any(isinstance(s, LoadAnnotations) and getattr(s, 'with_seg', True) for s in steps):
+        keys['masks'] = 'seg_map_path'
+    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
+    for what, key in keys.items():
+        paths = [info[key] for info in infos if isinstance(info.get(key), str)]
+        missing = [path for path in paths if '://' not in path and not osp.exists(path)]
+        if missing:
+            raise FileNotFoundError(
+                f'{type(dataset).__name__}: {len(missing)} of {len(paths)} {what} do not exist, '
+                f'such as {missing[0]}: check data_root, data_prefix and the suffixes'
+            )
 
 
 def _no_image(config: dict) -> str:

@@ -63,7 +63,7 @@ def test_other_weights_options_or_image_are_not_kept(media, checkpoint, monkeypa
     torch.save(state, media / 'other.pth')
 
     def result(weights, *options):
-        predict(monkeypatch, CONFIG, weights, media / 'images', '--out-dir', out, *options)
+        predict(monkeypatch, CONFIG, weights, *options, media / 'images', '--out-dir', out)
         line = capsys.readouterr().out.strip().splitlines()[-1]
         return line.split(':')[0], (out / 'street_0_mask.png').read_bytes()
 

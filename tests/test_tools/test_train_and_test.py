@@ -11,6 +11,7 @@ import pytest
 import torch
 from helpers import ROOT, load_tool, run_tool
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.utils.tooling import one_error_line
@@ -62,6 +63,32 @@ def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_mo
     line = f'^val_dataloader: BaseSegDataset finds no image in {tmp_path}/img$'
     with pytest.raises(ValueError, match=line):
         runner_file.read_data_set(Config(dict(a=dataset)).a, 'val')
+
+
+@pytest.mark.parametrize('wrapper', [None, 'RepeatDataset'])
+def test_mask_that_is_missing_is_named_before_the_run_and_only_if_it_is_loaded(wrapper, tmp_path):
+    for name in ('img/a.jpg', 'img/b.jpg', 'ann/a.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+
+    def read(pipeline):
+        dataset = dict(
+            type='BaseSegDataset',
+            data_root=str(tmp_path),
+            data_prefix=dict(img_path='img', seg_map_path='ann'),
+            pipeline=pipeline,
+        )
+        if wrapper:
+            dataset = dict(type=wrapper, times=3, dataset=dataset)
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            return runner_file.read_data_set(Config(dict(a=dataset)).a, 'train')
+
+    line = '^train_dataloader: BaseSegDataset: 1 of 2 masks do not exist, such as .*ann/b.png'
+    with pytest.raises(ValueError, match=line):
+        read([dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
+    assert len(read([dict(type='LoadImageFromFile')])) == (6 if wrapper else 2)
+    (tmp_path / 'ann/b.png').touch()
+    assert len(read([dict(type='LoadAnnotations')])) == (6 if wrapper else 2)
 
 
 def test_file_that_a_worker_misses_is_the_last_line(capsys):

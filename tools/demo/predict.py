@@ -75,7 +75,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--timeout', type=float, default=10, help='seconds to wait for the answer of an address'
     )
     parser.add_argument('--reconnect', type=int, default=5, help='number of attempts to reconnect')
-    args = parser.parse_args(argv)
+    # Options may stand before, between and behind the inputs.
+    args = parser.parse_intermixed_args(argv)
     first = args.arguments[0]
     if args.runtime != 'torch' or first.endswith('.py'):
         if len(args.arguments) < 3:
