@@ -9,7 +9,7 @@ import torch
 from mmengine.runner import Runner
 from mmengine.utils import track_iter_progress
 
-from sfnet_mm.engine.model_weights import forget_pretrained
+from sfnet_mm.engine.model_weights import remove_pretrained
 from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import write_text
 
@@ -27,7 +27,7 @@ def time_steps(
     for config in configs:
         folder = osp.join(work_dir, name_of(config), 'time')
         runner = Runner.from_cfg(prepare(config, budget, resources, 0, folder))
-        forget_pretrained(runner.model)
+        remove_pretrained(runner.model)
         runner.model.init_weights()
         runner.model.train()
         batch = next(iter(runner.train_dataloader))

@@ -31,7 +31,7 @@ class Conversion:
     Args:
         family: The model that was recognized.
         state_dict: Tensors under the names of this package.
-        dropped: By reason, the names of tensors that the authors' code never uses.
+        dropped: Names of tensors that the authors' code never uses, by reason.
         folded: Names of biases that became part of the ``running_mean`` of the BN after them.
         filled: Names of counters (``num_batches_tracked``) that the source is too old to have.
     """
@@ -61,7 +61,7 @@ def _merge_stdc_copies(state: StateDict) -> None:
 
 
 def _fold_supervision_bias(result: Conversion) -> None:
-    """Move the bias of each 3x3 convolution under deep supervision into the mean of its BN.
+    """Move the bias of each 3x3 convolution of deep supervision into the mean of its BN.
 
     BN subtracts its mean from the sum, so that ``x + bias - mean`` is ``x - (mean - bias)``.
     """

@@ -64,7 +64,7 @@ class Family:
         return f'{name} with {title} ({", ".join(extras)})'
 
     def head_cfg(self) -> dict[str, Any]:
-        """The config of the decode head that the tensors belong to."""
+        """Return the config of the decode head that the tensors belong to."""
         channels = BACKBONES[self.backbone].channels
         cfg = dict(channels=self.width, num_classes=self.num_classes)
         if self.head == 'dfseg':
@@ -95,7 +95,7 @@ class Family:
         return model if self.head is not None else model.backbone
 
     def configs(self) -> list[str]:
-        """The configs that the converted weights fit, together with :meth:`options`."""
+        """Return the configs that the converted weights fit, together with :meth:`options`."""
         if self.head is None:
             return []
         if self.head == 'fpn_ppm':
@@ -104,7 +104,7 @@ class Family:
         return [f'{folder}/{self.head}_{self.backbone}_{data}.py' for data in ('cityscapes', 'uds')]
 
     def options(self) -> list[str]:
-        """The ``--cfg-options`` that these configs need."""
+        """Return the ``--cfg-options`` that these configs need."""
         options = []
         if self.gate == 'conv':
             options.append('model.decode_head.align.type=GatedDualFlowAlignmentModule')
@@ -123,7 +123,7 @@ def unwrap(checkpoint: Any) -> StateDict:
     weights) get ``backbone.`` or ``head.``.
 
     Raises:
-        ConversionError: The checkpoint is no dict of named tensors.
+        ConversionError: The checkpoint is not a dict of named tensors.
     """
     state = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not state:
@@ -176,7 +176,7 @@ def recognize(state: StateDict) -> Family:
     """Find the family of a state dict that :func:`unwrap` returned.
 
     Raises:
-        ConversionError: It is no model of the authors, or one that this package does not have.
+        ConversionError: It is not a model of the authors, or this package does not have the model.
     """
     if any(k.startswith('backbone.decode_head.') for k in state):
         raise ConversionError(

@@ -55,15 +55,15 @@ BACKBONES = dict(
     df2=_dfnet('DF2'),
 )
 
-# The numbers of blocks of the stages of STDC after its two convolutions, and the places here of the
-# blocks of the numbered stages of DFNet.
+# These are the numbers of blocks of the stages of STDC after its two convolutions, and the places
+# in this package of the blocks of DFNet's numbered stages.
 STDC_BLOCKS = dict(stdc1=(2, 2, 2), stdc2=(4, 5, 3))
 DFNET_STAGES = dict(
     df1=('stage2', 'stage3', 'stage4', 'stage5'),
     df2=('stage2_1', 'stage2_2', 'stage3_1', 'stage3_2', 'stage4_1', 'stage4_2'),
 )
 
-# Tensors that the authors' forward never reads, by name; the second column says why.
+# The authors' forward never reads tensors with these names; the values say why.
 UNUSED_STDC = {
     r'backbone\.(conv_last|fc|bn|linear)\.': 'ImageNet classifier',
     r'backbone\.x(2|4|8|16|32)\.0\.': 'second copy of backbone.features',
@@ -77,7 +77,7 @@ UNUSED_LITE = {
 # The decoder of DF-Seg has no ``head.`` before its names.
 DFSEG = r'(cc[345]|ppm|fn[34]|fc\.aux)\.'
 
-# Names of the authors' heads and of those here; the rest of a name is kept.
+# These prefixes of the authors' heads become those of this package; the rest of a name is kept.
 HEAD = {
     r'head\.ppm\.stages\.(\d+)\.1\.': r'{fpn}ppm.stages.\1.1.conv.',
     r'head\.ppm\.stages\.(\d+)\.2\.': r'{fpn}ppm.stages.\1.1.bn.',
@@ -109,7 +109,7 @@ RESNET = {
 
 
 def backbone_names(backbone: str) -> dict[str, str]:
-    """The authors' names of the tensors of a backbone, and those here."""
+    """Map patterns of the authors' names of a backbone's tensors to names of this package."""
     if backbone in STDC_BLOCKS:
         names, number = {r'backbone\.features\.([01])\.': r'stages.\1.'}, 2
         for stage, blocks in enumerate(STDC_BLOCKS[backbone], start=2):
@@ -132,7 +132,7 @@ def backbone_names(backbone: str) -> dict[str, str]:
 
 
 def rename(key: str, names: dict[str, str]) -> str | None:
-    """The name of a tensor here, or None if no pattern matches the beginning of ``key``."""
+    """Return this package's name of a tensor; None if no pattern matches the start of ``key``."""
     for pattern, target in names.items():
         match = re.match(pattern, key)
         if match:

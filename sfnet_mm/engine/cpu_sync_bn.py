@@ -24,7 +24,8 @@ class CPUSyncBN(nn.BatchNorm2d):
         total = all_reduce(torch.cat([x.sum((0, 2, 3)), count]))
         count = total[-1].detach()
         mean = total[:-1] / count
-        # The squares are summed around the common mean: sums of x and x^2 would cancel out.
+        # The deviations from the common mean are squared, because sums of x and x^2 would cancel
+        # out.
         var = all_reduce((x - mean.view(1, -1, 1, 1)).square().sum((0, 2, 3))) / count
         with torch.no_grad():
             self.num_batches_tracked += 1

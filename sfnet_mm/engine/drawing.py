@@ -1,4 +1,4 @@
-"""Hooks that only draw: what they cannot draw does not end a run."""
+"""Turns the errors of hooks that only draw into warnings, so that they do not end a run."""
 
 import functools
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from sfnet_mm.utils.tooling import first_line
 
 
 def only_draws(hook: Hook) -> bool:
-    """Whether a hook is mmseg's or mmdet's visualization hook, one of this package, or a child."""
+    """Return whether a hook is a visualization hook of mmseg, mmdet or this package."""
     return any(kind.__name__.endswith('VisualizationHook') for kind in type(hook).__mro__)
 
 
 def warn_instead_of_raising(hook: Hook) -> None:
     """Replace the methods of a hook that draw; the first error of the hook becomes a warning.
 
-    mmseg's ``SegVisualizationHook`` raises where OpenCV cannot read an image, such as an array of
-    numpy or an image of many bands, and a training would end at its first validation.
+    mmseg's ``SegVisualizationHook`` raises an error if OpenCV cannot read an image, such as a numpy
+    array or an image of many bands. Then a training would end at its first validation.
     """
-    said = []
+    warned = []
 
     def guarded(method: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(method)
@@ -29,8 +29,8 @@ def warn_instead_of_raising(hook: Hook) -> None:
             try:
                 method(*args, **kwargs)
             except Exception as error:
-                if not said:
-                    said.append(True)
+                if not warned:
+                    warned.append(True)
                     MMLogger.get_current_instance().warning(
                         f'{type(hook).__name__} cannot draw, and the run goes on without its '
                         f'pictures: {type(error).__name__}: {first_line(error)}'

@@ -23,7 +23,7 @@ def pretrained_parts(model: nn.Module) -> dict[str, nn.Module]:
     }
 
 
-def forget_pretrained(model: nn.Module) -> None:
+def remove_pretrained(model: nn.Module) -> None:
     """Remove all weights of ``init_cfg``, because a complete checkpoint is loaded next."""
     for module in pretrained_parts(model).values():
         module.init_cfg = None
@@ -53,12 +53,14 @@ def check_host_parts(model: nn.Module) -> None:
             print_log(text, 'current', logging.WARNING)
 
 
-def random_weights(model: Any, path: str = 'model') -> list[str]:
-    """The options of the command line that start all parts of a config from random weights."""
+def random_weight_options(model: Any, path: str = 'model') -> list[str]:
+    """Return the command-line options that start all parts of a model from random weights."""
     if isinstance(model, (list, tuple)):
         model = dict(enumerate(model))
     if not isinstance(model, dict):
         return []
     if pretrained_source(SimpleNamespace(init_cfg=model.get('init_cfg'))):
         return [f'{path}.init_cfg=None']
-    return [o for key, value in model.items() for o in random_weights(value, f'{path}.{key}')]
+    return [
+        o for key, value in model.items() for o in random_weight_options(value, f'{path}.{key}')
+    ]

@@ -47,7 +47,7 @@ def load_from_package(filename: str, map_location: Any = None) -> Any:
         map_location: See :func:`torch.load`.
 
     Raises:
-        ValueError: The file is damaged or no checkpoint. For others see :func:`package_checkpoint`.
+        ValueError: The file is damaged or not a checkpoint. See also :func:`package_checkpoint`.
     """
     name = filename[len('package://') :]
     path = package_checkpoint(name)

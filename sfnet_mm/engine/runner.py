@@ -21,21 +21,21 @@ from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
 
 from .drawing import only_draws, warn_instead_of_raising
-from .model_weights import check_host_parts, forget_pretrained, random_weights
+from .model_weights import check_host_parts, random_weight_options, remove_pretrained
 
-# The error of numpy when mmengine joins the entries of an empty data set.
+# numpy raises this error when mmengine joins the entries of an empty data set.
 _NOTHING_TO_JOIN = 'need at least one array to concatenate'
 
 
 class DataFirstRunner(Runner):
     """mmengine's ``Runner``, which reads the data sets before it builds the model.
 
-    Missing data is the most common fault of a run, so it is found first and named in one line.
+    Missing data is the most common error of a run, so it is reported first, in one line.
     Environment, config and hooks are written to the log file only, and known warnings of the
     hosts are left out.
 
     Attributes:
-        splits: Names of the data sets that are read: ``('train', 'val')`` or ``('test',)``.
+        splits: Splits whose data sets are read: ``('train', 'val')`` or ``('test',)``.
 
     Raises:
         ValueError: A data set cannot be read, or is empty.
@@ -65,15 +65,15 @@ class DataFirstRunner(Runner):
         return logger
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register all hooks; those that only draw end no run."""
+        """Register all hooks; errors of those that only draw become warnings."""
         super().register_hooks(*args, **kwargs)
         for hook in filter(only_draws, self.hooks):
             warn_instead_of_raising(hook)
 
-    def _print_messages(self, wanted: bool) -> None:
+    def _print_messages(self, enabled: bool) -> None:
         """Print all messages on the screen, or only warnings."""
         for handler, level in self._levels.items():
-            handler.setLevel(level if wanted else max(level, logging.WARNING))
+            handler.setLevel(level if enabled else max(level, logging.WARNING))
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Read the data sets, then build the model."""
@@ -95,12 +95,12 @@ class DataFirstRunner(Runner):
         """
         model = self.model.module if is_model_wrapper(self.model) else self.model
         if self._resume and (self._load_from or find_latest_checkpoint(self.work_dir)):
-            forget_pretrained(model)
+            remove_pretrained(model)
         try:
             check_host_parts(model)
             super()._init_model_weights()
         except (OSError, ValueError) as e:
-            options = ' '.join(random_weights(self.cfg.get('model')))
+            options = ' '.join(random_weight_options(self.cfg.get('model')))
             line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
 
@@ -111,7 +111,7 @@ class DataFirstRunner(Runner):
         if id(dataloader) in self._data_sets:
             dataset = self._data_sets.pop(id(dataloader))
             dataloader = copy.copy(dataloader)
-            # The host copies the config: a function is not copied, and neither is what it returns.
+            # The host copies the config, but not a function in it and thus not the data set.
             dataloader['dataset'] = dict(type=lambda: dataset)
         return super().build_dataloader(dataloader, *args, **kwargs)
 

@@ -72,7 +72,7 @@ class BoundaryIoUMetric(IoUMetric):
 
     Raises:
         ValueError: The width is not between 0 and 1, or ``format_only`` is set without
-            ``output_dir``. While testing, an image has no label and ``format_only`` is not set.
+            ``output_dir``. In ``process``, an image has no label and ``format_only`` is not set.
         NameCollision: Two images have the same name, so that one file would replace the other.
     """
 
@@ -189,5 +189,5 @@ class BoundaryIoUMetric(IoUMetric):
 
 
 def mean_percent(values: np.ndarray) -> float:
-    """The mean of the values that are numbers, in percent."""
+    """Compute the mean of the values that are not NaN, in percent."""
     return float(np.round(np.nanmean(values) * 100, 2))

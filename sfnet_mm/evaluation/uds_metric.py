@@ -15,11 +15,11 @@ class UDSMetric(BoundaryIoUMetric):
 
     Beside ``mIoU``, ``mAcc`` and ``aAcc`` of all images together there are ``mIoU/cityscapes``,
     ``mIoU/idd``, ...: the mean over the classes that occur in that source, in its labels or in its
-    predictions. Areas are summed over images and ranks before the ratio is taken, as for the whole.
-    The same is done for ``bIoU`` if ``iou_metrics`` has it.
+    predictions. Areas are summed over images and ranks before the ratio is taken, as for all images
+    together. The same is done for ``bIoU`` if ``iou_metrics`` has it.
 
     Args:
-        sources: Order of the sources in the report; others follow by name.
+        sources: Order of the sources in the report; other sources follow in alphabetical order.
         **kwargs: See ``BoundaryIoUMetric``.
 
     Raises:

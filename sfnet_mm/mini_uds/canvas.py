@@ -12,7 +12,7 @@ import numpy as np
 
 Color = Sequence[float]
 
-# Pictures are painted larger by this factor and shrunk at the end, which smooths edges.
+# Pictures are painted larger by this factor and shrunk at the end, which makes edges smooth.
 SUPERSAMPLE = 3
 
 _ANGLES = np.linspace(0, 2 * np.pi, 20, endpoint=False)
@@ -54,7 +54,7 @@ class Camera:
         return pixels + (SUPERSAMPLE * self.width / 2, SUPERSAMPLE * self.horizon)
 
     def pixels_per_meter(self, z: float) -> float:
-        """The size of a meter at depth ``z``, in pixels of the enlarged picture."""
+        """Compute the size of a meter at depth ``z``, in pixels of the enlarged picture."""
         return self.focal * SUPERSAMPLE / max(z, 0.3)
 
 
@@ -75,7 +75,7 @@ class Light:
     dark: float = 0.0
 
     def shade(self, color: Color, depth: float, emissive: bool = False) -> tuple[int, ...]:
-        """The color as the camera sees it at ``depth`` meters."""
+        """Compute the color that the camera sees at ``depth`` meters."""
         # Plain floats are used because arrays of three numbers take ten times as long per polygon.
         gains = (1.0, 1.0, 1.0) if emissive else self.tint
         through = math.exp(-self.density * depth)
@@ -113,7 +113,7 @@ class Canvas:
 
     @contextmanager
     def object(self, label: str) -> Iterator[None]:
-        """Collect all that is painted inside the ``with`` block into one object."""
+        """Collect everything that is painted inside the ``with`` block into one object."""
         self.stencil[:] = 0
         self._recording = True
         yield

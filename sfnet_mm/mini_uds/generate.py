@@ -1,4 +1,4 @@
-"""Draws the data set on disk, once."""
+"""Draws the data set on disk unless it exists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .domains import DOMAINS
 from .scene import paint_scene
 from .writers import WRITERS
 
-# This must be raised when the drawings change, so that old ones are replaced.
+# This version must be raised when the drawings change, so that old ones are replaced.
 VERSION = 1
 MARKER = 'mini_uds.json'
 SPLITS = ('train', 'val')
@@ -40,7 +40,7 @@ def _count(root: Path) -> int:
 
 
 def _is_complete(root: Path, wanted: dict) -> bool:
-    """Whether ``root`` has the complete data set with these settings."""
+    """Return whether ``root`` has the complete data set with these settings."""
     try:
         marker = json.loads((root / MARKER).read_text())
         return marker['request'] == wanted and marker['files'] <= _count(root)

@@ -46,7 +46,7 @@ def paint_sky(canvas: Canvas, rng: np.random.Generator, domain: Domain) -> None:
 
 
 def _strip(left: float, right: float, y: float = 0.0) -> np.ndarray:
-    """The ground between two X, from below the camera to the horizon, as world points."""
+    """Return the ground between two X, from below the camera to the horizon, as world points."""
     depths = np.geomspace(NEAR, FAR * 4, 24)
     sides = [
         np.stack([np.full_like(depths, x), np.full_like(depths, y), depths], axis=1)

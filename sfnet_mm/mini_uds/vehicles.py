@@ -31,7 +31,7 @@ class Box:
 
     @property
     def visible_side(self) -> float | None:
-        """X of the side that the camera sees; None if it looks straight at the back."""
+        """The X of the side that the camera sees; None if it looks straight at the back."""
         eye = self.canvas.camera.offset - self.canvas.camera.bend * self.z**2
         edge = self.width / 2
         if abs(self.x - eye) <= edge * 1.02:
@@ -97,7 +97,7 @@ class Box:
 
 
 def rect(a: float, b: float, y0: float, y1: float) -> list[tuple[float, float]]:
-    """The corners of a rectangle."""
+    """Return the corners of a rectangle."""
     return [(a, y0), (b, y0), (b, y1), (a, y1)]
 
 

@@ -20,12 +20,12 @@ from sfnet_mm.datasets.polygons import draw_polygons
 
 from .scene import Scene
 
-# Cityscapes classes with instances, which have ``id * 1000 + k`` in its instance maps.
+# These classes of Cityscapes have instances, with ``id * 1000 + k`` in its instance maps.
 THINGS = ('person', 'rider', 'car', 'truck', 'bus', 'train', 'motorcycle', 'bicycle')
 
 
 def _with_extras(ids: dict[str, int], **extras: int) -> dict[str, int]:
-    """The ids of every label of a scene; these labels are finer than the 19 classes."""
+    """Return the ids of every label of a scene; these labels are finer than the 19 classes."""
     table = dict(ids)
     for fine, coarse in (
         ('lane marking', 'road'),

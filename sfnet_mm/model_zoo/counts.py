@@ -28,7 +28,7 @@ from .metafiles import own_size
 from .paper import paper_rows
 
 COMPLEXITY = 'docs/benchmarks/complexity.json'
-# mmdet builds these; the logits of their heads are not one map.
+# mmdet builds these models, and the logits of their heads are not one map.
 _NOT_COUNTED = 'panoptic'
 
 

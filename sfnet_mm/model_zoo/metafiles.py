@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-# Height x width at which multiply-adds are counted by default.
+# Multiply-adds are counted at this height x width by default.
 SIZES = {
     'ADE20K': '512x512',
     'CamVid': '720x960',
@@ -40,18 +40,18 @@ def read_models(root: Path) -> dict[str, dict[str, Any]]:
 
 
 def config_files(root: Path) -> dict[str, str]:
-    """Find the path, below the repository, of every config that is no base, by its base name."""
+    """Map the base name of every config outside of ``_base_`` to its path in the repository."""
     paths = sorted((root / 'configs').rglob('*.py'))
     return {p.stem: p.relative_to(root).as_posix() for p in paths if '_base_' not in p.parts}
 
 
 def own_size(model: dict[str, Any]) -> str:
-    """The height x width of the data of a model."""
+    """Return the height x width of the data of a model."""
     return SIZES.get(model['Metadata']['Training Data'], '1024x2048')
 
 
 def results_text(model: dict[str, Any] | None) -> str:
-    """Write the results of runs of this package; empty if there are none."""
+    """Format the results of runs of this package; the text is empty if there are none."""
     texts = []
     for result in (model or {}).get('Results', []):
         metrics = dict(result['Metrics'])

@@ -18,10 +18,10 @@ INTRODUCTION = """# Model zoo
 <!-- made by tools/analysis_tools/make_model_zoo.py from sfnet_mm/model_zoo/*.yml and metafiles -->
 
 Every table of the paper, row by row: its figures, then the config that builds the row, what is
-counted of its network, and what a run of this package measured. A question mark stands behind what
-the text of the paper leaves open. Parameters are those that the logits depend on. Multiply-adds are
-counted at the size given, without normalization, activation, pooling and warping; in brackets how
-much more the paper prints, and below the table why. Weights come with the package for the model
+counted of its network, and what a run of this package measured. A question mark follows a value
+that the paper leaves open. Parameters are those that the logits depend on. Multiply-adds are
+counted at the size given, without normalization, activation, pooling and warping; brackets show
+how much more the paper prints, and footnotes say why. Weights come with the package for the model
 that was measured on CamVid.
 """
 
@@ -37,7 +37,7 @@ def coverage(zoo: Zoo) -> dict[str, int]:
 
 
 def coverage_line(zoo: Zoo) -> str:
-    """Write the numbers of :func:`coverage` in a sentence."""
+    """Write the numbers of :func:`coverage` as a sentence."""
     numbers = coverage(zoo)
     return (
         f'The paper has {numbers["rows"]} rows in {len(paper_tables())} tables: '
@@ -47,7 +47,7 @@ def coverage_line(zoo: Zoo) -> str:
 
 
 def other_configs(zoo: Zoo) -> Iterator[tuple[dict[str, Any], list[str]]]:
-    """Group the configs that are no row of the paper."""
+    """Group the configs that are not rows of the paper."""
     rows = {name for _, row in paper_rows() for name in (row.config, *row.also)}
     for group in paper_notes()['others']:
         patterns = group['configs']

@@ -41,13 +41,13 @@ class Row:
 
     @property
     def name(self) -> str:
-        """The method, and the backbone if there is one."""
+        """The method, with the backbone if the row has one."""
         first = next(iter(self.figures.values()))
         parts = (self.figures.get('method', first), self.figures.get('backbone'))
         return ', '.join(dict.fromkeys(str(p) for p in parts if p is not None))
 
     def matches(self, wanted: dict[str, Any]) -> bool:
-        """Whether the row has the wanted figures; a list names alternatives."""
+        """Return whether the row has the wanted figures; a list names alternatives."""
         return all(
             self.figures.get(k) in (v if isinstance(v, list) else [v]) for k, v in wanted.items()
         )

@@ -48,11 +48,11 @@ class Zoo:
     up: str = '../'
 
     def link(self, config: str) -> str:
-        """The name of a config, linked to its file."""
+        """Return the name of a config, linked to its file."""
         return f'[{config}]({self.up}{self.files[config]})'
 
     def counted(self, config: str, column: str, size: str) -> float | None:
-        """The parameters in millions or multiply-adds in 1e9; None if they are not counted."""
+        """Return parameters in millions or multiply-adds in 1e9; None if they are not counted."""
         counts = self.counts.get(config)
         if counts is None:
             return None
@@ -62,7 +62,7 @@ class Zoo:
 
 
 def header_of(column: str) -> str:
-    """The header of a column on the page."""
+    """Return the header of a column on the page."""
     return HEADERS.get(column, column.replace('_', ' '))
 
 

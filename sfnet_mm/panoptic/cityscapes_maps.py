@@ -20,8 +20,8 @@ from .cityscapes_panoptic import NUM_STUFF_CLASSES, things_first
 SUFFIX = '_gtFine_instanceIds.png'
 IMAGE_SUFFIX = '_leftImg8bit.png'
 RECORD = 'panoptic'
-# An id is stored in 24 bits of a PNG. Every image has its own range of ids, which then do not
-# depend on other images.
+# A PNG stores an id in 24 bits. Every image has its own range of ids, so that its ids do not depend
+# on other images.
 ID_LIMIT = 2**24 - 1
 IDS_PER_IMAGE = 4096
 LAST_LABEL_ID = 33
@@ -43,7 +43,8 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> tuple[np.ndarray, 
         ``area`` in pixels, ``bbox`` (x, y, width, height) and ``iscrowd`` (a group of things).
 
     Raises:
-        ValueError: A value is in no instance map of Cityscapes, or there are too many segments.
+        ValueError: A value cannot occur in an instance map of Cityscapes, or there are too many
+            segments.
     """
     values, index, areas = np.unique(instance_ids, return_inverse=True, return_counts=True)
     index = index.reshape(instance_ids.shape)
@@ -57,7 +58,8 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> tuple[np.ndarray, 
             is_instance and category is not None and category >= NUM_THINGS
         ):
             raise ValueError(
-                f'value {value} is no label id (0..{LAST_LABEL_ID}) and no instance of a thing'
+                f'value {value} is neither a label id (0..{LAST_LABEL_ID}) nor an instance of '
+                'a thing'
             )
         if category is None:
             continue
@@ -117,7 +119,7 @@ def convert_map(folder: str, task: tuple[str, int]) -> tuple[dict, bool]:
         return record, True
     instance_ids = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     if instance_ids is None or instance_ids.ndim != 2:
-        raise ValueError(f'{path} is no instance map (one channel, 16 bits), or is truncated')
+        raise ValueError(f'{path} is truncated or not an instance map (one channel, 16 bits)')
     try:
         ids, segments = find_segments(instance_ids, first_id)
     except ValueError as e:

@@ -11,9 +11,9 @@ from mmdet.registry import METRICS
 class CityscapesPanopticMetric(CocoPanopticMetric):
     """mmdet's PQ, SQ and RQ, which also work when results are written to files.
 
-    With ``outfile_prefix`` the host looks for a map under the name of its image with the folder of
-    the city; without it, under the base name, which the maps of Cityscapes have. Arguments and
-    names of the metrics (``coco_panoptic/PQ``, ``PQ_th``, ``PQ_st``) are the host's.
+    With ``outfile_prefix`` the host expects the folder of the city in the name of a map; without
+    it, the host expects the base name, which the maps of Cityscapes have. Arguments and names of
+    the metrics (``coco_panoptic/PQ``, ``PQ_th``, ``PQ_st``) are the host's.
 
     Args:
         *args: Arguments of ``mmdet.CocoPanopticMetric``.

@@ -66,10 +66,11 @@ class PanopticGraph(nn.Module):
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Normalized images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
+        """Map images (N, C, H, W) to scores (N, K, C) and masks (N, K, H' / 4, W' / 4).
 
-        Both are probabilities. H' and W' are the sides of the image rounded up to multiples of 32.
-        The image is padded at the bottom and on the right, as by the data preprocessor.
+        The images are normalized, and both results are probabilities. H' and W' are the sides of
+        the image rounded up to multiples of 32. The image is padded at the bottom and on the right,
+        as by the data preprocessor.
         """
         image = pad_to_stride(image)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
@@ -77,7 +78,7 @@ class PanopticGraph(nn.Module):
 
 
 def mean_difference(got: Sequence[np.ndarray], expected: Sequence[np.ndarray]) -> float:
-    """The larger of the mean differences of scores and of masks.
+    """Compute the larger one of the mean differences of scores and of masks.
 
     Kernels are updated from masks that are thresholded at one half. Rounding that moves one pixel
     over the threshold changes a kernel, so the largest difference says little.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def gather_group_features(masks: Tensor, features: Tensor) -> Tensor:
-    """Sum (not mean) of the features under each hard mask (section 3.2, Eq. 3).
+    """Sum the features under each hard mask, without dividing by its area (section 3.2, Eq. 3).
 
     Args:
         masks: Logits (B, N, H, W).
@@ -32,7 +32,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
     """mmseg's ``KernelUpdateHead`` with hard masks and a class for each kernel.
 
     The semantic head of mmseg gathers features by a softmax over kernels and has one kernel for
-    each class; here masks are independent (sigmoid) and a kernel's class is predicted.
+    each class. Here masks are independent (sigmoid), and the class of a kernel is predicted.
 
     Args:
         num_classes: Things and stuff, without background (the class loss is a sigmoid one).
@@ -74,7 +74,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         self.fc_cls = nn.Linear(in_channels, num_classes)
 
     def init_weights(self) -> None:
-        """Draw every matrix by Xavier; classes start at a probability of 0.01 (focal loss)."""
+        """Initialize matrices by Xavier and class probabilities to 0.01, as focal loss needs."""
         super().init_weights()
         nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(0.01))
 
@@ -106,7 +106,7 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         group_features = gather_group_features(mask_preds, x)
         with torch.autocast(x.device.type, enabled=False):
             kernels = self.kernel_update_conv(group_features, proposal_feat.float().unsqueeze(2))
-        # The attention runs over kernels, sequence first, and adds its input itself.
+        # The attention runs over kernels, expects them in the first dimension, and adds its input.
         kernels = kernels.reshape(batch, num_kernels, -1).permute(1, 0, 2)
         kernels = self.attention_norm(self.attention(kernels)).permute(1, 0, 2)
         kernels = self.ffn_norm(self.ffn(kernels))

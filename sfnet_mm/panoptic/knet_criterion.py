@@ -13,7 +13,7 @@ from mmdet.structures import SampleList
 from mmdet.utils import reduce_mean
 from torch import Tensor
 
-from .knet_targets import KernelTargets, add_stuff, match_things, paint, read_segments
+from .knet_targets import KernelTargets, add_stuff, match_things, paint_masks, read_segments
 
 MASK_COSTS = (
     dict(type='DiceCost', weight=4.0, pred_act=True, naive_dice=False, eps=1e-3),
@@ -41,7 +41,7 @@ def upsample(x: Tensor) -> Tensor:
 
 
 def _one_hot(labels: Tensor, num_classes: int) -> Tensor:
-    """Encode labels as one-hot rows; a background label gives a row of zeros.
+    """Encode labels as one-hot rows; a background label becomes a row of zeros.
 
     mmdet's ``FocalLoss`` computes with rows in plain torch; with indices on a CUDA device it needs
     a compiled mmcv.
@@ -161,7 +161,7 @@ class KNetCriterion(nn.Module):
         }
         if self.loss_rank:
             owner = torch.stack(
-                [paint(t.masks, t.kernels, self.rank_ignore_index) for t in targets]
+                [paint_masks(t.masks, t.kernels, self.rank_ignore_index) for t in targets]
             )
             losses[prefix + 'rank'] = self.loss_rank(
                 masks, owner, ignore_index=self.rank_ignore_index
@@ -169,11 +169,11 @@ class KNetCriterion(nn.Module):
         return losses
 
     def _seg_loss(self, seg: Tensor, targets: list[KernelTargets], segments: list[tuple]) -> Tensor:
-        """Compute the dense class loss of (B, C, H / 4, W / 4); things are painted over stuff."""
+        """Compute the dense class loss (B, C, H / 4, W / 4); things cover stuff in the target."""
         maps = []
         for target, (_, stuff) in zip(targets, segments):
-            canvas = paint(stuff.masks, stuff.labels, self.num_classes)
-            maps.append(paint(target.masks, target.labels, self.num_classes, canvas))
+            canvas = paint_masks(stuff.masks, stuff.labels, self.num_classes)
+            maps.append(paint_masks(target.masks, target.labels, self.num_classes, canvas))
         labels = torch.stack(maps).flatten()
         num_labeled = (labels < self.num_classes).sum().float().clamp(min=1)
         return self.loss_seg(
@@ -183,7 +183,7 @@ class KNetCriterion(nn.Module):
         )
 
     def _cls_loss(self, cls_score: Tensor, targets: list[KernelTargets]) -> Tensor:
-        """Class loss of kernels (B, K, C), averaged over the positive kernels of all ranks."""
+        """Compute the class loss of kernels (B, K, C): the mean over positive ones of all ranks."""
         labels = cls_score.new_full(cls_score.shape[:2], self.num_classes, dtype=torch.long)
         for row, target in zip(labels, targets):
             row[target.kernels] = target.labels

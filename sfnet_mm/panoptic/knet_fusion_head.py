@@ -79,12 +79,12 @@ class KNetFusionHead(MaskFormerFusionHead):
             mask_cls_results: Class logits (B, K, C).
             mask_pred_results: Mask probabilities (B, K, h, w) of the padded images.
             batch_data_samples: Data samples whose metainfo has the shapes of the images.
-            rescale: Return maps of the original size instead of the tested size.
+            rescale: Whether maps have the original size instead of the tested size.
             **kwargs: Not used.
 
         Returns:
-            list[dict]: Per image ``pan_results``, a ``PixelData`` whose ``sem_seg`` (1, H, W) holds
-            ``class + 1000 * instance`` (instance 0 for stuff, void = number of classes), and
+            list[dict]: For each image ``pan_results``, a ``PixelData`` whose ``sem_seg`` (1, H, W)
+            holds ``class + 1000 * instance`` (instance 0 for stuff, void = number of classes), and
             ``ins_results``, as ``test_cfg`` sets.
         """
         results = []

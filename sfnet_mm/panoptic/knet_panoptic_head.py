@@ -28,10 +28,10 @@ from .localization_fpn import LocalizationFPN
 
 @MODELS.register_module()
 class KNetPanopticHead(BaseModule):
-    """N kernels that are matched to things, one kernel for each stuff class, refined in stages.
+    """Refines N kernels, which are matched to things, and one kernel for each stuff class.
 
     Use it as ``panoptic_head`` of ``mmdet.MaskFormer``. With ``num_stuff_classes=0`` it segments
-    instances only: no stuff kernels, no rank loss, no semantic map needed.
+    instances only. It then has no stuff kernels and no rank loss, and needs no semantic map.
 
     Args:
         num_things_classes: Classes ``0 .. T - 1``.
@@ -111,7 +111,7 @@ class KNetPanopticHead(BaseModule):
             loss_cls,
             train_cfg,
         )
-        self._foreign_checkpoint: str | None = None
+        self._checkpoint_error: str | None = None
 
     def init_weights(self) -> None:
         """Initialize as the authors do, unless ``init_cfg`` is given."""
@@ -130,13 +130,13 @@ class KNetPanopticHead(BaseModule):
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         super()._load_from_state_dict(state_dict, prefix, *args)
         if f'{prefix}init_kernels.weight' in state_dict:
-            self._foreign_checkpoint = None
+            self._checkpoint_error = None
             return
-        self._foreign_checkpoint = (
+        self._checkpoint_error = (
             f'the checkpoint holds nothing of {prefix}*, so it is a semantic model or a K-Net '
             'before tools/model_converters/knet2mmdet.py: convert it, or train before testing'
         )
-        print_log(f'KNetPanopticHead: {self._foreign_checkpoint}', 'current', logging.WARNING)
+        print_log(f'KNetPanopticHead: {self._checkpoint_error}', 'current', logging.WARNING)
 
     def forward(
         self, x: Sequence[Tensor], batch_data_samples: SampleList | None = None
@@ -156,7 +156,8 @@ class KNetPanopticHead(BaseModule):
         kernels = self.init_kernels.weight.flatten(1) + gather_group_features(masks[0], features)
         stage_masks = masks[0]
         if self.num_stuff_classes:
-            # Stuff starts from the dense classifier: its weights are kernels, its maps are masks.
+            # For stuff, the weights of the dense classifier are the kernels, and its maps are the
+            # masks.
             stuff_kernels = self.conv_seg.weight[self.num_things_classes :].flatten(1)
             kernels = torch.cat([kernels, stuff_kernels.expand(len(kernels), -1, -1)], dim=1)
             stage_masks = torch.cat([stage_masks, seg[:, self.num_things_classes :]], dim=1)
@@ -177,7 +178,7 @@ class KNetPanopticHead(BaseModule):
         Raises:
             ValueError: See :func:`read_segments`.
         """
-        self._foreign_checkpoint = None
+        self._checkpoint_error = None
         return self.criterion(self(x), batch_data_samples)
 
     def predict(self, x: Sequence[Tensor], batch_data_samples: SampleList) -> tuple[Tensor, Tensor]:
@@ -189,7 +190,7 @@ class KNetPanopticHead(BaseModule):
         Raises:
             ValueError: The weights were loaded from a checkpoint of another kind of model.
         """
-        if self._foreign_checkpoint:
-            raise ValueError(f'KNetPanopticHead: {self._foreign_checkpoint}')
+        if self._checkpoint_error:
+            raise ValueError(f'KNetPanopticHead: {self._checkpoint_error}')
         outputs = self(x)
         return outputs.cls_scores[-1], upsample(outputs.masks[-1]).float().sigmoid()

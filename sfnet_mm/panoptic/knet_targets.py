@@ -50,7 +50,7 @@ def read_segments(
 ) -> tuple[Segments, Segments]:
     """Read the things and the stuff of one image, at the size of the losses.
 
-    Crowds and void are in neither: they are background for all kernels, and no loss ignores them.
+    Crowds and void are left out. They are background for all kernels, and no loss ignores them.
 
     Args:
         sample: Data sample with ``gt_instances.{labels, masks}``, and for stuff
@@ -61,8 +61,8 @@ def read_segments(
         device: Device of the results.
 
     Raises:
-        ValueError: There are stuff classes without a semantic map, a label is no thing, or masks or
-            the semantic map are not padded to the size of the batch.
+        ValueError: There are stuff classes without a semantic map, a label is not a thing, or masks
+            or the semantic map are not padded to the size of the batch.
     """
     things = sample.gt_instances
     if (
@@ -95,7 +95,7 @@ def read_segments(
 
 
 def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> None:
-    """Raise a ValueError unless masks have the size of the batch; they would be stretched to it.
+    """Raise a ValueError unless masks have the size of the batch, to which they would be stretched.
 
     mmdet's preprocessor writes ``batch_input_shape``; without a preprocessor it is missing.
     """
@@ -133,7 +133,7 @@ def match_things(
 def add_stuff(
     targets: KernelTargets, stuff: Segments, first_kernel: int, num_things_classes: int
 ) -> KernelTargets:
-    """Append the stuff kernels. They are not matched: each belongs to one class.
+    """Append the stuff kernels, which are not matched because each belongs to one class.
 
     Args:
         targets: Targets of the matched things.
@@ -149,7 +149,9 @@ def add_stuff(
     )
 
 
-def paint(masks: Tensor, values: Tensor, background: int, canvas: Tensor | None = None) -> Tensor:
+def paint_masks(
+    masks: Tensor, values: Tensor, background: int, canvas: Tensor | None = None
+) -> Tensor:
     """Paint the value of each mask onto a map (H, W); later masks cover earlier ones.
 
     Args:

@@ -19,9 +19,9 @@ from torch import Tensor
 class LocalizationFPN(BaseModule):
     """Resizes four pyramid levels to stride 8, sums them and projects the sum twice.
 
-    Each level passes through 3x3 convolutions, all but the last followed by a bilinear x2; the
-    level of stride 4 has a single convolution of stride 2. A sine encoding of the position is first
-    added to the coarsest level. Layers carry the authors' names.
+    Each level passes through 3x3 convolutions. All but the last are followed by bilinear upsampling
+    by 2. The level of stride 4 has a single convolution of stride 2. A sine encoding of the
+    position is first added to the coarsest level. Layers carry the authors' names.
 
     Args:
         in_channels: Channels of every level and of both outputs.
@@ -44,7 +44,7 @@ class LocalizationFPN(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        # Each side has half of the channels: first the rows, then the columns.
+        # The first half of the channels encodes the rows, the second half the columns.
         self.positional_encoding = SinePositionalEncoding(in_channels // 2, normalize=True)
         layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
 

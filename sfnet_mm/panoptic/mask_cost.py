@@ -14,10 +14,10 @@ from torch import Tensor
 
 @TASK_UTILS.register_module()
 class MaskCost(BaseMatchCost):
-    """Minus the share of pixels on which a prediction and a segment agree.
+    """The negative share of pixels on which a prediction and a segment agree.
 
-    ``-(sum(p * t) + sum((1 - p) * (1 - t))) / (H * W)`` with ``p = sigmoid(logits)``. This is no
-    cross-entropy: mmdet's ``CrossEntropyLossCost`` matches differently.
+    The cost is ``-(sum(p * t) + sum((1 - p) * (1 - t))) / (H * W)`` with ``p = sigmoid(logits)``.
+    This is not a cross-entropy, so mmdet's ``CrossEntropyLossCost`` matches differently.
 
     Args:
         weight: Weight of this cost in the matching.

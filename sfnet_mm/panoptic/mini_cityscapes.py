@@ -15,8 +15,8 @@ from .cityscapes_panoptic import CityscapesPanopticDataset
 class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
     """Drawn street scenes with panoptic labels, generated and converted on first use.
 
-    The annotations go to ``{data_root}_panoptic``, beside the drawings: a folder of mini_uds with
-    other files counts as incomplete and is drawn again.
+    The annotations go to ``{data_root}_panoptic``, because a folder of mini_uds with other files
+    would count as incomplete and be drawn again.
 
     Args:
         data_root: Folder of mini_uds, which is drawn if it does not exist.

@@ -1,11 +1,11 @@
-"""Lets panoptic quality be averaged over classes of which none occurs."""
+"""Makes the average of panoptic quality defined if none of the classes occurs."""
 
 import functools
 from typing import Any
 
 
 def allow_absent_classes() -> bool:
-    """Make panopticapi average over no class: PQ, SQ and RQ are then not a number (NaN).
+    """Make panopticapi return NaN for PQ, SQ and RQ if none of the classes occurs.
 
     Its ``PQStat.pq_average`` divides by the number of classes that occur, so a data set without
     things, or without stuff, ends in a ZeroDivisionError after the whole test.

@@ -8,7 +8,7 @@ from mmengine.structures import PixelData
 
 @VISUALIZERS.register_module()
 class PanopticVisualizer(DetLocalVisualizer):
-    """mmdet's visualizer, also for maps with void pixels or without any segment.
+    """mmdet's visualizer, which here also draws maps with void pixels or without any segment.
 
     The host's visualizer fails on a map without segments. On a CPU, its panoptic metric overwrites
     void with 0 in the result itself, which the visualizer then draws as class 0. No segment of

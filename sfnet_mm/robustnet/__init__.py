@@ -1,7 +1,7 @@
 """RobustNet's instance-selective whitening (ISW) for SFNet.
 
-https://arxiv.org/abs/2103.15597; SFNet paper, Table 17. ``whitening`` has the layers and puts
-them into a backbone. ``whitening_loss`` has the losses. ``covariance_selection`` and
+See https://arxiv.org/abs/2103.15597 and the SFNet paper, Table 17. ``whitening`` has the layers and
+puts them into a backbone. ``whitening_loss`` has the losses. ``covariance_selection`` and
 ``photometric_pairs`` select the covariances of ISW. ``isw_encoder_decoder`` has the segmentor.
 ``sfnet_mm.engine.ISWHook`` runs the selection in training.
 """

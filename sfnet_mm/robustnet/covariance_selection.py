@@ -2,8 +2,8 @@
 
 RobustNet, https://arxiv.org/abs/2103.15597, section 4.3 (authors' ``CovMatrix_ISW``).
 
-The clusters are found by ``kmeans1d``, which is exact and deterministic: Lloyd's iterations, as in
-``scipy.cluster.vq.kmeans2``, depend on their start and leave clusters empty at the larger ``k``
+``kmeans1d`` finds the clusters. It is exact and deterministic. Lloyd's iterations, as in
+``scipy.cluster.vq.kmeans2``, depend on their start and leave clusters empty for the larger ``k``
 that RobustNet uses for some backbones (20 for MobileNet). It is a small optional dependency
 (``requirements/robustnet.txt``), needed in training with ISW only.
 """
@@ -53,7 +53,7 @@ class PairVariance:
         self.pairs += 1
 
     def mean(self) -> dict[str, Tensor]:
-        """The mean by layer, (C, C) in float64; zero on and below the diagonal."""
+        """Return the mean by layer, (C, C) in float64; zero on and below the diagonal."""
         return {name: total / self.pairs for name, total in self._sums.items()}
 
 

@@ -38,7 +38,7 @@ class ISWEncoderDecoder(EncoderDecoder):
             rounded down.
         **kwargs: Arguments of ``mmseg.EncoderDecoder``.
 
-    Buffers (saved with the weights, so that a resumed run goes on as it was):
+    Buffers (saved with the weights, so that a resumed run has them):
         ``whitening_mask_{slot}``: (C, C), 1 at penalized pairs of channels.
         ``whitening_selected``: Whether the masks are final.
 
@@ -61,7 +61,7 @@ class ISWEncoderDecoder(EncoderDecoder):
         check_least('ISWEncoderDecoder', 1, relax_denominator=relax_denominator)
         self.kind = kind
         self.loss_weight = loss_weight
-        # This is a plain dict and no ModuleDict because the layers belong to the backbone.
+        # This is a plain dict and not a ModuleDict, because the layers belong to the backbone.
         self.whitening_layers = insert_whitening(self.backbone, slots)
         self.margins: dict[str, int] = {}
         for slot, layer in self.whitening_layers.items():

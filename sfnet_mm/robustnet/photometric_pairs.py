@@ -15,8 +15,8 @@ from mmseg.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-#: The distortion of RobustNet, which is much stronger than the augmentation of its training images
-#: (0.4, 0.4, 0.4, 0.1 with probability 0.5, and the same blur).
+#: This is the distortion of RobustNet, which is much stronger than the augmentation of its training
+#: images (0.4, 0.4, 0.4, 0.1 with probability 0.5, and the same blur).
 DISTORTION = (
     dict(type='RandomColorJitter', brightness=0.8, contrast=0.8, saturation=0.8, hue=0.3),
     dict(type='RandomGaussianBlur', sigma=(0.15, 1.3)),

@@ -40,8 +40,8 @@ class InstanceWhitening(nn.GroupNorm):
 class WhitenedReLU(nn.ReLU):
     """ReLU after whitening, which works in place where no gradient is needed.
 
-    In training the loss needs the map as it was; at test time a second map would cost more than
-    whitening itself.
+    In training the loss needs the unchanged map. At test time, a second map would take more time
+    than the whitening.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class WhitenedBasicBlock(_WhitenedBlock, BasicBlock):
     """mmseg's ``BasicBlock`` with whitening after the sum."""
 
     def residual(self, x: Tensor) -> Tensor:
-        """The sum of branch and shortcut, before whitening."""
+        """Compute the sum of branch and shortcut, before whitening."""
         out = self.relu(self.norm1(self.conv1(x)))
         return self.norm2(self.conv2(out)) + self.shortcut(x)
 
@@ -80,7 +80,7 @@ class WhitenedBottleneck(_WhitenedBlock, Bottleneck):
     """mmseg's ``Bottleneck`` with whitening after the sum."""
 
     def residual(self, x: Tensor) -> Tensor:
-        """The sum of branch and shortcut, before whitening."""
+        """Compute the sum of branch and shortcut, before whitening."""
         out = self.relu(self.norm1(self.conv1(x)))
         out = self.relu(self.norm2(self.conv2(out)))
         return self.norm3(self.conv3(out)) + self.shortcut(x)
@@ -115,8 +115,9 @@ def _whiten_resnet(backbone: ResNet, slot: str) -> InstanceWhitening:
 
 
 def _whiten_stdc(backbone: STDCNet, slot: str) -> InstanceWhitening:
-    # Slots go by stride. The first two stages are one convolution each, like the stem of a ResNet
-    # (their norm is replaced); the others end in a concatenation, and the layer is appended to it.
+    # Slots are chosen by stride. The first two stages are one convolution each, like the stem of a
+    # ResNet (their norm is replaced); the others end in a concatenation, and the layer is appended
+    # to it.
     index = SLOTS.index(slot)
     stage = backbone.stages[index]
     if index < 2:

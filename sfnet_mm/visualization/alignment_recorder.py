@@ -12,7 +12,7 @@ from sfnet_mm.ops import flow_warp
 
 @dataclass
 class Alignment:
-    """What one FAM or GD-FAM did in one forward pass.
+    """Inputs, flow and gate of one FAM or GD-FAM in one forward pass.
 
     Features are reduced to their mean over channels. Warping mixes no channels, so the warped mean
     is the mean of the warped map.
@@ -37,11 +37,11 @@ class Alignment:
         return 'FAM' if self.flow.shape[1] == 2 else 'GD-FAM'
 
     def warped_coarse(self) -> Tensor:
-        """The mean of the coarse map after the warp, (N, 1, H, W)."""
+        """Return the mean of the coarse map after the warp, (N, 1, H, W)."""
         return flow_warp(self.coarse, self.flow[:, :2], backend='native')
 
     def warped_fine(self) -> Tensor:
-        """The mean of the fine map after the warp, (N, 1, H, W); for GD-FAM only."""
+        """Return the mean of the fine map after the warp, (N, 1, H, W); for GD-FAM only."""
         return flow_warp(self.fine, self.flow[:, 2:], backend='native')
 
 
@@ -69,7 +69,7 @@ class AlignmentRecorder:
         self._handles: list = []
 
     def first_pass(self) -> list[Alignment]:
-        """The first record of each module, in the order of execution."""
+        """Return the first record of each module, in the order of execution."""
         firsts: dict = {}
         for record in self.records:
             firsts.setdefault(record.name, record)
@@ -91,7 +91,7 @@ class AlignmentRecorder:
                 Alignment(
                     name=name,
                     flow=caught.pop('flow') * module.flow_scale,
-                    gate=None if gate is None else _share_of_coarse(gate, module),
+                    gate=None if gate is None else _coarse_gate(gate, module),
                     coarse=_on_cpu(high.float().mean(1, keepdim=True)),
                     fine=_on_cpu(low.float().mean(1, keepdim=True)),
                 )
@@ -123,8 +123,8 @@ class AlignmentRecorder:
         self.stop()
 
 
-def _share_of_coarse(logit: Tensor, module: nn.Module) -> Tensor:
-    """The gate as the weight of the coarse map, whichever map the module's gate weights."""
+def _coarse_gate(logit: Tensor, module: nn.Module) -> Tensor:
+    """Return the weight of the coarse map, even if the gate of the module weights the fine map."""
     share = logit.sigmoid()
     return share if module.gate_weights == 'coarse' else 1 - share
 

@@ -30,7 +30,7 @@ def flow_to_pixels(flow: np.ndarray) -> np.ndarray:
 
 
 def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
-    """A robust maximum of the length of a flow, for a common color scale; at least 1e-6.
+    """Compute a percentile of the lengths of a flow as a color scale; it is at least 1e-6.
 
     Args:
         flow: (H, W, 2); vectors that are not finite are left out.
@@ -42,7 +42,7 @@ def flow_length(flow: np.ndarray, percentile: float = 99.0) -> float:
 
 
 def flow_to_rgb(flow: np.ndarray, max_length: float | None = None) -> np.ndarray:
-    """Color-code a flow: white is no motion, red points right, the full hue is ``max_length``.
+    """Color a flow: white is zero, red points right, and full color is ``max_length``.
 
     ``mmcv.flow2rgb`` scales every picture by its own maximum; here the scale is an argument, so
     that the flows of several modules can be compared.

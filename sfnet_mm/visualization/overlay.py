@@ -32,7 +32,7 @@ def overlay(
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """The share of pixels of each class that occurs, largest first."""
+    """Return the share of pixels of each class that occurs, largest first."""
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts.tolist()) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -57,5 +57,5 @@ def read_sample_image(sample: SegDataSample, backend_args: dict | None = None) -
 
 
 def class_map(sample: SegDataSample, name: str) -> np.ndarray:
-    """The class indices (H, W) of one map of a sample, such as ``'pred_sem_seg'``."""
+    """Return the class indices (H, W) of one map of a sample, such as ``'pred_sem_seg'``."""
     return getattr(sample, name).data.squeeze(0).long().cpu().numpy()

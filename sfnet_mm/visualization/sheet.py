@@ -1,4 +1,4 @@
-"""Draws a sheet per image: input, label, prediction, errors, and each alignment module.
+"""Draws a sheet per image with input, label, prediction, errors and each alignment module.
 
 The layout follows the qualitative figures of SFNet (https://arxiv.org/abs/2207.04415): flows in the
 color code of optical flow, features before and after the warp, errors.
@@ -25,7 +25,7 @@ _MARGIN, _GAP, _CAPTION, _KEY = 20, 12, 26, 60
 
 @cache
 def _font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
-    # This font comes with matplotlib, which the hosts need anyway.
+    # This font is part of matplotlib, which the hosts require.
     from matplotlib import font_manager
 
     weight = 'bold' if bold else 'regular'
@@ -207,7 +207,7 @@ def save_png(path: str, image: np.ndarray) -> str:
 
 
 def _fit(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resize to (width, height); enlarged pixels stay blocks, which show the grid of the model."""
+    """Resize to (width, height); enlarged pixels stay squares, which show the grid of the model."""
     if picture.shape[1::-1] == tuple(size):
         return picture
     shrinks = picture.shape[1] > size[0]

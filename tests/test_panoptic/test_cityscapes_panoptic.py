@@ -128,7 +128,7 @@ def test_interrupted_conversion_goes_on(root, path):
 @pytest.mark.parametrize(
     'content, message',
     [
-        (b'\x89PNG broken', 'no instance map'),
+        (b'\x89PNG broken', 'not an instance map'),
         (np.full((4, 4), 34, np.uint16), 'value 34'),
         (np.full((4, 4), 7001, np.uint16), 'value 7001'),
     ],

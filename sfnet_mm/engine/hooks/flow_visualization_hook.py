@@ -27,17 +27,16 @@ from sfnet_mm.visualization import (
 
 @HOOKS.register_module()
 class FlowVisualizationHook(Hook):
-    """Writes a PNG per image: input, label, prediction, errors, flow of every alignment module.
+    """Writes a PNG per image with input, label, prediction, errors and the flow of every module.
 
     FAM shows its flow, GD-FAM both flows and the gate; features are shown before and after the
     warp, as in the figures of the SFNet paper. A model without alignment modules gets only the
     first row. With sliding windows or test-time augmentation, the flow is that of the first pass.
 
-    An image or a folder that cannot be used is named in a warning and skipped; it ends neither a
-    training nor a test.
+    If an image or a folder cannot be used, a warning names it, and the run continues.
 
-    Files are named after the images. Those of a validation during training go to a folder of their
-    own, ``iter_N``.
+    Files are named after the images. Those of a validation during training go to the folder
+    ``iter_N``.
 
     Args:
         out_dir: Folder of the pictures; None takes ``flow`` in the work directory.
@@ -115,7 +114,7 @@ class FlowVisualizationHook(Hook):
         for index, sample in enumerate(outputs or ()):
             if self._count >= self.num_images:
                 break
-            # A failure counts, too, so that there is a warning per image and not per batch.
+            # A failure counts as a drawn image, so that the number of warnings is limited, too.
             number, self._count = self._count, self._count + 1
             try:
                 path = self._write(folder, number, sample, recorder, index, meta)

@@ -32,14 +32,14 @@ class ISWHook(Hook):
     its distorted copy, and clusters the variances of their covariances. A pair of channels is
     penalized if every trial selects it. The main process does this and shows a progress
     bar; it sends the masks of each trial to the other ranks. The masks are saved with the weights,
-    so a run that is resumed later does not select again.
+    so a run that is resumed later does not select them again.
 
-    The draws depend on the seed and the weights alone and leave the random state of training as it
+    The draws depend only on the seed and the weights and leave the random state of training as it
     was, so resuming before, at or after ``begin_iter`` changes nothing.
 
     Args:
-        begin_iter: Iteration (from 0) before which the masks are made. RobustNet trains six epochs
-            first: 2231 iterations of batch 8 on Cityscapes.
+        begin_iter: Iteration, counted from 0, before which the masks are made. RobustNet trains six
+            epochs first: 2231 iterations of batch 8 on Cityscapes.
         num_images: Largest number of images of a trial.
         trials: Number of trials.
         k: Number of clusters; see :func:`select_sensitive`.
@@ -78,7 +78,7 @@ class ISWHook(Hook):
         self.seed = seed
 
     def before_train(self, runner: Runner) -> None:
-        """Check everything that the selection needs, hours before it runs."""
+        """Check everything that the selection needs before the training starts."""
         model = _unwrapped(runner)
         if not isinstance(model, ISWEncoderDecoder) or model.kind != 'ISW':
             kind = getattr(model, 'kind', None)
@@ -164,7 +164,7 @@ class ISWHook(Hook):
             sampler=order,
             batch_size=None,
             num_workers=num_workers,
-            # A generator of its own leaves the default one to the training.
+            # A separate generator leaves the default one unchanged for the training.
             generator=torch.Generator(),
         )
         statistics = PairVariance()

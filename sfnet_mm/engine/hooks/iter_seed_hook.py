@@ -10,11 +10,11 @@ from mmengine.runner import Runner
 
 @HOOKS.register_module()
 class IterSeedHook(Hook):
-    """Seed torch before every training iteration from the run's seed, the iteration and the rank.
+    """Seeds torch before every training iteration from the run's seed, the iteration and the rank.
 
     mmengine restores weights, optimizer and data order on resuming, but not the generator that
-    dropout draws from. Seeding it by the iteration saves nothing and works on any rank and
-    device. Data workers have their own generators, which mmengine advances with the data.
+    dropout draws from. Seeding it in each iteration needs no saved state and works on any
+    rank and device. Data workers have their own generators, which mmengine advances with the data.
     """
 
     priority = 'VERY_HIGH'

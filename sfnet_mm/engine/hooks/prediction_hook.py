@@ -20,8 +20,8 @@ class PredictionHook(Hook):
     """Writes masks and pictures of all images of a test.
 
     mmseg's ``IoUMetric(output_dir=...)`` and ``SegVisualizationHook`` name files by the base name
-    of the image, so that frames of several drives overwrite each other, and the class names are as
-    small as the image. Here a file has the path of the image below the image folder, see
+    of the image, so that frames of several drives overwrite each other. Their class names shrink
+    with the image. Here a file has the path of the image below the image folder, see
     :func:`sfnet_mm.utils.file_names.dataset_names`. Classes are named in a legend below the
     picture, which is enlarged if it is small.
 
@@ -29,7 +29,7 @@ class PredictionHook(Hook):
         mask_dir: Folder of the masks of class indices, PNGs with 16 bits for more than 256
             classes; None writes none.
         picture_dir: Folder of pictures of label and prediction over the image; None writes none.
-        show: Show these pictures in a window.
+        show: Whether these pictures are shown in a window.
         wait_time: Seconds for which the window stays.
         opacity: Opacity of the classes over the image, 0 to 1.
         backend_args: How to read the images; see ``mmengine.fileio.get``.
@@ -38,7 +38,7 @@ class PredictionHook(Hook):
         NameCollision: Before the test begins, if two images differ only in their suffix.
     """
 
-    # The smallest width of a picture, in pixels.
+    # This is the smallest width of a picture, in pixels.
     WIDTH = 512
 
     def __init__(
@@ -76,7 +76,8 @@ class PredictionHook(Hook):
         for sample in outputs or ():
             name = self.names[sample.img_path]
             if self.mask_dir:
-                # If label 0 became 255 and label 1 became 0, files have the ids of the data set.
+                # With reduce_zero_label, class 0 is id 1 of the data set, so the files get these
+                # ids.
                 shift = int(bool(sample.get('reduce_zero_label', False)))
                 mask = class_map(sample, 'pred_sem_seg') + shift
                 many = len(self.meta.get('classes') or ()) + shift > 256
@@ -95,7 +96,7 @@ class PredictionHook(Hook):
         try:
             picture = self._picture(name, sample)
         except (ValueError, cv2.error) as e:
-            runner.logger.warning(f'PredictionHook draws no picture of {name}: {e}')
+            runner.logger.warning(f'PredictionHook cannot draw a picture of {name}: {e}')
             return
         if self.picture_dir:
             save_png(osp.join(self.picture_dir, f'{name}.png'), picture)
