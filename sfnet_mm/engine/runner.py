@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch.utils.data import DataLoader
 
-from sfnet_mm.datasets.pipelines import walk
+from sfnet_mm.datasets.pipelines import iterate_transforms
 from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import first_line
@@ -156,7 +156,7 @@ def _check_files(dataset: Any) -> None:
         return
     if not isinstance(dataset, BaseDataset):
         return
-    steps = list(walk(dataset.pipeline.transforms))
+    steps = list(iterate_transforms(dataset.pipeline.transforms))
     backends = [getattr(part, 'backend_args', None) or {} for part in (dataset, *steps)]
     elsewhere = any(b.get('backend', 'local') != 'local' for b in backends)
     if elsewhere or any(getattr(step, 'ignore_empty', False) for step in steps):
