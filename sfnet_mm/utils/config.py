@@ -13,7 +13,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
-from .config_parts import data_sets, data_wrappers, metrics, parts, type_name, walk
+from .config_parts import data_sets, data_wrappers, metrics, parts, run_config, type_name, walk
 from .sources import choose_sources
 
 
@@ -72,8 +72,9 @@ def read_config(config: str | Config) -> Config:
             )
         if '_base_' in osp.abspath(path).split(osp.sep):
             raise ValueError(f'config {path} is a base: name a config that builds on it')
-        config = Config.fromfile(path)
-    if not (config.get('model') or {}).get('type'):
+        config = run_config(path)
+    model = config.get('model')
+    if not isinstance(model, dict) or not model.get('type'):
         name = config.filename or 'that was given'
         raise ValueError(f'config {name} has no model: it may be a base that others build on')
     return config

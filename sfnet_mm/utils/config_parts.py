@@ -1,14 +1,18 @@
-"""Finds the parts of a config in lists and wrappers, with types as strings or as classes.
+"""Reads a config and finds its parts in lists and wrappers, with types as strings or as classes.
 
 mmengine takes ``type='mmseg.IoUMetric'`` and, in its pure-Python configs, ``type=IoUMetric``. It
 also takes one evaluator or a list of them, and a data set or wrappers around some.
 """
 
 import logging
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.logging import print_log
+
+from .tooling import first_line
 
 
 def type_name(node: Any) -> str:
@@ -73,3 +77,21 @@ def registered(registry: Any, node: Any) -> Any:
     except (ImportError, KeyError) as e:
         print_log(f'{kind}: {e}', logger='current', level=logging.WARNING)
         return None
+
+
+def run_config(path: str) -> Config:
+    """Run a config, which may raise anything, since it is Python.
+
+    Raises:
+        ValueError: One line with the file, the line and the error; other errors are the host's.
+    """
+    try:
+        return Config.fromfile(path)
+    except (OSError, ValueError, ImportError):
+        raise
+    except Exception as e:
+        # The config, or one of its bases, is the innermost file that runs as a module.
+        frames = [f for f in traceback.extract_tb(e.__traceback__) if f.name == '<module>']
+        where = f' ({frames[-1].filename}, line {frames[-1].lineno})' if frames else ''
+        reason = f'{type(e).__name__}: {first_line(e)}'.rstrip(': ')
+        raise ValueError(f'config {path} cannot be read: {reason}{where}') from e

@@ -53,7 +53,7 @@ def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, t
 def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_model):
     (tmp_path / 'img').mkdir()
     dataset = dict(
-        type='BaseSegDataset',
+        type='mmseg.BaseSegDataset',
         data_prefix=dict(img_path=f'{tmp_path}/img', seg_map_path=f'{tmp_path}/img'),
         metainfo=dict(classes=('a', 'b')),
         pipeline=[],

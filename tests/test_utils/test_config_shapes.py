@@ -190,6 +190,21 @@ def test_what_is_no_config_of_a_model_is_refused(name, message):
         read_config(osp.join(ROOT, 'configs', name))
 
 
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('model = dict(', r"SyntaxError: '\(' was never closed"),
+        ('a = 1\nmodel = dict(type=Foo)', r"NameError: name 'Foo' is not defined \(.*c.py, line 2"),
+        ('model = 1', 'has no model'),
+    ],
+)
+def test_config_that_is_no_python_or_no_model_is_one_line(text, message, tmp_path):
+    (tmp_path / 'c.py').write_text(text)
+    with pytest.raises(ValueError, match=f'c.py .*{message}') as caught:
+        read_config(str(tmp_path / 'c.py'))
+    assert '\n' not in str(caught.value)
+
+
 def test_options_of_the_command_line_are_read_as_by_mmengine(tmp_path):
     (tmp_path / 'c.py').write_text("model = dict(type='A', size=1)")
     path, work = str(tmp_path / 'c.py'), str(tmp_path / 'work')
