@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from sfnet_mm.deploy.export.onnx_graph import read_onnx
-from sfnet_mm.deploy.runtimes.openvino_runtime import compile_options
+from sfnet_mm.deploy.runtimes.openvino_runtime import compile_options, openvino_core
 from sfnet_mm.utils.tooling import require
 
 BACKENDS = ('onnxruntime', 'openvino')
@@ -75,8 +75,7 @@ class ForeignGraph:
         return lambda: session.run(None, {self.name: data})
 
     def _in_openvino(self, data: np.ndarray, threads: int) -> Callable[[], Any]:
-        openvino = require('openvino', 'pip install openvino')
-        core = openvino.Core()
+        core = openvino_core()
         model = core.read_model(self.path)
         model.reshape(list(self.shape))
         compiled = core.compile_model(model, 'CPU', compile_options('f32', threads))

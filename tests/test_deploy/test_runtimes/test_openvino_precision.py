@@ -1,18 +1,41 @@
 """The number format that OpenVINO computes in is the one that was asked for, or an error."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from sfnet_mm.deploy import load_runtime
+from sfnet_mm.deploy.runtimes.openvino_runtime import openvino_core
 
-openvino = pytest.importorskip('openvino', reason='needs requirements/deploy.txt')
+pytest.importorskip('openvino', reason='needs requirements/deploy.txt')
+
+SIGNAL_AFTER_TWO_RUNTIMES = """
+import gc, os, signal, sys
+from sfnet_mm.deploy import load_runtime
+
+first, second = (load_runtime('openvino', sys.argv[1]) for _ in range(2))
+del first
+gc.collect()
+del second
+gc.collect()
+signal.signal(signal.SIGINT, lambda number, frame: print('interrupted'))
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+def test_ctrl_c_reaches_python_after_two_runtimes_have_ended(onnx_file):
+    command = [sys.executable, '-c', SIGNAL_AFTER_TWO_RUNTIMES, onnx_file]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert process.returncode == 0 and 'interrupted' in process.stdout
 
 
 @pytest.mark.parametrize('precision', ['f32', 'bf16', 'f16'])
 def test_precision_is_the_one_asked_for_or_refused(precision, onnx_file):
     image = np.random.default_rng(0).integers(0, 256, (96, 160, 3), dtype=np.uint8)
     exact = load_runtime('onnxruntime', onnx_file)
-    can = openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+    can = openvino_core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     name = {'f32': 'FP32', 'bf16': 'BF16', 'f16': 'FP16'}[precision]
     if name not in can:
         with pytest.raises(ValueError, match=f'CPU does not compute in {precision}: OpenVINO take'):

@@ -12,6 +12,7 @@ from sfnet_mm.ops.exporting import exporting_for
 for package in ('onnx', 'onnxscript', 'openvino'):
     pytest.importorskip(package, reason='needs requirements/deploy.txt')
 
+from sfnet_mm.deploy.runtimes.openvino_runtime import openvino_core  # noqa: E402
 from sfnet_mm.deploy.runtimes.openvino_warp import warp_by_rows  # noqa: E402
 
 
@@ -39,21 +40,17 @@ def make_inputs(channels=16):
 
 
 def read(module, inputs, path, runtime=None):
-    import openvino
-
     export = dict(dynamo=True, opset_version=18, verbose=False)
     if runtime is None:
         torch.onnx.export(module, inputs, path, **export)
     else:
         with exporting_for(runtime):
             torch.onnx.export(module, inputs, path, **export)
-    return openvino.Core().read_model(path)
+    return openvino_core().read_model(path)
 
 
 def run(model, inputs):
-    import openvino
-
-    compiled = openvino.Core().compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    compiled = openvino_core().compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     names = [value.get_any_name() for value in compiled.inputs]
     order = ('high', 'low', 'flow', 'gate') if len(inputs) == 4 else names
     given = dict(zip(order, inputs))
