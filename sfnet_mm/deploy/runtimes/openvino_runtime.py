@@ -25,7 +25,6 @@ def compile_options(precision: str, threads: int) -> dict[str, Any]:
     return {**options, 'INFERENCE_NUM_THREADS': threads} if threads else options
 
 
-@functools.cache
 def openvino_core() -> Any:
     """Return the only ``openvino.Core`` of this process.
 
@@ -36,7 +35,12 @@ def openvino_core() -> Any:
     Raises:
         ImportError: OpenVINO is not installed.
     """
-    return require('openvino', 'pip install openvino').Core()
+    return _make_core(require('openvino', 'pip install openvino'))
+
+
+@functools.cache
+def _make_core(openvino: Any) -> Any:
+    return openvino.Core()
 
 
 class OpenVINORuntime(Runtime):
