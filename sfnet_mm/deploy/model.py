@@ -40,8 +40,7 @@ def load_model(
 
     Returns:
         BaseSegmentor: The model in evaluation mode with ``cfg`` and ``dataset_meta``, and with
-        SyncBN
-            replaced by BN.
+        SyncBN replaced by BN.
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.

@@ -23,8 +23,7 @@ class Prediction(NamedTuple):
         mask: (H, W), the class of each pixel.
         probability: (H, W) float32, the probability of this class; None without confidence.
         margin: (H, W) float32, its difference from the probability of the second class; None
-        without
-            confidence.
+            without confidence.
     """
 
     mask: np.ndarray

@@ -40,13 +40,12 @@ def optimize(
         output: ``'logits'``, or ``'argmax'`` for classes. A single logit becomes a class by the
             threshold of the head.
         output_size: ``'full'`` for the size of the image, or ``'stride'`` for the size of the
-        finest
-            map, which is usually a quarter of it.
+            finest map, which is usually a quarter of it.
         verbose: Whether to log what was done.
 
     Returns:
         InferenceModel: A module that takes normalized images (N, C, H, W). Its ``report`` says what
-            was done.
+        was done.
 
     Raises:
         ValueError: The model is in training mode or not an ``EncoderDecoder``.

@@ -64,8 +64,7 @@ class Runtime:
 
         Args:
             image: (H, W, C). Three channels are BGR and uint8, as from ``mmcv.imread``. Another
-            number
-                of channels may also be uint16 or float32, and one channel may be (H, W).
+                number of channels may also be uint16 or float32, and one channel may be (H, W).
 
         Returns:
             (H, W) uint8, or uint16 for more than 255 classes.

@@ -51,7 +51,7 @@ class OpenVINORuntime(Runtime):
         device: OpenVINO's name of the device, such as ``'CPU'``.
         threads: Number of CPU threads; 0 leaves the number to OpenVINO.
         precision: Precision of the arithmetic, one of ``PRECISIONS``. INT8 parts of a file stay
-        INT8.
+            INT8.
 
     Raises:
         ValueError: The precision is unknown, or the device does not support it.

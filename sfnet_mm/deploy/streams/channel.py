@@ -14,7 +14,7 @@ class Channel(Generic[T]):
     Args:
         size: Largest number of items in the channel.
         drops: Whether a full channel drops its oldest item for a new one. Otherwise :meth:`put`
-        waits.
+            waits.
 
     Attributes:
         dropped: Number of items that were dropped.

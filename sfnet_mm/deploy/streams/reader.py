@@ -35,7 +35,7 @@ class FrameReader:
         lost: Number of lost frames.
         reconnections: Number of times that the reader connected again.
         problem: Reason why there are no more frames; empty at the end of a video and after
-        ``stop``.
+            ``stop``.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -84,7 +84,7 @@ def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The camera does not exist, the address does not answer, or the data are no
-        video.
+            video.
     """
     if source.kind == 'file' and not osp.isfile(source.text):
         raise FileNotFoundError(f'{source} does not exist')
