@@ -1,7 +1,7 @@
 """Trains several configs under one budget and writes a table of their results."""
 
 from .jobs import Job, check_budget, run_jobs
-from .report import plot, table
+from .report import plot, table, timed_passes
 from .settings import OPTIMIZERS, Budget, Resources, name_of, prepare
 from .step_times import time_steps
 from .training import finished, train
@@ -19,5 +19,6 @@ __all__ = [
     'run_jobs',
     'table',
     'time_steps',
+    'timed_passes',
     'train',
 ]

@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
@@ -79,7 +79,7 @@ def table(
             the time of a pass; None leaves these columns out.
 
     Raises:
-        ValueError: ``speed`` lacks a config of ``rows``, or has several backends.
+        ValueError: See :func:`timed_passes`.
     """
     first = next(iter(rows.values()))[0]
     base = rows.get(baseline or '')
@@ -96,7 +96,7 @@ def table(
         )
         head += ['Δ mIoU', 'Δ bIoU']
     head += ['parameters (M)', 'ms / iteration', 'loss', 'flow (px)']
-    passes = _passes(rows, speed) if speed else {}
+    passes = timed_passes(rows, speed) if speed else {}
     if speed:
         backend = speed['entries'][0]['backend']
         head += ['multiply-adds (G)', f'{backend} (ms)']
@@ -144,12 +144,19 @@ def table(
     return '\n'.join(lines) + '\n'
 
 
-def _passes(rows: Rows, speed: dict[str, Any]) -> dict[str, Any]:
+def timed_passes(names: Iterable[str], speed: Any) -> dict[str, dict[str, Any]]:
+    """Return the entry of each config in the results of ``benchmark.py`` with one backend.
+
+    Raises:
+        ValueError: There are no such results, they lack a config, or they have several backends.
+    """
+    if not isinstance(speed, dict) or 'entries' not in speed:
+        raise ValueError('the file of times was not written by benchmark.py --out')
     backends = {entry['backend'] for entry in speed['entries']}
     if len(backends) > 1:
         raise ValueError(f'times of several backends ({", ".join(sorted(backends))}): run one')
     passes = {entry['name']: entry for entry in speed['entries'] if entry.get('median')}
-    missing = sorted(set(rows) - set(passes))
+    missing = sorted(set(names) - set(passes))
     if missing:
         raise ValueError(f'{", ".join(missing)} was not timed: run benchmark.py with all configs')
     return passes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os.path as osp
 from collections.abc import Iterator, Sequence
 from glob import escape, glob
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sfnet_mm.utils.tooling import read_json
 from sfnet_mm.visualization import save_png
 
 from .label_maps import IGNORE_INDEX
@@ -52,7 +52,7 @@ def polygon_masks(
 
 def labelme_mask(path: str, classes: Sequence[str], rest: int) -> np.ndarray:
     """Draw the mask of a LabelMe file; see :func:`polygon_masks`."""
-    data = _read(path)
+    data = read_json(path)
     if not isinstance(data, dict) or not {'shapes', 'imageHeight', 'imageWidth'} <= data.keys():
         raise ValueError(
             f'{path} is not a file of LabelMe: shapes, imageHeight or imageWidth is missing'
@@ -83,7 +83,7 @@ def _outline(shape: dict, path: str) -> Any:
 
 def coco_masks(path: str, classes: Sequence[str], rest: int) -> Iterator[tuple[str, np.ndarray]]:
     """Draw the masks of a COCO file with pycocotools; see :func:`polygon_masks`."""
-    data = _read(path)
+    data = read_json(path)
     if not isinstance(data, dict) or not {'images', 'annotations', 'categories'} <= data.keys():
         raise ValueError(f'{path} is not a COCO file: images, annotations or categories is missing')
     try:
@@ -102,14 +102,6 @@ def coco_masks(path: str, classes: Sequence[str], rest: int) -> Iterator[tuple[s
         for inside, category in sorted(shapes, key=lambda shape: -shape[0].sum()):
             mask[inside] = classes.index(names[category])
         yield osp.splitext(image['file_name'])[0], mask
-
-
-def _read(path: str) -> Any:
-    with open(path, encoding='utf-8') as f:
-        try:
-            return json.load(f)
-        except ValueError as e:
-            raise ValueError(f'{path} is not a JSON file: {e}') from None
 
 
 def _check(found: set, classes: Sequence[str], path: str) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import os.path as osp
 import re
@@ -73,6 +74,22 @@ def write_text(path: str, text: str) -> None:
     """Write a text file atomically, and make its folder."""
     with atomic_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:
         file.write(text)
+
+
+def read_json(path: str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is not JSON. Both messages name the file.
+    """
+    try:
+        with open(path, encoding='utf-8') as file:
+            return json.load(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f'{path} does not exist') from None
+    except ValueError as e:
+        raise ValueError(f'{path} is not a JSON file: {e}') from None
 
 
 def replace_between(text: str, begin: str, end: str, new: str, name: str) -> str:

@@ -184,6 +184,16 @@ def test_progress_and_time_left():
         ([*CONFIGS, '--baseline', 'x'], '--baseline x is none of'),
         ([*CONFIGS, '--iters', '3'], '--iters must be 20 or more'),
         ([*CONFIGS, '--jobs', '0'], '--jobs 0 must be positive'),
+        ([*CONFIGS, '--speed', 'absent.json'], 'absent.json does not exist'),
+        ([*CONFIGS, '--speed', 'setup.py'], 'setup.py is not a JSON file'),
+        (
+            [*CONFIGS, '--speed', 'docs/benchmarks/complexity.json'],
+            'not written by benchmark.py --out',
+        ),
+        (
+            [*CONFIGS, '--speed', 'docs/benchmarks/speed_cpu_panoptic.json'],
+            'times of several backends',
+        ),
     ],
 )
 def test_errors(monkeypatch, capsys, arguments, message):

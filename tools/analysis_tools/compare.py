@@ -13,7 +13,6 @@ import argparse
 import json
 import os.path as osp
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
@@ -32,9 +31,10 @@ from sfnet_mm.comparison import (
     run_jobs,
     table,
     time_steps,
+    timed_passes,
 )
 from sfnet_mm.utils.config_parts import type_name
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.tooling import one_error_line, read_json, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -211,7 +211,9 @@ def check(args):
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     check(args)
-    speed = json.loads(Path(args.speed).read_text('utf-8')) if args.speed else None
+    speed = read_json(args.speed) if args.speed else None
+    if args.speed:
+        timed_passes(map(name_of, args.configs), speed)  # An error is raised before any run.
     budget, resources = settings(args)
     jobs = [
         Job(config, seed, osp.join(args.work_dir, name_of(config), f'seed{seed}'))
