@@ -3,8 +3,8 @@
 Parameters are those that the logits depend on: auxiliary heads and deep supervision are not
 counted. Multiply-adds are those of convolutions and matrix products up to the logits, which are all
 but a percent of the work; those of warping, pooling, interpolation and normalization are not
-counted. Counting all models takes minutes, so the counts are kept in
-``docs/benchmarks/complexity.json``.
+counted. The logits of a panoptic model are the classes and masks of its kernels. Counting all
+models takes minutes, so the counts are kept in ``docs/benchmarks/complexity.json``.
 """
 
 from __future__ import annotations
@@ -28,17 +28,20 @@ from .metafiles import own_size
 from .paper import paper_rows
 
 COMPLEXITY = 'docs/benchmarks/complexity.json'
-# mmdet builds these models, and the logits of their heads are not one map.
-_NOT_COUNTED = 'panoptic'
 
 
 def build(config: str) -> nn.Module:
-    """Build the segmentor of a config on torch's ``meta`` device.
+    """Build the segmentor of a config on torch's ``meta`` device, or its panoptic model.
 
     Raises:
+        ImportError: It is a panoptic model, and mmdet is not installed.
         ValueError: The config builds something else.
     """
     cfg = read_config(config)
+    if cfg.get('default_scope') == 'mmdet':
+        from sfnet_mm.panoptic.export import load_panoptic
+
+        return load_panoptic(cfg)
     fit_to_cpu(cfg)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     model = MODELS.build(cfg.model).eval().to('meta')
@@ -49,13 +52,17 @@ def build(config: str) -> nn.Module:
 
 def multiply_adds(model: nn.Module, size: tuple[int, int]) -> int:
     """Count multiply-adds for one image of this size (height, width), up to the logits."""
+    if not hasattr(model, 'encode_decode'):
+        return complexity.complexity(model, size)[1]
     image = torch.empty(1, input_channels(model), *size, device='meta')
     with torch.no_grad():
         return complexity.multiply_adds(lambda: model(image, mode='tensor'))
 
 
 def parameters_at_inference(model: nn.Module) -> int:
-    """Count the parameters on which the logits depend."""
+    """Count the parameters on which the logits depend; of a panoptic model, all that run."""
+    if not hasattr(model, 'encode_decode'):
+        return complexity.parameters(model)
     parameters = [p for p in model.parameters() if p.requires_grad]
     logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
     if isinstance(logits, tuple):  # DANet returns the sum of both branches, and each branch
@@ -81,7 +88,7 @@ def sizes_to_count(models: dict[str, Any], files: dict[str, str]) -> dict[str, l
     wanted: dict[str, set[str]] = {}
     for _, row in paper_rows():
         for name in (row.config, *row.also):
-            if name and name in files and f'/{_NOT_COUNTED}/' not in files[name]:
+            if name in files:
                 wanted.setdefault(name, set()).add(row.size)
     for name, model in models.items():
         wanted.setdefault(name, set()).add(own_size(model))

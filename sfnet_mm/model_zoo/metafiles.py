@@ -15,7 +15,10 @@ SIZES = {
     'BDD100K': '720x1280',
     'IDD': '1080x1920',
     'Mapillary Vistas': '1536x1536',
+    'COCO panoptic': '800x1333',
     'mini-UDS': '128x256',
+    'mini-UDS (Cityscapes)': '128x256',
+    'mini-UDS panoptic': '192x384',
 }
 
 

@@ -58,9 +58,7 @@ def other_configs(zoo: Zoo) -> Iterator[tuple[dict[str, Any], list[str]]]:
 
 
 def _own_cells(config: str, zoo: Zoo) -> list[str]:
-    model = zoo.models.get(config)
-    if model is None or config not in zoo.counts:
-        return [zoo.link(config), '', '', '', '']
+    model = zoo.models[config]
     size = own_size(model)
     return [
         zoo.link(config),
@@ -93,21 +91,29 @@ def model_zoo_page(zoo: Zoo) -> str:
     return '\n'.join(lines)
 
 
+# Tables whose SFNets README.md shows, with their scores.
+_README_SCORES = {
+    '3': '{miou} {split}',
+    '15': 'PQ {PQ} {split}',
+    '17': '{miou_bdd} BDD100K, {miou_idd} IDD',
+}
+
+
 def readme_table(zoo: Zoo) -> str:
     """Write the table of the paper's models on Cityscapes and of all measured ones."""
     zoo = replace(zoo, up='')
-    header = ['config', 'data', 'mIoU, paper', 'FPS, paper', 'parameters (M), paper']
+    header = ['config', 'trained on', 'mIoU or PQ, paper', 'FPS, paper', 'parameters (M), paper']
     header += ['parameters (M)', 'multiply-adds (G)', 'mIoU, measured']
-    table = next(t for t in paper_tables() if t.number == '3')
     rows = []
-    for row in table.rows:
-        if not row.config.startswith('sfnet'):
+    for table, row in paper_rows('*sfnet_*'):
+        if table.number not in _README_SCORES:
             continue
         *_, link, parameters, multiply_adds, measured = row_cells(table, row, zoo, Footnotes())
         counts = [text.split('<')[0].split(' (')[0] for text in (parameters, multiply_adds)]
-        figures = [figure_text(row.figures[c]) for c in ('fps', 'params_m')]
-        miou = f'{row.figures["miou"]} {row.figures["split"]}'
-        rows.append([link, 'Cityscapes', miou, *figures, *counts, measured])
+        data = zoo.models[row.config]['Metadata']['Training Data']
+        score = _README_SCORES[table.number].format(**row.figures)
+        figures = [figure_text(row.figures.get(c)) for c in ('fps', 'params_m')]
+        rows.append([link, data, score, *figures, *counts, measured])
     for name, model in zoo.models.items():
         if 'Results' in model:
             link, data, *counts = _own_cells(name, zoo)

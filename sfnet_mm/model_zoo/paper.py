@@ -44,7 +44,7 @@ class Row:
         """The method, with the backbone if the row has one."""
         first = next(iter(self.figures.values()))
         parts = (self.figures.get('method', first), self.figures.get('backbone'))
-        return ', '.join(dict.fromkeys(str(p) for p in parts if p is not None))
+        return ' with '.join(dict.fromkeys(str(p) for p in parts if p is not None))
 
     def matches(self, wanted: dict[str, Any]) -> bool:
         """Return whether the row has the wanted figures; a list names alternatives."""
