@@ -9,7 +9,6 @@ does not reach a user's loader that unpickles by other means than ``torch.load``
 
 import contextlib
 import functools
-import http.client
 import os
 import os.path as osp
 import pickle
@@ -20,11 +19,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
-from urllib.request import Request, urlopen
+from urllib.request import url2pathname
 
 # torch reads these at every load: the first forces the restricted mode, the second disables it.
 _FORCE, _LIFT = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
-_TIMEOUT = 60  # seconds without data after which a download counts as broken off
 _lock = threading.RLock()
 _depth = 0
 
@@ -103,18 +101,25 @@ def _one_line_errors(checkpoint: str) -> Iterator[None]:
             else 'not a checkpoint, or a truncated one'
         )
         raise ValueError(f'checkpoint {checkpoint} was refused: {reason}') from None
-    except (RuntimeError, EOFError, UnicodeDecodeError) as e:
+    except RuntimeError as e:
         reason = str(e).strip().split('\n')[0].split('. ')[0]
         raise ValueError(
             f'checkpoint {checkpoint} cannot be read (truncated or no checkpoint): {reason}'
         ) from None
 
 
+def local_path(checkpoint: str) -> str:
+    """Return the path that a path with ``~`` or an address ``file://`` stands for."""
+    if checkpoint.startswith('file://'):
+        checkpoint = url2pathname(urlparse(checkpoint).path)
+    return osp.expanduser(checkpoint)
+
+
 def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint without running code in it (:func:`weights_only_mode`).
 
     Args:
-        filename: Path of a local file.
+        filename: Path of a local file; it may begin with ``~`` or ``file://``.
         map_location: See :func:`torch.load`.
 
     Raises:
@@ -122,10 +127,12 @@ def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
         ValueError: The file is truncated, no checkpoint, or names a global that is not allowed
             (that global is not called).
     """
-    filename = osp.expanduser(filename)
-    if not osp.isfile(filename):
+    path = local_path(filename)
+    if osp.isdir(path):
+        raise IsADirectoryError(f'checkpoint {filename} is a folder: name a file in it')
+    if not osp.isfile(path):
         raise FileNotFoundError(f'checkpoint {filename} does not exist')
-    return _read(filename, filename, map_location)
+    return _read(path, filename, map_location)
 
 
 def _read(path: str, name: str, map_location: Any) -> Any:
@@ -134,9 +141,21 @@ def _read(path: str, name: str, map_location: Any) -> Any:
 
     with _one_line_errors(name), weights_only_mode():
         try:
-            return torch.load(path, map_location=map_location, weights_only=True)
-        except (OSError, KeyError, ImportError) as e:
+            loaded = torch.load(path, map_location=map_location, weights_only=True)
+        except (EOFError, KeyError, UnicodeDecodeError) as e:
+            raise pickle.UnpicklingError(str(e)) from None
+        except (OSError, ImportError) as e:
             raise RuntimeError(str(e)) from None
+    return _without_compile_prefix(loaded)
+
+
+def _without_compile_prefix(loaded: Any) -> Any:
+    """Name the tensors of a module in ``torch.compile`` as they are called without it."""
+    state = loaded.get('state_dict', loaded) if isinstance(loaded, dict) else None
+    if isinstance(state, dict):
+        for name in [name for name in state if '_orig_mod.' in str(name)]:
+            state[name.replace('_orig_mod.', '')] = state.pop(name)
+    return loaded
 
 
 def load_url(
@@ -162,6 +181,7 @@ def load_url(
     """
     from torch.hub import HASH_REGEX, get_dir
 
+    from .utils.download import download
     from .utils.made_files import text_digest
     from .utils.tooling import atomic_file, write_text
 
@@ -177,7 +197,7 @@ def load_url(
     hashed = HASH_REGEX.search(name) if check_hash else None
     with atomic_file(path) as temporary:
         try:
-            _download(url, temporary, progress, hashed[1] if hashed else '')
+            download(url, temporary, progress, hashed[1] if hashed else '')
         except OSError as e:
             raise OSError(
                 f'{e}; without a network, fetch it elsewhere and put it at {path}'
@@ -185,34 +205,6 @@ def load_url(
         loaded = _read(temporary, url, map_location)
         write_text(origin, address)
     return loaded
-
-
-def _download(url: str, path: str, progress: bool, digest: str) -> None:
-    """Fetch all bytes of ``url``, and check their number and the beginning of their SHA-256."""
-    import hashlib
-
-    from torch.hub import tqdm
-
-    sha256 = hashlib.sha256()
-    try:
-        request = Request(url, headers={'User-Agent': 'sfnet_mm'})
-        with urlopen(request, timeout=_TIMEOUT) as answer, open(path, 'wb') as file:
-            length = answer.headers.get('Content-Length')
-            total = int(length) if length else None
-            print(f'Downloading: "{url}"')
-            with tqdm(total=total, disable=not progress, unit='B', unit_scale=True) as bar:
-                for data in iter(lambda: answer.read(1 << 17), b''):
-                    file.write(data)
-                    sha256.update(data)
-                    bar.update(len(data))
-            if total is not None and file.tell() != total:
-                raise OSError(f'the download broke off after {file.tell()} of {total} bytes')
-    except http.client.HTTPException as e:
-        raise OSError(f'checkpoint {url} cannot be fetched: the download broke off ({e})') from None
-    except OSError as e:
-        raise OSError(f'checkpoint {url} cannot be fetched: {e}') from None
-    if not sha256.hexdigest().startswith(digest):
-        raise OSError(f'checkpoint {url} does not have the SHA-256 of its name, {digest}')
 
 
 def _restricted(loader: Callable) -> Callable:

@@ -75,20 +75,36 @@ def test_only_public_history_buffer_methods_are_served(tmp_path):
         compat.load_checkpoint_file(path)
 
 
-@pytest.mark.parametrize('keep', [0, 100, 0.5])
-def test_truncated_checkpoint_names_the_file(tmp_path, keep):
+@pytest.mark.parametrize('keep', [0, 100, 0.5, b'junk' * 500, b'hello' * 99, b'PK\x03\x04' * 99])
+def test_file_that_is_truncated_or_no_checkpoint_is_one_line_of_words(tmp_path, keep):
     path = tmp_path / 'short.pth'
     torch.save(runner_checkpoint(), path)
     data = path.read_bytes()
-    path.write_bytes(data[: int(keep if keep > 1 else keep * len(data))])
-    with pytest.raises(ValueError, match=r'short\.pth cannot be read|short\.pth was refused') as e:
+    path.write_bytes(
+        keep if isinstance(keep, bytes) else data[: int(keep if keep > 1 else keep * len(data))]
+    )
+    line = r'short\.pth (cannot be read \(truncated or no checkpoint\): \w{3}|was refused: not a)'
+    with pytest.raises(ValueError, match=line) as e:
         compat.load_checkpoint_file(str(path))
     assert '\n' not in str(e.value)
 
 
-def test_missing_checkpoint_names_the_file():
+def test_missing_checkpoint_and_folder_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match='nowhere.pth'):
         compat.load_checkpoint_file('nowhere.pth')
+    with pytest.raises(IsADirectoryError, match='is a folder'):
+        compat.load_checkpoint_file(str(tmp_path))
+
+
+@pytest.mark.parametrize('address', ['{}', 'file://{}', 'file://localhost{}', '~/a%20b.pth'])
+def test_addresses_of_local_files_and_names_of_compiled_modules(address, tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    path = tmp_path / 'a%20b.pth'
+    state = {'_orig_mod.a.w': torch.tensor(1), 'b._orig_mod.w': torch.tensor(2)}
+    torch.save(dict(state_dict=state), path)
+    uri = str(path).replace('%', '%25') if 'file:' in address else path
+    loaded = CheckpointLoader.load_checkpoint(address.format(uri))
+    assert loaded['state_dict'] == {'a.w': 1, 'b.w': 2}
 
 
 class Server:

@@ -12,7 +12,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--no-strict',
         action='store_true',
-        help='test although the checkpoint lacks tensors of the model or has others',
+        help='test although the checkpoint lacks tensors, has others, or has NaN values',
     )
     parser.add_argument('--work-dir', help='folder of the metrics')
     parser.add_argument('--out', help='folder for the predicted masks')
@@ -40,7 +40,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # These are imported late, because mim first asks for the help page, which must be fast.
-    from sfnet_mm.deploy.model import read_fitting_checkpoint
+    from sfnet_mm.deploy.model import UnfitCheckpoint, read_fitting_checkpoint
     from sfnet_mm.engine.runner import DataFirstRunner
     from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
     from sfnet_mm.utils.file_names import NameCollision
@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if not args.no_strict:
             try:
                 read_fitting_checkpoint(runner.model, args.checkpoint, args.config)
-            except ValueError as e:
+            except UnfitCheckpoint as e:
                 raise ValueError(f'{e}; --no-strict tests it all the same') from None
     with one_error_line(trace=True):
         try:

@@ -25,6 +25,10 @@ from sfnet_mm.utils.state_dicts import compare_tensors
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
 
 
+class UnfitCheckpoint(ValueError):
+    """The tensors of a checkpoint are not those of the model, or are not finite."""
+
+
 def load_model(
     config: str | Config, checkpoint: str | None = None, device: str = 'cpu'
 ) -> BaseSegmentor:
@@ -174,7 +178,9 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
 
     Raises:
         FileNotFoundError: There is no such checkpoint.
-        ValueError: The file is no checkpoint, or it does not belong to the config.
+        UnfitCheckpoint: The checkpoint does not belong to the config or has values that are not
+            finite.
+        ValueError: The file is no checkpoint.
     """
     while isinstance(getattr(model, 'module', None), nn.Module):
         model = model.module
@@ -194,7 +200,14 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
         if names
     ]
     if problems:
-        raise ValueError(
+        raise UnfitCheckpoint(
             f'checkpoint {checkpoint} does not belong to {config}: {"; ".join(problems)}'
         )
-    return dict(state_dict=state, meta=loaded.get('meta') or {})
+    diverged = [k for k in needed if k in state and not torch.as_tensor(state[k]).isfinite().all()]
+    if diverged:
+        raise UnfitCheckpoint(
+            f'checkpoint {checkpoint} has NaN or infinite values in {len(diverged)} tensors '
+            f'({min(diverged)}): its training diverged, so take an earlier one'
+        )
+    meta = loaded.get('meta')
+    return dict(state_dict=state, meta=meta if isinstance(meta, dict) else {})

@@ -9,7 +9,7 @@ import warnings
 
 import pytest
 import torch
-from helpers import ROOT, load_tool, run_tool
+from helpers import ROOT, build_segmentor, load_config, load_tool, run_tool
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -190,14 +190,31 @@ def test_help_page_does_not_import_torch():
         assert out.stdout.strip().endswith('False'), out.stderr
 
 
-def test_foreign_checkpoint_is_refused_unless_asked_for(tmp_path, monkeypatch):
-    torch.save(dict(state_dict={'backbone.fc': torch.ones(1)}), tmp_path / 'foreign.pth')
+@pytest.mark.parametrize(
+    'kind, line',
+    [
+        ('foreign', r'x\.pth does not belong to .*--no-strict tests it'),
+        ('diverged', r'x\.pth has NaN or infinite values in 2 tensors.*--no-strict tests it'),
+        ('junk', r'x\.pth was refused: not a checkpoint, or a truncated one$'),
+    ],
+)
+def test_unfit_checkpoint_is_refused_unless_asked_for(kind, line, tmp_path, monkeypatch):
+    path = tmp_path / 'x.pth'
+    if kind == 'junk':
+        path.write_bytes(b'junk' * 99)
+    else:
+        state = {'backbone.fc': torch.ones(1)}
+        if kind == 'diverged':
+            state = build_segmentor(load_config(osp.relpath(CONFIG, ROOT))).state_dict()
+            state['decode_head.conv_seg.weight'][0] = float('nan')
+            state['decode_head.conv_seg.bias'][0] = float('inf')
+        torch.save(dict(state_dict=state, meta='a text'), path)
     options = [f'test_dataloader.dataset.{k}={v}' for k, v in dict(train=1, val=1).items()]
     options += [f'test_dataloader.dataset.data_root={tmp_path}/data']
-    args = [CONFIG, tmp_path / 'foreign.pth', '--work-dir', tmp_path / 'work']
+    args = [CONFIG, path, '--work-dir', tmp_path / 'work']
     tested = []
     monkeypatch.setattr(runner_file.DataFirstRunner, 'test', lambda self: tested.append(1))
-    with pytest.raises(SystemExit, match=r'foreign\.pth does not belong to .*--no-strict tests it'):
+    with pytest.raises(SystemExit, match=line):
         run_tool('test', *args, '--cfg-options', *options)
     assert not tested
     run_tool('test', *args, '--no-strict', '--cfg-options', *options)

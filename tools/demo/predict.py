@@ -25,6 +25,7 @@ from typing import Any
 from mmengine.config import Config
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
+from sfnet_mm.checkpoints import local_path
 from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
 from sfnet_mm.deploy import RUNTIMES, Runtime, load_runtime
 from sfnet_mm.deploy.prediction import CONFIDENCE_FORMATS
@@ -93,8 +94,7 @@ def settings_of_result(args: argparse.Namespace) -> dict[str, Any]:
     made_of: dict[str, Any] = dict(runtime=args.runtime, version=sfnet_mm.__version__)
     if args.runtime == 'torch':
         made_of['config'] = text_digest(Config.fromfile(args.model).pretty_text)
-        # mmengine reads ``~`` as the home folder, too.
-        path = osp.expanduser(args.checkpoint)
+        path = local_path(args.checkpoint)
         made_of['checkpoint'] = file_digest(path) if osp.isfile(path) else path
     else:
         made_of['graph'] = file_digest(args.model)
