@@ -1,8 +1,11 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
 
 import copy
+import functools
 import logging
+import os
 import os.path as osp
+from collections.abc import Iterable
 from typing import Any
 
 import torch.nn as nn
@@ -167,12 +170,34 @@ def _check_files(dataset: Any) -> None:
     infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     for what, key in keys.items():
         paths = [info[key] for info in infos if isinstance(info.get(key), str)]
-        missing = [path for path in paths if '://' not in path and not osp.exists(path)]
+        missing = _missing(path for path in paths if '://' not in path)
         if missing:
             raise FileNotFoundError(
                 f'{type(dataset).__name__}: {len(missing)} of {len(paths)} {what} do not exist, '
                 f'such as {missing[0]}: check data_root, data_prefix and the suffixes'
             )
+
+
+def _missing(paths: Iterable[str]) -> list[str]:
+    """Select the paths that do not exist.
+
+    Each folder is listed once, because a question for every file takes minutes on a network drive.
+    Only links and names that are not in the list, as on a drive that ignores case, are asked for.
+    """
+
+    @functools.cache
+    def names(folder: str) -> set[str]:
+        try:
+            with os.scandir(folder or '.') as entries:
+                return {entry.name for entry in entries if not entry.is_symlink()}
+        except OSError:
+            return set()
+
+    return [
+        path
+        for path in paths
+        if osp.basename(path) not in names(osp.dirname(path)) and not osp.exists(path)
+    ]
 
 
 def _no_image(config: dict) -> str:

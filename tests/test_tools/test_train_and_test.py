@@ -66,7 +66,11 @@ def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_mo
 
 
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset'])
-def test_mask_that_is_missing_is_named_before_the_run_and_only_if_it_is_loaded(wrapper, tmp_path):
+def test_mask_that_is_missing_is_named_before_the_run_and_only_if_it_is_loaded(
+    wrapper, tmp_path, monkeypatch
+):
+    exists, asked = osp.exists, []
+    monkeypatch.setattr(osp, 'exists', lambda path: asked.append(path) or exists(path))
     for name in ('img/a.jpg', 'img/b.jpg', 'ann/a.png'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -86,7 +90,13 @@ def test_mask_that_is_missing_is_named_before_the_run_and_only_if_it_is_loaded(w
     line = '^train_dataloader: BaseSegDataset: 1 of 2 masks do not exist, such as .*ann/b.png'
     with pytest.raises(ValueError, match=line):
         read([dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
+    # A question for every file would take minutes on a network drive.
+    assert [osp.basename(path) for path in asked if str(tmp_path) in path] == ['b.png']
     assert len(read([dict(type='LoadImageFromFile')])) == (6 if wrapper else 2)
+    (tmp_path / 'ann/b.png').symlink_to('nowhere')
+    with pytest.raises(ValueError, match=line):
+        read([dict(type='LoadAnnotations')])
+    (tmp_path / 'ann/b.png').unlink()
     (tmp_path / 'ann/b.png').touch()
     assert len(read([dict(type='LoadAnnotations')])) == (6 if wrapper else 2)
 
