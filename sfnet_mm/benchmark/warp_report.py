@@ -7,6 +7,7 @@ from sfnet_mm.utils.tables import markdown_table
 from .warps import WAYS
 
 _OTHERS = [way for way in WAYS if way != 'ext']
+_NETWORKS = {'network': 'network, inference', 'training': 'network, step of two crops'}
 
 
 def warp_tables(results: list[dict[str, Any]]) -> str:
@@ -18,8 +19,9 @@ def warp_tables(results: list[dict[str, Any]]) -> str:
     lines = []
     for result in results:
         lines += [*_warp_table(result), '']
-        if result.get('network'):
-            lines += [*_network_table(result), '']
+        for kind, title in _NETWORKS.items():
+            if result.get(kind):
+                lines += [*_network_table(title, result[kind], result['rounds']), '']
     if all(result['kind'] != 'cuda' for result in results):
         lines += ['GPU: not measured.', '']
     return '\n'.join(lines)
@@ -57,15 +59,14 @@ def _warp_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def _network_table(result: dict[str, Any]) -> list[str]:
-    rounds = result.get('network_rounds', result['rounds'])
-    head = ['network, inference', 'form', 'native', 'ext', 'less time']
+def _network_table(title: str, rows: list[dict[str, Any]], rounds: int) -> list[str]:
+    head = [title, 'form', 'native', 'ext', 'native / ext']
     table = []
-    for row in result['network']:
-        plain, ext = row['ms']['native']['min'], row['ms']['ext']['min']
+    for row in rows:
+        native, ext = row['ms']['native']['min'], row['ms']['ext']['min']
         name = f'{row["config"]}, {"x".join(map(str, row["size"]))}'
-        saved = f'{100 * (1 - ext / plain):.1f} %'
-        table.append([name, row['form'], f'{plain:.0f}', f'{ext:.0f}', saved])
+        ratio = f'{native / ext:.2f}x'
+        table.append([name, row['form'], f'{native:.0f}', f'{ext:.0f}', ratio])
     return [
         f'Shortest time in ms of {rounds} interleaved turns.',
         '',

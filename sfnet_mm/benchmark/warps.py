@@ -1,21 +1,14 @@
-"""Times the flow warp in several implementations, alone and inside a whole network."""
+"""Times the flow warp in several implementations."""
 
-import contextlib
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.registry import init_default_scope
 from torch import Tensor
 
-from sfnet_mm.deploy.inference import optimize
-from sfnet_mm.deploy.inference.memory import reuse_memory
-from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
-from sfnet_mm.ops._loader import EXT
 from sfnet_mm.utils.timer import Timer
 
 from .authors_composition import host_grid_gated_dual_warp, host_grid_warp
@@ -93,7 +86,7 @@ def measure(
         peaks = {name: peak_of_tensors(call, device) / 1e6 for name, call in calls.items()}
         where = dict(module=module, input=size, layout=layout, dtype=dtype)
         measured = {'floor_ms': moved / bytes_per_ms, 'ms': times, 'peak_mb': peaks}
-        return _round_floats({**where, 'pass': direction, **measured})
+        return round_floats({**where, 'pass': direction, **measured})
 
     with torch.no_grad():
         calls = {name: partial(f, *inputs) for name, f in found.items()}
@@ -136,48 +129,8 @@ def _inputs(module: str, size: str, layout: str, dtype: str, device: str) -> lis
     ]
 
 
-def measure_network(path: str, size: tuple[int, int], device: str, rounds: int) -> list[Row]:
-    """Time the inference of a whole network with the compiled warp and with plain torch.
-
-    The network runs as the segmentor does, in both layouts, and in the inference form of
-    :func:`sfnet_mm.deploy.inference.optimize`.
-
-    Args:
-        path: Path of the config. The weights are random.
-        size: (height, width) of the image.
-        device: ``'cpu'`` or ``'cuda'``.
-        rounds: Number of turns of each form.
-    """
-    init_default_scope('mmseg')
-    model = load_model(path, device=device)
-    image = torch.randn(1, 3, *size, device=device)
-    forms = {
-        'NCHW': (model, torch.contiguous_format),
-        'channels_last': (model, torch.channels_last),
-        'optimized': (optimize(model, verbose=False), torch.channels_last),
-    }
-
-    def run(form: Callable[[Tensor], Any], x: Tensor, warp: Callable[[], Any]) -> Any:
-        with warp():
-            return form(x)
-
-    rows = []
-    for name, (form, memory_format) in forms.items():
-        form.to(memory_format=memory_format)
-        x = image.contiguous(memory_format=memory_format)
-        # The torch runtime keeps its memory for this form with either warp.
-        reuse_memory(name == 'optimized')
-        ways = {'native': EXT.switched_off, 'ext': contextlib.nullcontext}
-        calls = {way: partial(run, form, x, warp) for way, warp in ways.items()}
-        with torch.inference_mode():
-            times = time_in_turns(Timer(device, kernels_only=True), calls, rounds)
-        found = {'config': Path(path).stem, 'size': list(size), 'form': name, 'ms': times}
-        rows.append(_round_floats(found))
-    return rows
-
-
-def _round_floats(value: Any) -> Any:
+def round_floats(value: Any) -> Any:
     """Round every float to four significant digits."""
     if isinstance(value, dict):
-        return {k: _round_floats(v) for k, v in value.items()}
+        return {k: round_floats(v) for k, v in value.items()}
     return float(f'{value:.4g}') if isinstance(value, float) else value

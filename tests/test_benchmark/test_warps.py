@@ -61,10 +61,14 @@ def test_table_has_the_ratios_of_the_shortest_times():
     network = dict(config='net', size=[64, 128], form='NCHW')
     network['ms'] = {'native': {'min': 200.0}, 'ext': {'min': 150.0}}
     result = dict(device='GPU', kind='cuda', torch='2', date='today', rounds=3)
-    text = warp_report.warp_tables([{**result, 'rows': [row], 'network': [network]}])
+    training = dict(config='net', size=[64, 64], form='channels_last')
+    training['ms'] = {'native': {'min': 120.0}, 'ext': {'min': 150.0}}
+    networks = {'network': [network], 'training': [training]}
+    text = warp_report.warp_tables([{**result, 'rows': [row], **networks}])
     cells = '- | - | 30 (20) | - | 10 (10) | - | - | 3.0x | - | 2.0x |'
     assert f'| FAM, 512x1024 | NCHW, float32 | forward | 5 | {cells}' in text
-    assert '| net, 64x128 | NCHW | 200 | 150 | 25.0 % |' in text
+    assert '| net, 64x128 | NCHW | 200 | 150 | 1.33x |' in text
+    assert '| net, 64x64 | channels_last | 120 | 150 | 0.80x |' in text
     assert 'not measured' not in text
 
 

@@ -18,7 +18,9 @@ from mmengine.utils import track_iter_progress
 
 from sfnet_mm.benchmark.machine import cpu_model
 from sfnet_mm.benchmark.warp_report import warp_tables
-from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure, measure_network
+from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure
+from sfnet_mm.benchmark.warps_in_networks import measure_inference, measure_training
+from sfnet_mm.ops import has_ext
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +48,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--sizes', nargs='+', choices=('512x1024', '1024x2048'), help='sizes of the image'
     )
-    parser.add_argument('--network', help='also time this config, native against ext')
+    parser.add_argument(
+        '--network', nargs='+', default=[], help='also time inference of these configs'
+    )
     parser.add_argument(
         '--network-size',
         type=int,
@@ -54,6 +58,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=(1024, 2048),
         help='height and width of the image for --network',
     )
+    parser.add_argument(
+        '--training', nargs='+', default=[], help='also time training steps of these configs'
+    )
+    parser.add_argument('--crop', type=int, default=512, help='side of a crop for --training')
     parser.add_argument('--out', help='JSON file; default: docs/benchmarks/ops_{device}.json')
     parser.add_argument('--table', action='store_true', help='only write the table of docs/ops.md')
     parser.add_argument('--check', action='store_true', help='only check the table of docs/ops.md')
@@ -73,11 +81,17 @@ def check(args):
         raise ValueError('--rounds and --threads must be 1 or more')
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise ValueError('there is no CUDA device: use --device cpu')
-    if args.network and not Path(args.network).is_file():
-        raise FileNotFoundError(f'config {args.network} does not exist')
+    configs = [*args.network, *args.training]
+    for config in configs:
+        if not Path(config).is_file():
+            raise FileNotFoundError(f'config {config} does not exist')
+    if configs and not has_ext():
+        raise RuntimeError(
+            '--network and --training compare with the compiled warp: make install-ops'
+        )
 
 
-@one_error_line()
+@one_error_line(RuntimeError)
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.check:
@@ -105,14 +119,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         'date': time.strftime('%Y-%m-%d'),
         'rounds': args.rounds,
         'rows': [],
+        'network': [],
+        'training': [],
     }
     out = Path(args.out) if args.out else RESULTS / f'ops_{args.device}.json'
     for case in track_iter_progress(cases):
         result['rows'] += measure(case, args.ways, args.device, args.rounds)
-    if args.network:
-        result['network'] = measure_network(
-            args.network, tuple(args.network_size), args.device, args.rounds
-        )
+    for config in track_iter_progress(args.network):
+        size = tuple(args.network_size)
+        result['network'] += measure_inference(config, size, args.device, args.rounds)
+    for config in track_iter_progress(args.training):
+        result['training'] += measure_training(config, args.crop, args.device, args.rounds)
     write_text(out, json.dumps(result, indent=1) + '\n')
     print(f'\n{warp_tables([result])}\nwritten: {out}')
     if out.parent == RESULTS:
