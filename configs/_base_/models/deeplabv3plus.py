@@ -1,22 +1,11 @@
 # DeepLabV3+ (https://arxiv.org/abs/1802.02611) with ResNet-50 at output stride 8.
 _base_ = ['./dilated_r50.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
-loss = dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000)
 model = dict(
     decode_head=dict(
-        _delete_=True,
         type='DepthwiseSeparableASPPHead',
-        in_channels=2048,
-        in_index=3,
-        channels=512,
         dilations=(1, 12, 24, 36),
         c1_in_channels=256,
         c1_channels=48,
-        dropout_ratio=0.1,
-        num_classes=19,
-        norm_cfg=norm_cfg,
-        align_corners=True,
-        loss_decode=loss,
-    ),
+    )
 )
