@@ -18,6 +18,7 @@ from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.export.onnx_graph import OPSET, check_path, trace, write_checked
 from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
 from sfnet_mm.deploy.export.portable_warp import convert_warps, runtime_of_trace
+from sfnet_mm.deploy.export.random_networks import random_images
 from sfnet_mm.deploy.model import load_strictly, normalization, pad_to_stride
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
@@ -114,12 +115,10 @@ def export_panoptic_onnx(
     check_path(path)
     check_size(size)
     graph = PanopticGraph(model).eval()
-    generator = torch.Generator().manual_seed(0)
     mean, std, swap = normalization(model)
-    shape = (1, len(mean), *size)
     runtime = runtime_of_trace(runtime, warp)
     with exporting_for(runtime):
-        proto = trace(graph, torch.randn(shape, generator=generator), ['scores', 'masks'])
+        proto = trace(graph, random_images(1, size, 0, len(mean)), ['scores', 'masks'])
     proto = convert_warps(proto, warp, opset)
     meta = {
         'sfnet_mm': __version__,
@@ -133,7 +132,7 @@ def export_panoptic_onnx(
         'fastest_in': runtime,
         'warp': warp,
     }
-    sample = torch.randn(shape, generator=generator)
+    sample = random_images(1, size, 1, len(mean))
 
     def compare(file: str) -> list[Parity]:
         with torch.no_grad():

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from ..inference.optimize import class_threshold, optimize
 from ..model import normalization
+from .random_networks import random_images
 
 
 class HostModel(nn.Module):
@@ -79,12 +80,11 @@ class ExportModel(nn.Module):
         return (dict.fromkeys((0, rows, rows + 1), torch.export.Dim.DYNAMIC),)
 
     def sample(self, batch: int, size: tuple[int, int], seed: int = 0) -> Tensor:
-        """Draw a random input of the graph."""
-        generator = torch.Generator().manual_seed(seed)
+        """Draw a random input of the graph, with structure at all scales as in a photograph."""
+        images = random_images(batch, size, seed, self.channels)
         if self.normalize:
-            shape = (batch, *size, self.channels)
-            return torch.randint(0, 256, shape, generator=generator, dtype=torch.uint8)
-        return torch.randn(batch, self.channels, *size, generator=generator)
+            return (images * 64 + 128).clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
+        return images
 
 
 def make_export_model(
