@@ -42,9 +42,11 @@ def train(monkeypatch, tmp_path):
         few += ['val_dataloader.num_workers=0', 'train_dataloader.dataset.workers=1']
         few += [f'train_cfg.max_iters={iters}', 'train_cfg.val_interval=100']
         few += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.save_best=None']
+        thin = ['model.backbone.channels=8,8,16,24,32', 'model.decode_head.channels=16']
+        thin += ['model.decode_head.in_channels=8,16,24,32']
         argv = ['train.py', str(config), '--work-dir', str(tmp_path / 'work')]
         argv += ['--resume'] if resume else []
-        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few])
+        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few, *thin])
         runpy.run_path(osp.join(ROOT, 'tools', 'train.py'), run_name='__main__')
 
     return run
