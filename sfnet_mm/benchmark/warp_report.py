@@ -35,7 +35,7 @@ def _warp_table(result: dict[str, Any]) -> list[str]:
     return [
         f'### {result["device"]}{threads} (torch {result["torch"]}, {result["date"]})',
         '',
-        f'Shortest time in ms of {result["rounds"]} interleaved turns, results allocated anew; in '
+        f'Shortest time in ms of {result["rounds"]} interleaved turns, results newly allocated; in '
         'brackets the peak of the memory in MB.',
         '',
         *markdown_table(head, [_warp_cells(row) for row in result['rows']], text_columns=3),

@@ -19,10 +19,10 @@ _FEW_PAGES = 256
 def reuse_memory(on: bool = True) -> bool:
     """Make this process keep large freed blocks, or restore the default, which returns them.
 
-    By default, glibc maps every large tensor anew and unmaps it when it is freed. Each image then
-    causes a fault for every page, which takes longer than some layers do. Torch has no caching
-    allocator on the CPU. A process that keeps its blocks keeps as much memory as its largest image
-    needed.
+    By default, glibc maps new memory for every large tensor and unmaps it when it is freed. Each
+    image then causes a fault for every page, which takes longer than some layers do. Torch has no
+    caching allocator on the CPU. A process that keeps its blocks keeps as much memory as its
+    largest image needed.
 
     Args:
         on: Whether to keep blocks. False restores the values that glibc itself reaches in a process
