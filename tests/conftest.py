@@ -37,6 +37,9 @@ def pytest_ignore_collect(collection_path, config):
 
 
 def pytest_collection_modifyitems(config, items):
+    # Files with slow tests come first, so that no worker is left with one of them in the end.
+    slow = {item.path for item in items if 'slow' in item.keywords}
+    items.sort(key=lambda item: item.path not in slow)
     rehearsed = config.getoption('gpu_device') == 'cpu'
     if torch.cuda.is_available() and not rehearsed:
         return
