@@ -9,6 +9,7 @@ import re
 import shutil
 import statistics
 import sys
+import tempfile
 import traceback
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -63,11 +64,23 @@ def atomic_folder(path: str) -> Iterator[str]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def check_folder(path: str) -> None:
-    """Raise a ``FileNotFoundError`` if the folder of a file to write does not exist."""
+def check_out_file(path: str) -> None:
+    """Refuse a file that could not be written in the end, before any work is done for it.
+
+    Raises:
+        OSError: Its folder does not exist or takes no files, or the path is a folder.
+    """
     folder = osp.dirname(osp.abspath(path))
     if not osp.isdir(folder):
         raise FileNotFoundError(f'{path} cannot be written: make the folder {folder} first')
+    if osp.isdir(path):
+        raise IsADirectoryError(f'{path} cannot be written: it is a folder, name a file in it')
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        reason = f'{folder} takes no files ({e.strerror}), name another folder'
+        raise PermissionError(f'{path} cannot be written: {reason}') from None
 
 
 def write_text(path: str, text: str) -> None:
@@ -126,8 +139,8 @@ def require(name: str, remedy: str, title: str = '') -> Any:
         raise ImportError(f'{title or name} is not installed: {remedy}') from None
 
 
-def first_line(error: Exception) -> str:
-    """Return the first line of the message of an error."""
+def first_line(error: Any) -> str:
+    """Return the first line of an error or of its message."""
     return str(error).strip().split('\n')[0]
 
 

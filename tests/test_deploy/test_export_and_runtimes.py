@@ -181,6 +181,8 @@ def test_missing_package_is_named_with_its_install_command(monkeypatch, tmp_path
         ([CONFIG, 'OTHER', 'a.onnx'], 'does not belong to'),
         ([CONFIG, 'BROKEN', 'a.onnx'], 'broken.pth'),
         ([CONFIG, 'none', 'a.pb'], 'must end in .onnx'),
+        ([CONFIG, 'none', '.'], '. cannot be written: it is a folder'),
+        ([CONFIG, 'none', '/proc/a.onnx'], '/proc/a.onnx cannot be written: /proc takes no files'),
         ([CONFIG, 'none', 'a.onnx', '--size', '32x64'], 'too small for the context pooling'),
     ],
 )

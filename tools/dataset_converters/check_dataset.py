@@ -22,7 +22,7 @@ from sfnet_mm.datasets.folder_advice import (
 )
 from sfnet_mm.datasets.folder_check import FolderReport, check_folders
 from sfnet_mm.datasets.folder_files import find_files
-from sfnet_mm.utils.tooling import check_folder, one_error_line
+from sfnet_mm.utils.tooling import check_out_file, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -85,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f'--fix {args.fix} is in {folder}: choose a folder outside')
     table = read_color_table(args.colors) if args.colors else ColorTable()
     if args.picture:
-        check_folder(args.picture)
+        check_out_file(args.picture)
     check = partial(
         check_folders,
         args.images,

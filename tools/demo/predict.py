@@ -107,6 +107,10 @@ def make_runtime(args: argparse.Namespace) -> Runtime:
         args.model, args.checkpoint = config_path(WEIGHTS['camvid']), weights_path('camvid')
     if args.runtime == 'torch':
         return load_runtime('torch', args.model, args.checkpoint, args.device)
+    if args.runtime in ('onnxruntime', 'openvino'):
+        return load_runtime(args.runtime, args.model, args.device)
+    if args.device != 'cpu':
+        raise ValueError(f'--runtime {args.runtime} takes no --device {args.device}: leave it out')
     return load_runtime(args.runtime, args.model)
 
 
@@ -115,9 +119,9 @@ def check_options(args: argparse.Namespace) -> None:
     if not 0 <= args.opacity <= 1:
         raise ValueError(f'--opacity {args.opacity} is not between 0 and 1')
     for name in ('max_frames', 'timeout', 'reconnect'):
-        if getattr(args, name) < 0:
+        if not getattr(args, name) >= 0:  # NaN is not, either.
             option = name.replace('_', '-')
-            raise ValueError(f'--{option} {getattr(args, name)} is below 0')
+            raise ValueError(f'--{option} {getattr(args, name)} is not 0 or more')
 
 
 def run(args: argparse.Namespace) -> Predictor:

@@ -10,6 +10,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from sfnet_mm.deploy.export import export_onnx
 from sfnet_mm.deploy.export.command_line import begin_export, export_parser, shared_arguments
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
+from sfnet_mm.deploy.export.opsets import GRID_SAMPLE, OLDEST
 from sfnet_mm.deploy.export.portable_warp import WARPS
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.ops.exporting import RUNTIMES
@@ -37,7 +38,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'GridSample',
     )
     parser.add_argument(
-        '--opset', type=int, default=OPSET, help='opset: 16 to 18, with --warp gather 13 to 18'
+        '--opset',
+        type=int,
+        choices=range(OLDEST, OPSET + 1),
+        default=OPSET,
+        help=f'opset; {GRID_SAMPLE} or later except with --warp gather',
     )
     return parser.parse_args(argv)
 

@@ -8,6 +8,7 @@ project needs --classes, --mean and --std.
 """
 
 import argparse
+import os.path as osp
 from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
@@ -17,7 +18,7 @@ from sfnet_mm.deploy.export.float_parts import PARTS
 from sfnet_mm.deploy.export.foreign import with_metadata
 from sfnet_mm.deploy.export.quantization import TARGETS, quantize
 from sfnet_mm.utils.config import read_config
-from sfnet_mm.utils.tooling import check_folder, one_error_line
+from sfnet_mm.utils.tooling import check_out_file, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -79,7 +80,9 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
 @one_error_line(RuntimeError)
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    check_folder(args.out)
+    check_out_file(args.out)
+    if osp.realpath(args.out) == osp.realpath(args.model):
+        raise ValueError(f'{args.out} is the file to quantize: name another file to write')
     run(args, read_config(args.calibration))
 
 

@@ -34,14 +34,22 @@ def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
         ValueError: The config has no such split, or its data have no images or other classes.
     """
     name = cfg.filename or 'the config'
+    parts = data_sets(cfg.get(f'{split}_dataloader'))
+    if not parts:
+        raise ValueError(f'{name} has no {split}_dataloader: add one with a data set')
     built = []
-    for part in data_sets(cfg.get(f'{split}_dataloader')):
+    for part in parts:
         part = copy.deepcopy(part)
         if split == 'train':
-            part['pipeline'] = cfg.test_pipeline
+            part['pipeline'] = []  # Only the paths of the images are used.
         with DefaultScope.overwrite_default_scope('mmseg'):
             try:
                 built.append(DATASETS.build(part))
+            except FileNotFoundError as e:
+                if e.filename is None:
+                    raise
+                reason = f'{e.filename} does not exist: set data_root to the folder of the data'
+                raise FileNotFoundError(f'{split}_dataloader of {name}: {reason}') from None
             except ValueError as e:
                 # numpy raises this error in mmengine, which puts all images into one array.
                 if 'at least one array' not in str(e):

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from sfnet_mm.utils.tooling import check_folder, image_size
+from sfnet_mm.utils.tooling import check_out_file, image_size
 
 
 def export_parser(description: str, suffix: str) -> argparse.ArgumentParser:
@@ -37,7 +37,7 @@ def export_parser(description: str, suffix: str) -> argparse.ArgumentParser:
 
 def begin_export(args: argparse.Namespace) -> str | None:
     """Check the folder of the file, print what is exported, and return the checkpoint, or None."""
-    check_folder(args.out)
+    check_out_file(args.out)
     print(f'exporting {args.config} at {args.size[0]}x{args.size[1]} ...', flush=True)
     return None if args.checkpoint == 'none' else args.checkpoint
 

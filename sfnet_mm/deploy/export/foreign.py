@@ -48,9 +48,9 @@ def with_metadata(
     proto = read_onnx(path)
     given = [x is not None for x in (classes, mean, std)]
     if any(p.key == 'sfnet_mm' for p in proto.metadata_props):
-        if any(given):
+        if any(given) or bgr:
             raise ValueError(
-                f'{path} has metadata of sfnet_mm: leave --classes, --mean and --std out'
+                f'{path} has metadata of sfnet_mm: leave --classes, --mean, --std and --bgr out'
             )
         yield path
         return
@@ -88,6 +88,8 @@ def foreign_metadata(
             f'{path} takes {channels} channels: give as many --mean ({len(mean)}) and --std '
             f'({len(std)})'
         )
+    if not min(std) > 0:
+        raise ValueError(f'--std {min(std)} is not above 0')
     logits = len(outputs[0]) == 4
     if logits and outputs[0][1] not in (0, len(classes)):
         raise ValueError(f'{path} gives {outputs[0][1]} classes, but --classes {len(classes)}')

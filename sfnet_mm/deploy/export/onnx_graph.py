@@ -60,9 +60,12 @@ def read_onnx(path: str, **options: Any) -> Any:
     """
     onnx = require('onnx', INSTALL)
     try:
-        return onnx.load(path, **options)
+        proto = onnx.load(path, **options)
     except Exception as e:
         raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
+    if not proto.graph.node:  # An empty file is a valid message.
+        raise ValueError(f'{path} cannot be read as ONNX: it has no graph')
+    return proto
 
 
 def store_metadata(proto: Any, meta: dict[str, Any]) -> None:

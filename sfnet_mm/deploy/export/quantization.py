@@ -6,8 +6,8 @@ float.
 """
 
 import contextlib
-import json
 import logging
+import math
 import os
 import statistics
 import tempfile
@@ -20,8 +20,10 @@ from mmengine.utils import ProgressBar
 
 from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.deploy.runtimes.files import decode_entries
+from sfnet_mm.utils.arguments import check_least
 from sfnet_mm.utils.timer import Timer
-from sfnet_mm.utils.tooling import atomic_file, require
+from sfnet_mm.utils.tooling import atomic_file, first_line, require
 
 from .calibration import CalibrationInputs, class_scores, read_data, use_test_pipeline
 from .float_parts import PARTS, check_parts, float_nodes
@@ -66,6 +68,10 @@ def quantize(
         raise ValueError(f'runtime {target!r} is not one of {", ".join(TARGETS)}')
     if not out.endswith('.onnx'):
         raise ValueError(f'{out} must end in .onnx')
+    check_least('quantize', 1, rounds=rounds)
+    check_least('quantize', 0, threads=threads)
+    if math.isnan(max_drop):
+        raise ValueError(f'quantize: max_drop={max_drop} is no number of points')
     name = 'openvino' if target == 'openvino' else 'onnxruntime'
     runtime = load_runtime(name, path, threads=threads)
     _check(runtime, path)
@@ -104,12 +110,18 @@ def save_int8(
     """
     onnx = require('onnx', INSTALL)
     proto = onnx.load(path)
-    meta = {p.key: json.loads(p.value) for p in proto.metadata_props}
+    meta = decode_entries({p.key: p.value for p in proto.metadata_props})
     kept = float_nodes(proto, keep)
-    if target == 'openvino':
-        proto = _by_nncf(proto, inputs, kept)
-    else:
-        proto = _by_onnx_runtime(proto, inputs, kept, symmetric=target == 'tensorrt')
+    try:
+        if target == 'openvino':
+            proto = _by_nncf(proto, inputs, kept)
+        else:
+            proto = _by_onnx_runtime(proto, inputs, kept, symmetric=target == 'tensorrt')
+    except ImportError:
+        raise
+    except Exception as e:  # The tools end in any way on a graph that they do not know.
+        reason = first_line(e) or type(e).__name__
+        raise RuntimeError(f'{path} cannot be quantized for {target}: {reason}') from None
     # The metadata replace all entries, because the tools add some of their own.
     store_metadata(proto, dict(meta, precision='int8', fastest_in=target, kept_in_float=list(keep)))
     with atomic_file(out, '.onnx') as temporary:

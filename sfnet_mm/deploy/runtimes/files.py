@@ -1,10 +1,20 @@
 """Checks the file of a model and reads its metadata."""
 
+import contextlib
 import json
 import os.path as osp
 from typing import Any
 
 from sfnet_mm.deploy.image_pipeline import check_portable
+
+
+def decode_entries(props: dict[str, str]) -> dict[str, Any]:
+    """Decode entries of metadata, without those that other tools added, which are no JSON."""
+    found = {}
+    for key, text in props.items():
+        with contextlib.suppress(ValueError):
+            found[key] = json.loads(text)
+    return found
 
 
 def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
@@ -15,7 +25,7 @@ def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
     """
     if 'sfnet_mm' not in props:
         raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
-    meta = {key: json.loads(value) for key, value in props.items()}
+    meta = decode_entries(props)
     check_portable(meta.get('pipeline') or (), path)
     return meta
 

@@ -1,11 +1,9 @@
 """Runs an engine in TensorRT."""
 
-import json
-
 import numpy as np
 import torch
 
-from sfnet_mm.utils.tooling import require
+from sfnet_mm.utils.tooling import read_json, require
 
 from ..image_pipeline import check_portable
 from .base import Runtime
@@ -24,8 +22,7 @@ class TensorRTRuntime(Runtime):
     def __init__(self, path: str) -> None:
         trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
         check_file(path, '.engine')
-        with open(f'{path}.json', encoding='utf-8') as f:
-            meta = json.load(f)
+        meta = read_json(f'{path}.json')
         check_portable(meta.get('pipeline') or (), path)
         super().__init__(meta)
         with open(path, 'rb') as f:

@@ -1,5 +1,6 @@
 """Parses and opens the sources of frames: cameras, addresses and video files."""
 
+import http.client
 import os.path as osp
 import re
 import socket
@@ -12,6 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 import cv2
 
 import sfnet_mm.utils.media  # noqa: F401  makes FFmpeg silent
+from sfnet_mm.utils.tooling import first_line
 
 PORTS = {'rtsp': 554, 'rtsps': 322, 'http': 80, 'https': 443}
 
@@ -59,10 +61,11 @@ def parse_source(text: str) -> Source:
             known = parts.scheme in PORTS and parts.hostname and parts.port != 0
         except ValueError:
             known = False
-        if not known:
+        if not known or re.search(r'\s', text):
             schemes = ', '.join(f'{scheme}://' for scheme in PORTS)
+            shown = re.split('[?#]', text.split('@')[-1])[0]
             raise ValueError(
-                f'address {text.split("@")[-1]} is not {schemes} with a host behind it'
+                f'address {shown} is not {schemes} with a host behind it (a space is %20)'
             )
         return Source('address', text)
     camera = text.isascii() and text.isdigit() and not osp.exists(text)
@@ -92,9 +95,11 @@ def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         capture = _open(source, int(1000 * timeout))
+    except cv2.error:  # For example the number of a camera is too large.
+        capture = None
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if capture.isOpened():
+    if capture is not None and capture.isOpened():
         return capture
     if source.kind == 'camera':
         raise ValueError(f'{source} is not there, or another program uses it: try another number')
@@ -127,12 +132,14 @@ def _connection_problem(source: Source, timeout: float) -> str:
         else:
             _connect(parts, timeout)
     except urllib.error.HTTPError as e:
-        return f'{source} answers HTTP {e.code} {e.reason}'
+        return f'{source} answers HTTP {e.code} {first_line(e.reason)}'
+    except http.client.HTTPException as e:
+        return f'{source} does not answer in HTTP: {first_line(e)}'
     except (OSError, ValueError) as e:
         reason = getattr(e, 'reason', e)
         reason = getattr(reason, 'strerror', None) or reason
         return f'{source} does not answer: {reason}'
-    return f'{source} answers, but with no video that OpenCV can decode'
+    return f'{source} is there, but sends no video that OpenCV can decode'
 
 
 def _connect(parts: SplitResult, timeout: float) -> None:

@@ -6,64 +6,18 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from deploy_helpers import small_model, smooth_image
-from helpers import run_tool
+from deploy_helpers import smooth_image
 from mmengine.config import Config
 from PIL import Image
+from quantization_helpers import CLASSES, SIZE, quantize
 
-from sfnet_mm.deploy import export_onnx, load_runtime
+from sfnet_mm.deploy import load_runtime
 from sfnet_mm.deploy.export.calibration import CalibrationInputs, class_scores, read_data
 from sfnet_mm.deploy.export.float_parts import float_nodes
 
 onnx = pytest.importorskip('onnx', reason='needs requirements/deploy.txt')
 pytest.importorskip('onnxscript', reason='needs requirements/deploy.txt')
 pytest.importorskip('onnxruntime', reason='needs requirements/deploy.txt')
-SIZE = (96, 128)
-CLASSES = ['class 0', 'class 1', 'class 2']
-
-
-@pytest.fixture(scope='module')
-def street(tmp_path_factory):
-    """A folder with a small model, its file, and data whose labels are its own predictions."""
-    folder = tmp_path_factory.mktemp('street')
-    config, _, model = small_model(str(folder))
-    file = str(folder / 'model.onnx')
-    export_onnx(model, file, SIZE)
-    runtime = load_runtime('onnxruntime', file)
-    for split, count in (('train', 4), ('val', 2)):
-        for kind in ('images', 'labels'):
-            (folder / kind / split).mkdir(parents=True)
-        for i in range(count):
-            image = np.roll(smooth_image(SIZE), 17 * i + len(split), 1)
-            mask = runtime.predict(image)
-            mask[:8] = 255 if split == 'val' else 0
-            cv2.imwrite(str(folder / 'images' / split / f'{i}.png'), image)
-            cv2.imwrite(str(folder / 'labels' / split / f'{i}.png'), mask)
-    cfg = Config.fromfile(config)
-    steps = [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs'),
-    ]
-    for split in ('train', 'val'):
-        data = dict(
-            type='BaseSegDataset',
-            data_root=str(folder),
-            data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),
-            img_suffix='.png',
-            seg_map_suffix='.png',
-            metainfo=dict(classes=CLASSES, palette=[[i, 0, 90] for i in range(3)]),
-            pipeline=steps,
-        )
-        cfg[f'{split}_dataloader'] = dict(dataset=data)
-    cfg.val_evaluator = dict(type='BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU'])
-    cfg.dump(config)
-    return folder
-
-
-def quantize(street, out, *options, model='model.onnx', config='config.py'):
-    arguments = ('--calibration', street / config, '--samples', 3, '--rounds', 2, *options)
-    run_tool('deployment/quantize', street / model, out, *arguments)
 
 
 def before_sampler(graph):
@@ -185,64 +139,3 @@ def test_gate_is_what_blends_the_warped_maps(street):
     proto = onnx.load(str(street / 'model.onnx'))
     kinds = [n.op_type for n in proto.graph.node if n.name in float_nodes(proto, ['gate'])]
     assert kinds.count('Sub') == 1 and 'Sigmoid' in kinds and 'GridSample' not in kinds
-
-
-def strip_metadata(street, name):
-    proto = onnx.load(str(street / 'model.onnx'))
-    del proto.metadata_props[:]
-    onnx.save(proto, str(street / name))
-
-
-def test_file_of_somebody_else(street, tmp_path):
-    strip_metadata(street, 'foreign.onnx')
-    out = tmp_path / 'int8.onnx'
-    own = load_runtime('onnxruntime', str(street / 'model.onnx')).meta
-    numbers = ['--mean', *own['mean'], '--std', *own['std']]
-    options = ['--runtime', 'onnxruntime', '--max-drop', 60, '--classes', ','.join(CLASSES)]
-    quantize(street, out, *options, *numbers, model='foreign.onnx')
-    found = load_runtime('onnxruntime', str(out)).meta
-    for key in ('classes', 'mean', 'std', 'bgr_to_rgb', 'size', 'output', 'output_size'):
-        assert found[key] == own[key]
-
-
-BAD = {
-    'empty': (['--runtime', 'onnxruntime'], 'model.onnx', 'empty.py', 'has no images'),
-    'classes': (['--runtime', 'onnxruntime'], 'model.onnx', 'classes.py', 'has other classes'),
-    'foreign': (
-        ['--runtime', 'onnxruntime'],
-        'foreign.onnx',
-        'config.py',
-        'has no metadata of sfnet_mm: give --classes, --mean and --std',
-    ),
-    'keep': (
-        ['--runtime', 'onnxruntime', '--keep', 'warps'],
-        'model.onnx',
-        'config.py',
-        "--keep 'warps' is not one of warp, gate, classifier",
-    ),
-    'channels': (
-        ['--runtime', 'onnxruntime', '--classes', 'a,b,c', '--mean', '1', '--std', '1'],
-        'foreign.onnx',
-        'config.py',
-        'takes 3 channels',
-    ),
-}
-
-
-@pytest.mark.parametrize('case', BAD)
-def test_bad_input_is_one_line(case, street, tmp_path):
-    options, model, config, message = BAD[case]
-    strip_metadata(street, 'foreign.onnx')
-    cfg = Config.fromfile(str(street / 'config.py'))
-    (street / 'nothing').mkdir(exist_ok=True)
-    cfg.train_dataloader.dataset.data_prefix = dict(img_path='nothing', seg_map_path='nothing')
-    cfg.dump(str(street / 'empty.py'))
-    cfg = Config.fromfile(str(street / 'config.py'))
-    cfg.train_dataloader.dataset.metainfo = dict(classes=['road', 'sky'])
-    cfg.dump(str(street / 'classes.py'))
-    out = tmp_path / 'int8.onnx'
-    with pytest.raises(SystemExit) as stopped:
-        quantize(street, out, *options, model=model, config=config)
-    line = str(stopped.value)
-    assert line.startswith('error: ') and message in line and '\n' not in line
-    assert not out.exists()

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import socketserver
 import threading
 import time
 
@@ -76,6 +77,13 @@ class LiveHandler(http.server.BaseHTTPRequestHandler):
                 head = f'--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n'
                 self.wfile.write(head.encode() + jpeg + b'\r\n')
                 server.sent.append(number + 1)
+
+
+class LineHandler(socketserver.StreamRequestHandler):
+    """Speaks another protocol than HTTP or RTSP."""
+
+    def handle(self):
+        self.wfile.write(b'SSH-2.0-server\r\n')
 
 
 @contextlib.contextmanager

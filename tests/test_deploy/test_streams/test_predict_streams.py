@@ -168,8 +168,9 @@ def test_stream_that_is_not_there_is_one_line(predict, tmp_path, capfd, source, 
 @pytest.mark.parametrize(
     'options, message',
     [
-        (['--max-frames', '-1'], '--max-frames -1 is below 0'),
-        (['--reconnect', '-1'], '--reconnect -1 is below 0'),
+        (['--max-frames', '-1'], '--max-frames -1 is not 0 or more'),
+        (['--reconnect', '-1'], '--reconnect -1 is not 0 or more'),
+        (['--timeout', 'nan'], '--timeout nan is not 0 or more'),
         (['--save', 'masks,flow'], "'flow' is not one of masks, overlay, confidence, json"),
     ],
 )

@@ -5,7 +5,14 @@ import time
 
 import numpy as np
 import pytest
-from stream_servers import file_server, live_server, number_of, write_numbers
+from stream_servers import (
+    LineHandler,
+    file_server,
+    live_server,
+    number_of,
+    serve,
+    write_numbers,
+)
 
 from sfnet_mm.deploy.streams import FrameReader, parse_source, reader
 
@@ -68,12 +75,15 @@ def free_port():
 
 def test_what_cannot_be_opened_is_named_in_a_line_without_its_password(tmp_path, capfd):
     (tmp_path / 'text.avi').write_text('no video')
-    with live_server(10, 1, 0) as (_, address):
+    with live_server(10, 1, 0) as (_, address), serve(LineHandler) as (_, other):
         for text, message in (
             (f'http://user:secret@127.0.0.1:{free_port()}/a?token=secret', 'does not answer: Conn'),
             (f'rtsp://user:secret@127.0.0.1:{free_port()}/a', 'does not answer: Conn'),
             (address, 'answers HTTP 503'),
+            (f'{other}/a', 'does not answer in HTTP'),
+            (f'{other}/a'.replace('http', 'rtsp'), 'is there, but sends no video'),
             ('987', 'camera 987 is not there'),
+            ('99999999999', 'camera 99999999999 is not there'),
             (str(tmp_path / 'text.avi'), 'cannot be decoded'),
         ):
             with pytest.raises(ValueError, match=message) as caught:
@@ -83,10 +93,14 @@ def test_what_cannot_be_opened_is_named_in_a_line_without_its_password(tmp_path,
     assert not shown.out + shown.err
 
 
-@pytest.mark.parametrize('text', ['ftp://a/b.mp4', 'http://', 'file:///etc/passwd', 'rtsp://a:x/'])
+@pytest.mark.parametrize(
+    'text',
+    ['ftp://a/b.mp4?secret', 'http://', 'file:///etc/passwd', 'rtsp://a:x/', 'http://a/b c?secret'],
+)
 def test_other_addresses_are_refused(text):
-    with pytest.raises(ValueError, match='with a host behind it'):
+    with pytest.raises(ValueError, match='with a host behind it') as caught:
         parse_source(text)
+    assert 'secret' not in str(caught.value)
 
 
 def test_digits_are_a_camera_unless_a_file_has_that_name(tmp_path, monkeypatch):
