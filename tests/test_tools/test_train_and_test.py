@@ -238,3 +238,11 @@ def test_config_without_data_is_one_line(name, part, monkeypatch, tmp_path):
     args = [path, *(['x.pth'] if part == 'test' else []), '--work-dir', tmp_path / 'work']
     with pytest.raises(SystemExit, match=rf'error: config .*c\.py has no {part}_dataloader'):
         run_tool(name, *args)
+
+
+def test_work_dir_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(
+        SystemExit, match=r'^error: work dir .*file/work cannot be written .*--work-dir$'
+    ):
+        run_tool('train', CONFIG, '--work-dir', tmp_path / 'file' / 'work')
