@@ -8,7 +8,7 @@ thresholds masks at one half, so that rounding moves single pixels over the thre
 
 Weights and images are random, with features and flows as large as after training. With --checkpoint
 and --image, trained weights and a picture are used. Results that the JSON file has are not computed
-again.
+again. A comparison that fails does not end the others.
 
 With --warp gather, the file without GridSample is compared with the file with GridSample in ONNX
 Runtime. Models without flow have nothing to compare. --distinct leaves out a config if an earlier
@@ -177,6 +177,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             raise ValueError(f'{args.out} is no JSON: remove it or choose another') from None
     configs = distinct_networks(args.configs) if args.distinct else args.configs
     progress = ProgressBar(len(configs) * len(args.sizes))
+    failures = []
     for config in configs:
         for size in args.sizes:
             weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
@@ -187,10 +188,10 @@ def main(argv: Sequence[str] | None = None) -> None:
                         results[key] = compare_warps(config, size, args.opset)
                     else:
                         results[key] = compare(config, size, args.checkpoint, args.image)
-                except (OSError, ValueError, ImportError, RuntimeError) as e:
-                    print()  # this ends the line of the progress bar
-                    raise ValueError(f'{key}: {e}') from None
-                write_text(args.out, json.dumps(results, indent=1))
+                    write_text(args.out, json.dumps(results, indent=1))
+                except (OSError, ValueError, RuntimeError) as e:
+                    failures.append(f'{key}: {e}')
+                    print(f'\nfailed: {failures[-1]}')
             progress.update()
     print()
     for key, found in results.items():
@@ -202,6 +203,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         if 'torch_to_float64' in found:
             cells.append(f'torch to float64: {found["torch_to_float64"]:.1e}')
         print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
+    if failures:
+        raise ValueError(f'{len(failures)} comparisons failed, the first: {failures[0]}')
 
 
 if __name__ == '__main__':

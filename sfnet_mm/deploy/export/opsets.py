@@ -1,11 +1,12 @@
 """Converts a graph of opset 18 to an older opset, for compilers that support no newer one.
 
-onnx's own converter cannot lower ``Split``, ``Shape`` and ``Add``. In the operators that an export
-writes, only attributes and inputs changed from opset 13 to 18, and this module converts each of
-them. The checker of onnx refuses a graph with anything else.
+onnx's own converter cannot lower ``Split``, ``Shape`` and ``Add``. Of the operators that an export
+writes, only ``LayerNormalization`` is newer than opset 13, and others changed in attributes and
+inputs. This module converts each of them. The checker of onnx refuses a graph with anything else.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,8 @@ class _Lowering:
             self.changes.update(Resize=self.resize, Split=self.split)
             reductions = ('L1', 'L2', 'LogSumExp', 'Max', 'Mean', 'Min', 'Prod', 'SumSquare')
             self.changes.update({f'Reduce{kind}': self.reduction for kind in reductions})
+        if opset < 17:
+            self.changes['LayerNormalization'] = self.layer_norm
         if opset < 15:
             self.changes['Shape'] = self.shape
         if opset < 14:
@@ -71,9 +74,9 @@ class _Lowering:
         """Convert a node and return it with the nodes that must follow it."""
         return self.changes.get(node.op_type, lambda node: [node])(node)
 
-    def constant(self, value: Any, name: str) -> str:
-        """Add an int64 constant and return its name."""
-        array = np.asarray(value, np.int64)
+    def constant(self, value: Any, name: str, dtype: Any = np.int64) -> str:
+        """Add a constant and return its name."""
+        array = np.asarray(value, dtype)
         self.proto.graph.initializer.append(self.onnx.numpy_helper.from_array(array, name))
         return name
 
@@ -106,6 +109,30 @@ class _Lowering:
         """Remove ``allowzero``, because no feature map has a side of 0."""
         self.drop(node, ('allowzero', ''), ('allowzero', 1))
         return [node]
+
+    def layer_norm(self, node: Any) -> list[Any]:
+        """Write a normalization over the last axes as means and arithmetic."""
+        found = {a.name: a.i or a.f for a in node.attribute}
+        axis, (x, weight, *bias) = found.get('axis', -1), node.input
+        if axis >= 0 or weight not in self.constants:
+            return [node]
+        nodes: list[Any] = []
+
+        def add(kind: str, *inputs: str, out: str = '', **attributes: Any) -> str:
+            out = out or f'{node.output[0]}.{len(nodes)}'
+            nodes.append(self.onnx.helper.make_node(kind, inputs, [out], out, **attributes))
+            return out
+
+        dtype = self.onnx.numpy_helper.to_array(self.constants[weight]).dtype
+        epsilon = self.constant(found.get('epsilon', 1e-5), f'{node.output[0]}.epsilon', dtype)
+        mean = partial(add, 'ReduceMean', axes=list(range(axis, 0)))
+        centered = add('Sub', x, mean(x))
+        variance = mean(add('Mul', centered, centered))
+        normal = add('Div', centered, add('Sqrt', add('Add', variance, epsilon)))
+        last = add('Mul', normal, weight, out='' if bias else node.output[0])
+        if bias:
+            add('Add', last, bias[0], out=node.output[0])
+        return nodes
 
     def shape(self, node: Any) -> list[Any]:
         """Take some sides by a slice of the whole shape."""
