@@ -204,7 +204,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             cells.append(f'torch to float64: {found["torch_to_float64"]:.1e}')
         print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
     if failures:
-        raise ValueError(f'{len(failures)} comparisons failed, the first: {failures[0]}')
+        total = len(configs) * len(args.sizes)
+        raise ValueError(f'{len(failures)} of {total} comparisons failed, the first: {failures[0]}')
 
 
 if __name__ == '__main__':
