@@ -1,5 +1,6 @@
 """What several tests share."""
 
+import copy
 import functools
 import glob
 import importlib.util
@@ -28,6 +29,11 @@ def config_paths(*folders: str) -> list[str]:
 
 def load_config(path: str) -> Config:
     """A config of the repository, fit to the CPU and without weights to be fetched."""
+    return copy.deepcopy(read_config(path))
+
+
+@functools.cache
+def read_config(path: str) -> Config:
     cfg = Config.fromfile(osp.join(ROOT, path))
     fit_to_cpu(cfg)
     return cfg

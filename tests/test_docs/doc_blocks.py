@@ -6,6 +6,9 @@
 <!-- shows: layout of a folder -->             no code: a listing, an output, a citation
 """
 
+import contextlib
+import io
+import logging
 import os
 import os.path as osp
 import re
@@ -14,8 +17,10 @@ import sys
 from glob import glob
 from typing import NamedTuple
 
-from helpers import ROOT
+import pytest
+from helpers import ROOT, run_tool
 from markdown_it import MarkdownIt
+from mmengine.logging import MMLogger
 
 KINDS = ('runs', 'file', 'needs', 'shows')
 MARKER = re.compile(r'\s*<!-- (\w+): (.+?) -->\s*$')
@@ -59,33 +64,60 @@ def blocks(page: str) -> list[Block]:
 def run(block: Block, folder: str, *changes: tuple[str, str], installed: bool = False) -> str:
     """Run a block of bash or Python in a folder and return what it prints.
 
+    Commands of bash that run a tool of the repository, and blocks of Python, run in this process.
+
     Args:
         block: The block; commands find the tools of the repository in the folder.
         folder: Where to run; ``tools``, ``configs`` and ``docs`` appear in it.
         changes: Texts of the block to replace, such as a number of iterations. Each must be there.
-        installed: Use the installed package, and show the folder nothing of the repository.
+        installed: Use the installed package in processes of its own, and show the folder nothing of
+            the repository.
     """
     text = changed(block, *changes)
-    for name in () if installed else ('tools', 'configs', 'docs', 'requirements'):
+    if installed:
+        env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
+        return bash(text, folder, dict(env, PYTHONWARNINGS='ignore'))
+    for name in ('tools', 'configs', 'docs', 'requirements'):
         if not osp.exists(osp.join(folder, name)):
             os.symlink(osp.join(ROOT, name), osp.join(folder, name))
-    programs = {
-        'bash': ['bash', '-euo', 'pipefail', '-c', text],
-        'python': [sys.executable, '-c', text],
-    }
-    path = os.pathsep.join([osp.dirname(sys.executable), os.environ['PATH']])
-    env = dict(os.environ, PATH=path, PYTHONPATH=ROOT, PYTHONWARNINGS='ignore')
-    if installed:
-        del env['PYTHONPATH']
+    shown = io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(shown),
+        contextlib.redirect_stderr(shown),
+    ):
+        patch.chdir(folder)
+        for handler in MMLogger.get_current_instance().handlers:
+            if type(handler) is logging.StreamHandler:
+                patch.setattr(handler, 'stream', shown)
+        if block.language == 'python':
+            exec(compile(text, str(block), 'exec'), {'__name__': '__main__'})
+            return shown.getvalue()
+        before = ''
+        for line in text.replace('\\\n', ' ').splitlines(keepends=True):
+            if line.startswith('python tools/'):
+                # Variables and wildcards are those of bash.
+                line = line.replace('python tools/', r'printf "%s\n" ', 1)
+                name, *arguments = bash(before + line, folder).splitlines()
+                run_tool(osp.splitext(name)[0], *arguments)
+            else:
+                before += line
+    return shown.getvalue()
+
+
+def bash(text: str, folder: str, env: dict[str, str] | None = None) -> str:
+    """Run lines of bash, which must succeed, and return what they print."""
+    env = dict(env or os.environ)
+    env['PATH'] = os.pathsep.join([osp.dirname(sys.executable), env['PATH']])
     result = subprocess.run(
-        programs[block.language],
+        ['bash', '-euo', 'pipefail', '-c', text],
         cwd=folder,
         env=env,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    assert result.returncode == 0, f'{block}:\n{text}\n{result.stdout[-3000:]}'
+    assert result.returncode == 0, f'{text}\n{result.stdout[-3000:]}'
     return result.stdout
 
 
