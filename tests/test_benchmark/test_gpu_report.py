@@ -1,9 +1,9 @@
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+import torch.distributed as dist
+from helpers import run_tool
 
 from sfnet_mm.benchmark import two_processes, warp_program
 from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
@@ -28,13 +28,8 @@ def test_every_step_names_files_that_exist(device, tmp_path):
 def test_a_rehearsal_is_not_published(tmp_path):
     report = tmp_path / 'report.json'
     report.write_text(json.dumps([{'name': 'ops', 'result': {'kind': 'cpu'}}]))
-    command = [sys.executable, str(ROOT / 'tools/analysis_tools/gpu_report.py')]
-    done = subprocess.run(
-        [*command, '--publish', str(report)], capture_output=True, text=True, cwd=tmp_path
-    )
-    assert done.returncode == 1
-    last = done.stderr.strip().split('\n')[-1]
-    assert last.startswith('error: ') and 'it is a rehearsal on a CPU' in last
+    with pytest.raises(SystemExit, match='^error: .* it is a rehearsal on a CPU$'):
+        run_tool('analysis_tools/gpu_report', '--publish', report)
 
 
 @pytest.mark.slow
@@ -43,15 +38,20 @@ def test_two_processes_learn_what_one_learns(capsys):
     assert 'same weights' in capsys.readouterr().out
 
 
-@pytest.mark.slow
-def test_two_processes_notice_another_result(monkeypatch):
-    # The processes import the module anew: only what they are compared with is changed.
-    step = two_processes.step
+def test_a_process_that_sees_half_of_the_batch_alone_is_noticed(monkeypatch, tmp_path):
+    begin = dist.init_process_group
     monkeypatch.setattr(
-        two_processes, 'step', lambda head, images: step(head, [t[:2] for t in images])
+        dist,
+        'init_process_group',
+        lambda *args, **options: begin(*args, **(options | dict(world_size=1))),
     )
-    with pytest.raises(Exception, match='not close'):
-        two_processes.main(['--device', 'cpu'])
+    head = two_processes.make_head('cpu')
+    two_processes.step(head, two_processes.batch('cpu'))
+    try:
+        with pytest.raises(AssertionError, match='not close'):
+            two_processes.work(0, tmp_path / 'store', 'cpu', list(head.parameters()))
+    finally:
+        dist.destroy_process_group()
 
 
 @pytest.mark.skipif(not has_ext(), reason='the flow warp is not compiled: make install-ops')

@@ -1,13 +1,12 @@
 """What a newcomer gets without a config: the weights that come with the package."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 
 from sfnet_mm.config_files import weights_path
 
@@ -33,13 +32,7 @@ def test_a_street_is_segmented_without_a_config(tmp_path):
     image[140:] = (95, 95, 95)
     noise = np.random.default_rng(0).integers(-6, 7, image.shape)
     cv2.imwrite(str(tmp_path / 'street.png'), np.clip(image + noise, 0, 255).astype(np.uint8))
-    command = [sys.executable, str(Path(ROOT) / 'tools' / 'demo' / 'predict.py')]
-    done = subprocess.run(
-        [*command, str(tmp_path / 'street.png'), '--out-dir', str(tmp_path / 'out')],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    run_tool('demo/predict', tmp_path / 'street.png', '--out-dir', tmp_path / 'out')
     mask = cv2.imread(str(tmp_path / 'out' / 'street_mask.png'), cv2.IMREAD_UNCHANGED)
     assert mask.shape == (240, 320)
     # CamVid: 0 is sky, 3 road.
@@ -48,8 +41,8 @@ def test_a_street_is_segmented_without_a_config(tmp_path):
     assert (tmp_path / 'out' / 'street_overlay.png').exists()
 
 
-def test_a_config_needs_its_checkpoint(tmp_path):
-    command = [sys.executable, str(Path(ROOT) / 'tools' / 'demo' / 'predict.py')]
-    done = subprocess.run([*command, 'config.py', 'a.jpg'], capture_output=True, text=True)
-    assert done.returncode == 2
-    assert 'config.py needs a checkpoint' in done.stderr.strip().split('\n')[-1]
+def test_a_config_needs_its_checkpoint(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_tool('demo/predict', 'config.py', 'a.jpg')
+    assert caught.value.code == 2
+    assert 'config.py needs a checkpoint' in capsys.readouterr().err.strip().split('\n')[-1]
