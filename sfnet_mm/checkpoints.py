@@ -108,11 +108,25 @@ def _one_line_errors(checkpoint: str) -> Iterator[None]:
         ) from None
 
 
+def is_local(checkpoint: str) -> bool:
+    """Return whether a checkpoint is named by a path or an address ``file://``."""
+    return '://' not in checkpoint or checkpoint.startswith('file://')
+
+
 def local_path(checkpoint: str) -> str:
     """Return the path that a path with ``~`` or an address ``file://`` stands for."""
     if checkpoint.startswith('file://'):
         checkpoint = url2pathname(urlparse(checkpoint).path)
     return osp.expanduser(checkpoint)
+
+
+def check_checkpoint_exists(checkpoint: str) -> None:
+    """Raise a FileNotFoundError or an IsADirectoryError unless a local checkpoint is a file."""
+    path = local_path(checkpoint)
+    if osp.isdir(path):
+        raise IsADirectoryError(f'checkpoint {checkpoint} is a folder: name a file in it')
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
 
 
 def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
@@ -123,16 +137,12 @@ def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
         map_location: See :func:`torch.load`.
 
     Raises:
-        FileNotFoundError: There is no such file.
+        FileNotFoundError, IsADirectoryError: There is no such file.
         ValueError: The file is truncated, no checkpoint, or names a global that is not allowed
             (that global is not called).
     """
-    path = local_path(filename)
-    if osp.isdir(path):
-        raise IsADirectoryError(f'checkpoint {filename} is a folder: name a file in it')
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'checkpoint {filename} does not exist')
-    return _read(path, filename, map_location)
+    check_checkpoint_exists(filename)
+    return _read(local_path(filename), filename, map_location)
 
 
 def _read(path: str, name: str, map_location: Any) -> Any:

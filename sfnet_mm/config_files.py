@@ -3,6 +3,8 @@
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from .checkpoints import is_local, local_path
+
 _PACKAGE = Path(__file__).resolve().parent
 # The folders of an installed package and of a clone.
 _FOLDERS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
@@ -82,7 +84,7 @@ def weights_path(weights: str) -> str:
             f'weights {weights!r} are not there: this copy of sfnet_mm has no weights/{name}; '
             f'train {WEIGHTS[weights]} and give the path of its checkpoint'
         )
-    if '://' not in weights and not Path(weights).expanduser().is_file():
+    if is_local(weights) and not Path(local_path(weights)).is_file():
         raise FileNotFoundError(
             f'weights {weights} do not exist: give the path of a checkpoint or one of the names '
             f'{", ".join(WEIGHTS)}'

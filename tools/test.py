@@ -46,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sfnet_mm.utils.file_names import NameCollision
     from sfnet_mm.utils.tooling import one_error_line
 
-    with one_error_line():
+    # A fault of the config that is not expected shows its traceback above the line.
+    with one_error_line(trace=True), one_error_line():
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         cfg.load_from = args.checkpoint
         if not cfg.get('test_dataloader') or not cfg.get('test_evaluator'):

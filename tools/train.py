@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sfnet_mm.utils import enable_amp, enable_auto_scale_lr, load_config
     from sfnet_mm.utils.tooling import one_error_line
 
-    with one_error_line():
+    # A fault of the config that is not expected shows its traceback above the line.
+    with one_error_line(trace=True), one_error_line():
         cfg = load_config(args.config, args.cfg_options, args.work_dir, args.launcher)
         if not cfg.get('train_dataloader') or not cfg.get('train_cfg'):
             raise ValueError(

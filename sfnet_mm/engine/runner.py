@@ -18,6 +18,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
 from torch.utils.data import DataLoader
 
+from sfnet_mm.checkpoints import check_checkpoint_exists, is_local
 from sfnet_mm.datasets.pipelines import iterate_transforms
 from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
@@ -42,6 +43,7 @@ class DataFirstRunner(Runner):
 
     Raises:
         ValueError: A data set cannot be read, or is empty.
+        OSError: The checkpoint of ``load_from`` does not exist.
     """
 
     splits: tuple[str, ...] = ('train', 'val')
@@ -79,12 +81,14 @@ class DataFirstRunner(Runner):
             handler.setLevel(level if enabled else max(level, logging.WARNING))
 
     def build_model(self, model: nn.Module | dict) -> nn.Module:
-        """Read the data sets, then build the model."""
+        """Read the data sets and look for the checkpoint, then build the model."""
         self._print_messages(True)
         for split in self.splits:
             loader = getattr(self, f'_{split}_dataloader')
             if isinstance(loader, dict) and isinstance(loader.get('dataset'), dict):
                 self._data_sets[id(loader)] = read_data_set(loader['dataset'], split)
+        if self._load_from and is_local(self._load_from):
+            check_checkpoint_exists(self._load_from)
         model = super().build_model(model)
         self._print_messages(False)
         return model
@@ -201,10 +205,12 @@ def _missing(paths: Iterable[str]) -> list[str]:
 
 
 def _no_image(config: dict) -> str:
-    """Name the data sets of a config and the folders that they read."""
+    """Name the data sets of a config, the folders that they read, and what else is in these."""
     places = []
     for dataset in data_sets(dict(dataset=config)):
         root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or {}
         folder = osp.join(root, prefix.get('img_path') or prefix.get('img') or '')
-        places.append(f'{type_name(dataset)} finds no image in {folder or "its folders"}')
+        place = f'{type_name(dataset)} finds no image in {folder or "its folders"}'
+        others = sorted(os.listdir(folder)) if osp.isdir(folder) else []
+        places.append(f'{place}, but {others[0]}: check img_suffix' if others else place)
     return '; '.join(places)

@@ -61,17 +61,20 @@ def read_segments(
         device: Device of the results.
 
     Raises:
-        ValueError: There are stuff classes without a semantic map, a label is not a thing, or masks
-            or the semantic map are not padded to the size of the batch.
+        ValueError: There are no instance masks, or stuff classes without a semantic map, a label is
+            not a thing, or masks or the semantic map are not padded to the size of the batch.
     """
-    things = sample.gt_instances
-    if (
-        len(things)
-        and not 0 <= int(things.labels.min()) <= int(things.labels.max()) < num_things_classes
-    ):
+    things, image = sample.gt_instances, sample.get('img_path', 'an image')
+    if 'masks' not in things or 'labels' not in things:
         raise ValueError(
-            f'KNetPanopticHead: {sample.get("img_path", "an image")} has instances of class '
-            f'{int(things.labels.max())}, but num_things_classes={num_things_classes}'
+            f'KNetPanopticHead: {image} has no instance masks or labels: load them with '
+            'LoadPanopticAnnotations(with_mask=True, with_label=True)'
+        )
+    outside = things.labels[(things.labels < 0) | (things.labels >= num_things_classes)].tolist()
+    if outside:
+        raise ValueError(
+            f'KNetPanopticHead: {image} has instances of class {outside[0]}, but '
+            f'num_things_classes={num_things_classes}'
         )
     _check_padded(sample, things.masks, 'instance masks', 'pad_mask')
     thing_masks = things.masks.to_tensor(dtype=torch.float32, device=device)
@@ -81,7 +84,7 @@ def read_segments(
         return thing_segments, Segments(thing_segments.labels.new_zeros(0), none)
     if 'gt_sem_seg' not in sample:
         raise ValueError(
-            f'KNetPanopticHead: {sample.get("img_path", "an image")} has no semantic map for '
+            f'KNetPanopticHead: {image} has no semantic map for '
             f'{num_stuff_classes} stuff classes: load it with LoadPanopticAnnotations('
             'with_seg=True), or set num_stuff_classes=0'
         )

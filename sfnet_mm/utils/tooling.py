@@ -155,7 +155,8 @@ def one_error_line(*more: type[Exception], trace: bool = False) -> Iterator[None
         more: Caught besides what a bad file, argument or setting raises (``OSError``,
             ``ValueError``, ``ImportError``, ``argparse.ArgumentTypeError``). Any other exception is
             a defect and keeps its traceback.
-        trace: Catch every exception, and show its traceback before the line.
+        trace: Catch every exception, and show its traceback before the line. The line of one that
+            is not expected begins with its type.
     """
     expected = (OSError, ValueError, ImportError, argparse.ArgumentTypeError, *more)
     if trace:
@@ -168,8 +169,11 @@ def one_error_line(*more: type[Exception], trace: bool = False) -> Iterator[None
     except expected as e:
         text = str(e).strip()
         # An error in a process that loads data holds its traceback; its last line is the error.
-        line = text.split('\n')[-1 if 'Original Traceback' in text else 0]
+        in_worker = 'Original Traceback' in text
+        line = text.split('\n')[-1 if in_worker else 0]
         if trace:
             traceback.print_exc()
-            sys.stdout.flush()
+            if not isinstance(e, (OSError, ValueError, ImportError)) and not in_worker:
+                line = f'{type(e).__name__}: {line}'
+        sys.stdout.flush()
         raise SystemExit(f'error: {line or type(e).__name__}') from None

@@ -34,8 +34,15 @@ def test_impossible_sizes(head_cfg, name):
 
 def test_ground_truth_that_does_not_fit(head_cfg, levels, scene):
     head = build_head(head_cfg)
-    with pytest.raises(ValueError, match='class 3, but num_things_classes=3'):
-        head.loss(levels, [make_sample([(3, (0, 9, 0, 9))], np.zeros((HEIGHT, WIDTH)))] * 2)
+    for label in (3, -1):
+        things = [(0, (9, 12, 0, 9)), (label, (0, 9, 0, 9))]
+        with pytest.raises(ValueError, match=f'class {label}, but num_things_classes=3'):
+            head.loss(levels, [make_sample(things, np.zeros((HEIGHT, WIDTH)))] * 2)
+    for missing in ('masks', 'labels'):
+        sample = make_sample([])
+        delattr(sample.gt_instances, missing)
+        with pytest.raises(ValueError, match='no instance masks or labels: load them'):
+            head.loss(levels, [sample] * 2)
     with pytest.raises(ValueError, match='no semantic map for 2 stuff classes'):
         head.loss(levels, [make_sample([])] * 2)
 

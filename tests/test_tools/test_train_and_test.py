@@ -49,6 +49,14 @@ def test_missing_data_is_one_line_before_the_model_is_built(name, monkeypatch, t
     assert f'{tmp_path}/none' in str(e.value) and '\n' not in str(e.value)
 
 
+def test_missing_checkpoint_is_one_line_before_the_model_is_built(tmp_path, monkeypatch, no_model):
+    monkeypatch.setattr(runner_file, 'read_data_set', lambda *args: None)
+    path = f'file://{tmp_path}/none.pth'
+    for name, given in (('train', ['--cfg-options', f'load_from={path}']), ('test', [path])):
+        with pytest.raises(SystemExit, match=f'^error: checkpoint {path} does not exist$'):
+            run_tool(name, CONFIG, *given, '--work-dir', tmp_path)
+
+
 @pytest.mark.parametrize('wrapper', ['', 'ConcatDataset'])
 def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_model):
     (tmp_path / 'img').mkdir()
@@ -60,15 +68,15 @@ def test_folder_without_images_is_one_line(wrapper, monkeypatch, tmp_path, no_mo
     )
     if wrapper:
         dataset = dict(type=wrapper, datasets=[dataset])
-    line = f'^val_dataloader: BaseSegDataset finds no image in {tmp_path}/img$'
-    with pytest.raises(ValueError, match=line):
-        runner_file.read_data_set(Config(dict(a=dataset)).a, 'val')
+    line = f'^val_dataloader: BaseSegDataset finds no image in {tmp_path}/img'
+    for reason in ('', ', but a.JPG: check img_suffix'):
+        with pytest.raises(ValueError, match=f'{line}{reason}$'):
+            runner_file.read_data_set(Config(dict(a=dataset)).a, 'val')
+        (tmp_path / 'img/a.JPG').touch()
 
 
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset'])
-def test_mask_that_is_missing_is_named_before_the_run_and_only_if_it_is_loaded(
-    wrapper, tmp_path, monkeypatch
-):
+def test_missing_mask_is_named_before_the_run_and_only_if_loaded(wrapper, tmp_path, monkeypatch):
     exists, asked = osp.exists, []
     monkeypatch.setattr(osp, 'exists', lambda path: asked.append(path) or exists(path))
     for name in ('img/a.jpg', 'img/b.jpg', 'ann/a.png'):
@@ -116,6 +124,9 @@ def test_file_that_a_worker_misses_is_the_last_line(capsys):
     assert 'Traceback' in capsys.readouterr().err
     with pytest.raises(KeyError), one_error_line():
         raise KeyError('a fault of the program keeps its traceback')
+    line = pytest.raises(SystemExit, match="^error: KeyError: 'pipeline'$")
+    with line, one_error_line(trace=True), one_error_line():
+        raise KeyError('pipeline')
 
 
 class Toy(torch.nn.Module):
