@@ -51,14 +51,19 @@ class LoadImageWhole(LoadImageFromFile):
 
 
 @lru_cache(maxsize=64)
-def _lut(table: str, label_map: tuple[tuple[int, int], ...] | None) -> np.ndarray:
-    """Return the lookup table (256,) of a label table for the classes that a data set chooses."""
-    lut = LABEL_TABLES[table].lut
+def _lut(
+    table: str | None, label_map: tuple[tuple[int, int], ...] | None, reduce_zero_label: bool
+) -> np.ndarray:
+    """Return the lookup table (256,) of a label table for the classes that a data set chooses.
+
+    Without a label table, an id is a class, or its number plus one with ``reduce_zero_label``.
+    """
+    lut = LABEL_TABLES[table].lut if table else np.arange(256, dtype=np.uint8)
+    if reduce_zero_label:
+        lut = np.append(np.roll(lut, 1)[:255], np.uint8(255))
     if label_map:
-        lut = lut.copy()
         chosen = dict(label_map)
-        for i, train_id in enumerate(LABEL_TABLES[table].lut):
-            lut[i] = chosen.get(int(train_id), train_id)
+        lut = np.array([chosen.get(int(train_id), train_id) for train_id in lut], dtype=np.uint8)
     return lut
 
 
@@ -90,9 +95,10 @@ class LoadMappedAnnotations(LoadAnnotations):
     """Loads a mask and translates its ids to train ids by the label table of the sample.
 
     This takes one lookup per pixel, so that masks stay on disk as they were distributed. They may
-    be 8-bit gray, palette or 16-bit PNGs. Samples without ``label_table`` (of
-    mmseg's own data sets) are loaded as by mmseg's ``LoadAnnotations``, and an image without a
-    mask, as mmseg's ``inference_model`` passes it, stays without a label.
+    be 8-bit gray, palette or 16-bit PNGs, which Pillow reads. The masks of samples without
+    ``label_table`` (of mmseg's own data sets) get the labels of mmseg's ``LoadAnnotations``, which
+    lets wrong masks pass. An image without a mask, as mmseg's ``inference_model`` passes it, stays
+    without a label.
 
     Required keys: ``seg_map_path``; ``label_table``, the name of a table in
     :data:`~sfnet_mm.datasets.label_maps.LABEL_TABLES`; ``label_map`` (class selection by
@@ -101,8 +107,9 @@ class LoadMappedAnnotations(LoadAnnotations):
     Added keys: ``gt_seg_map``, uint8 (H, W), train ids and 255; ``seg_fields``.
 
     Raises:
-        ValueError: The mask is truncated, has several channels, has ids outside its table, or
-            differs in size from its image; or ``reduce_zero_label`` is set for a mapped mask.
+        ValueError: The mask is truncated, has several channels, has ids outside its table or
+            above 255, or differs in size from its image; or ``reduce_zero_label`` is set for a
+            mapped mask.
     """
 
     def transform(self, results: dict) -> dict:
@@ -116,29 +123,24 @@ class LoadMappedAnnotations(LoadAnnotations):
             # mmseg's inference_model and MMSegInferencer give the test pipeline an image without a
             # mask.
             return
-        name = results.get('label_table')
-        if name is None:
-            super()._load_seg_map(results)
-            self._check_size(results['gt_seg_map'], results)
-            return
-        if self.reduce_zero_label or results.get('reduce_zero_label'):
+        path, name = results['seg_map_path'], results.get('label_table')
+        reduce_zero_label = bool(self.reduce_zero_label or results.get('reduce_zero_label'))
+        if name is not None and reduce_zero_label:
             raise ValueError(
                 f'LoadMappedAnnotations: reduce_zero_label=True does not go with the label table '
                 f'{name!r}, which maps the ids to classes from 0 on: leave it out'
             )
-        path = results['seg_map_path']
         mask = read_ids(path, self.backend_args)
         self._check_size(mask, results)
-        table = LABEL_TABLES[name]
         label_map = results.get('label_map')
-        lut = _lut(name, tuple(label_map.items()) if label_map else None)
+        lut = _lut(name, tuple(label_map.items()) if label_map else None, reduce_zero_label)
         if mask.dtype != np.uint8:
             if mask.size and (mask.max() > 255 or mask.min() < 0):
-                self._refuse(path, mask, table)
+                self._refuse(path, mask, name)
             mask = mask.astype(np.uint8)
         mapped = cv2.LUT(mask, lut)
-        if (mapped == table.UNKNOWN).any():
-            self._refuse(path, mask, table)
+        if name is not None and (mapped == LABEL_TABLES[name].UNKNOWN).any():
+            self._refuse(path, mask, name)
         results['gt_seg_map'] = mapped
         results['seg_fields'].append('gt_seg_map')
 
@@ -153,9 +155,13 @@ class LoadMappedAnnotations(LoadAnnotations):
             )
 
     @staticmethod
-    def _refuse(path: str, mask: np.ndarray, table) -> None:
+    def _refuse(path: str, mask: np.ndarray, name: str | None) -> None:
+        if name is None:
+            ids = np.unique(mask[(mask < 0) | (mask > 255)])[:8].tolist()
+            raise ValueError(f'{path} holds the ids {", ".join(map(str, ids))}: a class is 0..255')
+        table = LABEL_TABLES[name]
         raise ValueError(
             f'{path} holds the ids {table.describe_unknown(mask)}, which are not in the label '
-            f'table {table.name!r} ({min(table.known_ids)}..{max(table.known_ids)}); is it in '
+            f'table {name!r} ({min(table.known_ids)}..{max(table.known_ids)}); is it in '
             'another encoding?'
         )
