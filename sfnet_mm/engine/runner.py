@@ -1,5 +1,6 @@
 """The runner of ``tools/train.py`` and ``tools/test.py``."""
 
+import contextlib
 import copy
 import functools
 import logging
@@ -22,7 +23,7 @@ from sfnet_mm.checkpoints import check_checkpoint_exists, is_local
 from sfnet_mm.datasets.pipelines import iterate_transforms
 from sfnet_mm.utils.config_parts import data_sets, type_name
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
-from sfnet_mm.utils.tooling import first_line
+from sfnet_mm.utils.tooling import atomic_file, first_line, locked_folder
 
 from .drawing import only_draws, warn_instead_of_raising
 from .model_weights import check_host_parts, random_weight_options, remove_pretrained
@@ -110,6 +111,23 @@ class DataFirstRunner(Runner):
             options = ' '.join(random_weight_options(self.cfg.get('model')))
             line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
+
+    def train(self) -> nn.Module:
+        """Train, unless another process trains in the same work dir.
+
+        Raises:
+            BlockingIOError: It does. Each would overwrite the checkpoints of the other.
+        """
+        with contextlib.nullcontext() if self.rank else locked_folder(self.work_dir):
+            return super().train()
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Save a checkpoint as the host does, but leave no part of one if the disk is full."""
+        if self.rank or '://' in out_dir or any(args) or kwargs.get('backend_args'):
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with atomic_file(osp.join(out_dir, filename)) as temporary:
+            super().save_checkpoint(out_dir, osp.basename(temporary), *args, **kwargs)
 
     def build_dataloader(
         self, dataloader: DataLoader | dict, *args: Any, **kwargs: Any

@@ -37,12 +37,19 @@ def atomic_file(path: str, suffix: str = '') -> Iterator[str]:
     Args:
         path: Path of the file.
         suffix: Suffix of the temporary name, for writers that choose the format by it.
+
+    Raises:
+        OSError: The file cannot be written. The message names it, as that of a full disk does not.
     """
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     temporary = f'{path}.{os.getpid()}.tmp{suffix}'
     try:
         yield temporary
         os.replace(temporary, path)
+    except OSError as e:
+        if e.errno is None or e.filename is not None:
+            raise
+        raise OSError(f'{path} cannot be written: {e.strerror}') from e
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.remove(temporary)
@@ -62,6 +69,33 @@ def atomic_folder(path: str) -> Iterator[str]:
         os.replace(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked_folder(path: str) -> Iterator[None]:
+    """Hold a folder, as far as its file system can; the end of the process frees it, too.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    folder = os.open(path, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BlockingIOError(
+                f'another process writes into {path}: wait for it, or choose another folder'
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(folder)
 
 
 def check_out_file(path: str) -> None:
