@@ -66,13 +66,15 @@ class FileCall:
         elif precision:
             options['precision'] = precision
         self.runtime: Runtime = load_runtime(kind, path, **options)
+        self.megabytes = osp.getsize(path) / 1e6
 
     def __call__(self) -> np.ndarray:
         """Run one forward pass."""
         return self.runtime.infer(self.data)
 
     def _quantized(self, path: str, kind: str, settings: Any) -> str:
-        out = f'{path[: -len(".onnx")]}_int8.onnx'
+        images = f'_{settings.samples}' if self.checkpoint else ''
+        out = f'{path[: -len(".onnx")]}_int8{images}.onnx'
         if osp.isfile(out):
             return out
         # The speed of random weights does not depend on the images of the calibration.
@@ -85,8 +87,9 @@ class FileCall:
         save_int8(path, out, kind, inputs)
         return out
 
-    def accuracy(self) -> float:
-        """Return the mean IoU on the val set of the config, in percent."""
+    def scores(self) -> dict[str, float]:
+        """Return mean IoU, and boundary IoU if the config has it, on its val set, in percent."""
         use_test_pipeline(self.runtime, self.cfg)
         val = read_data(self.cfg, 'val', self.runtime.classes)
-        return mean_score(class_scores(self.runtime, val, self.cfg, 'val')['IoU'])
+        found = class_scores(self.runtime, val, self.cfg, 'val')
+        return {kind: mean_score(scores) for kind, scores in found.items()}

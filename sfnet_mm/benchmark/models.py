@@ -45,6 +45,8 @@ class Entry:
         failure: Reason why there are no times; empty if there are.
         note: Remark under the table; empty if there is none.
         accuracy: mIoU of the weights on the val set of the config; None if it is not known.
+        boundary_iou: Boundary IoU on the same set; None if it is not known.
+        megabytes: Size of the exported file; None without a file.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Entry:
     failure: str = ''
     note: str = ''
     accuracy: float | None = None
+    boundary_iou: float | None = None
+    megabytes: float | None = None
 
     @property
     def median(self) -> float:
@@ -94,7 +98,7 @@ def run_benchmark(
         models: Dict from the name of a model to its config.
         backends: Some of ``BACKENDS``.
         settings: Settings of the benchmark.
-        on_round: Called with the entries after every round.
+        on_round: Called with the entries after every round and every score.
         files: Dict from a name to the path of an ONNX file of any project, for the backends that
             read such files.
 
@@ -158,7 +162,12 @@ def run_benchmark(
     print()
     for entry, call in calls:
         if settings.checkpoint and isinstance(call, FileCall):
-            entry.accuracy = round(call.accuracy(), 2)
+            scores = call.scores()
+            entry.accuracy = round(scores['IoU'], 2)
+            entry.boundary_iou = round(scores['bIoU'], 2) if 'bIoU' in scores else None
+            entry.megabytes = round(call.megabytes, 1)
+            if on_round:
+                on_round(entries)
     return entries
 
 

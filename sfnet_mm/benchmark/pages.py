@@ -7,7 +7,7 @@ from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
 
-from .report import markdown
+from .report import markdown, ratio
 
 _HEAD = """# Speed, side by side
 
@@ -54,6 +54,7 @@ stages. The class of a pixel is then its best kernel.
 """
 
 
+_PRECISIONS = {'': 'float32', 'bf16': 'bfloat16', 'f16': 'float16', 'int8': 'INT8'}
 _PARITY_HEADER = (
     *('model', 'size', 'GridSample', 'largest logit', 'torch to float64'),
     *('ONNX Runtime', 'to float64', 'same', 'OpenVINO', 'to float64', 'same'),
@@ -95,19 +96,31 @@ def _parity_rows(results: dict[str, Any]) -> str:
 
 
 def precision_table(found: dict[str, Any]) -> str:
-    """Write size, accuracy and speed of the package's weights in each precision as Markdown."""
-    head = ['', 'MB', 'mIoU', 'boundary IoU', 'frame rate over float32 in the same runtime']
+    """Write size, accuracy and speed of trained weights in each precision as Markdown.
+
+    Args:
+        found: Results of ``benchmark.py --checkpoint --precision`` of one model.
+    """
+    head = ['file', 'MB', 'mIoU', 'boundary IoU', 'frame rate over float32']
+    by_backend = {entry['backend']: entry for entry in found['entries']}
     rows = []
-    for row in found['rows']:
-        speeds = [f'{ratio:.2f} ({threads})' for threads, ratio in row['speed'].items()]
-        scores = [f'{row[kind]:.2f}' for kind in ('mIoU', 'bIoU')]
-        rows.append([row['name'], f'{row["MB"]:.1f}', *scores, ', '.join(speeds)])
+    for backend, entry in by_backend.items():
+        runtime, _, precision = backend.partition('@')
+        scores = [_number(entry[key], '.2f') for key in ('accuracy', 'boundary_iou')]
+        name = f'`{runtime}`, {_PRECISIONS[precision]}'
+        rate = ratio(entry, by_backend.get(runtime))
+        rows.append([name, _number(entry['megabytes'], '.1f'), *scores, rate])
     text = (
-        f"The weights that come with the package, on CamVid's val images at {found['size']} "
-        f'({found["date"]}, {found["device"]}: medians of the ratio within a round, interleaved '
-        'rounds; the number of threads in brackets):'
+        f'`{found["entries"][0]["name"]}` with `{found["checkpoint"]}`, on the val set of the '
+        f'config at {found["size"]} ({found["device"]}, {found["date"]}). A frame rate is relative '
+        f'to float32 in the same runtime, the median of {found["rounds"]} interleaved rounds. '
+        f'{found["samples"]} training images calibrate INT8.'
     )
     return '\n'.join([text, '', *markdown_table(head, rows, text_columns=1)])
+
+
+def _number(value: float | None, form: str) -> str:
+    return '-' if value is None else format(value, form)
 
 
 def warp_forms_line(results: dict[str, Any]) -> str:

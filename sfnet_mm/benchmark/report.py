@@ -77,7 +77,7 @@ def speedups(rows: dict[str, dict[str, dict[str, Any]]], backends: Sequence[str]
         twin = rows.get(f'{name} without flow', {})
         authors = dict.fromkeys(backends, found.get('authors'))
         for label, other in (('its twin without flow', twin), ('`authors`', authors)):
-            cells = [_ratio(found.get(b), other.get(b)) for b in backends]
+            cells = [ratio(found.get(b), other.get(b)) for b in backends]
             if any(c not in ('-', '1.00') for c in cells):
                 table.append([name, label, *cells])
     if not table:
@@ -94,13 +94,14 @@ def speedups_over_float32(
     if not others:
         return []
     rows_over = [
-        [name, *(_ratio(found.get(b), found.get(b.partition('@')[0])) for b in others)]
+        [name, *(ratio(found.get(b), found.get(b.partition('@')[0])) for b in others)]
         for name, found in rows.items()
     ]
     return ['', *markdown_table(['frame rate over float32', *others], rows_over, 1)]
 
 
-def _ratio(entry: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
+def ratio(entry: dict[str, Any] | None, other: dict[str, Any] | None) -> str:
+    """Write the frame rate of an entry over that of another, the median over the rounds."""
     if not entry or not other or not entry['milliseconds'] or not other['milliseconds']:
         return '-'
     pairs = zip(other['milliseconds'], entry['milliseconds'])

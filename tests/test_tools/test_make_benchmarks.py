@@ -7,6 +7,7 @@ import shutil
 import pytest
 from helpers import ROOT, load_tool, run_tool
 
+from sfnet_mm.benchmark.models import Entry
 from sfnet_mm.benchmark.pages import precision_table, warp_forms_line
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
 
@@ -90,11 +91,15 @@ def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch, capsys):
 
 
 def test_tables_of_deployment():
-    row = dict(name='INT8', MB=4.81, mIoU=72.114, bIoU=60.0, speed={'1': 1.824, '2': 1.7})
-    found = dict(date='today', size='8x9', device='a CPU', rows=[row])
-    lines = precision_table(found).splitlines()
-    assert 'at 8x9 (today, a CPU' in lines[0]
-    assert lines[-1] == '| INT8 | 4.8 | 72.11 | 60.00 | 1.82 (1), 1.70 (2) |'
+    header = dict(date='today', size='8x9', device='a CPU', checkpoint='w.pth', samples=7, rounds=3)
+    full = Entry('sfnet', 'openvino', 1, 1, [6.0, 4.0, 8.0], 0, '', '', 71.88, 59.91, 14.2)
+    # By rounds 3, 1 and 4 times as fast; 8 / 2 is not the ratio of the medians.
+    small = Entry('sfnet', 'openvino@int8', 1, 1, [2.0, 4.0, 2.0], 0, '', '', 72.1, None, 4.8)
+    lines = precision_table(dict(header, entries=[full.to_dict(), small.to_dict()])).splitlines()
+    assert '`sfnet` with `w.pth`' in lines[0] and 'at 8x9 (a CPU, today)' in lines[0]
+    assert '3 interleaved rounds. 7 training images' in lines[0]
+    assert lines[-2] == '| `openvino`, float32 | 14.2 | 71.88 | 59.91 | 1.00 |'
+    assert lines[-1] == '| `openvino`, INT8 | 4.8 | 72.10 | - | 3.00 |'
     runs = [(2e-6, 1.0), (3e-7, 0.9999)]
     forms = {
         f'{i} 97x161': dict(

@@ -26,7 +26,8 @@ from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
 from sfnet_mm.benchmark.report import markdown, write_json
-from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
+from sfnet_mm.utils.arguments import check_least
+from sfnet_mm.utils.tooling import check_out_file, image_size, one_error_line, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -40,6 +41,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--checkpoint', help='checkpoint of the only config; its files are also scored on val'
+    )
+    parser.add_argument(
+        '--samples', type=int, default=300, help='training images that calibrate int8'
     )
     parser.add_argument('--size', default='1024x2048', help='HEIGHTxWIDTH')
     parser.add_argument(
@@ -106,8 +110,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     init_default_scope('mmseg')
     if args.half and not args.device.startswith('cuda'):
         raise ValueError('--half is for CUDA devices: float16 is slow or wrong on a CPU')
-    if min(args.rounds, args.repeats) < 1:
-        raise ValueError('--rounds and --repeats must be 1 or more')
+    positive = dict(rounds=args.rounds, repeats=args.repeats, samples=args.samples)
+    check_least('benchmark.py', 1, **positive)
+    check_least('benchmark.py', 0, threads=args.threads, warmup=args.warmup)
+    if args.out:
+        check_out_file(args.out)
     settings = Settings(
         image_size(args.size),
         args.device,
@@ -119,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.threads,
         args.cache,
         args.checkpoint,
+        args.samples,
     )
     models, files = read_models(args), parse_onnx_files(args.onnx)
     both = sorted(models.keys() & files.keys())
@@ -139,12 +147,16 @@ def main(argv: Sequence[str] | None = None) -> None:
         rounds=args.rounds,
         sfnet_mm=sfnet_mm.__version__,
     )
+    if args.checkpoint:
+        header.update(checkpoint=args.checkpoint, samples=args.samples)
 
     def save(entries: list) -> None:
         if args.out:
             write_json(args.out, header, entries)
 
     entries = run_benchmark(models, backends, settings, save, files)
+    if not any(entry.milliseconds for entry in entries):
+        raise RuntimeError(f'nothing could be timed: {entries[0].failure}')
     table = markdown(header, [e.to_dict() for e in entries])
     print(table)
     if args.out:

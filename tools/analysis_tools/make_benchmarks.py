@@ -6,7 +6,7 @@
 ``generalization.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
 ``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
 ``results.json`` of a run of compare.py; its multiply-adds and times are in
-``speed_cpu_camvid360.json``.
+``speed_cpu_camvid360.json``. ``precision.json`` comes from benchmark.py with ``--checkpoint``.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """INT8 files: what is in them, what they are scored by, and when they are refused."""
 
+import json
 import os
 import shutil
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from deploy_helpers import smooth_image
+from helpers import run_tool
 from mmengine.config import Config
 from PIL import Image
 from quantization_helpers import CLASSES, SIZE, quantize
@@ -84,6 +86,20 @@ def test_past_the_limit_there_is_no_file(street, tmp_path):
     assert 'more than --max-drop -1.0: nothing was written' in line and '\n' not in line
     assert 'class ' in line
     assert os.listdir(tmp_path) == []
+
+
+def test_benchmark_writes_size_and_scores_of_each_precision(street, tmp_path):
+    options = ['--size', '96x128', '--backend', 'onnxruntime', '--precision', 'f32,int8']
+    options += ['--samples', 2, '--rounds', 1, '--warmup', 0, '--cache', tmp_path]
+    options += ['--checkpoint', street / 'model.pth', '--out', tmp_path / 'found.json']
+    run_tool('analysis_tools/benchmark', street / 'config.py', *options)
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['samples'] == 2 and found['checkpoint'] == str(street / 'model.pth')
+    full, small = found['entries']
+    # The labels are the predictions of the model.
+    assert full['accuracy'] == full['boundary_iou'] == 100 > small['accuracy'] > 30
+    sizes = sorted(path.stat().st_size / 1e6 for path in tmp_path.glob('*.onnx'))
+    assert [small['megabytes'], full['megabytes']] == [round(size, 1) for size in sizes]
 
 
 @pytest.mark.parametrize('orientation, ignored', [(1, 255), (3, 255), (1, 2)])
