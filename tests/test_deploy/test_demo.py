@@ -129,6 +129,13 @@ def test_bad_input_is_named_in_one_line(media, checkpoint, monkeypatch, name, me
     assert not (media / 'out').exists()
 
 
+def test_results_do_not_replace_a_file(media, checkpoint, monkeypatch):
+    with pytest.raises(SystemExit, match='broken.png is a file: name a folder'):
+        predict(
+            monkeypatch, CONFIG, checkpoint, media / 'images', '--out-dir', media / 'broken.png'
+        )
+
+
 def notebook_cells():
     with open(osp.join(ROOT, 'demo', 'sfnet.ipynb'), encoding='utf-8') as f:
         return json.load(f)['cells']

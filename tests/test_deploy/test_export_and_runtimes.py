@@ -218,6 +218,21 @@ def test_openvino_names_a_device_that_is_not_there(onnx_file):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('onnxruntime', 'CUDAExecutionProvider is not there'),
+        ('openvino', 'cannot run .* on cuda'),
+        ('pt2', 'takes no --device cuda'),
+    ],
+)
+def test_predict_passes_the_device_on(name, message, onnx_file, media):
+    options = ['--runtime', name, '--device', 'cuda', '--out-dir', media / 'out']
+    with pytest.raises(SystemExit, match=message):
+        run_tool('demo/predict', onnx_file, '-', media / 'images', *options)
+    assert not (media / 'out').exists()
+
+
 def test_bad_images_are_refused(onnx_file):
     runtime = load_runtime('onnxruntime', onnx_file)
     for bad in (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):

@@ -115,7 +115,9 @@ def make_runtime(args: argparse.Namespace) -> Runtime:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise a ValueError if a number is out of range."""
+    """Raise a ValueError if a number is out of range or the folder of the results is a file."""
+    if osp.isfile(args.out_dir):
+        raise ValueError(f'--out-dir {args.out_dir} is a file: name a folder')
     if not 0 <= args.opacity <= 1:
         raise ValueError(f'--opacity {args.opacity} is not between 0 and 1')
     for name in ('max_frames', 'timeout', 'reconnect'):

@@ -21,12 +21,16 @@ def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
     """Read the metadata that ``export_onnx.py`` wrote into a graph.
 
     Raises:
-        ValueError: There are no metadata, or they name transforms that a file may not name.
+        ValueError: There are no metadata, some are lost, or they name transforms that a file may
+            not name.
     """
     if 'sfnet_mm' not in props:
         raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
     meta = decode_entries(props)
     check_portable(meta.get('pipeline') or (), path)
+    for key in ('input', 'size', 'output'):
+        if key not in meta:
+            raise ValueError(f'{path} has lost the entry {key!r} of its metadata: export it again')
     return meta
 
 

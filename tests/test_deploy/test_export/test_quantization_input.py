@@ -53,9 +53,9 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize('case', BAD)
-def test_bad_input_is_one_line(case, street, tmp_path):
-    options, model, config, message = BAD[case]
+@pytest.fixture(scope='module')
+def bad_street(street):
+    """The folder ``street`` with the files and configs of ``BAD``."""
     strip_metadata(street, 'foreign.onnx')
     proto = onnx.load(str(street / 'model.onnx'))
     next(p for p in proto.metadata_props if p.key == 'precision').value = '"int8"'
@@ -74,9 +74,15 @@ def test_bad_input_is_one_line(case, street, tmp_path):
     cfg = Config.fromfile(str(street / 'config.py'))
     cfg.train_dataloader.dataset.metainfo = dict(classes=['road', 'sky'])
     cfg.dump(str(street / 'classes.py'))
+    return street
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_bad_input_is_one_line(case, bad_street, tmp_path):
+    options, model, config, message = BAD[case]
     out = tmp_path / 'int8.onnx'
     with pytest.raises(SystemExit) as stopped:
-        quantize(street, out, *options, model=model, config=config)
+        quantize(bad_street, out, *options, model=model, config=config)
     line = str(stopped.value)
     assert line.startswith('error: ') and message in line and '\n' not in line
     assert not out.exists()
