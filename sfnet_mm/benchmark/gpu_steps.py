@@ -56,6 +56,9 @@ def make_steps(plan: Plan) -> list[Step]:
     path = osp.abspath(plan.site)
     for step in steps[2:]:
         step.env.setdefault('PYTHONPATH', _join(path))
+        if plan.device == 'cpu':
+            # Two steps of a rehearsal run at the same time.
+            step.env['OMP_NUM_THREADS'] = '1'
     return steps
 
 
@@ -96,7 +99,7 @@ def _build(plan: Plan) -> Step:
     base = osp.join(plan.folder, 'build')
     command = _python('setup.py', '-q', 'build', '--build-base', base, '--build-lib', plan.site)
     env = dict(SFNET_MM_WITH_OPS='1')
-    return Step('build', 'build of the compiled warp', command, 420, env)
+    return Step('build', 'build of the compiled warp', command, 420, env, awaited=True)
 
 
 def _tests(plan: Plan) -> Step:

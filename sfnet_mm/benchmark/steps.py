@@ -1,4 +1,4 @@
-"""Runs commands one after another, each with a time limit, and keeps their results."""
+"""Runs commands, each with a time limit, and keeps their results."""
 
 import json
 import os
@@ -31,6 +31,7 @@ class Step:
         needs: Name of a program that the step needs, such as ``'ncu'``; empty if it needs none.
         missing: Reason why the step is not available here; empty if it is.
         read: Function that reads the result from the folder of the report after a success.
+        awaited: Whether the steps behind it begin only when it has ended.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Step:
     needs: str = ''
     missing: str = ''
     read: Callable[[str], Any] | None = None
+    awaited: bool = False
 
 
 def load_record(folder: str, name: str) -> dict[str, Any] | None:
@@ -57,6 +59,7 @@ def run_steps(
     folder: str,
     key: str,
     on_step: Callable[[list[dict[str, Any]]], None] | None = None,
+    at_once: int = 1,
 ) -> list[dict[str, Any]]:
     """Run the steps that have not succeeded before. A step that fails does not stop the others.
 
@@ -65,81 +68,112 @@ def run_steps(
         folder: Folder of ``{name}.json``, the record of a step that ended, and ``{name}.log``.
         key: Text on the device and the sources. A step whose record has another key runs again.
         on_step: Function that is called after every step with the records until then.
+        at_once: Number of steps that run at the same time.
 
     Returns:
         list[dict]: A record of each step: name, title, status (``'passed'``, ``'failed'``,
         ``'timed out'`` or ``'not available'``), seconds, limit, command, reason, result, key.
     """
     os.makedirs(folder, exist_ok=True)
-    records = []
-    for number, step in enumerate(steps, 1):
-        record = load_record(folder, step.name)
-        label = f'[{number}/{len(steps)}] {step.name}'
-        if record and record['key'] == key and record['status'] in FINISHED:
-            print(f'{label}: {record["status"]} before', flush=True)
-        else:
-            print(f'{label}: running, at most {step.limit} s', flush=True)
-            record = dict(_run(step, folder), key=key)
-            write_text(osp.join(folder, f'{step.name}.json'), json.dumps(record, indent=1) + '\n')
-            reason = f' ({record["reason"]})' if record['reason'] else ''
-            print(f'{label}: {record["status"]} in {record["seconds"]} s{reason}', flush=True)
-        records.append(record)
+    found: dict[int, dict[str, Any]] = {}
+    waiting = list(enumerate(steps))
+    running: dict[int, _Run] = {}
+
+    def keep(index: int, record: dict[str, Any], text: str) -> None:
+        found[index] = record
+        print(f'{_label(index, steps)}: {text}', flush=True)
         if on_step:
-            on_step(records)
-    return records
+            on_step([found[i] for i in sorted(found)])
+
+    try:
+        while waiting or running:
+            awaited = any(run.step.awaited for run in running.values())
+            if waiting and len(running) < at_once and not awaited:
+                index, step = waiting.pop(0)
+                record = load_record(folder, step.name)
+                if record and record['key'] == key and record['status'] in FINISHED:
+                    keep(index, record, f'{record["status"]} before')
+                else:
+                    print(f'{_label(index, steps)}: running, at most {step.limit} s', flush=True)
+                    running[index] = _Run(step, folder)
+                continue
+            for index in [i for i, run in running.items() if run.ended()]:
+                record = dict(running[index].record(), key=key)
+                name = running.pop(index).step.name
+                write_text(osp.join(folder, f'{name}.json'), json.dumps(record, indent=1) + '\n')
+                reason = f' ({record["reason"]})' if record['reason'] else ''
+                keep(index, record, f'{record["status"]} in {record["seconds"]} s{reason}')
+            time.sleep(0.02)
+    finally:
+        for run in running.values():
+            run.end()
+    return [found[i] for i in sorted(found)]
 
 
-def _run(step: Step, folder: str) -> dict[str, Any]:
-    missing = step.missing
-    if step.needs and not shutil.which(step.needs):
-        missing = f'{step.needs} is not installed'
-    record = dict(
-        name=step.name,
-        title=step.title,
-        command=' '.join(step.command),
-        limit=step.limit,
-        seconds=0.0,
-        status='not available' if missing else 'passed',
-        reason=missing,
-        result=None,
-    )
-    if missing:
-        return record
-    begin = time.monotonic()
-    log = osp.join(folder, f'{step.name}.log')
-    code = _call(step, log)
-    record['seconds'] = round(time.monotonic() - begin, 1)
-    if code is None:
-        record.update(status='timed out', reason=f'stopped after {step.limit} s, see {log}')
-    elif code:
-        record.update(status='failed', reason=f'exit status {code}, see {log}', tail=_tail(log))
-    elif step.read:
-        try:
-            record['result'] = step.read(folder)
-        except (OSError, ValueError, LookupError) as error:
-            record.update(status='failed', reason=f'no result: {error}')
-    return record
+def _label(index: int, steps: list[Step]) -> str:
+    return f'[{index + 1}/{len(steps)}] {steps[index].name}'
 
 
-def _call(step: Step, log: str) -> int | None:
-    """Run the command and return its exit status, or None if it was stopped at its limit."""
-    with open(log, 'w', encoding='utf-8') as output:
-        process = subprocess.Popen(
-            step.command,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **step.env},
-            start_new_session=True,
+class _Run:
+    """The run of a step."""
+
+    def __init__(self, step: Step, folder: str) -> None:
+        self.step, self.folder = step, folder
+        self.log = osp.join(folder, f'{step.name}.log')
+        self.missing = step.missing
+        if step.needs and not shutil.which(step.needs):
+            self.missing = f'{step.needs} is not installed'
+        self.begin = time.monotonic()
+        self.process: subprocess.Popen | None = None
+        if not self.missing:
+            with open(self.log, 'w', encoding='utf-8') as output:
+                self.process = subprocess.Popen(
+                    step.command,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, **step.env},
+                    start_new_session=True,
+                )
+
+    def ended(self) -> bool:
+        """Whether the command has ended, or its time is over."""
+        late = time.monotonic() - self.begin > self.step.limit
+        return self.process is None or late or self.process.poll() is not None
+
+    def end(self) -> None:
+        """End the command, if it still runs, and the processes that it started."""
+        if self.process is not None and self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def record(self) -> dict[str, Any]:
+        """Describe the command that has ended, or end it."""
+        step, log = self.step, self.log
+        record = dict(
+            name=step.name,
+            title=step.title,
+            command=' '.join(step.command),
+            limit=step.limit,
+            seconds=0.0,
+            status='not available' if self.process is None else 'passed',
+            reason=self.missing,
+            result=None,
         )
-        try:
-            return process.wait(step.limit)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            # The processes that the command started are ended too.
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+        if self.process is None:
+            return record
+        record['seconds'] = round(time.monotonic() - self.begin, 1)
+        code = self.process.poll()
+        self.end()
+        if code is None:
+            record.update(status='timed out', reason=f'stopped after {step.limit} s, see {log}')
+        elif code:
+            record.update(status='failed', reason=f'exit status {code}, see {log}', tail=_tail(log))
+        elif step.read:
+            try:
+                record['result'] = step.read(self.folder)
+            except (OSError, ValueError, LookupError) as error:
+                record.update(status='failed', reason=f'no result: {error}')
+        return record
 
 
 def _tail(path: str) -> list[str]:

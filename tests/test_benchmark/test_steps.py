@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from sfnet_mm.benchmark.gpu_summary import summary
 from sfnet_mm.benchmark.steps import Step, run_steps
 
@@ -37,6 +39,39 @@ def test_failing_steps_are_repeated_and_stop_no_other(tmp_path):
     # Other sources or another device: everything is made again.
     run_steps(steps, str(tmp_path / 'report'), 'another key')
     assert [runs(log[name]) for name in 'abc'] == [2, 3, 2]
+
+
+def shell(name, text, **kwargs):
+    return Step(name, name, ['sh', '-c', text], 60, **kwargs)
+
+
+def test_steps_at_once_begin_after_the_one_that_is_awaited(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    wait = '[ -e built ]; touch {}; until [ -e {} ]; do sleep 0.05; done'
+    steps = [
+        shell('build', 'sleep 0.3; [ ! -e a ] && touch built', awaited=True),
+        shell('first', f'set -e; {wait.format("a", "b")}'),
+        shell('absent', 'true', needs='no-such-program'),
+        shell('second', f'set -e; {wait.format("b", "a")}'),
+    ]
+    records = run_steps(steps, 'report', 'key', at_once=2)
+    assert [r['name'] for r in records] == ['build', 'first', 'absent', 'second']
+    assert [r['status'] for r in records] == ['passed', 'passed', 'not available', 'passed']
+
+
+def test_ctrl_c_ends_the_steps_that_run(tmp_path, monkeypatch):
+    def interrupt(records):
+        raise KeyboardInterrupt
+
+    monkeypatch.chdir(tmp_path)
+    steps = [
+        shell('a', 'until [ -e pid ]; do sleep 0.05; done'),
+        shell('b', 'echo $$ > new; mv new pid; exec sleep 60'),
+        shell('c', 'exec sleep 60'),
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        run_steps(steps, 'report', 'key', interrupt, at_once=2)
+    assert not Path('/proc', Path('pid').read_text().strip()).exists()
 
 
 def test_a_step_is_stopped_at_its_limit_with_what_it_started(tmp_path):

@@ -112,7 +112,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         write_text(osp.join(plan.folder, 'report.md'), summary(records))
 
     key = f'{device_name(args.device)}, sources {sources()}'
-    records = run_steps(steps, plan.folder, key, save)
+    records = run_steps(steps, plan.folder, key, save, at_once=2 if rehearsal else 1)
     print(summary(records))
     print(f'report.json and report.md are in {plan.folder}')
     failed = [r['name'] for r in records if r['status'] in ('failed', 'timed out')]
