@@ -128,3 +128,41 @@ def test_get_flops_takes_other_channels(tmp_path, capsys):
 def test_channels_of_a_checkpoint_are_those_of_the_backbone():
     model = load_model(small_config(in_channels=5))
     assert optimize(model, verbose=False)(torch.zeros(1, 5, 64, 64)).shape == (1, 3, 64, 64)
+
+
+def head_of_mmseg(**head):
+    init_default_scope('mmseg')
+    model = small_config().model
+    channels = model.decode_head.in_channels[-1]
+    stage = dict(in_channels=channels, in_index=-1)
+    if head['type'] == 'EncHead':
+        stage = dict(in_channels=[channels], in_index=[-1])
+    model.decode_head = dict(stage, channels=8, num_classes=5, **head)
+    return MODELS.build(model).eval()
+
+
+@pytest.mark.parametrize('output_size', ['full', 'stride'])
+@pytest.mark.parametrize(
+    'head', [dict(type='DAHead', pam_channels=4), dict(type='EncHead', num_codes=4)]
+)
+def test_heads_that_compute_more_than_they_test(head, output_size):
+    model, image = head_of_mmseg(**head), torch.randn(1, 3, 64, 96)
+    meta = dict(img_shape=(64, 96), pad_shape=(64, 96))
+    features = model.extract_feat(image)
+    with torch.no_grad():
+        expected = model.decode_head(features)[0]
+        if output_size == 'full':
+            expected = model.encode_decode(image, [meta])
+        for form in (
+            optimize(model, output_size=output_size, verbose=False),
+            make_reference(model, 'logits', output_size),
+        ):
+            torch.testing.assert_close(form(image), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_head_with_a_test_of_its_own_is_refused():
+    model = head_of_mmseg(type='FCNHead')
+    kind = type('RefiningHead', (type(model.decode_head),), {'predict': lambda self: None})
+    model.decode_head.__class__ = kind
+    with pytest.raises(ValueError, match=r'RefiningHead tests by a predict\(\) of its own'):
+        optimize(model, verbose=False)

@@ -6,7 +6,7 @@ import torch
 from mmseg.models import BaseSegmentor
 from torch import Tensor, nn
 
-from ..inference.optimize import class_threshold, optimize
+from ..inference.optimize import class_threshold, main_output, optimize
 from ..model import normalization
 from .random_networks import random_images
 
@@ -28,7 +28,7 @@ class HostModel(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Map normalized images (N, C, H, W) to logits (N, K, h, w) or classes (N, h, w)."""
         if self.output_size == 'stride':
-            logits = self.model(image, mode='tensor')
+            logits = main_output(self.model(image, mode='tensor'))
         else:
             size = image.shape[2:]
             meta = dict(ori_shape=size, img_shape=size, pad_shape=size, padding_size=[0] * 4)

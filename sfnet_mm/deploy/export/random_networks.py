@@ -73,9 +73,9 @@ def set_realistic_statistics(model: nn.Module, size: tuple[int, int]) -> nn.Modu
     with torch.no_grad():
         height, width = (side // 4 for side in size)
         image = random_images(8, (height, width), 1, input_channels(model))
-        features = model.extract_feat(pad_to_stride(image))
+        image = pad_to_stride(image)
         if hasattr(model, 'panoptic_head'):
-            model.panoptic_head.predict(features, [])
+            model.panoptic_head.predict(model.extract_feat(image), [])
         else:
-            model.decode_head(features)
+            model.encode_decode(image, [dict(img_shape=image.shape[2:])])
     return model.eval()

@@ -1,11 +1,14 @@
 """Makes the inference form of a segmentor, which computes the same logits in less time."""
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
 from mmengine.logging import print_log
 from mmseg.models import BaseSegmentor, EncoderDecoder
+from mmseg.models.decode_heads import DAHead, EncHead
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor
 
 from sfnet_mm.deploy.model import input_channels
@@ -48,7 +51,8 @@ def optimize(
         was done.
 
     Raises:
-        ValueError: The model is in training mode or not an ``EncoderDecoder``.
+        ValueError: The model is in training mode, is not an ``EncoderDecoder``, or has a head that
+            does not test by its ``forward``.
     """
     if model.training:
         raise ValueError('optimize() was given a model in training mode: call model.eval() first')
@@ -84,6 +88,10 @@ def _rearrange(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> None:
         )
 
 
+# These heads of mmseg test by their forward(), or by the first of its results.
+_PREDICTS = [head.predict for head in (BaseDecodeHead, DAHead, EncHead)]
+
+
 class InferenceModel(nn.Module):
     """The backbone, neck and head of a segmentor, followed by the choice of classes.
 
@@ -107,6 +115,11 @@ class InferenceModel(nn.Module):
             raise ValueError(
                 f'{type(model).__name__} is not an EncoderDecoder with one decode head'
             )
+        if getattr(type(model.decode_head), 'predict', None) not in _PREDICTS:
+            raise ValueError(
+                f'{type(model.decode_head).__name__} tests by a predict() of its own, which has no '
+                'inference form: use the torch model'
+            )
         if output not in OUTPUTS or output_size not in OUTPUT_SIZES:
             raise ValueError(
                 f'output={output!r}, output_size={output_size!r}: choose from {OUTPUTS} and '
@@ -126,7 +139,7 @@ class InferenceModel(nn.Module):
 
     def logits(self, image: Tensor) -> Tensor:
         """Map normalized images (N, C, H, W) to logits (N, K, h, w) of the finest map's size."""
-        return self.head(self.neck(self.backbone(image)))
+        return main_output(self.head(self.neck(self.backbone(image))))
 
     def forward(self, image: Tensor) -> Tensor:
         """Segment normalized images.
@@ -144,6 +157,11 @@ class InferenceModel(nn.Module):
         if self.output == 'argmax':
             return upsampled_argmax(logits, size, self.align_corners, self.threshold)
         return logits if size is None else resize(logits, size, self.align_corners)
+
+
+def main_output(outputs: Tensor | Sequence[Tensor]) -> Tensor:
+    """Return the logits by which a head tests, of those that it computes for its losses."""
+    return outputs if isinstance(outputs, Tensor) else outputs[0]
 
 
 def class_threshold(model: BaseSegmentor) -> float | None:
