@@ -159,6 +159,8 @@ def read_data_set(config: dict, split: str) -> Any:
         line = first_line(reason) or type(e).__name__
         if line == _NOTHING_TO_JOIN:
             line = _no_image(config)
+        if isinstance(e, FileNotFoundError) and e.filename:
+            line = f'{e.filename} does not exist: check data_root, data_prefix and the suffixes'
         raise ValueError(f'{split}_dataloader: {line}') from e
     if not count:
         raise ValueError(f'{split}_dataloader: {_no_image(config)}')

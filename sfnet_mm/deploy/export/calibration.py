@@ -9,11 +9,11 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmengine.utils import ProgressBar
-from mmseg.registry import DATASETS
 
 from sfnet_mm.datasets.pipelines import stored_color_type
 from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
 from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.engine.runner import read_data_set
 from sfnet_mm.evaluation import BoundaryIoUMetric
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
 from sfnet_mm.utils.media import read_image
@@ -30,34 +30,22 @@ def read_data(cfg: Config, split: str, classes: Sequence[str]) -> list[Any]:
     """Build the data sets of a split of a config, without wrappers that repeat or choose images.
 
     Raises:
-        FileNotFoundError: A folder does not exist.
-        ValueError: The config has no such split, or its data have no images or other classes.
+        ValueError: The config has no such split, or its data cannot be read, have no images or
+            have other classes.
     """
     name = cfg.filename or 'the config'
     parts = data_sets(cfg.get(f'{split}_dataloader'))
     if not parts:
         raise ValueError(f'{name} has no {split}_dataloader: add one with a data set')
     built = []
-    for part in parts:
-        part = copy.deepcopy(part)
+    for part in copy.deepcopy(parts):
         if split == 'train':
             part['pipeline'] = []  # Only the paths of the images are used.
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            try:
-                built.append(DATASETS.build(part))
-            except FileNotFoundError as e:
-                if e.filename is None:
-                    raise
-                reason = f'{e.filename} does not exist: set data_root to the folder of the data'
-                raise FileNotFoundError(f'{split}_dataloader of {name}: {reason}') from None
-            except ValueError as e:
-                # numpy raises this error in mmengine, which puts all images into one array.
-                if 'at least one array' not in str(e):
-                    raise
-    if not sum(map(len, built)):
-        raise ValueError(
-            f'{split}_dataloader of {name} has no images: set its data_root to a folder with some'
-        )
+        try:
+            with DefaultScope.overwrite_default_scope('mmseg'):
+                built.append(read_data_set(part, split))
+        except ValueError as e:
+            raise ValueError(f'{name}: {e}') from None
     for dataset in built:
         found = list(dataset.metainfo.get('classes') or ())
         if found != list(classes):

@@ -60,7 +60,11 @@ def with_metadata(
     with tempfile.TemporaryDirectory() as folder:
         copied = osp.join(folder, osp.basename(path))
         onnx.save(proto, copied)
-        yield copied
+        try:
+            yield copied
+        except (RuntimeError, ValueError) as e:
+            kind = ValueError if isinstance(e, ValueError) else RuntimeError
+            raise kind(str(e).replace(copied, path)) from None
 
 
 def foreign_metadata(
@@ -73,15 +77,21 @@ def foreign_metadata(
     bgr: bool,
 ) -> dict[str, Any]:
     """Make the entries of :func:`.metadata.metadata` from the shapes and the arguments."""
+    onnx = require('onnx', INSTALL)
     constants = {value.name for value in proto.graph.initializer}
-    inputs = [_shape(v) for v in proto.graph.input if v.name not in constants]
+    images = [v for v in proto.graph.input if v.name not in constants]
+    inputs = [_shape(v) for v in images]
     outputs = [_shape(v) for v in proto.graph.output]
     fits = [len(s) for s in inputs] == [4] and [len(s) for s in outputs] in ([3], [4])
-    if not fits:
+    if not fits or inputs[0][0] > 1:
         raise ValueError(
-            f'{path} has inputs {inputs} and outputs {outputs}: expected one image (N, C, H, W) '
-            'and logits (N, K, h, w) or classes (N, h, w)'
+            f'{path} has inputs {inputs} and outputs {outputs}: expected one image (1, C, H, W) '
+            'and logits (1, K, h, w) or classes (1, h, w)'
         )
+    dtype = images[0].type.tensor_type.elem_type
+    if dtype != onnx.TensorProto.FLOAT:
+        kind = onnx.TensorProto.DataType.Name(dtype)
+        raise ValueError(f'{path} takes an image of {kind}: expected FLOAT (float32)')
     channels, *size = inputs[0][1:]
     if not channels == len(mean) == len(std):
         raise ValueError(

@@ -30,13 +30,18 @@ def test_file_of_somebody_else(street, tmp_path):
 ORT = ['--runtime', 'onnxruntime']
 FOREIGN = ['--classes', 'a,b,c', '--mean', '1', '--std', '1']
 ZERO = ['--classes', 'a,b,c', '--mean', 1, 1, 1, '--std', 1, 0, 1]
+ONES = ['--classes', 'a,b,c', '--mean', 1, 1, 1, '--std', 1, 1, 1]
 BAD = {
-    'empty': (ORT, 'model.onnx', 'empty.py', 'has no images'),
+    'empty': (ORT, 'model.onnx', 'empty.py', 'finds no image in'),
     'absent': (ORT, 'model.onnx', 'absent.py', 'absent.py has no train_dataloader'),
-    'no folder': (ORT, 'model.onnx', 'nowhere.py', 'nowhere/images/train does not exist: set data'),
+    'no folder': (ORT, 'model.onnx', 'nowhere.py', 'nowhere/images/train does not exist: check d'),
+    'unknown': (ORT, 'model.onnx', 'unknown.py', 'unknown.py: train_dataloader: Streets is not in'),
+    'masks': (ORT, 'model.onnx', 'masks.py', '2 of 2 masks do not exist'),
     'classes': (ORT, 'model.onnx', 'classes.py', 'has other classes'),
     'foreign': (ORT, 'foreign.onnx', 'config.py', 'of sfnet_mm: give --classes, --mean and --std'),
     'channels': ([*ORT, *FOREIGN], 'foreign.onnx', 'config.py', 'takes 3 channels'),
+    'batch': ([*ORT, *ONES], 'batch.onnx', 'config.py', 'batch.onnx has inputs [[2, 3, 96, 128]]'),
+    'half': ([*ORT, *ONES], 'half.onnx', 'config.py', 'takes an image of FLOAT16: expected FLOAT'),
     'std': ([*ORT, *ZERO], 'foreign.onnx', 'config.py', '--std 0.0 is not above 0'),
     'bgr': ([*ORT, '--bgr'], 'model.onnx', 'config.py', 'leave --classes, --mean, --std and --bgr'),
     'no graph': (
@@ -57,6 +62,12 @@ BAD = {
 def bad_street(street):
     """The folder ``street`` with the files and configs of ``BAD``."""
     strip_metadata(street, 'foreign.onnx')
+    proto = onnx.load(str(street / 'foreign.onnx'))
+    image = proto.graph.input[0].type.tensor_type
+    image.shape.dim[0].dim_value = 2
+    onnx.save(proto, str(street / 'batch.onnx'))
+    image.shape.dim[0].dim_value, image.elem_type = 1, onnx.TensorProto.FLOAT16
+    onnx.save(proto, str(street / 'half.onnx'))
     proto = onnx.load(str(street / 'model.onnx'))
     next(p for p in proto.metadata_props if p.key == 'precision').value = '"int8"'
     onnx.save(proto, str(street / 'int8.onnx'))
@@ -69,8 +80,12 @@ def bad_street(street):
     cfg.pop('train_dataloader')
     cfg.dump(str(street / 'absent.py'))
     cfg = Config.fromfile(str(street / 'config.py'))
+    cfg.val_dataloader.dataset.data_prefix.seg_map_path = 'nothing'
+    cfg.dump(str(street / 'masks.py'))
     cfg.train_dataloader.dataset.data_root = 'nowhere'
     cfg.dump(str(street / 'nowhere.py'))
+    cfg.train_dataloader.dataset.type = 'Streets'
+    cfg.dump(str(street / 'unknown.py'))
     cfg = Config.fromfile(str(street / 'config.py'))
     cfg.train_dataloader.dataset.metainfo = dict(classes=['road', 'sky'])
     cfg.dump(str(street / 'classes.py'))
