@@ -13,6 +13,7 @@ from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.utils.tooling import require
 
 from .onnx_graph import OPSET, count_nodes, read_onnx
+from .opsets import GRID_SAMPLE
 from .parity import INSTALL
 from .portable_warp import convert_warps
 
@@ -23,7 +24,10 @@ def compare_forms(
     opset: int = OPSET,
     runtimes: Sequence[str] = ('onnxruntime', 'openvino'),
 ) -> dict[str, Any]:
-    """Rewrite the warps of a file as ``Gather``, and run both files in the same runtimes.
+    """Rewrite the warps of a file as ``Gather``, and run both forms in the same runtimes.
+
+    Both are in the same opset, or in 16 where the other is older, so that nothing but the warps
+    differs.
 
     Args:
         path: Path of a file of opset 18 with ``GridSample`` that ends in logits or is panoptic.
@@ -42,11 +46,14 @@ def compare_forms(
     if not samplers:
         return found
     with tempfile.TemporaryDirectory() as folder:
-        portable = osp.join(folder, 'gather.onnx')
-        require('onnx', INSTALL).save(convert_warps(read_onnx(path), 'gather', opset), portable)
+        opsets = dict(gridsample=max(opset, GRID_SAMPLE), gather=opset)
+        files = {warp: osp.join(folder, f'{warp}.onnx') for warp in opsets}
+        for warp, file in files.items():
+            proto = convert_warps(read_onnx(path), warp, opsets[warp])
+            require('onnx', INSTALL).save(proto, file)
         found['opset'] = opset
         for name in runtimes:
-            pair = [load_runtime(name, file) for file in (path, portable)]
+            pair = [load_runtime(name, file) for file in files.values()]
             outputs = [runtime.infer_all(image) for runtime in pair]
             maps = [
                 classes_of(torch.from_numpy(np.array(out[-1])), pair[0].meta.get('threshold'))
