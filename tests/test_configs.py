@@ -4,10 +4,13 @@ import ast
 import glob
 import os.path as osp
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from helpers import ROOT, build_segmentor, config_paths, load_config, segmentation_samples
+
+from sfnet_mm.model_zoo.counts import parameters_at_inference, read_counts
 
 SEGMENTATION = [p for p in config_paths() if p.split(osp.sep)[1] != 'panoptic']
 # Two images: pooling to one cell leaves one value per channel and image for BN.
@@ -53,6 +56,9 @@ def test_config_trains_and_predicts(path):
         result = model.predict(image, segmentation_samples(BATCH, HEIGHT, WIDTH, num_classes))
     assert logits.shape[:2] == (BATCH, num_classes)
     assert result[0].pred_sem_seg.data.shape == (1, HEIGHT, WIDTH)
+    # The zoo compares this number with the paper's.
+    stored = read_counts(Path(ROOT))[Path(path).stem]['parameters']
+    assert parameters_at_inference(model.to('meta')) == stored
 
 
 def test_test_pipelines_are_what_the_inferencer_looks_for():

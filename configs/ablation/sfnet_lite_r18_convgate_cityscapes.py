@@ -1,4 +1,4 @@
-# Table 10b: GD-FAM with a convolution gate (attention is the default).
+# GD-FAM with one gate from a convolution (attention is the default), no row of Table 10b.
 _base_ = ['../sfnet_lite_r18_cityscapes.py']
 
 model = dict(decode_head=dict(align=dict(type='GatedDualFlowAlignmentModule', gate='conv')))

@@ -1,4 +1,4 @@
-# Table 16: one FAM in place of GD-FAM.
+# One FAM in the place of GD-FAM; that of Table 16 is in sfnet_r18_fam_f5.
 _base_ = ['../sfnet_lite_r18_cityscapes.py']
 
 model = dict(decode_head=dict(align=dict(type='FlowAlignmentModule')))

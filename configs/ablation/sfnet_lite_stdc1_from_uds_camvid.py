@@ -1,4 +1,4 @@
-# Table 14: from UDS weights; the classifier, of other classes, starts anew.
+# From UDS weights, as Table 14 has it for other models; the classifier starts anew.
 _base_ = ['../sfnet_lite_stdc1_camvid.py']
 
 load_from = 'work_dirs/sfnet_lite_stdc1_uds/iter_50000.pth'

@@ -19,3 +19,8 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss'),
     ),
 )
+# Table 3 has it at 512x1024; logits are resized to the whole label.
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=(1024, 512))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = val_dataloader

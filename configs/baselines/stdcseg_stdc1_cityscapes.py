@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/stdc.py',
-    '../_base_/datasets/cityscapes.py',
+    '../_base_/datasets/cityscapes_768x1536.py',
     '../_base_/schedules/paper_50k.py',
     '../_base_/default_runtime.py',
 ]

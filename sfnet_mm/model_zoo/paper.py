@@ -64,8 +64,7 @@ class Table:
         same: Values of the other columns.
         rows: Rows in the order of the paper.
         remark: Remark for readers.
-        expect: Settings of every row: ``classes``, size of the ``test``, and the sections that
-            give its ``settings``.
+        expect: Settings of every row: ``classes``, and the sections that give its ``settings``.
     """
 
     number: str

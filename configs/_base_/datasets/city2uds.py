@@ -8,7 +8,7 @@ colors = dict(type='RandomColorJitter', brightness=0.4, contrast=0.4, saturation
 train_pipeline = [
     dict(type='LoadImageWhole'),
     dict(type='LoadMappedAnnotations'),
-    dict(type='RandomResize', scale=(2048, 1024), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomRescale', ratio_range=(0.5, 2.0)),
     dict(type='CropAroundCentroid', crop_size=crop_size),
     dict(type='RandomFlip', prob=0.5),
     dict(type='RandomApply', transforms=[colors], prob=0.5),
