@@ -214,7 +214,7 @@ def _training(plan: Plan) -> Step:
     else:
         command += ['--batch-size', '2', '--crop', '64', '64', '--workers', '0']
     results = osp.join('training', 'results.json')
-    limit = 480 if plan.device == 'cuda' else 120
+    limit = 480 if plan.device == 'cuda' else 240
     return Step('training', 'training with mixed precision', command, limit, read=_json(results))
 
 

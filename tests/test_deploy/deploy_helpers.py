@@ -4,8 +4,11 @@ import cv2
 import numpy as np
 import torch
 from helpers import ROOT
+from mmcv.cnn import ConvModule
 from mmengine.config import Config
+from mmengine.model import BaseModule, ModuleList
 from mmseg.apis import inference_model
+from mmseg.registry import MODELS
 
 from sfnet_mm.deploy import load_model
 
@@ -16,6 +19,21 @@ META = dict(
 )
 LITE = dict(type='SFNetLiteHead', in_channels=[8, 24, 32], in_index=[0, 2, 3])
 FULL = dict(type='SFNetHead', in_channels=[8, 16, 24, 32], in_index=[0, 1, 2, 3])
+
+
+@MODELS.register_module()
+class ConvPyramid(BaseModule):
+    """Maps of strides 4, 8, 16 and 32, a convolution of the image each: quickly traced."""
+
+    def __init__(self, in_channels=3, channels=(8, 16, 24, 32), norm_cfg=dict(type='BN')):
+        super().__init__()
+        self.layers = ModuleList(
+            ConvModule(in_channels, n, 3, stride=stride, padding=1, norm_cfg=norm_cfg)
+            for n, stride in zip(channels, (4, 8, 16, 32))
+        )
+
+    def forward(self, x):
+        return [layer(x) for layer in self.layers]
 
 
 def small_config(
@@ -36,12 +54,7 @@ def small_config(
             std=[60.0 - i for i in range(in_channels)],
             bgr_to_rgb=in_channels == 3,
         ),
-        'backbone': dict(
-            type='STDCPyramid',
-            in_channels=in_channels,
-            channels=(8, 8, 16, 24, 32),
-            norm_cfg=norm_cfg,
-        ),
+        'backbone': dict(type='ConvPyramid', in_channels=in_channels, norm_cfg=norm_cfg),
         'decode_head': dict(
             LITE, channels=8, num_classes=num_classes, norm_cfg=norm_cfg, **(head or {})
         ),

@@ -1,5 +1,6 @@
 """DySample, CARAFE and SAPA as ONNX graphs: standard operators that compute the same."""
 
+import deploy_helpers  # noqa: F401  registers the backbone
 import pytest
 import torch
 from helpers import build_segmentor, load_config
@@ -13,8 +14,8 @@ for package in ('onnx', 'onnxscript', 'onnxruntime'):
 
 def segmentor(align):
     cfg = load_config('configs/sfnet_lite_stdc1_cityscapes.py')
-    cfg.model.backbone = dict(type='ResNetV1c', depth=18, base_channels=8, stem_channels=8)
-    cfg.model.decode_head.update(align=align, channels=16, in_channels=[8, 32, 64])
+    cfg.model.backbone = dict(type='ConvPyramid')
+    cfg.model.decode_head.update(align=align, channels=16, in_channels=[8, 24, 32])
     cfg.model.auxiliary_head = None
     model = build_segmentor(cfg).eval()
     for parameter in model.decode_head.flow_align_module.parameters():

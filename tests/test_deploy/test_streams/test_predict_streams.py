@@ -36,7 +36,9 @@ def one_thread():
 
 @pytest.fixture(scope='module')
 def model(tmp_path_factory):
-    return small_model(tmp_path_factory.mktemp('model'))[:2]
+    # Of the package, because a process reads it, too.
+    backbone = dict(type='STDCPyramid', channels=(8, 8, 16, 24, 32))
+    return small_model(tmp_path_factory.mktemp('model'), backbone=backbone)[:2]
 
 
 @pytest.fixture
