@@ -28,8 +28,8 @@ def segmentor(align):
     'align, samplers',
     [
         (dict(type='DySampleAlignment', scale_factor=8), 1),
-        (dict(type='CARAFEAlignment', scale_factor=8), 0),
-        (dict(type='SAPAAlignment'), 0),
+        (dict(type='CARAFEAlignment', scale_factor=8, kernel_size=3), 0),
+        (dict(type='SAPAAlignment', kernel_size=3), 0),
     ],
 )
 def test_exports_at_sizes_that_are_no_multiples(align, samplers, dynamic, tmp_path):
