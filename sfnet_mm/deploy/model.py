@@ -136,10 +136,19 @@ def normalization(model: nn.Module) -> tuple[list[float], list[float], bool]:
 
 
 def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:
-    """Return ``crop_size`` and ``stride`` of a model's sliding windows, or None without them."""
+    """Return ``crop_size`` and ``stride`` of a model's sliding windows, or None without them.
+
+    Raises:
+        ValueError: ``test_cfg`` has another mode, or lacks a size.
+    """
     test_cfg = model.test_cfg or {}
-    if test_cfg.get('mode', 'whole') != 'slide':
+    mode = test_cfg.get('mode', 'whole')
+    if mode == 'whole':
         return None
+    if mode != 'slide' or not (test_cfg.get('crop_size') and test_cfg.get('stride')):
+        raise ValueError(
+            f"test_cfg {dict(test_cfg)}: the mode is 'whole', or 'slide' with crop_size and stride"
+        )
     return {key: [int(side) for side in test_cfg[key]] for key in ('crop_size', 'stride')}
 
 

@@ -2,34 +2,27 @@
 
 import contextlib
 import copy
-import functools
 import logging
-import os
 import os.path as osp
-from collections.abc import Iterable
 from typing import Any
 
 import torch.nn as nn
-from mmcv.transforms import LoadAnnotations
-from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
-from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import find_latest_checkpoint
+from mmseg.models import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from sfnet_mm.checkpoints import check_checkpoint_exists, is_local
-from sfnet_mm.datasets.pipelines import iterate_transforms
-from sfnet_mm.utils.config_parts import data_sets, type_name
+from sfnet_mm.deploy.model import read_fitting_checkpoint, sliding_windows
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.tooling import atomic_file, first_line, locked_folder
 
+from .data_check import check_batches, check_classes, check_labels, read_data_set
 from .drawing import only_draws, warn_instead_of_raising
+from .hooks.label_check_hook import LabelCheckHook
 from .model_weights import check_host_parts, random_weight_options, remove_pretrained
-
-# numpy raises this error when mmengine joins the entries of an empty data set.
-_NOTHING_TO_JOIN = 'need at least one array to concatenate'
 
 
 class DataFirstRunner(Runner):
@@ -73,6 +66,7 @@ class DataFirstRunner(Runner):
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         """Register all hooks; errors of those that only draw become warnings."""
         super().register_hooks(*args, **kwargs)
+        self.register_hook(LabelCheckHook())
         for hook in filter(only_draws, self.hooks):
             warn_instead_of_raising(hook)
 
@@ -84,13 +78,21 @@ class DataFirstRunner(Runner):
     def build_model(self, model: nn.Module | dict) -> nn.Module:
         """Read the data sets and look for the checkpoint, then build the model."""
         self._print_messages(True)
+        found = {}
         for split in self.splits:
             loader = getattr(self, f'_{split}_dataloader')
             if isinstance(loader, dict) and isinstance(loader.get('dataset'), dict):
-                self._data_sets[id(loader)] = read_data_set(loader['dataset'], split)
+                found[split] = self._data_sets[id(loader)] = read_data_set(loader['dataset'], split)
+                if split != 'train':
+                    check_labels(found[split], getattr(self, f'_{split}_evaluator'), split)
         if self._load_from and is_local(self._load_from):
             check_checkpoint_exists(self._load_from)
         model = super().build_model(model)
+        for split, dataset in found.items():
+            check_classes(model, dataset, split)
+        segmentor = getattr(model, 'module', model)
+        if isinstance(segmentor, BaseSegmentor):
+            sliding_windows(segmentor)
         self._print_messages(False)
         return model
 
@@ -112,6 +114,20 @@ class DataFirstRunner(Runner):
             line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
 
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Resume as the host does, but not with a part of the weights or from weights alone.
+
+        Raises:
+            ValueError: The checkpoint does not belong to the config, or has no state of a run.
+        """
+        meta = read_fitting_checkpoint(self.model, filename, 'the config')['meta']
+        if 'iter' not in meta:
+            raise ValueError(
+                f'checkpoint {filename} has no state of a run to resume: start from its weights by '
+                f'--cfg-options load_from={filename}'
+            )
+        super().resume(filename, *args, **kwargs)
+
     def train(self) -> nn.Module:
         """Train, unless another process trains in the same work dir.
 
@@ -132,105 +148,19 @@ class DataFirstRunner(Runner):
     def build_dataloader(
         self, dataloader: DataLoader | dict, *args: Any, **kwargs: Any
     ) -> DataLoader:
-        """Build a data loader around the data set that was read for it."""
-        if id(dataloader) in self._data_sets:
-            dataset = self._data_sets.pop(id(dataloader))
+        """Build a data loader around the data set that was read for it.
+
+        Without processes, options that are for processes are left out.
+        """
+        if isinstance(dataloader, dict):
+            read = self._data_sets.pop(id(dataloader), None)
             dataloader = copy.copy(dataloader)
-            # The host copies the config, but not a function in it and thus not the data set.
-            dataloader['dataset'] = dict(type=lambda: dataset)
-        return super().build_dataloader(dataloader, *args, **kwargs)
-
-
-def read_data_set(config: dict, split: str) -> Any:
-    """Build a data set and read the list of its files.
-
-    Raises:
-        ValueError: The data set cannot be read, has no file, or lists files that do not exist. The
-            message is one line.
-    """
-    try:
-        dataset = DATASETS.build(copy.deepcopy(config))
-        if hasattr(dataset, 'full_init'):
-            dataset.full_init()
-        count = len(dataset)
-        _check_files(dataset)
-    except (OSError, ValueError, KeyError, TypeError, AssertionError, ImportError) as e:
-        reason = e.args[0] if isinstance(e, KeyError) and e.args else e
-        line = first_line(reason) or type(e).__name__
-        if line == _NOTHING_TO_JOIN:
-            line = _no_image(config)
-        if isinstance(e, FileNotFoundError) and e.filename:
-            line = f'{e.filename} does not exist: check data_root, data_prefix and the suffixes'
-        raise ValueError(f'{split}_dataloader: {line}') from e
-    if not count:
-        raise ValueError(f'{split}_dataloader: {_no_image(config)}')
-    return dataset
-
-
-def _check_files(dataset: Any) -> None:
-    """Check that the images and masks on disk exist which a data set and those inside it list.
-
-    The hosts list a mask for each image without looking for it. A run would end at the first one
-    that is missing, maybe after hours.
-
-    Raises:
-        FileNotFoundError: The message counts the missing files and names the first.
-    """
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner[0] is not None:
-        for part in inner:
-            _check_files(part)
-        return
-    if not isinstance(dataset, BaseDataset):
-        return
-    steps = list(iterate_transforms(dataset.pipeline.transforms))
-    backends = [getattr(part, 'backend_args', None) or {} for part in (dataset, *steps)]
-    elsewhere = any(b.get('backend', 'local') != 'local' for b in backends)
-    if elsewhere or any(getattr(step, 'ignore_empty', False) for step in steps):
-        return
-    keys = {'images': 'img_path'}
-    if any(isinstance(s, LoadAnnotations) and getattr(s, 'with_seg', True) for s in steps):
-        keys['masks'] = 'seg_map_path'
-    infos = [dataset.get_data_info(i) for i in range(len(dataset))]
-    for what, key in keys.items():
-        paths = [info[key] for info in infos if isinstance(info.get(key), str)]
-        missing = _missing(path for path in paths if '://' not in path)
-        if missing:
-            raise FileNotFoundError(
-                f'{type(dataset).__name__}: {len(missing)} of {len(paths)} {what} do not exist, '
-                f'such as {missing[0]}: check data_root, data_prefix and the suffixes'
-            )
-
-
-def _missing(paths: Iterable[str]) -> list[str]:
-    """Select the paths that do not exist.
-
-    Each folder is listed once, because a question for every file takes minutes on a network drive.
-    Only links and names that are not in the list, as on a drive that ignores case, are asked for.
-    """
-
-    @functools.cache
-    def names(folder: str) -> set[str]:
-        try:
-            with os.scandir(folder or '.') as entries:
-                return {entry.name for entry in entries if not entry.is_symlink()}
-        except OSError:
-            return set()
-
-    return [
-        path
-        for path in paths
-        if osp.basename(path) not in names(osp.dirname(path)) and not osp.exists(path)
-    ]
-
-
-def _no_image(config: dict) -> str:
-    """Name the data sets of a config, the folders that they read, and what else is in these."""
-    places = []
-    for dataset in data_sets(dict(dataset=config)):
-        root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or {}
-        folder = osp.join(root, prefix.get('img_path') or prefix.get('img') or '')
-        place = f'{type_name(dataset)} finds no image in {folder or "its folders"}'
-        others = sorted(os.listdir(folder)) if osp.isdir(folder) else []
-        places.append(f'{place}, but {others[0]}: check img_suffix' if others else place)
-    return '; '.join(places)
+            if read is not None:
+                # The host copies the config, but not a function in it and thus not the data set.
+                dataloader['dataset'] = dict(type=lambda: read)
+            if not dataloader.get('num_workers'):
+                dataloader.pop('persistent_workers', None)
+                dataloader.pop('prefetch_factor', None)
+        loader = super().build_dataloader(dataloader, *args, **kwargs)
+        check_batches(loader)
+        return loader

@@ -208,6 +208,6 @@ def one_error_line(*more: type[Exception], trace: bool = False) -> Iterator[None
         if trace:
             traceback.print_exc()
             if not isinstance(e, (OSError, ValueError, ImportError)) and not in_worker:
-                line = f'{type(e).__name__}: {line}'
+                line = f'{type(e).__name__}: {line}'.rstrip(': ')
         sys.stdout.flush()
         raise SystemExit(f'error: {line or type(e).__name__}') from None

@@ -1,8 +1,10 @@
 import copy
+from types import SimpleNamespace
 
+import pytest
 from helpers import load_config
 
-from sfnet_mm.deploy.model import load_model
+from sfnet_mm.deploy.model import load_model, sliding_windows
 
 
 def test_a_cascade_of_heads_is_loaded_and_its_config_stays_as_it_is():
@@ -12,3 +14,11 @@ def test_a_cascade_of_heads_is_loaded_and_its_config_stays_as_it_is():
     model = load_model(cfg, None)
     assert len(model.decode_head) == 2 and len(model.dataset_meta['classes']) == 19
     assert cfg.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    'test_cfg', [dict(mode='hole'), dict(mode='slide'), dict(mode='slide', crop_size=(8, 8))]
+)
+def test_windows_that_are_not_defined(test_cfg):
+    with pytest.raises(ValueError, match="or 'slide' with crop_size and stride"):
+        sliding_windows(SimpleNamespace(test_cfg=test_cfg))

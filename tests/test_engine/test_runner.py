@@ -1,14 +1,19 @@
-"""What a run leaves on the disk if the disk is full or another run writes there."""
+"""What a run refuses, and what it leaves on the disk if that is full."""
 
 import errno
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
 from mmengine.fileio import LocalBackend
 from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 
 from sfnet_mm.checkpoints import load_checkpoint_file
+from sfnet_mm.engine.data_check import check_classes, check_labels, read_data_set
+from sfnet_mm.engine.hooks.label_check_hook import LabelCheckHook
 from sfnet_mm.engine.runner import DataFirstRunner
 from sfnet_mm.utils.tooling import locked_folder
 
@@ -54,3 +59,82 @@ def test_second_training_in_a_work_dir_is_refused(runner, tmp_path):
     # The folder is free again, and the run ends because this model cannot be trained.
     with pytest.raises(AssertionError, match='train_step'):
         runner.train()
+
+
+@pytest.mark.parametrize(
+    'change, line',
+    [
+        (
+            lambda c: c['state_dict'].update(weight=torch.ones(2, 1)),
+            '1 tensors are of another shape',
+        ),
+        (lambda c: c['state_dict'].update(bias=torch.tensor([torch.nan])), 'NaN'),
+        (lambda c: c.pop('meta'), 'no state of a run to resume: start from its weights by'),
+    ],
+)
+def test_only_the_whole_state_of_a_run_is_resumed(change, line, runner, tmp_path):
+    path = str(tmp_path / 'iter_1.pth')
+    checkpoint = dict(state_dict=runner.model.state_dict(), meta=dict(epoch=1, iter=1))
+    change(checkpoint)
+    torch.save(checkpoint, path)
+    with pytest.raises(ValueError, match=rf'iter_1\.pth .*{line}'):
+        runner.resume(path)
+
+
+def test_loader_without_processes_or_without_a_batch(runner):
+    loader = dict(
+        dataset=dict(type=lambda: [1, 2]),
+        sampler=dict(type='DefaultSampler'),
+        batch_size=2,
+        drop_last=True,
+        num_workers=0,
+        persistent_workers=True,
+        prefetch_factor=2,
+    )
+    assert len(runner.build_dataloader(loader)) == 1 and 'prefetch_factor' in loader
+    with pytest.raises(ValueError, match='2 images give no batch of batch_size=3'):
+        runner.build_dataloader(dict(loader, batch_size=3))
+    infinite = dict(loader, batch_size=3, sampler=dict(type='InfiniteSampler'))
+    assert len(next(iter(runner.build_dataloader(infinite)))) == 3
+
+
+def test_number_of_classes_and_labels_that_a_metric_needs(tmp_path):
+    (tmp_path / 'a.png').touch()
+    folders = dict(img_path=str(tmp_path), seg_map_path=str(tmp_path))
+    dataset = dict(
+        type='mmseg.BaseSegDataset',
+        img_suffix='.png',
+        data_prefix=folders,
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=[dict(type='mmseg.PackSegInputs')],
+    )
+    dataset = read_data_set(dict(type='ConcatDataset', datasets=[dataset]), 'val')
+    with pytest.raises(ValueError, match='has 3 classes, but the decode head has num_classes=2'):
+        check_classes(SimpleNamespace(num_classes=2, out_channels=2), dataset, 'val')
+    check_classes(SimpleNamespace(num_classes=3), dataset, 'val')
+    check_classes(SimpleNamespace(num_classes=1, out_channels=1), dataset, 'val')
+    metric = dict(type='IoUMetric')
+    with pytest.raises(ValueError, match='^val_dataloader: IoUMetric needs labels, but'):
+        check_labels(dataset, [metric], 'val')
+    check_labels(dataset, dict(metric, format_only=True), 'val')
+
+
+@pytest.mark.parametrize(
+    'ids, line', [([0, 255], 'not 0 and 255'), ([0, 3], 'holds 3, but'), ([0, 2, 255], '')]
+)
+def test_labels_that_a_metric_would_leave_out(ids, line):
+    dataset = SimpleNamespace(metainfo=dict(classes=('a', 'b', 'c')))
+    loop = SimpleNamespace(
+        dataloader=SimpleNamespace(dataset=dataset), evaluator=SimpleNamespace(metrics=[])
+    )
+    warnings = []
+    logger = SimpleNamespace(warning=warnings.append)
+    runner, hook = SimpleNamespace(test_loop=loop, logger=logger), LabelCheckHook()
+    sample = SegDataSample(gt_sem_seg=PixelData(data=torch.tensor([ids], dtype=torch.uint8)[None]))
+    if 3 in ids:
+        with pytest.raises(ValueError, match=line):
+            hook.after_test_iter(runner, 0, None, [sample])
+        return
+    hook.after_test_iter(runner, 0, None, [sample])
+    hook.after_test_epoch(runner)
+    assert len(warnings) == bool(line) and line in ''.join(warnings)
