@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from sfnet_mm.engine.runner import DataFirstRunner
     from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
     from sfnet_mm.utils.file_names import NameCollision
-    from sfnet_mm.utils.tooling import one_error_line
+    from sfnet_mm.utils.tooling import check_out_folder, one_error_line
 
     # A fault of the config that is not expected shows its traceback above the line.
     with one_error_line(trace=True), one_error_line():
@@ -55,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 f'config {args.config} has no test_dataloader or no test_evaluator: '
                 'there is nothing to test'
             )
+        for option, folder in (('--out', args.out), ('--show-dir', args.show_dir)):
+            if folder:
+                check_out_folder(folder, option)
         if args.show or args.show_dir:
             enable_drawing(cfg, args.show_dir, args.show, args.wait_time)
         if args.tta:

@@ -117,6 +117,23 @@ def check_out_file(path: str) -> None:
         raise PermissionError(f'{path} cannot be written: {reason}') from None
 
 
+def check_out_folder(path: str, option: str) -> None:
+    """Refuse a folder that takes no files, without making it.
+
+    Raises:
+        OSError: No file can be made in it, or in the nearest folder above it that exists.
+    """
+    folder = osp.abspath(path)
+    while not osp.exists(folder):
+        folder = osp.dirname(folder)
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as e:
+        reason = f'{folder} takes no files ({e.strerror})'
+        raise PermissionError(f'{option} {path} cannot be written: {reason}') from None
+
+
 def write_text(path: str, text: str) -> None:
     """Write a text file atomically, and make its folder."""
     with atomic_file(path) as temporary, open(temporary, 'w', encoding='utf-8') as file:

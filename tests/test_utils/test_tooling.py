@@ -5,7 +5,13 @@ import argparse
 import pytest
 from helpers import run_tool
 
-from sfnet_mm.utils.tooling import image_size, mean_and_spread, replace_between, write_text
+from sfnet_mm.utils.tooling import (
+    check_out_folder,
+    image_size,
+    mean_and_spread,
+    replace_between,
+    write_text,
+)
 
 
 def test_image_size():
@@ -26,6 +32,15 @@ def test_file_appears_whole_in_a_new_folder_or_stays(tmp_path):
         write_text(str(path), 'half \ud800')  # cannot be encoded: the old text stays
     assert path.read_text(encoding='utf-8') == 'ä\n'
     assert [p.name for p in path.parent.iterdir()] == ['page.md']
+
+
+def test_folder_that_takes_no_files(tmp_path):
+    (tmp_path / 'file').touch()
+    for path in ('/proc/new/out', f'{tmp_path}/file', f'{tmp_path}/file/out'):
+        with pytest.raises(PermissionError, match=f'^--out {path} cannot be written: '):
+            check_out_folder(path, '--out')
+    check_out_folder(f'{tmp_path}/new/out', '--out')
+    assert [p.name for p in tmp_path.iterdir()] == ['file']
 
 
 def test_text_between_markers():

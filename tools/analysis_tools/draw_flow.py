@@ -23,7 +23,7 @@ from sfnet_mm.deploy.model import load_model
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import find_images, refuse_overwriting
 from sfnet_mm.utils.media import as_picture, read_image
-from sfnet_mm.utils.tooling import one_error_line
+from sfnet_mm.utils.tooling import check_out_folder, one_error_line
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     labels = dict(zip(images, labels))
     if args.tile_width < 64:
         raise ValueError(f'--tile-width {args.tile_width} is below 64 pixels')
+    check_out_folder(args.out, '--out')
     checkpoint = None if args.checkpoint == 'none' else args.checkpoint
     model = load_model(args.config, checkpoint, args.device)
     if not AlignmentRecorder(model).modules:

@@ -35,7 +35,7 @@ from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
 from sfnet_mm.utils.made_files import file_digest, text_digest
 from sfnet_mm.utils.media import is_video
-from sfnet_mm.utils.tooling import one_error_line
+from sfnet_mm.utils.tooling import check_out_folder, one_error_line
 
 
 def kinds(text: str) -> list[str]:
@@ -142,6 +142,7 @@ def run(args: argparse.Namespace) -> Predictor:
     outputs = output_names(images, videos, args.save, args.confidence_format)
     outputs = [osp.join(args.out_dir, name) for name in outputs]
     refuse_overwriting(outputs, [*images.values(), *videos.values()])
+    check_out_folder(args.out_dir, '--out-dir')
     predictor = Predictor(
         make_runtime(args),
         args.out_dir,
