@@ -129,7 +129,7 @@ def check_checkpoint_exists(checkpoint: str) -> None:
         raise FileNotFoundError(f'checkpoint {checkpoint} does not exist')
 
 
-def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
+def load_checkpoint_file(filename: str | os.PathLike, map_location: Any = 'cpu') -> Any:
     """Read a checkpoint without running code in it (:func:`weights_only_mode`).
 
     Args:
@@ -141,6 +141,7 @@ def load_checkpoint_file(filename: str, map_location: Any = 'cpu') -> Any:
         ValueError: The file is truncated, no checkpoint, or names a global that is not allowed
             (that global is not called).
     """
+    filename = os.fspath(filename)
     check_checkpoint_exists(filename)
     return _read(local_path(filename), filename, map_location)
 
