@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 from sfnet_mm.checkpoints import check_checkpoint_exists, is_local
 from sfnet_mm.deploy.model import read_fitting_checkpoint, sliding_windows
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
+from sfnet_mm.utils.state_dicts import compare_tensors
 from sfnet_mm.utils.tooling import atomic_file, first_line, locked_folder
 
 from .data_check import check_batches, check_classes, check_labels, read_data_set
@@ -113,6 +114,27 @@ class DataFirstRunner(Runner):
             options = ' '.join(random_weight_options(self.cfg.get('model')))
             line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load the tensors that fit, as the host does.
+
+        Raises:
+            ValueError: None of them fits, so that a training would start from other weights.
+        """
+        loaded = super().load_checkpoint(filename, *args, **kwargs)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        state = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
+        expected = model.state_dict()
+        differences = compare_tensors(expected, state)
+        unfit = {*differences['missing'], *differences['of another shape']}
+        if 'train' in self.splits and not any(
+            name not in unfit for name in expected if not name.endswith('num_batches_tracked')
+        ):
+            raise ValueError(
+                f'checkpoint {filename} has no tensor of the model: name another, or '
+                'leave load_from out to start from the weights of the config'
+            )
+        return loaded
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Resume as the host does, but not with a part of the weights or from weights alone.

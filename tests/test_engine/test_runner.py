@@ -51,6 +51,17 @@ def test_checkpoint_is_whole_or_as_it_was_before(runner, tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.glob('*pth*')] == ['iter_1.pth']
 
 
+def test_weights_of_which_nothing_fits_are_refused(runner, tmp_path):
+    path = str(tmp_path / 'weights.pth')
+    for state in ({'head.weight': torch.ones(1, 1)}, {'weight': torch.ones(1, 2)}):
+        torch.save({'state_dict': state}, path)
+        with pytest.raises(ValueError, match=r'weights\.pth has no tensor of the model'):
+            runner.load_checkpoint(path)
+    torch.save({'state_dict': {'module.bias': torch.tensor([3.0])}}, path)
+    runner.load_checkpoint(path)
+    assert runner.model.bias.item() == 3
+
+
 def test_second_training_in_a_work_dir_is_refused(runner, tmp_path):
     pytest.importorskip('fcntl')
     line = f'another process writes into {tmp_path}: wait for it, or choose'
