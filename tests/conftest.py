@@ -9,6 +9,10 @@ import sfnet_mm  # noqa: F401  registers everything and mends the hosts
 WITHOUT_MMDET = find_spec('mmdet') is None
 collect_ignore = ['test_panoptic'] if WITHOUT_MMDET else []
 
+# The garbage collector ends a data loader whose workers cannot be told so any more. Torch then
+# waits this many seconds for each worker: five, unless it is said here.
+torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL = 0.2
+
 
 def pytest_report_header():
     if WITHOUT_MMDET:

@@ -21,7 +21,7 @@ def test_settings_are_the_same_for_all(tmp_path):
     compare = load_tool(TOOL)
     argv = [*CONFIGS, '--iters', '100', '--batch-size', '4', '--crop', '64', '96']
     args = compare.parse_args(argv)
-    names = ('sfnet_r18', 'ddrnet_23_slim', 'bisenetv2', 'stdcseg_stdc1')
+    names = ('sfnet_r18', 'ddrnet_23_slim', 'icnet_r50', 'pspnet_r50')
     configs = [config_path(f'{n}_cityscapes') for n in names]
     prepared = [
         prepare(c, *compare.settings(args), 7, str(tmp_path / str(i)))

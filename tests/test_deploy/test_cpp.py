@@ -23,7 +23,8 @@ def build(folder):
         if not shutil.which(program):
             pytest.skip(f'{program} is not installed')
     source = osp.join(ROOT, 'examples', 'cpp')
-    command = ['cmake', '-S', source, '-B', folder, f'-DPython3_EXECUTABLE={sys.executable}']
+    options = [f'-DPython3_EXECUTABLE={sys.executable}', '-DCMAKE_BUILD_TYPE=Debug']
+    command = ['cmake', '-S', source, '-B', folder, *options]
     for step in (command, ['cmake', '--build', folder]):
         result = subprocess.run(step, capture_output=True, text=True)
         assert result.returncode == 0, result.stdout + result.stderr

@@ -1,11 +1,10 @@
 import json
-import os
 import sys
 
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import CONFIG, META, SIZE
+from deploy_helpers import CONFIG, META, SIZE, small_model
 from helpers import run_tool
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
@@ -92,14 +91,15 @@ def test_image_of_another_size_keeps_its_size(onnx_file):
 
 
 @pytest.mark.slow
-def test_open_sizes_and_classes(checkpoint, tmp_path):
+def test_open_sizes_and_classes(tmp_path):
+    config, checkpoint, model = small_model(str(tmp_path))
     path = str(tmp_path / 'open.onnx')
-    first, second = export_onnx(load_model(CONFIG, checkpoint), path, SIZE, 'argmax', dynamic=True)
+    first, second = export_onnx(model, path, SIZE, 'argmax', dynamic=True)
     assert first.agreement >= 0.999 and second.agreement >= 0.999
     assert second.size[0] % 32 and second.size[1] % 32
     runtime = load_runtime('onnxruntime', path)
     image = random_image((101, 133))
-    same = runtime.predict(image) == load_runtime('torch', CONFIG, checkpoint).predict(image)
+    same = runtime.predict(image) == load_runtime('torch', config, checkpoint).predict(image)
     assert same.mean() >= 0.999
 
 
@@ -118,10 +118,12 @@ def test_half_precision_keeps_the_sampler_in_single_precision(checkpoint, tmp_pa
     assert inputs and set(inputs) == {onnx.TensorProto.FLOAT}
 
 
-def test_parity_tool_compares_keeps_and_names_what_is_wrong(monkeypatch, capsys, tmp_path):
+def test_parity_tool_compares_keeps_and_names_what_is_wrong(capsys, tmp_path):
     pytest.importorskip('openvino')
+    config, *_ = small_model(str(tmp_path))
     out = tmp_path / 'new' / 'parity.json'
-    run_tool('deployment/check_parity', CONFIG, '--sizes', '256x512', '--out', out)
+    options = ('--sizes', '97x161', '--out', out)
+    run_tool('deployment/check_parity', config, *options)
     (found,) = json.loads(out.read_text()).values()
     assert found['samplers'] == 2 and found['torch_to_float64'] < 1e-3
     for runtime in ('onnxruntime', 'openvino'):
@@ -131,28 +133,27 @@ def test_parity_tool_compares_keeps_and_names_what_is_wrong(monkeypatch, capsys,
     before = out.stat().st_mtime_ns
     # A config that fails does not end the others, and is named in the last line.
     with pytest.raises(SystemExit, match='1 of 2 .* first: missing.*missing.py does not exist'):
-        run_tool(
-            'deployment/check_parity', 'missing.py', CONFIG, '--sizes', '256x512', '--out', out
-        )
+        run_tool('deployment/check_parity', 'missing.py', config, *options)
     assert out.stat().st_mtime_ns == before and '2 GridSample' in capsys.readouterr().out
     out.write_text('{')
     with pytest.raises(SystemExit, match='parity.json is no JSON'):
-        run_tool('deployment/check_parity', CONFIG, '--sizes', '256x512', '--out', out)
+        run_tool('deployment/check_parity', config, *options)
 
 
-def test_parity_tool_takes_trained_weights_and_a_picture(checkpoint, tmp_path):
+def test_parity_tool_takes_trained_weights_and_a_picture(tmp_path):
     pytest.importorskip('openvino')
     import cv2
     from mmseg.apis import inference_model
 
+    config, checkpoint, model = small_model(str(tmp_path))
     image, out = tmp_path / 'image.png', tmp_path / 'parity.json'
     assert cv2.imwrite(str(image), random_image())
     size = '{}x{}'.format(*SIZE)
-    args = [CONFIG, '--sizes', size, '--out', out, '--checkpoint', checkpoint]
+    args = [config, '--sizes', size, '--out', out, '--checkpoint', checkpoint]
     run_tool('deployment/check_parity', *args, '--image', image)
     ((name, found),) = json.loads(out.read_text()).items()
-    assert name == f'{os.path.splitext(os.path.basename(CONFIG))[0]} (model.pth) {size}'
-    logits = inference_model(load_model(CONFIG, checkpoint), random_image()).seg_logits.data
+    assert name == f'config (model.pth) {size}'
+    logits = inference_model(model, random_image()).seg_logits.data
     assert found['largest_logit'] == pytest.approx(float(logits.abs().max()), rel=1e-4)
     with pytest.raises(SystemExit):
         run_tool('deployment/check_parity', *args)

@@ -70,6 +70,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error('--checkpoint and --image belong together')
     if args.checkpoint and len(args.configs) > 1:
         parser.error('--checkpoint belongs to one config')
+    if args.image and not osp.isfile(args.image):
+        raise FileNotFoundError(f'image {args.image} does not exist')
     if args.checkpoint and args.warp == 'gather':
         parser.error('--warp gather is compared with random weights, without --checkpoint')
     return args
