@@ -41,7 +41,8 @@ def test_compiled_file_is_loaded_if_it_is_trusted(small, tmp_path):
     config, checkpoint, _, expected = small
     path = str(tmp_path / 'compiled.pt2')
     arguments = (config, checkpoint, path, '--size', '96x160', '--compile')
-    with inductor.patch({'aot_inductor.compile_wrapper_opt_level': 'O0'}):  # in half the time
+    quick = {'aot_inductor.compile_wrapper_opt_level': 'O0', 'cpp.simdlen': 1}
+    with inductor.patch(quick):  # in half the time
         run_tool('deployment/export_pt2', *arguments)
     with pytest.raises(ValueError, match='compiled code: load it with trusted=True'):
         load_runtime('pt2', path)
