@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.deploy.model import UnfitCheckpoint, read_fitting_checkpoint
-    from sfnet_mm.engine.runner import DataFirstRunner
+    from sfnet_mm.engine.runner import DataFirstTestRunner
     from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
     from sfnet_mm.utils.file_names import NameCollision
     from sfnet_mm.utils.tooling import check_out_folder, one_error_line
@@ -64,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             enable_tta(cfg)
         if args.out:
             keep_predictions(cfg, args.out)
-        DataFirstRunner.splits = ('test',)
-        runner = DataFirstRunner.from_cfg(cfg)
+        runner = DataFirstTestRunner.from_cfg(cfg)
         if not args.no_strict:
             try:
                 read_fitting_checkpoint(runner.model, args.checkpoint, args.config)

@@ -186,3 +186,9 @@ class DataFirstRunner(Runner):
         loader = super().build_dataloader(dataloader, *args, **kwargs)
         check_batches(loader)
         return loader
+
+
+class DataFirstTestRunner(DataFirstRunner):
+    """A runner that only tests: it reads no data for training or validation."""
+
+    splits = ('test',)
