@@ -63,6 +63,9 @@ def parameters_at_inference(model: nn.Module) -> int:
     """Count the parameters on which the logits depend; of a panoptic model, all that run."""
     if not hasattr(model, 'encode_decode'):
         return complexity.parameters(model)
+    for module in model.modules():
+        if hasattr(module, 'use_mmcv'):
+            module.use_mmcv = False  # mmcv's compiled operator cannot run on torch's meta device
     parameters = [p for p in model.parameters() if p.requires_grad]
     logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
     if isinstance(logits, tuple):  # DANet returns the sum of both branches, and each branch
