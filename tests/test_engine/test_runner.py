@@ -14,7 +14,7 @@ from mmseg.structures import SegDataSample
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.engine.data_check import check_classes, check_labels, read_data_set
 from sfnet_mm.engine.hooks.label_check_hook import LabelCheckHook
-from sfnet_mm.engine.runner import DataFirstRunner
+from sfnet_mm.engine.runner import DataFirstRunner, DataFirstTestRunner
 from sfnet_mm.utils.tooling import locked_folder
 
 
@@ -128,6 +128,35 @@ def test_number_of_classes_and_labels_that_a_metric_needs(tmp_path):
     with pytest.raises(ValueError, match='^val_dataloader: IoUMetric needs labels, but'):
         check_labels(dataset, [metric], 'val')
     check_labels(dataset, dict(metric, format_only=True), 'val')
+
+
+@pytest.mark.parametrize(
+    'number, format_only, line', [(2, True, 'has 3 classes, but'), (3, False, 'IoUMetric needs')]
+)
+def test_run_is_refused_before_it_begins(number, format_only, line, tmp_path, monkeypatch):
+    monkeypatch.setattr(Runner, '_log_env', lambda *args: None)
+    (tmp_path / 'a.png').touch()
+    dataset = dict(
+        type='mmseg.BaseSegDataset',
+        img_suffix='.png',
+        data_prefix=dict(img_path=str(tmp_path)),
+        metainfo=dict(classes=('a', 'b', 'c')),
+        pipeline=[dict(type='mmseg.PackSegInputs')],
+    )
+    model = torch.nn.Linear(1, 1)
+    model.num_classes = number
+    with pytest.raises(ValueError, match=f'^test_dataloader: .*{line}'):
+        DataFirstTestRunner(
+            model,
+            str(tmp_path / 'work'),
+            test_dataloader=dict(dataset=dataset),
+            test_cfg=dict(),
+            test_evaluator=dict(type='IoUMetric', format_only=format_only),
+        )
+
+
+def test_labels_of_each_run_are_checked(runner):
+    assert any(isinstance(hook, LabelCheckHook) for hook in runner.hooks)
 
 
 @pytest.mark.parametrize(

@@ -22,49 +22,30 @@ class LabelCheckHook(Hook):
     def __init__(self) -> None:
         self.seen: set[int] = set()
 
-    def before_val_epoch(self, runner: Runner) -> None:
-        """Forget the labels of the last validation."""
-        self.seen = set()
+    def _before_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        if mode != 'train':
+            self.seen = set()
 
-    def after_val_iter(
+    def _after_iter(
         self,
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
         outputs: Sequence[SegDataSample] | None = None,
+        mode: str = 'train',
     ) -> None:
-        """Check the labels of a batch."""
-        self._check(runner, 'val_loop', outputs)
-
-    def after_test_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Any = None,
-        outputs: Sequence[SegDataSample] | None = None,
-    ) -> None:
-        """Check the labels of a batch."""
-        self._check(runner, 'test_loop', outputs)
-
-    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Warn if there is only one class."""
-        self._warn(runner, runner.val_loop)
-
-    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Warn if there is only one class."""
-        self._warn(runner, runner.test_loop)
-
-    def _check(self, runner: Runner, name: str, outputs: Sequence[SegDataSample] | None) -> None:
-        for sample in outputs or ():
-            if not isinstance(sample, SegDataSample) or 'gt_sem_seg' not in sample:
-                continue
-            loop = getattr(runner, name)
-            classes = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes') or ()
-            ignored = {getattr(m, 'ignore_index', 255) for m in loop.evaluator.metrics} | {255}
+        samples = () if mode == 'train' else outputs or ()
+        labeled = [s for s in samples if isinstance(s, SegDataSample) and 'gt_sem_seg' in s]
+        if not labeled:
+            return
+        loop = getattr(runner, f'{mode}_loop')
+        classes = _classes(loop)
+        ignored = {getattr(m, 'ignore_index', 255) for m in loop.evaluator.metrics} | {255}
+        for sample in labeled:
             # torch.unique sorts, which takes 18 times as long.
             counts = torch.bincount(sample.gt_sem_seg.data.flatten().long() & 0xFFFF)
             found = set(counts.nonzero().flatten().tolist())
-            outside = sorted(i for i in found - ignored if not 0 <= i < len(classes))
+            outside = sorted(i for i in found - ignored if i >= len(classes))
             if classes and outside:
                 raise ValueError(
                     f'the label of {sample.get("img_path")} holds {outside[0]}, but there are '
@@ -73,12 +54,18 @@ class LabelCheckHook(Hook):
                 )
             self.seen |= found
 
-    def _warn(self, runner: Runner, loop: Any) -> None:
-        classes = getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes') or ()
+    def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:
+        if 255 not in self.seen or mode == 'train':
+            return
+        classes = _classes(getattr(runner, f'{mode}_loop'))
         found = sorted(i for i in self.seen if i < len(classes))
-        if len(classes) > 1 and len(found) <= 1 and 255 in self.seen:
+        if len(classes) > 1 and len(found) <= 1:
             only = f'{found[0]} ({classes[found[0]]})' if found else 'none'
             runner.logger.warning(
                 f'all labels are 255, which is ignored, or one class: {only}. Masks of two classes '
                 'must hold 0 and 1, not 0 and 255'
             )
+
+
+def _classes(loop: Any) -> Sequence[str]:
+    return getattr(loop.dataloader.dataset, 'metainfo', {}).get('classes') or ()
