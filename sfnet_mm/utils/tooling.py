@@ -109,12 +109,7 @@ def check_out_file(path: str) -> None:
         raise FileNotFoundError(f'{path} cannot be written: make the folder {folder} first')
     if osp.isdir(path):
         raise IsADirectoryError(f'{path} cannot be written: it is a folder, name a file in it')
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as e:
-        reason = f'{folder} takes no files ({e.strerror}), name another folder'
-        raise PermissionError(f'{path} cannot be written: {reason}') from None
+    _check_takes_files(folder, path)
 
 
 def check_out_folder(path: str, option: str) -> None:
@@ -126,12 +121,16 @@ def check_out_folder(path: str, option: str) -> None:
     folder = osp.abspath(path)
     while not osp.exists(folder):
         folder = osp.dirname(folder)
+    _check_takes_files(folder, f'{option} {path}')
+
+
+def _check_takes_files(folder: str, name: str) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as e:
-        reason = f'{folder} takes no files ({e.strerror})'
-        raise PermissionError(f'{option} {path} cannot be written: {reason}') from None
+        reason = f'{folder} takes no files ({e.strerror}), name another folder'
+        raise PermissionError(f'{name} cannot be written: {reason}') from None
 
 
 def write_text(path: str, text: str) -> None:
