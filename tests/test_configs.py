@@ -10,6 +10,7 @@ import pytest
 import torch
 from helpers import ROOT, build_segmentor, config_paths, load_config, segmentation_samples
 
+from sfnet_mm.deploy.inference.optimize import main_output
 from sfnet_mm.model_zoo.counts import parameters_at_inference, read_counts
 
 SEGMENTATION = [p for p in config_paths() if p.split(osp.sep)[1] != 'panoptic']
@@ -51,8 +52,7 @@ def test_config_trains_and_predicts(path):
 
     model.eval()
     with torch.no_grad():
-        logits = model(image, mode='tensor')
-        logits = logits[0] if isinstance(logits, tuple) else logits  # DANet gives three
+        logits = main_output(model(image, mode='tensor'))
         result = model.predict(image, segmentation_samples(BATCH, HEIGHT, WIDTH, num_classes))
     assert logits.shape[:2] == (BATCH, num_classes)
     assert result[0].pred_sem_seg.data.shape == (1, HEIGHT, WIDTH)

@@ -20,6 +20,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from sfnet_mm.benchmark import complexity
+from sfnet_mm.deploy.inference.optimize import main_output
 from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.utils import fit_to_cpu, read_config
 from sfnet_mm.utils.tooling import image_size, write_text
@@ -63,13 +64,9 @@ def parameters_at_inference(model: nn.Module) -> int:
     """Count the parameters on which the logits depend; of a panoptic model, all that run."""
     if not hasattr(model, 'encode_decode'):
         return complexity.parameters(model)
-    for module in model.modules():
-        if hasattr(module, 'use_mmcv'):
-            module.use_mmcv = False  # mmcv's compiled operator cannot run on torch's meta device
     parameters = [p for p in model.parameters() if p.requires_grad]
-    logits = model(torch.empty(1, input_channels(model), 128, 128, device='meta'), mode='tensor')
-    if isinstance(logits, tuple):  # DANet returns the sum of both branches, and each branch
-        logits = logits[0]
+    image = torch.empty(1, input_channels(model), 128, 128, device='meta')
+    logits = main_output(model(image, mode='tensor'))
     gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
     frozen = sum(p.numel() for p in model.parameters() if not p.requires_grad)
     return frozen + sum(p.numel() for p, g in zip(parameters, gradients) if g is not None)

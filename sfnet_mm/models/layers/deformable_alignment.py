@@ -54,7 +54,7 @@ def deform_conv(x: Tensor, offset: Tensor, weight: Tensor, use_mmcv: bool = Fals
     Raises:
         ValueError: The map has a single row or column.
     """
-    if use_mmcv:
+    if use_mmcv and not x.is_meta:  # mmcv's operator has no form for counting on the meta device
         from mmcv.ops import deform_conv2d
 
         return deform_conv2d(x, offset, weight, 1, weight.shape[-1] // 2)
