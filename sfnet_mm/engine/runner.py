@@ -104,7 +104,7 @@ class DataFirstRunner(Runner):
             OSError, ValueError: Pretrained weights cannot be fetched or do not fit; the message is
                 one line that says what to do.
         """
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        model = self._unwrapped()
         if self._resume and (self._load_from or find_latest_checkpoint(self.work_dir)):
             remove_pretrained(model)
         try:
@@ -115,6 +115,9 @@ class DataFirstRunner(Runner):
             line = f'{first_line(e)}; or start from random weights: --cfg-options {options}'
             raise (OSError if isinstance(e, OSError) else ValueError)(line) from None
 
+    def _unwrapped(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
         """Load the tensors that fit, as the host does.
 
@@ -122,14 +125,13 @@ class DataFirstRunner(Runner):
             ValueError: None of them fits, so that a training would start from other weights.
         """
         loaded = super().load_checkpoint(filename, *args, **kwargs)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
+        if 'train' not in self.splits:
+            return loaded
         state = {k.removeprefix('module.'): v for k, v in loaded.get('state_dict', loaded).items()}
-        expected = model.state_dict()
+        expected = self._unwrapped().state_dict()
         differences = compare_tensors(expected, state)
         unfit = {*differences['missing'], *differences['of another shape']}
-        if 'train' in self.splits and not any(
-            name not in unfit for name in expected if not name.endswith('num_batches_tracked')
-        ):
+        if all(name in unfit or name.endswith('num_batches_tracked') for name in expected):
             raise ValueError(
                 f'checkpoint {filename} has no tensor of the model: name another, or '
                 'leave load_from out to start from the weights of the config'
