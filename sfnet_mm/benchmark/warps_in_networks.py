@@ -45,7 +45,6 @@ def measure_inference(path: str, size: tuple[int, int], device: str, rounds: int
         'channels_last': (model, torch.channels_last),
         'optimized': (optimize(model, verbose=False), torch.channels_last),
     }
-
     rows = []
     for name, (form, memory_format) in forms.items():
         form.to(memory_format=memory_format)

@@ -152,11 +152,10 @@ def compare(config: str, size: tuple, checkpoint: str | None, image: str | None)
     return found
 
 
-def compare_warps(config: str, size: tuple, opset: int, seed: int = 0) -> dict:
-    """Compare both forms of the warp in a network with random weights."""
-    torch.manual_seed(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        path = osp.join(folder, 'model.onnx')
+def export_random_weights(config: str, path: str, size: tuple) -> torch.nn.Module:
+    """Export the network of a config, and return it."""
+    for seed in range(MOST_DRAWS):
+        torch.manual_seed(seed)
         try:
             if is_panoptic(config):
                 from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
@@ -167,11 +166,19 @@ def compare_warps(config: str, size: tuple, opset: int, seed: int = 0) -> dict:
                 model = set_realistic_statistics(load_model(config), size)
                 model.test_cfg = dict(mode='whole')
                 export_onnx(model, path, size, 'logits')
+            break
         except RuntimeError:
             # Some random weights magnify rounding until the export refuses the file.
             if seed == MOST_DRAWS - 1:
                 raise
-            return compare_warps(config, size, opset, seed + 1)
+    return model
+
+
+def compare_warps(config: str, size: tuple, opset: int) -> dict:
+    """Compare both forms of the warp in a network with random weights."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = osp.join(folder, 'model.onnx')
+        model = export_random_weights(config, path, size)
         sample = random_images(1, size, 2, input_channels(model)).numpy()
         return compare_forms(path, sample, opset, ['onnxruntime'])
 
