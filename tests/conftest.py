@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from mmengine.registry import DefaultScope, init_default_scope
 
 import sfnet_mm  # noqa: F401  registers everything and mends the hosts
 
@@ -24,6 +25,7 @@ def pytest_report_header():
 def pytest_configure(config):
     # Tracing makes very many objects, and a tenth of its time went to collections.
     gc.set_threshold(100_000, 20, 50)
+    init_default_scope('mmseg')
     torch.set_num_threads(1 if 'PYTEST_XDIST_WORKER' in os.environ else 2)
 
 
@@ -76,3 +78,11 @@ def gpu_device(request, monkeypatch):
 @pytest.fixture(autouse=True)
 def seeded():
     torch.manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def mmseg_scope():
+    """A runner of one test leaves its scope behind; the next test begins in mmseg's again."""
+    yield
+    DefaultScope._instance_dict.clear()
+    init_default_scope('mmseg')

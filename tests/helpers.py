@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -61,7 +60,6 @@ def has_hooks(module: torch.nn.Module) -> bool:
 
 def build_segmentor(cfg: Config) -> torch.nn.Module:
     """The segmentor of a config with random weights."""
-    init_default_scope('mmseg')
     return MODELS.build(cfg.model)
 
 

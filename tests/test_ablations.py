@@ -5,7 +5,6 @@ import re
 
 import pytest
 from helpers import ROOT, config_paths, load_config
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
 # Name of an ablation -> what it may change in the config of its parent.
@@ -82,7 +81,6 @@ def dataset_config(loader):
 
 @pytest.mark.parametrize('path', [p for p in config_paths() if 'panoptic' not in p])
 def test_heads_have_the_classes_of_the_data(path):
-    init_default_scope('mmseg')
     cfg = load_config(path)
     heads = cfg.model.decode_head
     heads = heads if isinstance(heads, list) else [heads]

@@ -9,7 +9,6 @@ import time
 import cv2
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 from PIL import Image
 
@@ -32,17 +31,16 @@ def load(root, split):
         {'type': 'LoadMappedAnnotations'},
         {'type': 'PackSegInputs', 'meta_keys': ('img_path', 'source')},
     ]
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        dataset = DATASETS.build(
-            {
-                'type': 'MiniUDSDataset',
-                'data_root': str(root),
-                'split': split,
-                'train': TRAIN,
-                'val': VAL,
-                'pipeline': pipeline,
-            }
-        )
+    dataset = DATASETS.build(
+        {
+            'type': 'MiniUDSDataset',
+            'data_root': str(root),
+            'split': split,
+            'train': TRAIN,
+            'val': VAL,
+            'pipeline': pipeline,
+        }
+    )
     return [dataset[i] for i in range(len(dataset))]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sfnet_mm.utils.tooling import write_text
 
 from .settings import Budget, Resources, name_of
-from .training import finished, iterations_done
+from .training import finished, iterations_done, rewind_progress
 
 JOB, OUTPUT = 'job.json', 'output.txt'
 
@@ -111,6 +111,8 @@ def run_jobs(
     for job in jobs:
         if job not in waiting:
             print(f'{job.label}: done before')
+        else:
+            rewind_progress(job.work_dir)
     begin = last_report = time.time()
     deadline = begin + 60 * minutes if minutes else None
     left_before = sum(budget.iters - iterations_done(job.work_dir) for job in waiting)

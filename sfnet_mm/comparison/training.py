@@ -151,6 +151,14 @@ def iterations_done(work_dir: str) -> int:
         return 0
 
 
+def rewind_progress(work_dir: str) -> None:
+    """Count a killed run's iterations up to its last checkpoint only, where it goes on."""
+    if iterations_done(work_dir):
+        checkpoint = last_checkpoint(work_dir)
+        done = re.findall(r'\d+', osp.basename(checkpoint))[0] if checkpoint else '0'
+        write_text(osp.join(work_dir, PROGRESS), done)
+
+
 def flow_in_pixels(runner: Runner, images: int = 8) -> dict[str, float]:
     """Measure the mean length of the flow of each alignment module, in pixels of its output."""
     lengths: dict[str, list[float]] = {}

@@ -4,6 +4,7 @@ import json
 import os
 import os.path as osp
 import time
+import zipfile
 from dataclasses import asdict
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from PIL import Image
 
 from sfnet_mm.comparison import Budget, Job, Resources, finished, run_jobs, train
 from sfnet_mm.comparison.jobs import JOB, check_budget, progress
-from sfnet_mm.comparison.training import iterations_done, last_checkpoint
+from sfnet_mm.comparison.training import PROGRESS, iterations_done, last_checkpoint
 from sfnet_mm.compat import host_family
 from sfnet_mm.utils.tooling import write_text
 
@@ -174,6 +175,19 @@ def test_no_run_is_started_after_the_end(tmp_path, monkeypatch):
     job = Job(CONFIGS[0], 0, str(tmp_path))
     assert run_jobs([job], BUDGET, Resources(), at_once=1, minutes=1e-9) == []
     assert not started
+
+
+def test_iterations_after_the_last_checkpoint_of_a_killed_run_are_not_done(tmp_path, monkeypatch):
+    monkeypatch.setattr(Job, 'start', lambda *a: None)
+    job = Job(CONFIGS[0], 0, str(tmp_path))
+    (tmp_path / PROGRESS).write_text('18')
+    for checkpoint, done in ((None, 0), ('iter_15.pth', 15)):
+        if checkpoint:
+            with zipfile.ZipFile(tmp_path / checkpoint, 'w'):
+                pass
+            (tmp_path / PROGRESS).write_text('18')
+        run_jobs([job], BUDGET, Resources(), at_once=1, minutes=1e-9)
+        assert iterations_done(str(tmp_path)) == done
 
 
 def test_progress_and_time_left():

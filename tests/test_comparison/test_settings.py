@@ -3,7 +3,6 @@
 import pytest
 from helpers import ROOT, load_tool
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.comparison import Budget, Resources, prepare
@@ -48,8 +47,6 @@ def test_settings_are_the_same_for_all(tmp_path):
 
 def test_optimizers(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
-
-    init_default_scope('mmseg')
 
     def prepared(path=CONFIGS[0], **kwargs):
         return prepare(path, Budget(iters=100, **kwargs), Resources(), 0, str(tmp_path))

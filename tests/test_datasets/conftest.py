@@ -1,9 +1,6 @@
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from uniform_streets import write
-
-init_default_scope('mmseg')
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import time
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 from uniform_streets import CLASSES, PIPELINE, blobs, count_loads, dataset, scan, uniform, write
@@ -17,8 +16,6 @@ from sfnet_mm.datasets.wrappers import (
     class_centroids,
     tile_edges,
 )
-
-init_default_scope('mmseg')
 
 
 @pytest.mark.parametrize('shape, tile', [((32, 64), 32), ((48, 96), 16), ((40, 40), 40)])

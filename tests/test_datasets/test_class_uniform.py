@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from mmengine.dataset import RepeatDataset
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 from scipy.stats import chisquare
@@ -18,8 +17,6 @@ from sfnet_mm.datasets.wrappers import (
 )
 from sfnet_mm.datasets.wrappers.centroid_index import index_key
 from sfnet_mm.datasets.wrappers.leaves import leaves_of
-
-init_default_scope('mmseg')
 
 
 def test_an_epoch_has_equally_many_crops_of_every_class_that_occurs(streets):

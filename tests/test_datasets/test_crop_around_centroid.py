@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from scipy.stats import chisquare
 from uniform_streets import PIPELINE, dataset, uniform
 
 from sfnet_mm.datasets import CropAroundCentroid
-
-init_default_scope('mmseg')
 
 MOVERS = [
     dict(type='RandomRotate', prob=1.0, degree=20),

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
-from mmengine.registry import DefaultScope
 from mmseg.datasets import BaseSegDataset
 from PIL import Image, ImageOps
 
@@ -16,12 +15,6 @@ from sfnet_mm.datasets import (
 
 ORIENTATIONS = range(1, 9)
 MASK = LoadMappedAnnotations()
-
-
-@pytest.fixture(autouse=True)
-def mmseg_scope():
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        yield
 
 
 def write(folder, orientation, size):

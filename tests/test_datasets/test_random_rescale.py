@@ -4,12 +4,9 @@ import numpy as np
 import pytest
 from helpers import load_config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
 from PIL import Image
 
 from sfnet_mm.datasets import RandomRescale
-
-init_default_scope('mmseg')
 
 
 @pytest.mark.parametrize('size', [(720, 1280), (1024, 2048), (2448, 3264), (90, 31)])

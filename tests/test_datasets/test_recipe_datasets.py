@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from helpers import load_config
 from mmengine.dataset import Compose
-from mmengine.registry import init_default_scope
 from mmseg.datasets import MapillaryDataset_v1
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -16,7 +15,6 @@ from sfnet_mm.datasets import (
     ResetOriginalShape,
 )
 
-init_default_scope('mmseg')
 LOAD = [dict(type='LoadImageWhole'), dict(type='LoadMappedAnnotations')]
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
@@ -36,12 +35,6 @@ FILES = {
     'bdd': ('images/10k/{s}/00a-1.jpg', 'labels/sem_seg/masks/{s}/00a-1.png', 13),
 }
 MAPILLARY_SPLITS = {'train': 'training', 'val': 'validation'}
-
-
-@pytest.fixture(autouse=True)
-def mmseg_scope():
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        yield
 
 
 def save(path, array):

@@ -1,7 +1,6 @@
 """A data set of colored blobs, sampled class-uniformly."""
 
 import numpy as np
-from mmengine.registry import init_default_scope
 from mmseg.datasets import BaseSegDataset
 from PIL import Image
 from scipy.ndimage import gaussian_filter
@@ -10,9 +9,6 @@ from sfnet_mm.datasets import ClassUniformDataset
 from sfnet_mm.datasets.wrappers import (
     leaves,
 )
-
-init_default_scope('mmseg')
-
 
 CLASSES = tuple('abcdef')
 

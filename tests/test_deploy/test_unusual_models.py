@@ -6,7 +6,6 @@ import torch
 from deploy_helpers import FULL, SIZE, predicted_by_mmseg, small_config, small_model, smooth_image
 from helpers import run_tool
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime, optimize
@@ -37,7 +36,6 @@ def head_config(kind, **head):
 @pytest.mark.parametrize('kind, context', [('lite', 'sppm'), ('full', 'ppm')])
 @pytest.mark.parametrize('norm', NORMS)
 def test_inference_form_of_any_normalization(norm, kind, context):
-    init_default_scope('mmseg')
     norm = NORMS[norm]
     head = head_config(kind, norm_cfg=norm, context=dict(type='PyramidContext', mode=context))
     model = small_config(norm_cfg=norm).model
@@ -131,7 +129,6 @@ def test_channels_of_a_checkpoint_are_those_of_the_backbone():
 
 
 def head_of_mmseg(**head):
-    init_default_scope('mmseg')
     model = small_config().model
     channels = model.decode_head.in_channels[-1]
     stage = dict(in_channels=channels, in_index=-1)

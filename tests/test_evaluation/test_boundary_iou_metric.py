@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import init_default_scope
 from mmseg.registry import METRICS
 
 from sfnet_mm.evaluation import BoundaryIoUMetric, UDSMetric
@@ -144,6 +143,5 @@ def test_format_only_writes_masks_and_needs_no_labels(tmp_path):
 
 
 def test_bad_arguments():
-    init_default_scope('mmseg')
     with pytest.raises(ValueError, match=r'boundary_width 2 must be between 0 and 1'):
         METRICS.build(dict(type='BoundaryIoUMetric', boundary_width=2))

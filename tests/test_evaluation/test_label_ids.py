@@ -7,7 +7,6 @@ import pytest
 import torch
 from helpers import ROOT, build_segmentor, load_config, run_tool
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 from mmseg.registry import METRICS
 from PIL import Image
 
@@ -111,8 +110,7 @@ def test_the_config_of_cityscapes_writes_them(tmp_path):
     cfg = load_config('configs/sfnet_lite_stdc1_cityscapes.py')
     keys = cfg.test_dataloader.dataset.pipeline[-1].meta_keys
     assert 'source' in keys
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        metric = METRICS.build(dict(cfg.test_evaluator, format_only=True, output_dir=str(tmp_path)))
+    metric = METRICS.build(dict(cfg.test_evaluator, format_only=True, output_dir=str(tmp_path)))
     metric.dataset_meta = dict(classes=DRIVING_CLASSES)
     metric.process({}, [sample([[13]], source='cityscapes')])
     assert np.asarray(Image.open(tmp_path / f'{NAME}.png')).tolist() == [[26]]

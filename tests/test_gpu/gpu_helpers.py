@@ -6,7 +6,6 @@ import torch
 from helpers import segmentation_samples
 from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 SIZE = (65, 97)  # no map is half of another
@@ -30,7 +29,6 @@ LOSS = dict(type='HardPixelCrossEntropy', min_kept=200)
 
 def build_segmentor(head, norm='BN'):
     """A thin ResNet-18 with a decoder; 5 classes."""
-    init_default_scope('mmseg')
     norm_cfg = dict(type=norm)
     common = dict(
         channels=16,

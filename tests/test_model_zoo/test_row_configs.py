@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 from row_helpers import CASES, SAYS, config, heads, ids, innermost, step
 
@@ -55,7 +54,6 @@ def configs(row):
 
 def input_size(cfg, height, width):
     """The height and width of an image of this size when it reaches the network."""
-    init_default_scope('mmseg')
     results = dict(img=np.zeros((height, width, 3), np.uint8), img_shape=(height, width))
     results.update(ori_shape=(height, width), seg_fields=[])
     for transform in innermost(cfg.test_dataloader).pipeline:
@@ -69,7 +67,6 @@ def test_classes_and_data(case):
     table, row = case
     expect = table.expect
     for name, cfg in configs(row):
-        init_default_scope('mmseg')
         if 'classes' in expect:
             assert {h.num_classes for h in heads(cfg)} == {expect['classes']}
             for loader in (cfg.train_dataloader, cfg.test_dataloader):

@@ -11,7 +11,6 @@ import pytest
 import torch
 from authors_reference import AuthorsModel
 from mmengine.config import Config, DictAction
-from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
 from sfnet_mm.converters.sfsegnets import convert
@@ -30,8 +29,7 @@ def model_of_config(family, config):
     cfg = Config.fromfile(osp.join(ROOT, config))
     cfg.merge_from_dict(args.cfg_options or {})
     fit_to_cpu(cfg)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        return MODELS.build(cfg.model).eval()
+    return MODELS.build(cfg.model).eval()
 
 
 def converted(authors):

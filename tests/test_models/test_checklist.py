@@ -7,7 +7,6 @@ import pickle
 
 import pytest
 import torch
-from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 
 import sfnet_mm.models
@@ -59,8 +58,7 @@ MODULES = {
 
 
 def build(name):
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        module = MODELS.build(MODULES[name][0])
+    module = MODELS.build(MODULES[name][0])
     # Logits of zero and a gate of one half would hide what a test looks for.
     for layer in module.modules():
         if isinstance(layer, torch.nn.Conv2d) and layer.weight.std() < 0.05:

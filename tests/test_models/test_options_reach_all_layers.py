@@ -4,7 +4,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import is_norm
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.models.layers import (
@@ -40,7 +39,6 @@ def maps(head):
 
 
 def build(part, **options):
-    init_default_scope('mmseg')
     return MODELS.build({**part, **options}).eval()
 
 

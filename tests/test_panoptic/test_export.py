@@ -43,9 +43,8 @@ def test_form_gives_the_map_that_the_detector_predicts(backend, size):
 
 
 def test_what_is_built_after_a_panoptic_model_is_of_the_scope_before():
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        load_panoptic(CONFIG)
-        assert DefaultScope.get_current_instance().scope_name == 'mmseg'
+    load_panoptic(CONFIG)
+    assert DefaultScope.get_current_instance().scope_name == 'mmseg'
 
 
 def test_panoptic_models_are_timed_and_say_what_they_cannot():

@@ -4,7 +4,6 @@ import os.path as osp
 
 import pytest
 from helpers import ROOT, load_config, load_tool, run_tool
-from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from sfnet_mm.model_zoo.counts import multiply_adds, parameters_at_inference
@@ -15,7 +14,6 @@ TOOL = 'analysis_tools/get_flops'
 def meta_model(config, **head):
     cfg = load_config(config)
     cfg.model.decode_head.update(head)
-    init_default_scope('mmseg')
     return MODELS.build(cfg.model).eval().to('meta')
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from helpers import ROOT, build_segmentor, load_config, load_tool, run_tool
 from mmengine.config import Config
-from mmengine.registry import DefaultScope
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.utils.tooling import one_error_line
@@ -93,8 +92,7 @@ def test_missing_mask_is_named_before_the_run_and_only_if_loaded(wrapper, tmp_pa
         )
         if wrapper:
             dataset = dict(type=wrapper, times=3, dataset=dataset)
-        with DefaultScope.overwrite_default_scope('mmseg'):
-            return runner_file.read_data_set(Config(dict(a=dataset)).a, 'train')
+        return runner_file.read_data_set(Config(dict(a=dataset)).a, 'train')
 
     line = '^train_dataloader: BaseSegDataset: 1 of 2 masks do not exist, such as .*ann/b.png'
     with pytest.raises(ValueError, match=line):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from helpers import ROOT
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from mmseg.datasets import BaseSegDataset, CityscapesDataset
 from mmseg.evaluation import IoUMetric
@@ -26,11 +25,6 @@ from sfnet_mm.utils import (
     read_config,
 )
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
-
-
-@pytest.fixture(autouse=True)
-def mmseg_scope():
-    init_default_scope('mmseg')
 
 
 def loader(*wrappers, **dataset):

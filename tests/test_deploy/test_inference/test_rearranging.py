@@ -3,7 +3,6 @@
 import pytest
 import torch
 from mmcv.cnn import ConvModule
-from mmengine.registry import init_default_scope
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import nn
@@ -19,7 +18,6 @@ from sfnet_mm.models.layers import (
 
 
 def segmentor(decode_head):
-    init_default_scope('mmseg')
     return MODELS.build(
         dict(
             type='EncoderDecoder',
