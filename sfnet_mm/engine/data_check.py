@@ -4,7 +4,7 @@ import copy
 import functools
 import os
 import os.path as osp
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch.nn as nn
@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from sfnet_mm.datasets.pipelines import iterate_transforms
+from sfnet_mm.datasets.wrappers.leaves import leaves_of
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
 from sfnet_mm.utils.tooling import first_line
 
@@ -56,18 +57,9 @@ def _check_files(dataset: Any) -> None:
     Raises:
         FileNotFoundError: The message counts the missing files and names the first.
     """
-    for part in _inner_data_sets(dataset):
-        _check_files_of(part)
-
-
-def _inner_data_sets(dataset: Any) -> Iterator[BaseDataset]:
-    """Yield the data sets with files of their own inside a data set and its wrappers."""
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner[0] is not None:
-        for part in inner:
-            yield from _inner_data_sets(part)
-    elif isinstance(dataset, BaseDataset):
-        yield dataset
+    for part, _ in leaves_of(dataset):
+        if isinstance(part, BaseDataset):
+            _check_files_of(part)
 
 
 def _check_files_of(dataset: BaseDataset) -> None:
@@ -132,7 +124,9 @@ def check_labels(dataset: Any, evaluator: Any, split: str) -> None:
     if not isinstance(evaluator, (dict, list, tuple)):
         return
     compared = [m for m in metrics(evaluator) if 'IoU' in type_name(m) and not m.get('format_only')]
-    for part in _inner_data_sets(dataset) if compared else ():
+    for part, _ in leaves_of(dataset) if compared else ():
+        if not isinstance(part, BaseDataset):
+            continue
         steps = list(iterate_transforms(part.pipeline.transforms))
         hosts = {type(step).__module__.split('.')[0] for step in steps}
         if hosts <= {'mmcv', 'mmengine', 'mmseg', 'sfnet_mm'} and not any(

@@ -15,6 +15,8 @@ from mmseg.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sfnet_mm.datasets.wrappers.leaves import leaves_of
+
 #: This is the distortion of RobustNet, which is much stronger than the augmentation of its training
 #: images (0.4, 0.4, 0.4, 0.1 with probability 0.5, and the same blur).
 DISTORTION = (
@@ -48,16 +50,14 @@ def image_sources(dataset: Dataset) -> list[Dataset]:
     Raises:
         ValueError: One of them does not tell the paths of its images (``get_data_info``).
     """
-    if hasattr(dataset, 'datasets'):
-        return [leaf for part in dataset.datasets for leaf in image_sources(part)]
-    if hasattr(dataset, 'dataset'):
-        return image_sources(dataset.dataset)
-    if not hasattr(dataset, 'get_data_info'):
-        raise ValueError(
-            f'ISW reads the images of the training data set itself, but '
-            f'{type(dataset).__name__} has no get_data_info; use an mmseg data set'
-        )
-    return [dataset]
+    leaves = [leaf for leaf, _ in leaves_of(dataset)]
+    for leaf in leaves:
+        if not hasattr(leaf, 'get_data_info'):
+            raise ValueError(
+                f'ISW reads the images of the training data set itself, but '
+                f'{type(leaf).__name__} has no get_data_info; use an mmseg data set'
+            )
+    return leaves
 
 
 class PhotometricPairs(Dataset):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from mmengine.dataset import RepeatDataset
+from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmseg.registry import DATASETS
 from PIL import Image
 from scipy.stats import chisquare
@@ -16,7 +16,7 @@ from sfnet_mm.datasets.wrappers import (
     leaves,
 )
 from sfnet_mm.datasets.wrappers.centroid_index import index_key
-from sfnet_mm.datasets.wrappers.leaves import leaves_of
+from sfnet_mm.datasets.wrappers.leaves import sampled_leaves
 
 
 def test_an_epoch_has_equally_many_crops_of_every_class_that_occurs(streets):
@@ -178,7 +178,11 @@ def test_errors_name_the_way_out(streets, tmp_path):
     with pytest.raises(ValueError, match='has no mask-loading transform'):
         uniform(dataset(streets, PIPELINE[:1]))
     with pytest.raises(TypeError, match='list cannot be sampled'):
-        list(leaves_of([]))
+        list(sampled_leaves([]))
+    # Its repetitions would be ignored.
+    with pytest.raises(TypeError, match='ClassBalancedDataset cannot be sampled'):
+        balanced = ClassBalancedDataset(dataset(streets), 0.1, lazy_init=True)
+        list(sampled_leaves(balanced))
     with pytest.raises(ValueError, match='mapped to train ids'):
         uniform(dataset(write(tmp_path / 'x', [np.full((20, 20), 200, np.uint8)])))
     few = write(tmp_path / 'few', [blobs(0, (40, 40), 6)] * 2)

@@ -19,7 +19,7 @@ from mmseg.registry import DATASETS
 from sfnet_mm.utils.arguments import check_range
 
 from ..pipelines import load_as_stored
-from .leaves import centroids_of, leaves_of, positions, warn_of_absent_classes
+from .leaves import centroids_of, positions, sampled_leaves, warn_of_absent_classes
 
 
 @DATASETS.register_module()
@@ -77,7 +77,7 @@ class ClassUniformDataset:
         check_range('ClassUniformDataset', 0, 1, fraction=fraction)
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
         if isinstance(coarse, Mapping):
-            shared = next(leaves_of(self.dataset))[0].pipeline.transforms
+            shared = next(sampled_leaves(self.dataset))[0].pipeline.transforms
             coarse = DATASETS.build({'pipeline': shared, **coarse})
         self.coarse = coarse
         self.fraction = fraction
@@ -126,7 +126,7 @@ class ClassUniformDataset:
         if self._fully_initialized:
             return
         self.dataset.full_init()
-        leaves = list(leaves_of(self.dataset))
+        leaves = list(sampled_leaves(self.dataset))
         self.leaves = [leaf for leaf, _ in leaves]
         for leaf in self.leaves:
             # Centroids are in the pixels of the masks.
@@ -134,7 +134,7 @@ class ClassUniformDataset:
         boost = []
         if self.coarse is not None:
             self.coarse.full_init()
-            boost = [leaf for leaf, _ in leaves_of(self.coarse)]
+            boost = [leaf for leaf, _ in sampled_leaves(self.coarse)]
         # Plain images have the index of the data set and the index in it.
         self.items = np.concatenate(
             [np.tile(positions(i, len(leaf)), (times, 1)) for i, (leaf, times) in enumerate(leaves)]

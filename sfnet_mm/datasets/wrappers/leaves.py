@@ -27,20 +27,27 @@ class MaskLoader:
         return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
 
 
-def leaves_of(dataset: Any, times: int = 1) -> Iterator[tuple[BaseDataset, int]]:
-    """Yield the data sets inside wrappers, and how often each is repeated."""
-    if isinstance(dataset, ConcatDataset):
-        for child in dataset.datasets:
-            yield from leaves_of(child, times)
-    elif isinstance(dataset, RepeatDataset):
-        yield from leaves_of(dataset.dataset, times * dataset.times)
-    elif isinstance(dataset, BaseDataset):
+def leaves_of(
+    dataset: Any, wrappers: type | tuple[type, ...] = object, times: int = 1
+) -> Iterator[tuple[Any, int]]:
+    """Yield the data sets inside wrappers of some types, and how often each is repeated."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner[0] is None or not isinstance(dataset, wrappers):
         yield dataset, times
-    else:
-        raise TypeError(
-            f'ClassUniformDataset: a {type(dataset).__name__} cannot be sampled; give '
-            'a BaseSegDataset, or a ConcatDataset or RepeatDataset of some'
-        )
+        return
+    for child in inner:
+        yield from leaves_of(child, wrappers, times * getattr(dataset, 'times', 1))
+
+
+def sampled_leaves(dataset: Any) -> Iterator[tuple[BaseDataset, int]]:
+    """Yield the leaves like :func:`leaves_of`, or raise a TypeError at one without crops."""
+    for leaf, times in leaves_of(dataset, (ConcatDataset, RepeatDataset)):
+        if not isinstance(leaf, BaseDataset):
+            raise TypeError(
+                f'ClassUniformDataset: a {type(leaf).__name__} cannot be sampled; give '
+                'a BaseSegDataset, or a ConcatDataset or RepeatDataset of some'
+            )
+        yield leaf, times
 
 
 def find_transform(leaf: BaseDataset, kind: type, name: str) -> Any:
