@@ -102,3 +102,13 @@ def smooth_image(size=SIZE, channels=3):
 def predicted_by_mmseg(config, checkpoint, image):
     """The mask (H, W) of mmseg's own ``inference_model``."""
     return inference_model(load_model(config, checkpoint), image).pred_sem_seg.data[0].numpy()
+
+
+def run_in_onnxruntime(proto, **inputs):
+    """The first output of a graph for arrays."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), providers=['CPUExecutionProvider']
+    )
+    return session.run(None, inputs)[0]

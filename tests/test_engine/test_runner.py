@@ -1,11 +1,14 @@
 """What a run refuses, and what it leaves on the disk if that is full."""
 
 import errno
+import logging
 import os
+import warnings
 from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.fileio import LocalBackend
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -178,3 +181,59 @@ def test_labels_that_a_metric_would_leave_out(ids, line):
     hook.after_test_iter(runner, 0, None, [sample])
     hook.after_test_epoch(runner)
     assert len(warnings) == bool(line) and line in ''.join(warnings)
+
+
+def run_of(tmp_path, dataset, **settings):
+    """A runner of the tools with a model of nothing and a data set."""
+    loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=dict(type='DefaultSampler'))
+    return DataFirstRunner(
+        model=torch.nn.Identity(),
+        work_dir=str(tmp_path),
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        cfg=Config(dict(secret_of_the_config=1)),
+        experiment_name=settings.pop('name'),
+        **settings,
+    )
+
+
+class Numbers(torch.utils.data.Dataset):
+    built = 0
+
+    def __init__(self):
+        type(self).built += 1
+        self.lock = open(os.devnull)  # noqa: SIM115  cannot be copied
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, index):
+        return index
+
+
+def test_data_is_read_once_and_the_screen_stays_free(tmp_path, capsys):
+    runner = run_of(tmp_path, dict(type=Numbers), name='numbers')
+    loader = runner.train_dataloader
+    assert isinstance(loader.dataset, Numbers) and Numbers.built == 1
+    runner.logger.info('training goes on')
+    screen = ''.join(capsys.readouterr())
+    assert 'Hooks will be executed' not in screen
+    (log,) = tmp_path.rglob('*.log')
+    text = log.read_text()
+    assert 'Hooks will be executed' in text and 'training goes on' in text
+    levels = [h.level for h in runner.logger.handlers if not isinstance(h, logging.FileHandler)]
+    assert levels == [logging.INFO]
+
+
+def test_known_warnings_are_left_out_and_others_are_not(tmp_path, capsys):
+    with warnings.catch_warnings(record=True) as shown:
+        warnings.simplefilter('always')
+        runner = run_of(tmp_path, dict(type=Numbers), name='warnings')
+        for text in ('Unnecessary conv bias before batch/instance norm', 'the loss is NaN'):
+            warnings.warn(text, stacklevel=1)
+    for text in ('The prefix is not set in metric class IoUMetric.', 'a disk is full'):
+        runner.logger.warning(text)
+    assert [str(w.message) for w in shown if 'mm' not in w.filename] == ['the loss is NaN']
+    screen = ''.join(capsys.readouterr())
+    assert 'a disk is full' in screen and 'prefix is not set' not in screen

@@ -1,11 +1,8 @@
 """What ``tools/train.py`` and ``tools/test.py`` say when something is wrong."""
 
-import logging
-import os
 import os.path as osp
 import subprocess
 import sys
-import warnings
 
 import pytest
 import torch
@@ -126,66 +123,6 @@ def test_file_that_a_worker_misses_is_the_last_line(capsys):
     line = pytest.raises(SystemExit, match="^error: KeyError: 'pipeline'$")
     with line, one_error_line(trace=True), one_error_line():
         raise KeyError('pipeline')
-
-
-class Toy(torch.nn.Module):
-    pass
-
-
-def run_of(tmp_path, dataset, **settings):
-    """A runner of the tools with a model of nothing and a data set."""
-    loader = dict(batch_size=1, num_workers=0, dataset=dataset, sampler=dict(type='DefaultSampler'))
-    return runner_file.DataFirstRunner(
-        model=Toy(),
-        work_dir=str(tmp_path),
-        train_dataloader=loader,
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
-        cfg=Config(dict(secret_of_the_config=1)),
-        experiment_name=settings.pop('name'),
-        **settings,
-    )
-
-
-class Numbers(torch.utils.data.Dataset):
-    built = 0
-
-    def __init__(self):
-        type(self).built += 1
-        self.lock = open(os.devnull)  # noqa: SIM115  cannot be copied
-
-    def __len__(self):
-        return 3
-
-    def __getitem__(self, index):
-        return index
-
-
-def test_data_is_read_once_and_the_screen_stays_free(tmp_path, capsys):
-    runner = run_of(tmp_path, dict(type=Numbers), name='numbers')
-    loader = runner.train_dataloader
-    assert isinstance(loader.dataset, Numbers) and Numbers.built == 1
-    runner.logger.info('training goes on')
-    screen = ''.join(capsys.readouterr())
-    assert 'Hooks will be executed' not in screen
-    (log,) = tmp_path.rglob('*.log')
-    text = log.read_text()
-    assert 'Hooks will be executed' in text and 'training goes on' in text
-    levels = [h.level for h in runner.logger.handlers if not isinstance(h, logging.FileHandler)]
-    assert levels == [logging.INFO]
-
-
-def test_known_warnings_are_left_out_and_others_are_not(tmp_path, capsys):
-    with warnings.catch_warnings(record=True) as shown:
-        warnings.simplefilter('always')
-        runner = run_of(tmp_path, dict(type=Numbers), name='warnings')
-        for text in ('Unnecessary conv bias before batch/instance norm', 'the loss is NaN'):
-            warnings.warn(text, stacklevel=1)
-    for text in ('The prefix is not set in metric class IoUMetric.', 'a disk is full'):
-        runner.logger.warning(text)
-    assert [str(w.message) for w in shown if 'mm' not in w.filename] == ['the loss is NaN']
-    screen = ''.join(capsys.readouterr())
-    assert 'a disk is full' in screen and 'prefix is not set' not in screen
 
 
 def test_demo_ends_with_commands_that_the_tools_take():
