@@ -1,6 +1,5 @@
 """Reads a config and fits it to the command line and this machine, for the training tools."""
 
-import argparse
 import os
 import os.path as osp
 import tempfile
@@ -9,11 +8,20 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
-from .config_parts import data_sets, data_wrappers, metrics, parts, run_config, type_name, walk
+from .config_parts import (
+    data_sets,
+    data_wrappers,
+    merge_options,
+    metrics,
+    parts,
+    run_config,
+    type_name,
+    walk,
+)
 from .sources import choose_sources
 
 
@@ -40,7 +48,7 @@ def load_config(
     cfg = read_config(path)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     cfg.launcher = launcher
-    cfg.merge_from_dict(options if isinstance(options, dict) else parse_options(options or ()))
+    merge_options(cfg, options)
     choose_sources(cfg)
     cfg.work_dir = (
         work_dir
@@ -83,20 +91,6 @@ def read_config(config: str | Config) -> Config:
 def is_panoptic(config: str | Config) -> bool:
     """Return whether a config has a panoptic model of ``sfnet_mm.panoptic``, which needs mmdet."""
     return 'panoptic_head' in read_config(config).model
-
-
-def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
-    """Parse strings ``key=value`` into a dict. mmengine reads numbers, lists and tuples in them.
-
-    Raises:
-        ValueError: A string has no ``=``.
-    """
-    for pair in pairs:
-        if '=' not in pair:
-            raise ValueError(f'--cfg-options takes key=value, not {pair!r}')
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--options', nargs='*', action=DictAction)
-    return parser.parse_args(['--options', *pairs]).options
 
 
 def check_writable(work_dir: str) -> None:

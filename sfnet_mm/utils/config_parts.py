@@ -4,12 +4,14 @@ mmengine takes ``type='mmseg.IoUMetric'`` and, in its pure-Python configs, ``typ
 also takes one evaluator or a list of them, and a data set or wrappers around some.
 """
 
+import argparse
 import logging
+import os.path as osp
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.logging import print_log
 
 from .tooling import first_line
@@ -40,6 +42,30 @@ def walk(node: Any) -> Iterator[dict]:
     if isinstance(node, (list, tuple)):
         for value in node:
             yield from walk(value)
+
+
+def merge_options(cfg: Config, options: dict | Sequence[str] | None) -> None:
+    """Apply ``--cfg-options``, a dict or strings ``key=value``, and find paths below home.
+
+    mmengine reads numbers, lists and tuples in the strings. Neither it nor a shell replaces the
+    ``~/`` at the start of a value.
+
+    Raises:
+        ValueError: A string has no ``=``.
+    """
+    if not isinstance(options, dict):
+        pairs = options or ()
+        for pair in pairs:
+            if '=' not in pair:
+                raise ValueError(f'--cfg-options takes key=value, not {pair!r}')
+        parser = argparse.ArgumentParser()
+        parser.add_argument('--options', nargs='*', action=DictAction)
+        options = parser.parse_args(['--options', *pairs]).options
+    cfg.merge_from_dict(options)
+    for node in (cfg, *walk(list(cfg.values()))):
+        for key, value in node.items():
+            if isinstance(value, str) and value.startswith('~/'):
+                node[key] = osp.expanduser(value)
 
 
 def metrics(evaluator: Any) -> list[dict]:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.verification import find_broken, list_sources
-from sfnet_mm.utils.config import parse_options, read_config
+from sfnet_mm.utils.config import read_config
+from sfnet_mm.utils.config_parts import merge_options
 from sfnet_mm.utils.sources import choose_sources
 from sfnet_mm.utils.tooling import one_error_line
 
@@ -46,7 +47,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     cfg = read_config(args.config)
-    cfg.merge_from_dict(parse_options(args.cfg_options))
+    merge_options(cfg, args.cfg_options)
     choose_sources(cfg)
     sources = list_sources(cfg)
     for source in sources:
