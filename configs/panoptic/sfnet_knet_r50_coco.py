@@ -1,2 +1,2 @@
-_base_ = ['./_base_/knet_r50.py', './_base_/coco_panoptic_36e.py', './_base_/panoptic_runtime.py']
+_base_ = ['./knet_r50_coco.py']
 model = dict(neck=_base_.aligned_fpn)

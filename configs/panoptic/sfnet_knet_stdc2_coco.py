@@ -1,2 +1,2 @@
-_base_ = ['./_base_/knet_stdc2.py', './_base_/coco_panoptic_36e.py', './_base_/panoptic_runtime.py']
+_base_ = ['./knet_stdc2_coco.py']
 model = dict(neck=_base_.aligned_fpn)

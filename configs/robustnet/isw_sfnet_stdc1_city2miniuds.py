@@ -1,9 +1,4 @@
-_base_ = './isw_sfnet_lite_stdc1_city2miniuds.py'
-model = dict(
-    decode_head=dict(
-        type='SFNetHead',
-        in_channels=[64, 256, 512, 1024],
-        in_index=[0, 1, 2, 3],
-        channels=64,
-    ),
-)
+_base_ = './sfnet_stdc1_city2miniuds.py'
+model = dict(type='ISWEncoderDecoder')
+# Six epochs of 60 images in batches of 8, as in the full-size configs.
+default_hooks = dict(isw=dict(type='ISWHook', begin_iter=45, num_images=60, trials=3))

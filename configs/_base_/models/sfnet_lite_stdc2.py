@@ -1,12 +1,8 @@
 # SFNet-Lite with STDC2.
-_base_ = ['./sfnet_lite_stdc1.py']
+_base_ = ['./sfnet_stdc2.py']
 
 model = dict(
-    backbone=dict(
-        stdc_type='STDCNet2',
-        init_cfg=dict(
-            checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/'
-            'stdc/stdc2_20220308-7dbd9127.pth'
-        ),
+    decode_head=dict(
+        type='SFNetLiteHead', in_channels=[64, 512, 1024], in_index=[0, 2, 3], channels=128
     )
 )

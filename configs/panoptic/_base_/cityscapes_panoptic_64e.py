@@ -1,5 +1,7 @@
 # Cityscapes panoptic: crops of 2048 x 1024 of images resized to 0.5 to 2 times, 64 epochs as 8
 # rounds of 8. The annotations are written by tools/dataset_converters/cityscapes_panoptic.py.
+_base_ = ['./panoptic_data.py']
+
 data_root = 'data/cityscapes/'
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -10,19 +12,10 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=(2048, 1024), allow_negative_crop=True),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 1024), keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=(2048, 1024))
 train_dataloader = dict(
-    batch_size=2,
     num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
         type='RepeatDataset',
         times=8,
@@ -39,10 +32,6 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=2,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='CityscapesPanopticDataset',
         data_root=data_root,

@@ -1,4 +1,6 @@
 # The Cityscapes part of mini_uds, drawn and converted on first use: for CPUs, from random weights.
+_base_ = ['./cityscapes_panoptic_64e.py']
+
 data_root = 'data/mini_uds'
 annotations = data_root + '_panoptic/cityscapes_panoptic_val_mmdet'
 train_pipeline = [
@@ -8,15 +10,10 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackDetInputs'),
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(384, 192), keep_ratio=True),
-    dict(
-        type='PackDetInputs',
-        meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
-    ),
-]
+test_pipeline = _base_.test_pipeline
+test_pipeline[1].update(scale=(384, 192))
 train_dataloader = dict(
+    _delete_=True,
     batch_size=2,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=True),
@@ -32,6 +29,7 @@ train_dataloader = dict(
     ),
 )
 val_dataloader = dict(
+    _delete_=True,
     batch_size=1,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -44,15 +42,12 @@ val_dataloader = dict(
     ),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(
-    type='CityscapesPanopticMetric', ann_file=annotations + '.json', seg_prefix=annotations
-)
+val_evaluator = dict(ann_file=annotations + '.json', seg_prefix=annotations)
 test_evaluator = val_evaluator
 
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=1)
+train_cfg = dict(max_epochs=4)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, begin=0, end=30, by_epoch=False),
     dict(type='PolyLR', eta_min=0, power=0.9, begin=30, end=600, by_epoch=False),
 ]
-classes = dict(num_things_classes=8, num_stuff_classes=11)
-small = dict(num_proposals=30, in_channels=64, feedforward_channels=256, **classes)
+small = dict(num_proposals=30, in_channels=64, feedforward_channels=256, **_base_.classes)
