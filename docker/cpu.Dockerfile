@@ -1,4 +1,4 @@
-# sfnet_mm on a CPU. Not built so far where this was written: see docs/installation.md.
+# sfnet_mm on a CPU. Not built so far: see docs/installation.md.
 #   docker build -f docker/cpu.Dockerfile -t sfnet_mm .
 #   docker run --rm -v "$PWD:/data" sfnet_mm predict.py /data/street.jpg --out-dir /data/predictions
 FROM python:3.11-slim

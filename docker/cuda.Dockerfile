@@ -1,5 +1,5 @@
-# sfnet_mm with CUDA and the compiled warp. Not built so far where this was written: see
-# docs/installation.md. The kernels are compiled for the architectures of ARCHS.
+# sfnet_mm with CUDA and the compiled warp. Not built so far: see docs/installation.md. The kernels
+# are compiled for the architectures of ARCHS.
 #   docker build -f docker/cuda.Dockerfile -t sfnet_mm:cuda .
 #   docker run --rm --gpus all -v "$PWD:/data" sfnet_mm:cuda predict.py /data/street.jpg --device cuda:0
 ARG CUDA=13.0.2

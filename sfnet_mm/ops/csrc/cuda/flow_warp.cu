@@ -228,7 +228,7 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
   const auto* const entries = static_cast<const Entry<acc_t<T>>*>(cells.entries.const_data_ptr());
   T* const to = static_cast<T*>(out.data_ptr());
   const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
-  // Each output pixel is read by four map pixels; above 16 reads a map pixel is worth more threads.
+  // Each output pixel reads four map pixels; a map pixel with more than 16 reads gets more threads.
   const bool crowded = 4 * int64_t(p.n) * p.h * p.w > 16 * pixels;
   if (!in.channels_last()) {
     const dim3 blocks(blocks_of(pixels, crowded ? kThreads / 32 : kThreads),
