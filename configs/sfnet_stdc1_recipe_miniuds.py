@@ -1,6 +1,5 @@
-# The whole recipe on drawn scenes, for a look at it on a CPU: class-uniform sampling, deep
-# supervision, hard pixels and scales relative to the image. How to leave one out stands in
-# _base_/datasets/driving.py and _base_/models/sfnet.py.
+# The whole recipe on drawn scenes, to try it on a CPU: class-uniform sampling, deep supervision,
+# hard pixels and scales relative to the image. docs/configs.md says how to leave one out.
 _base_ = [
     './_base_/models/sfnet_stdc1.py',
     './_base_/datasets/miniuds_recipe.py',

@@ -167,7 +167,11 @@ def _torch_call(
 
 
 def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
-    """Copy a panoptic model into a module that ends in its panoptic map, for a backend."""
+    """Copy a panoptic model into a module that ends in its panoptic map, for a backend.
+
+    Raises:
+        ValueError: The backend is none of ``authors``, ``native`` and ``ext``.
+    """
     from sfnet_mm.panoptic.inference import PanopticInferenceModel
 
     form = PanopticInferenceModel(copy.deepcopy(model)).eval().requires_grad_(False)

@@ -30,7 +30,7 @@ image and ends with a map of classes of its size.
 - `@float16` after a name stands for the same backend in half precision.
 
 On the CPU, `native`, `ext`, `optimize` and `compile` keep memory between images
-(`sfnet_mm.deploy.reuse_memory`), and are timed once a pass takes no new page. Peak memory is what
+(`sfnet_mm.deploy.reuse_memory`), and are timed when a pass takes no new memory. Peak memory is what
 one pass takes in addition to the weights, as far as the system tells. A ratio of frame rates is the
 median over the rounds of the ratio within a round. Peers are mmseg's own configs.
 """

@@ -29,7 +29,11 @@ IMAGE_SUFFIXES = ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg')
 
 
 def write_png(path: str | os.PathLike, array) -> None:
-    """Write a PNG under a temporary name, then move it into place."""
+    """Write a PNG under a temporary name, then move it into place.
+
+    Raises:
+        ValueError: OpenCV cannot store the array as PNG.
+    """
     done, data = cv2.imencode('.png', array)
     if not done:
         raise ValueError(f'{path}: an array of {array.shape} {array.dtype} cannot be stored as PNG')

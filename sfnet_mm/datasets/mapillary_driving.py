@@ -11,7 +11,7 @@ class MapillaryDrivingDataset(MappedSegDataset):
     """Mapillary Vistas v1.2 (https://www.mapillary.com/dataset/vistas) with 66 labels mapped to 19.
 
     ``data_root`` has ``training`` and ``validation``; their ``labels`` (or ``v1.2/labels``) are
-    palette PNGs of v1.2 ids. For the 66 labels use mmseg's ``MapillaryDataset_v1``.
+    palette PNGs of v1.2 ids. For its own 65 classes see :class:`MapillaryVistasDataset`.
     """
 
     LAYOUT = MAPILLARY

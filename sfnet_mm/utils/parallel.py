@@ -27,8 +27,6 @@ def parallel_map(
 ) -> list[Any]:
     """Compute ``[func(item) for item in items]`` in several processes, with a progress bar.
 
-    Unlike ``multiprocessing.Pool``, it raises when a worker is killed instead of waiting forever.
-
     Args:
         func: A function that can be pickled.
         items: The arguments of the function.
@@ -37,6 +35,10 @@ def parallel_map(
 
     Returns:
         The results in the order of ``items``.
+
+    Raises:
+        BrokenProcessPool: A worker was killed; ``multiprocessing.Pool`` would wait forever.
+        Exception: What ``func`` raises.
     """
     workers = min(available_cpus() if workers is None else workers, len(items))
     results: list[Any] = [None] * len(items)

@@ -1,6 +1,6 @@
 """Train SFNet-Lite on the embedded mini-UDS, test it and show the results (``make demo``).
 
-The tool runs the two mim commands of the README and reads the figures from their logs.
+The tool runs ``mim train`` and ``mim test`` and reads the figures from their logs.
 """
 
 import argparse

@@ -1,8 +1,5 @@
 # Cityscapes alone, as distributed (labelIds: no conversion is needed). Coarse boosting (section
-# 3.5), where gtCoarse and leftImg8bit/train_extra are there, is one line:
-#   --cfg-options train_dataloader.dataset.coarse.type=CityscapesCoarseDataset
-#   train_dataloader.dataset.coarse.data_root=data/cityscapes
-#   train_dataloader.dataset.coarse.split=train_extra
+# 3.5) needs gtCoarse and leftImg8bit/train_extra; docs/configs.md has its option.
 _base_ = ['./driving.py']
 
 sources = dict(cityscapes='cityscapes')

@@ -1,9 +1,7 @@
 # What the driving data sets share: they are read as distributed, and labels are mapped to the 19
 # classes while they are loaded. Training is that of the paper: class-uniform sampling (section
-# 3.5), scale 0.75-2.0 of the image's own size, crop 1024x1024 and flip (section 4.1). Without it:
-#   --cfg-options train_dataloader.dataset.fraction=0                          no uniform sampling
-#   --cfg-options train_dataloader.dataset.dataset.pipeline.2.ratio_range=1,1  no change of scale
-#   --cfg-options train_dataloader.dataset.dataset.pipeline.4.prob=0           no flip
+# 3.5), scale 0.75-2.0 of the image's own size, crop 1024x1024 and flip (section 4.1).
+# docs/configs.md has the options that leave a part out.
 data_root = 'data'
 sources = dict(cityscapes='cityscapes', idd='idd', mapillary='mapillary', bdd='bdd100k')
 meta_keys = (

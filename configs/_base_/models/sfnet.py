@@ -1,10 +1,6 @@
 # SFNet with ResNet-18, which starts from ImageNet. Bases of other backbones are diffs of this one.
-# Other weights: --cfg-options model.backbone.init_cfg.checkpoint=FILE
-# Random weights: --cfg-options model.backbone.init_cfg=None
 # Deep supervision and hard pixels are those of section 3.5; the authors keep 100,000 pixels with
-# the former and 10,000 without. Without one of them:
-#   --cfg-options model.decode_head.deep_supervision=False
-#   --cfg-options model.decode_head.loss_decode.keep_ratio=1  all pixels count, as in cross-entropy
+# the former and 10,000 without. docs/configs.md has the options that leave a part out.
 norm_cfg = dict(type='SyncBN', requires_grad=True)
 data_preprocessor = dict(
     type='SegDataPreProcessor',

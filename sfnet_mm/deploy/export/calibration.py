@@ -68,6 +68,9 @@ class CalibrationInputs:
         runtime: Runtime that prepares the images as it does for ``predict``.
         datasets: Data sets from :func:`read_data`.
         samples: Largest number of images.
+
+    Raises:
+        ValueError: ``samples`` is below 1.
     """
 
     def __init__(self, runtime: Runtime, datasets: Sequence[Any], samples: int) -> None:

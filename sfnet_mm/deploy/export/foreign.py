@@ -76,7 +76,11 @@ def foreign_metadata(
     std: Sequence[float],
     bgr: bool,
 ) -> dict[str, Any]:
-    """Make the entries of :func:`.metadata.metadata` from the shapes and the arguments."""
+    """Make the entries of :func:`.metadata.metadata` from the shapes and the arguments.
+
+    Raises:
+        ValueError: The graph is no segmentor of one float32 image, or the arguments do not fit it.
+    """
     onnx = require('onnx', INSTALL)
     constants = {value.name for value in proto.graph.initializer}
     images = [v for v in proto.graph.input if v.name not in constants]

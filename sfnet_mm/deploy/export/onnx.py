@@ -1,8 +1,7 @@
 """Writes a segmentor as an ONNX file and checks the file against torch.
 
-The graph holds only standard operators. The warps are ``GridSample``: three in SFNet, two in
-SFNet-Lite, and none in a model without flow. With ``warp='gather'`` the graph has no
-``GridSample``.
+The graph holds only standard operators. A FAM is one ``GridSample``, GD-FAM is two. With
+``warp='gather'`` the graph has none.
 """
 
 import copy

@@ -107,6 +107,10 @@ def save_int8(
         target: See :func:`quantize`.
         inputs: Inputs of the graph, one for each image.
         keep: See :func:`quantize`.
+
+    Raises:
+        ImportError: A package is not installed.
+        RuntimeError: The tool cannot quantize the graph.
     """
     onnx = require('onnx', INSTALL)
     proto = onnx.load(path)

@@ -15,6 +15,11 @@ class OnnxRuntime(Runtime):
         path: Path of the ONNX file.
         device: ``'cpu'`` or ``'cuda'``.
         threads: Number of CPU threads; 0 leaves the number to ONNX Runtime.
+
+    Raises:
+        ImportError: ONNX Runtime is not installed, or has no CUDA for ``device``.
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no ONNX file, or has no metadata of this package.
     """
 
     name = 'onnxruntime'

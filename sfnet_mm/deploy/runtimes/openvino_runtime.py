@@ -54,7 +54,10 @@ class OpenVINORuntime(Runtime):
             INT8.
 
     Raises:
-        ValueError: The precision is unknown, or the device does not support it.
+        ImportError: OpenVINO is not installed.
+        FileNotFoundError: There is no such file.
+        ValueError: The precision is unknown, the device does not support it, or the file is no
+            ONNX file with metadata of this package.
     """
 
     name = 'openvino'

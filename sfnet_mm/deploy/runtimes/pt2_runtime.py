@@ -17,6 +17,10 @@ class Pt2Runtime(Runtime):
         path: Path of the file.
         threads: Number of threads of torch in the whole process; 0 leaves the number to torch.
         trusted: Whether to load compiled code. Such code can do whatever its maker wants.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: See :func:`~sfnet_mm.deploy.export.pt2.read_pt2`, or the file has no metadata.
     """
 
     name = 'pt2'

@@ -15,6 +15,11 @@ class TensorRTRuntime(Runtime):
 
     Args:
         path: Path of the engine.
+
+    Raises:
+        ImportError: TensorRT is not installed.
+        FileNotFoundError: The engine or its metadata do not exist.
+        ValueError: The file is no engine of the installed TensorRT, or its metadata are damaged.
     """
 
     name = 'tensorrt'

@@ -22,9 +22,13 @@ class TorchRuntime(Runtime):
 
     Args:
         config: Path of the config.
-        checkpoint: Path of the checkpoint.
+        checkpoint: Path or address of the checkpoint; None leaves the weights random.
         device: Device of the model, such as ``'cpu'`` or ``'cuda:0'``.
         compiled: Whether to run the model by ``torch.compile``, on CUDA with CUDA graphs.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`sfnet_mm.deploy.load_model` and
+            :func:`sfnet_mm.deploy.optimize`.
     """
 
     name = 'torch'

@@ -31,9 +31,12 @@ def flow_of_pixel_edges(flow: Tensor, height: int, width: int) -> Tensor:
     of the map, so that even a zero flow enlarges it slightly.
 
     Args:
-        flow: (N, 2, H, W), x then y.
+        flow: (N, 2, H, W), x then y, in 1/W and 1/H of the normalized side.
         height: Number of rows of the sampled map, at least 2.
         width: Number of columns of the sampled map, at least 2.
+
+    Returns:
+        Tensor: (N, 2, H, W), in the unit of :func:`flow_warp`.
     """
     rows, columns = flow.shape[2:]
     xs = linspace(-1, 1, columns, dtype=flow.dtype, device=flow.device)

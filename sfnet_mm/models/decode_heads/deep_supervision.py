@@ -46,7 +46,10 @@ class DeepSupervision:
     def deep_losses(
         self, maps: Sequence[Tensor], batch_data_samples: list, train_cfg: dict
     ) -> dict[str, Tensor]:
-        """Compute the losses ``dsn{i}.loss_ce`` of the maps; empty without deep supervision."""
+        """Compute the losses ``dsn{i}.loss_ce`` of maps (N, channels, H_i, W_i).
+
+        The result is empty without deep supervision.
+        """
         losses = {}
         for i, head in enumerate(getattr(self, 'dsn', ())):
             for name, value in head.loss((maps[i],), batch_data_samples, train_cfg).items():

@@ -85,6 +85,11 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
 
         The attention gate pools the *projected* coarse map but the *original* fine map; the order
         of its four channels is that of the authors' weights.
+
+        Args:
+            low: The fine map (N, C, H, W).
+            low_half: Its projection to half width, (N, C / 2, H, W).
+            high_half: The projection of the coarse map at the same size, (N, C / 2, H, W).
         """
         if self.gate is None:
             return None

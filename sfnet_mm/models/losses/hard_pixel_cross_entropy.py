@@ -101,6 +101,9 @@ class HardPixelCrossEntropy(nn.Module):
             weight: Weight of each pixel (N, H, W), applied to the kept ones.
             ignore_index: Label of the pixels that do not count.
             **kwargs: Not used; mmseg's heads may pass other arguments.
+
+        Returns:
+            Tensor: A scalar, float32.
         """
         self._check(cls_score.shape[1], label, ignore_index)
         valid = label != ignore_index
