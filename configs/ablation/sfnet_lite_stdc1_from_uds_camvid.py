@@ -1,4 +1,4 @@
-# From UDS weights, as Table 14 has it for other models; the classifier starts anew.
+# From UDS weights, as in Table 14 for other models; the classifier starts from random weights.
 _base_ = ['../sfnet_lite_stdc1_camvid.py']
 
 load_from = 'work_dirs/sfnet_lite_stdc1_uds/iter_50000.pth'
