@@ -96,7 +96,7 @@ def _one_line_errors(checkpoint: str) -> Iterator[None]:
     except pickle.UnpicklingError as e:
         named = re.search(r'GLOBAL (\S+)|(getattr\(.*?\)) is not', str(e))
         reason = (
-            f'it names {named[1] or named[2]}, which is no tensor data and was not run'
+            f'it names {named[1] or named[2]}, which is not tensor data and was not run'
             if named
             else 'not a checkpoint, or a truncated one'
         )

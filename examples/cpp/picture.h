@@ -67,8 +67,8 @@ inline Image read_image(const std::string& path) {
     file.read(reinterpret_cast<char*>(image.data.data()), std::streamsize(image.data.size()));
   }
   if (!file || image.data.empty())
-    throw std::runtime_error("image " + path + " is no whole binary PPM (P6, 255): this program " +
-                             "was built without OpenCV and stb");
+    throw std::runtime_error("image " + path + " is not a complete binary PPM (P6, 255): this " +
+                             "program was built without OpenCV and stb");
   return image;
 }
 inline bool encode(const std::string& path, const Image& image) {

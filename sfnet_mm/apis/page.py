@@ -59,7 +59,7 @@ def read_upload(path: str) -> np.ndarray:
     """Decode an uploaded image to (H, W, 3) uint8, RGB, unless it is too large.
 
     Raises:
-        ValueError: The file is no image, or has more than ``MAX_PIXELS`` pixels.
+        ValueError: The file is not an image, or has more than ``MAX_PIXELS`` pixels.
     """
     if not path:
         raise ValueError('choose an image first')

@@ -27,7 +27,7 @@ class ForeignGraph:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no ONNX file, or its input is no image.
+        ValueError: The file is not an ONNX file, or its input is not an image.
     """
 
     def __init__(self, path: str, size: tuple[int, int]) -> None:

@@ -108,7 +108,7 @@ def run_benchmark(
     Raises:
         FileNotFoundError: One of ``files`` does not exist.
         ValueError: A backend is unknown, the size is too small, the device does not exist, or the
-            input of one of ``files`` is no image.
+            input of one of ``files`` is not an image.
         RuntimeError: The backend ``ext`` was chosen, but the warp is not compiled.
     """
     check_size(settings.size)

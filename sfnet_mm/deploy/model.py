@@ -48,7 +48,7 @@ def load_model(
 
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
-        ValueError: The file is no config or no checkpoint, the two do not belong together, or the
+        ValueError: The file is not a config or checkpoint, the two do not belong together, or the
             device does not exist.
     """
     name = config if isinstance(config, str) else config.filename or 'the config'
@@ -189,7 +189,7 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
         FileNotFoundError: There is no such checkpoint.
         UnfitCheckpoint: The checkpoint does not belong to the config or has values that are not
             finite.
-        ValueError: The file is no checkpoint.
+        ValueError: The file is not a checkpoint.
     """
     while isinstance(getattr(model, 'module', None), nn.Module):
         model = model.module

@@ -41,7 +41,7 @@ def load_config(
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: The file is no config, is a base that others build on, or names a source that
+        ValueError: The file is not a config, is a base that others build on, or names a source that
             UDS does not have.
         PermissionError: The work dir cannot be written.
     """
@@ -68,7 +68,7 @@ def read_config(config: str | Config) -> Config:
 
     Raises:
         FileNotFoundError: There is no such config.
-        ValueError: The file is no config, or a base that others build on.
+        ValueError: The file is not a config, or is a base that others build on.
     """
     if isinstance(config, str):
         path = config
@@ -76,7 +76,7 @@ def read_config(config: str | Config) -> Config:
             raise FileNotFoundError(f'config {path} does not exist')
         if not path.endswith(('.py', '.json', '.yaml', '.yml')):
             raise ValueError(
-                f'config {path} is no config: its name must end in .py, .json or .yaml'
+                f'config {path} is not a config: its name must end in .py, .json or .yaml'
             )
         if '_base_' in osp.abspath(path).split(osp.sep):
             raise ValueError(f'config {path} is a base: name a config that builds on it')

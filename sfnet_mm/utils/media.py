@@ -53,7 +53,7 @@ def read_image(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read, is cut off or is no image that OpenCV can decode.
+        ValueError: The file cannot be read, is cut off or is not an image that OpenCV can decode.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'image {path} does not exist')
@@ -135,7 +135,7 @@ def write_video(path: str, size: tuple[int, int], rate: float, browser: bool = F
         writer = _open_writer(temporary, video_format(browser)[1], rate, size)
         try:
             if not writer.isOpened():
-                raise ValueError(f'{path} cannot be written: its encoder takes no {size} pixels')
+                raise ValueError(f'{path} cannot be written: its encoder refuses {size} pixels')
             yield writer
         finally:
             writer.release()

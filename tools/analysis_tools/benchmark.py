@@ -131,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     models, files = read_models(args), parse_onnx_files(args.onnx)
     both = sorted(models.keys() & files.keys())
     if both:
-        raise ValueError(f'--onnx names a file {both[0]}, as a model is called already')
+        raise ValueError(f'--onnx names a file {both[0]}, as a model is named: choose another NAME')
     if args.checkpoint and len(models) != 1:
         raise ValueError('--checkpoint belongs to one config, without --peers and --twins')
     backends = add_precisions(parse_backends(args.backend), args.precision.split(','))

@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--reduce-zero-label',
         action='store_true',
-        help='id 0 is no class; the classes begin at id 1',
+        help='id 0 is not a class; the classes begin at id 1',
     )
     parser.add_argument(
         '--img-suffix', default='', help='end of the names, such as _leftImg8bit.png (any image)'

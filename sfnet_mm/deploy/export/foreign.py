@@ -41,7 +41,7 @@ def with_metadata(
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: The file has metadata and arguments were given as well, it has none and they
-            were not given, or it is no segmentor of one image.
+            were not given, or it is not a segmentor of one image.
     """
     onnx = require('onnx', INSTALL)
     check_file(path, '.onnx')
@@ -79,7 +79,7 @@ def foreign_metadata(
     """Make the entries of :func:`.metadata.metadata` from the shapes and the arguments.
 
     Raises:
-        ValueError: The graph is no segmentor of one float32 image, or the arguments do not fit it.
+        ValueError: The graph is not a segmentor of one float32 image, or the arguments do not fit.
     """
     onnx = require('onnx', INSTALL)
     constants = {value.name for value in proto.graph.initializer}

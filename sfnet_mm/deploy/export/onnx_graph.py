@@ -56,7 +56,7 @@ def read_onnx(path: str, **options: Any) -> Any:
     """Read an ``onnx.ModelProto`` with the options of ``onnx.load``.
 
     Raises:
-        ValueError: The file is no ONNX file.
+        ValueError: The file is not an ONNX file.
     """
     onnx = require('onnx', INSTALL)
     try:

@@ -89,7 +89,7 @@ def resize_classes(
     Args:
         mask: (h, w), classes of an input of the size ``run``.
         run: (height, width) of the input.
-        inner: (height, width) of its upper left part that is no padding.
+        inner: (height, width) of its upper left part without padding.
         size: (H, W) of the result, which covers ``inner``.
         align_corners: ``align_corners`` of the resizing of logits.
 

@@ -200,7 +200,7 @@ class Runtime:
         return self.prepare(source.reshape(*size, self.channels))
 
     def _predict_mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
-        """Predict classes (H, W) at ``size``; the part ``inner`` of the input is no padding."""
+        """Predict classes (H, W) at ``size``; the part ``inner`` of the input has no padding."""
         run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
         if self.meta.get('slide'):
             out = self._slide(data)

@@ -9,7 +9,7 @@ from sfnet_mm.deploy.image_pipeline import check_portable
 
 
 def decode_entries(props: dict[str, str]) -> dict[str, Any]:
-    """Decode entries of metadata, without those that other tools added, which are no JSON."""
+    """Decode entries of metadata, without those that other tools added, which are not JSON."""
     found = {}
     for key, text in props.items():
         with contextlib.suppress(ValueError):

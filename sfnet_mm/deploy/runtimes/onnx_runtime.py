@@ -19,7 +19,7 @@ class OnnxRuntime(Runtime):
     Raises:
         ImportError: ONNX Runtime is not installed, or has no CUDA for ``device``.
         FileNotFoundError: There is no such file.
-        ValueError: The file is no ONNX file, or has no metadata of this package.
+        ValueError: The file is not an ONNX file, or has no metadata of this package.
     """
 
     name = 'onnxruntime'

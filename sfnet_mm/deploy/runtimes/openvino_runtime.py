@@ -56,8 +56,8 @@ class OpenVINORuntime(Runtime):
     Raises:
         ImportError: OpenVINO is not installed.
         FileNotFoundError: There is no such file.
-        ValueError: The precision is unknown, the device does not support it, or the file is no
-            ONNX file with metadata of this package.
+        ValueError: The precision is unknown, the device does not support it, or the file is
+            not an ONNX file with metadata of this package.
     """
 
     name = 'openvino'

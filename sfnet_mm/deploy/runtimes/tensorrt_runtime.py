@@ -19,7 +19,7 @@ class TensorRTRuntime(Runtime):
     Raises:
         ImportError: TensorRT is not installed.
         FileNotFoundError: The engine or its metadata do not exist.
-        ValueError: The file is no engine of the installed TensorRT, or its metadata are damaged.
+        ValueError: The installed TensorRT cannot read the engine, or its metadata are damaged.
     """
 
     name = 'tensorrt'
@@ -33,7 +33,7 @@ class TensorRTRuntime(Runtime):
         with open(path, 'rb') as f:
             engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(f.read())
         if engine is None:
-            raise ValueError(f'{path} is no engine of this TensorRT ({trt.__version__})')
+            raise ValueError(f'{path} is not an engine of this TensorRT ({trt.__version__})')
         self.engine, self.context = engine, engine.create_execution_context()
         self.names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
 

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 
 
 class LabelCheckHook(Hook):
-    """Refuses labels in validation and test that are no classes, which mmseg's metrics leave out.
+    """Refuses labels in validation and test that are not classes; mmseg's metrics leave them out.
 
     It also warns if all labels are of one class or ignored, as those of masks with 0 and 255.
     ``DataFirstRunner`` registers it.
