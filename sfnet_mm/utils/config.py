@@ -201,7 +201,7 @@ def enable_drawing(cfg: Config, show_dir: str | None, show: bool, wait_time: flo
     """Draw predictions while testing, into ``show_dir`` or a window.
 
     ``PredictionHook`` takes the place of mmseg's ``SegVisualizationHook``; another visualization
-    hook, such as mmdet's, is switched on.
+    hook, such as mmdet's, is switched on. A window stays for ``wait_time`` seconds.
 
     Raises:
         ValueError: The config has such another hook, but no visualizer that it can use.

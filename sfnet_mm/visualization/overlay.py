@@ -32,7 +32,12 @@ def overlay(
 
 
 def class_shares(mask: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Return the share of pixels of each class that occurs, largest first."""
+    """Return the share of pixels, 0 to 1, of each class that occurs, largest first.
+
+    Args:
+        mask: (H, W) class indices.
+        classes: Names of the classes.
+    """
     counts = np.bincount(mask.ravel(), minlength=len(classes))[: len(classes)]
     found = {name: n / mask.size for name, n in zip(classes, counts.tolist()) if n}
     return dict(sorted(found.items(), key=lambda item: -item[1]))
@@ -43,6 +48,10 @@ def read_sample_image(sample: SegDataSample, backend_args: dict | None = None) -
 
     With a label, its pixels are those of the file, as the data set loaded them. An image alone is
     rotated by its EXIF tag.
+
+    Args:
+        sample: Sample with ``img_path``.
+        backend_args: How to read the file; see ``mmengine.fileio.get``.
 
     Raises:
         ValueError: OpenCV cannot decode the file as a picture.

@@ -135,7 +135,11 @@ def image_row(
     prediction: np.ndarray | None,
     palette: Sequence,
 ) -> list[Tile]:
-    """Draw the tiles of an image: the image, its label, the prediction and its errors."""
+    """Draw the tiles of an image: the image, its label, the prediction and its errors.
+
+    ``image`` is (H, W, 3) uint8, RGB; ``label`` and ``prediction`` are class indices (H, W), where
+    255 is ignored; ``palette`` has one RGB triple per class.
+    """
     row: list[Tile] = [('input', image)]
     if label is not None:
         row.append(('label', color_labels(label, palette)))

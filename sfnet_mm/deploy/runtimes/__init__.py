@@ -38,6 +38,16 @@ RUNTIMES: dict[str, Callable[..., Runtime]] = {
 def load_runtime(name: str, *args: Any, **kwargs: Any) -> Runtime:
     """Make a runtime by its name and the arguments of its class.
 
+    Example::
+
+        load_runtime('torch', config, checkpoint, device='cuda')
+        load_runtime('openvino', 'model.onnx', threads=2)
+
+    Args:
+        name: One of ``RUNTIMES``: 'torch', 'onnxruntime', 'openvino', 'tensorrt' or 'pt2'.
+        *args: Arguments of the class, such as the path of a file.
+        **kwargs: Arguments of the class.
+
     Raises:
         ValueError: The name is unknown.
         ImportError: The runtime is not installed. The message says how to install it.

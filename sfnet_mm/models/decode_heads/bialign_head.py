@@ -78,6 +78,9 @@ class BiAlignHead(BaseDecodeHead):
         width: Channels of the spatial map, to which the context is projected.
         context: Context module on the context map.
         upsample_factor: Stride of the spatial map.
+        norm_cfg: Normalization layers.
+        dropout_ratio: Ratio of the dropout before the classifier.
+        align_corners: ``align_corners`` of all bilinear upsampling.
         **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:

@@ -51,7 +51,9 @@ class DFSegHead(BaseDecodeHead):
         channels: Width of the classifier.
         width: Width of the context and of the fusion nodes.
         context: Context module on the last map.
+        norm_cfg: Normalization layers.
         dropout_ratio: Ratio of the dropout before the classifier.
+        align_corners: ``align_corners`` of all bilinear upsampling.
         **kwargs: Arguments of ``mmseg.BaseDecodeHead``.
 
     Raises:
