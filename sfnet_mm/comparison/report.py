@@ -49,6 +49,15 @@ def paired_difference(
     return text + (f' ± {half_interval(paired):.{digits}f}' if len(paired) > 1 else '')
 
 
+def differences(rows: Rows, metric: str) -> list[str]:
+    """Write a table of the differences of each two configs, seed by seed: row minus column."""
+    body = []
+    for name, results in rows.items():
+        others = ([] if r is results else r for r in rows.values())
+        body.append([name, *(paired_difference(results, r, metric) for r in others)])
+    return markdown_table([f'Δ {metric}, row minus column', *rows], body)
+
+
 def devices_of(rows: Rows) -> list[str]:
     """List each device with the date of its last run and, if there are several, its seeds."""
     found: dict[str, list[Result]] = {}
@@ -124,6 +133,9 @@ def table(
             cells += [f'{passes[name]["macs"] / 1e9:.2f}', f'{passes[name]["median"]:.1f}']
         table.append(cells)
     lines = [text, '', *markdown_table(head, table)]
+    if base and len(rows) > 2:
+        for metric in METRICS:
+            lines += ['', *differences(rows, metric)]
     classes = list(first['per_class'])
     for title, key in (('IoU', 'per_class'), ('boundary IoU', 'per_class_bIoU')):
         table = []

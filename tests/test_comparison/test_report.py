@@ -39,6 +39,20 @@ def test_table_has_mean_spread_and_paired_difference():
     assert '| a | 52.0 | 1.0 |' in text and '| a | 2.0 | 3.0 |' in text
 
 
+def test_each_two_configs_are_compared_seed_by_seed():
+    rows = {
+        'a': [result('a', 0, 50.0), result('a', 1, 54.0)],
+        'b': [result('b', 0, 53.0), result('b', 1, 55.0)],
+        'c': [result('c', 1, 50.5)],
+    }
+    text = table(rows, Budget(), 'a')
+    assert '| Δ mIoU, row minus column | a | b | c |' in text
+    # Differences of 3 and 1; c and a have seed 1 alone in common.
+    assert '| b | +2.00 ± 12.71 |  | +4.50 |' in text
+    assert '| c | -3.50 | -4.50 |  |' in text
+    assert 'row minus column' not in table({k: rows[k] for k in 'ab'}, Budget(), 'a')
+
+
 def test_quantiles_are_those_of_the_t_distribution():
     for degrees, quantile in enumerate(T_QUANTILES, 1):
         # The density's integral from 0, by the midpoint rule, with t = tan(x).
