@@ -1,4 +1,4 @@
-# The authors' SFNet-Lite-ResNet-18 on India Driving.
+# The authors' SFNet-Lite-ResNet-18 on IDD.
 _base_ = [
     '../_base_/models/sfnet_lite.py',
     '../_base_/datasets/idd_authors.py',

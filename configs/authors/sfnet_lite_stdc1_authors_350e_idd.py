@@ -1,4 +1,4 @@
-# The authors' SFNet-Lite-STDC1 on India Driving.
+# The authors' SFNet-Lite-STDC1 on IDD.
 _base_ = [
     '../_base_/models/sfnet_lite_stdc1.py',
     '../_base_/datasets/idd_authors.py',

@@ -1,4 +1,4 @@
-# The authors' SFNet-Lite-STDC2 on India Driving.
+# The authors' SFNet-Lite-STDC2 on IDD.
 _base_ = [
     '../_base_/models/sfnet_lite_stdc2.py',
     '../_base_/datasets/idd_authors.py',

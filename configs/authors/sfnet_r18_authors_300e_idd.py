@@ -1,4 +1,4 @@
-# The authors' SFNet-ResNet-18 on India Driving.
+# The authors' SFNet-ResNet-18 on IDD.
 _base_ = [
     '../_base_/models/sfnet.py',
     '../_base_/datasets/idd_authors.py',

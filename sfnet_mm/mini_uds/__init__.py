@@ -1,4 +1,4 @@
-"""``mini_uds``: drawn street scenes in the layouts of the four UDS data sets.
+"""Mini-UDS: drawn street scenes in the layouts of the four UDS data sets.
 
 With this data set, you can train, test and demonstrate without any download. In about half a
 minute, it draws images with all 19 classes from four domains, which differ in light, weather,

@@ -1,4 +1,4 @@
-"""The Cityscapes part of the drawn data set mini_uds, for panoptic segmentation."""
+"""The Cityscapes part of the drawn data set mini-UDS, for panoptic segmentation."""
 
 import os.path as osp
 from typing import Any
@@ -15,14 +15,14 @@ from .cityscapes_panoptic import CityscapesPanopticDataset
 class MiniCityscapesPanopticDataset(CityscapesPanopticDataset):
     """Drawn street scenes with panoptic labels, generated and converted on first use.
 
-    The annotations go to ``{data_root}_panoptic``, because a folder of mini_uds with other files
+    The annotations go to ``{data_root}_panoptic``, because a folder of mini-UDS with other files
     would count as incomplete and be drawn again.
 
     Args:
-        data_root: Folder of mini_uds, which is drawn if it does not exist.
+        data_root: Folder of mini-UDS, which is drawn if it does not exist.
         split: ``'train'`` or ``'val'``.
-        train: Number of training images of each source of mini_uds.
-        val: Number of validation images of each source of mini_uds.
+        train: Number of training images of each source of mini-UDS.
+        val: Number of validation images of each source of mini-UDS.
         seed: Seed of the drawings.
         **kwargs: Arguments of ``mmdet.CocoPanopticDataset``, without the paths.
     """

@@ -1,4 +1,4 @@
-"""Draw the embedded data set mini_uds."""
+"""Draw the data set mini-UDS."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from sfnet_mm.utils.tooling import one_error_line
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw street scenes in the layouts of Cityscapes, IDD, Mapillary Vistas and '
-        'BDD100K. Configs of mini_uds do this by themselves on first use.'
+        'BDD100K. Configs of mini-UDS do this by themselves on first use.'
     )
     parser.add_argument(
         'data_root', nargs='?', default='data/mini_uds', help='folder of the scenes'

@@ -1,4 +1,4 @@
-"""Train SFNet-Lite on the embedded mini-UDS, test it and show the results (``make demo``).
+"""Train SFNet-Lite on mini-UDS, test it and show the results (``make demo``).
 
 The tool runs ``mim train`` and ``mim test`` and reads the figures from their logs.
 """

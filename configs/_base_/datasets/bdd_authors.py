@@ -5,7 +5,7 @@ train_dataloader = dict(
     batch_size=4,
     sampler=dict(infinite=False),
     dataset=dict(
-        fraction=0.0,  # most of their scripts for BDD do without uniform sampling
+        fraction=0.0,  # most of their scripts for BDD100K do without uniform sampling
         dataset=dict(pipeline=_base_.authors_pipeline),
     ),
 )

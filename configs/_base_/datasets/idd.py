@@ -1,4 +1,4 @@
-# India Driving alone, as distributed, with the 19 classes of UDS.
+# IDD alone, as distributed, with the 19 classes of UDS.
 _base_ = ['./driving.py']
 
 sources = dict(idd='idd')

@@ -1,4 +1,4 @@
-# India Driving as in the authors' scripts: scale 0.5-2.0, color, blur, batch 4 per GPU, and epochs.
+# IDD as in the authors' scripts: scale 0.5-2.0, color, blur, batch 4 per GPU, and epochs.
 _base_ = ['./idd.py']
 
 train_dataloader = dict(

@@ -1,4 +1,4 @@
-# The authors' scripts on BDD, IDD, Mapillary Vistas and, for SFNet-Lite with STDC, UDS:
+# The authors' scripts on BDD100K, IDD, Mapillary Vistas and, for SFNet-Lite with STDC, UDS:
 # 350 epochs, batch 32 (4 on each of 8 GPUs), lr 0.02.
 _base_ = ['./authors_300e.py']
 

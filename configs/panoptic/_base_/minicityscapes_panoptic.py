@@ -1,4 +1,4 @@
-# The Cityscapes part of mini_uds, drawn and converted on first use: for CPUs, from random weights.
+# The Cityscapes part of mini-UDS, drawn and converted on first use: for CPUs, from random weights.
 _base_ = ['./cityscapes_panoptic_64e.py']
 
 data_root = 'data/mini_uds'
