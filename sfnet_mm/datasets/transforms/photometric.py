@@ -72,13 +72,13 @@ class RandomColorJitter(BaseTransform):
 
 def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
     """Blend with black: (H, W, 3) uint8."""
-    return cv2.LUT(img, _line(factor, 0))
+    return cv2.LUT(img, _linear_table(factor, 0))
 
 
 def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean luma of the image: (H, W, 3) uint8."""
     mean = int(float(img.reshape(-1, 3).mean(0) @ LUMA) + 0.5)
-    return cv2.LUT(img, _line(factor, (1 - factor) * mean))
+    return cv2.LUT(img, _linear_table(factor, (1 - factor) * mean))
 
 
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
@@ -103,7 +103,8 @@ OPERATIONS: dict[str, Callable] = dict(
 )
 
 
-def _line(slope: float, offset: float) -> np.ndarray:
+def _linear_table(slope: float, offset: float) -> np.ndarray:
+    """Compute ``slope * i + offset`` for each 8-bit value i, rounded and clipped: uint8 (256,)."""
     values = np.arange(256, dtype=np.float32) * slope + offset
     return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
