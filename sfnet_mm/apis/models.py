@@ -111,16 +111,15 @@ def _build(cfg: 'Config', own: 'Config', weights: str | None, device: str) -> 'n
     from sfnet_mm.deploy import load_model
 
     try:
-        # The configs are copied because load_model removes the address of backbone weights.
-        model = load_model(copy.deepcopy(cfg), weights, device)
+        return load_model(cfg, weights, device)
     except ValueError as error:
         if cfg is own or weights is None:
             raise
         try:
-            source = load_model(copy.deepcopy(own), weights).state_dict()
+            source = load_model(own, weights).state_dict()
         except ValueError:
             raise error from None
-        model = load_model(copy.deepcopy(cfg), None, device)
+        model = load_model(cfg, None, device)
         target = model.state_dict()
         kept = {k: v for k, v in source.items() if v.shape == target[k].shape}
         model.load_state_dict(kept, strict=False)
@@ -131,8 +130,7 @@ def _build(cfg: 'Config', own: 'Config', weights: str | None, device: str) -> 'n
             logger='current',
             level=logging.WARNING,
         )
-    model.cfg = cfg
-    return model
+        return model
 
 
 def _features(model: 'nn.Module') -> 'nn.Module':

@@ -9,6 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 from mmseg.registry import TRANSFORMS
 
+from sfnet_mm.utils.config_parts import data_sets
+
 # An exported file may name these transforms of the hosts and of this package. None of them is
 # random.
 PORTABLE = (
@@ -101,11 +103,30 @@ class ImagePipeline:
         return image, label
 
 
-def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Split the test pipeline of a config, which mmseg's ``inference_model`` runs.
+def inference_pipeline(cfg: Config | None) -> list[dict[str, Any]]:
+    """Return the test pipeline of a config without labels, as ``inference_model`` can run it.
+
+    mmseg's ``inference_model`` reads the variable ``test_pipeline``, which not every config has,
+    and takes out only a ``LoadAnnotations`` of exactly this name.
 
     Args:
-        cfg: Config. If it is None or has no ``test_pipeline``, there are no steps.
+        cfg: Config. Without ``test_pipeline``, the pipeline is that of the test data; without test
+            data, or if the config is None, it only loads and packs.
+    """
+    cfg = cfg or {}
+    steps = cfg.get('test_pipeline')
+    if not steps:
+        data = data_sets(cfg.get('test_dataloader'))
+        steps = data[0].get('pipeline') if data else None
+    steps = steps or [dict(type='LoadImageFromFile'), dict(type='PackSegInputs')]
+    return [step for step in steps if not _transform_name(step).endswith('Annotations')]
+
+
+def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Split the result of :func:`inference_pipeline`.
+
+    Args:
+        cfg: See :func:`inference_pipeline`.
 
     Returns:
         tuple: Options of the loading (``color_type``, ``imdecode_backend``, ``to_float32``), and
@@ -113,7 +134,7 @@ def pipeline_steps(cfg: Config | None) -> tuple[dict[str, Any], list[dict[str, A
     """
     loading: dict[str, Any] = {}
     steps = []
-    for step in (cfg or {}).get('test_pipeline') or ():
+    for step in inference_pipeline(cfg):
         name = _transform_name(step)
         if name.startswith('LoadImage'):
             options = ('color_type', 'imdecode_backend', 'to_float32')

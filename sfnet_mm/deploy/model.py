@@ -21,6 +21,8 @@ from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
 from sfnet_mm.utils.state_dicts import compare_tensors
 
+from .image_pipeline import inference_pipeline
+
 # These layers run in training only. A checkpoint may have them although the model has not.
 _TRAINING_ONLY = ('auxiliary_head.', 'decode_head.dsn.')
 
@@ -63,7 +65,8 @@ def load_model(
     meta: dict[str, Any] = {}
     if checkpoint is not None:
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
-    model.cfg = cfg
+    model.cfg = copy.deepcopy(cfg)
+    model.cfg.test_pipeline = copy.deepcopy(inference_pipeline(cfg))
     # In a cascade of heads, the last head decides on the classes.
     classes = getattr(model, 'num_classes', 0)
     if meta.get('classes'):

@@ -9,9 +9,11 @@ import torch
 import torch.nn.functional as F
 from deploy_helpers import predicted_by_mmseg, small_config, small_model, smooth_image
 from helpers import config_paths, load_config
+from mmengine.config import Config
 from mmseg.models import EncoderDecoder
 
-from sfnet_mm.deploy import export_onnx, load_runtime
+from sfnet_mm.apis import predict
+from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
 from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes
 from sfnet_mm.deploy.runtimes.files import read_meta
@@ -55,6 +57,19 @@ def test_torch_runtime_agrees_with_mmseg(way, tmp_path):
     assert got.shape == expected.shape == IMAGE
     assert (got == expected).mean() > 0.999
     assert runtime.shown(image) is image
+
+
+def test_pipeline_of_the_test_data_counts_if_no_variable_holds_it(tmp_path):
+    config, checkpoint, _ = small_model(str(tmp_path), pipeline=[LARGER])
+    image = smooth_image(IMAGE)
+    expected = predicted_by_mmseg(config, checkpoint, image)
+    cfg = Config.fromfile(config)
+    cfg.pop('test_pipeline')
+    cfg.test_dataloader.dataset.pipeline.insert(1, dict(type='mmseg.LoadAnnotations'))
+    cfg.dump(config)
+    assert (load_runtime('torch', config, checkpoint).predict(image) == expected).mean() > 0.999
+    # mmseg's own function can run this model, too.
+    assert (predict(image, load_model(config, checkpoint)) == expected).all()
 
 
 def test_cropping_that_resets_the_shape_gives_the_mask_of_the_crop(tmp_path):
