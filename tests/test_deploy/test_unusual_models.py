@@ -61,6 +61,14 @@ def test_inference_form_of_any_normalization(norm, kind, context):
     assert any('not rearranged' in line for line in form.report) != plain
 
 
+@pytest.mark.parametrize('conv', ['ConvWS', 'ConvAWS'])
+def test_convolutions_that_standardize_their_weights(conv, tmp_path):
+    config, checkpoint, _ = small_model(str(tmp_path), head=dict(conv_cfg=dict(type=conv)))
+    image = smooth_image()
+    expected = predicted_by_mmseg(config, checkpoint, image)
+    assert (load_runtime('torch', config, checkpoint).predict(image) == expected).mean() > 0.999
+
+
 @pytest.mark.parametrize('norm', ['GN', 'IN', 'none'])
 def test_exported_graph_of_any_normalization(norm, tmp_path):
     """Compared with mmseg by the export itself."""

@@ -47,20 +47,18 @@ def fold_batchnorm(model: nn.Module, sample: Tensor) -> Folding:
             'call eval() first'
         )
     result = Folding()
-    feeds, calls = _find_feeding_convolutions(model, sample)
+    feeds, calls, inputs = _find_feeding_convolutions(model, sample)
     modules = dict(model.named_modules())
     for name, norm in modules.items():
         if not isinstance(norm, _BatchNorm):
             continue
         conv_name = feeds.get(name, '')
         reason = _reason_to_stay(norm, calls.get(name, 0), conv_name, calls.get(conv_name, 0))
-        if reason:
-            result.left[name] = reason
+        fused = None if reason else _fuse(modules[conv_name], norm, inputs[conv_name])
+        if fused is None:
+            result.left[name] = reason or f'does not fold into {type(modules[conv_name]).__name__}'
             continue
-        conv = modules[conv_name]
-        replace_module(
-            model, conv_name, fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
-        )
+        replace_module(model, conv_name, fused)
         replace_module(model, name, nn.Identity())
         result.folded.append(name)
     return result
@@ -77,6 +75,21 @@ def _reason_to_stay(norm: _BatchNorm, calls: int, conv_name: str, conv_calls: in
     if calls > 1 or conv_calls > 1:
         return 'is shared by several places'
     return ''
+
+
+@torch.no_grad()
+def _fuse(conv: nn.Module, norm: _BatchNorm, x: Tensor) -> nn.Module | None:
+    """Fold a normalization into a convolution; None if the result computes something else from x.
+
+    Some convolutions do not use their weight as it is, such as those that standardize it.
+    """
+    expected = norm(conv(x))
+    try:
+        fused = fuse_conv_bn_eval(conv, norm, isinstance(conv, nn.ConvTranspose2d))
+        difference = (fused(x) - expected).abs().max()
+    except (RuntimeError, TypeError):
+        return None
+    return fused if difference <= 1e-2 * expected.abs().max() else None
 
 
 # These functions only inspect a tensor and do not read its values.
@@ -110,10 +123,15 @@ class _ReadCounter(TorchFunctionMode):
 
 def _find_feeding_convolutions(
     model: nn.Module, sample: Tensor
-) -> tuple[dict[str, str], dict[str, int]]:
-    """Map each normalization layer to the convolution that only it reads, and count all calls."""
+) -> tuple[dict[str, str], dict[str, int], dict[str, Tensor]]:
+    """Map each normalization layer to the convolution that only it reads.
+
+    Returns:
+        tuple: This map, the number of calls of each layer, and the last input of each convolution.
+    """
     fed_by: dict[str, str] = {}
     calls: dict[str, int] = {}
+    inputs: dict[str, Tensor] = {}
     reads = _ReadCounter()
     handles = []
 
@@ -125,8 +143,9 @@ def _find_feeding_convolutions(
         return hook
 
     def note_output(name: str):
-        def hook(_module: nn.Module, _args: tuple, output: Tensor) -> None:
+        def hook(_module: nn.Module, args: tuple, output: Tensor) -> None:
             calls[name] = calls.get(name, 0) + 1
+            inputs[name] = args[0]
             reads.follow(output, name)
 
         return hook
@@ -142,7 +161,8 @@ def _find_feeding_convolutions(
     finally:
         for handle in handles:
             handle.remove()
-    return {norm: conv for norm, conv in fed_by.items() if reads.count.get(conv) == 1}, calls
+    feeds = {norm: conv for norm, conv in fed_by.items() if reads.count.get(conv) == 1}
+    return feeds, calls, inputs
 
 
 def replace_module(model: nn.Module, name: str, module: nn.Module) -> None:

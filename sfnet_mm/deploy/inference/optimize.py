@@ -66,7 +66,7 @@ def optimize(
     if rearrange is None:
         rearrange = device.type == 'cpu'
     _rearrange(form, sample, rearrange)
-    form.to(memory_format=torch.channels_last)
+    _lay_out_channels_last(form, sample)
     if verbose:
         print_log('optimize: ' + '; '.join(form.report), logger='current')
     return form
@@ -86,6 +86,17 @@ def _rearrange(form: 'InferenceModel', sample: Tensor, rearrange: bool) -> None:
         form.report.append(
             f'left: all layers as they were, because rearranging moved logits by {difference:.1e}'
         )
+
+
+@torch.no_grad()
+def _lay_out_channels_last(form: 'InferenceModel', sample: Tensor) -> None:
+    """Lay weights and maps out channels-last, unless a layer cannot reshape its weights then."""
+    try:
+        form.to(memory_format=torch.channels_last).logits(sample)
+    except RuntimeError:
+        form.to(memory_format=torch.contiguous_format)
+        form.memory_format = torch.contiguous_format
+        form.report.append('left: weights as they were laid out, because a layer reshapes them')
 
 
 # These heads of mmseg test by their forward(), or by the first of its results.

@@ -112,9 +112,13 @@ def test_what_cannot_be_folded_is_left_and_named():
             )
             self.conv, self.norm = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
             self.twice, self.shared = nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)
+            self.standardized = ConvModule(
+                4, 4, 3, conv_cfg=dict(type='ConvWS'), norm_cfg=dict(type='BN')
+            )
+            self.grouped = nn.Sequential(nn.ConvTranspose2d(4, 4, 2, groups=2), nn.BatchNorm2d(4))
 
         def forward(self, x):
-            x = self.before(self.plain(x))
+            x = self.grouped(self.standardized(self.before(self.plain(x))))
             y = self.conv(x)
             x = self.norm(y) + nn.functional.relu(y)
             return self.shared(self.twice(self.shared(self.twice(x))))
@@ -126,8 +130,9 @@ def test_what_cannot_be_folded_is_left_and_named():
         folding = fold_batchnorm(net, image)
         got = net(image)
     assert folding.folded == ['plain.bn']
-    # run before their convolution, beside another reader of its output, and twice
-    assert set(folding.left) == {'before.bn', 'norm', 'shared'}
+    # run before their convolution, beside another reader of its output, and twice; after
+    # convolutions that standardize their weight or share it among groups
+    assert set(folding.left) == {'before.bn', 'norm', 'shared', 'standardized.bn', 'grouped.1'}
     torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
