@@ -62,7 +62,8 @@ class FrameReader:
         self.rate = self._capture.get(cv2.CAP_PROP_FPS)
         self.rate = self.rate if 0 < self.rate <= 1000 else 25.0
         self.total = max(int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
-        self.live = source.kind == 'camera' or not self.total
+        # A file may not tell its length, such as a recording of a browser.
+        self.live = source.kind == 'camera' or (source.kind == 'address' and not self.total)
         self._began = self._latest = time.monotonic()
 
     def __iter__(self) -> Iterator[np.ndarray]:

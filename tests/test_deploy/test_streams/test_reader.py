@@ -3,12 +3,14 @@ import socket
 import threading
 import time
 
+import cv2
 import numpy as np
 import pytest
 from stream_servers import (
     LineHandler,
     file_server,
     live_server,
+    number_frame,
     number_of,
     serve,
     write_numbers,
@@ -40,6 +42,14 @@ def test_frames_that_the_server_no_longer_gives_are_lost(tmp_path):
         received = len(list(frames))
     # It broke off twice at one place, so the file on the server ends there.
     assert 40 < received < 60 and frames.received + frames.lost == 100
+
+
+def test_file_that_does_not_tell_its_length_waits_for_each_result(tmp_path):
+    images = [cv2.imencode('.jpg', number_frame(i))[1].tobytes() for i in range(9)]
+    (tmp_path / 'drive.avi').write_bytes(b''.join(images))
+    frames = FrameReader(parse_source(str(tmp_path / 'drive.avi')))
+    assert not frames.total and not frames.live
+    assert [number_of(frame) for frame in frames] == list(range(9)) and not frames.lost
 
 
 def test_live_stream_counts_about_what_it_missed():
