@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
@@ -87,10 +88,17 @@ def _images_below(folder: str, without: str) -> list[str]:
 
 
 def refuse_overwriting(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise a ValueError if one of the files to write is also one of the files to read."""
-    both = {osp.realpath(p) for p in inputs} & {osp.realpath(p) for p in outputs}
+    """Raise a ValueError if a file to write is also a file to read, or would be written twice."""
+    written = Counter(map(osp.realpath, outputs))
+    both = {osp.realpath(p) for p in inputs} & set(written)
     if both:
         raise ValueError(f'{min(both)} is an input and would be replaced: choose another --out-dir')
+    for path, times in written.most_common(1):
+        if times > 1:
+            raise NameCollision(
+                f'{path} would be written for {times} inputs: rename one, or write each to a '
+                'folder of its own'
+            )
 
 
 def dataset_names(dataset) -> dict[str, str]:

@@ -4,6 +4,7 @@ import pytest
 from mmengine.dataset import ConcatDataset
 from mmseg.datasets import BaseSegDataset
 
+from sfnet_mm.deploy.predictor import output_names
 from sfnet_mm.utils.file_names import (
     NameCollision,
     dataset_names,
@@ -64,6 +65,14 @@ def test_results_inside_the_folder_are_no_input(drives):
         find_images(['drives/out'], 'drives/../drives/out')
     with pytest.raises(ValueError, match='would be replaced'):
         refuse_overwriting(['drives/1/../0/frame1.png'], ['drives/0/frame1.png'])
+
+
+def test_two_results_of_one_name_are_refused():
+    """An image and a video of one name have different overlays, but one file of class shares."""
+    names = output_names(['a'], ['a'], ['overlay', 'json'], 'png')
+    with pytest.raises(NameCollision, match='a_shares.json would be written for 2 inputs'):
+        refuse_overwriting(names, [])
+    refuse_overwriting(output_names(['a'], ['a'], ['overlay', 'masks'], 'png'), [])
 
 
 def test_a_link_to_a_folder_above_ends(drives):
