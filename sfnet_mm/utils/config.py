@@ -149,6 +149,8 @@ def enable_amp(cfg: Config) -> None:
     if torch.cuda.is_available():
         wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     else:
+        for option in ('loss_scale', 'dtype', 'use_fsdp'):  # These are of AmpOptimWrapper only.
+            wrapper.pop(option, None)
         wrapper.update(type='CPUAmpOptimWrapper')
 
 

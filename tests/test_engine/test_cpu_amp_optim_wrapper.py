@@ -10,8 +10,15 @@ from sfnet_mm.utils import enable_amp
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='--amp takes the CUDA device')
-def test_amp_without_cuda_computes_in_bfloat16_and_keeps_float32_weights():
-    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5))))
+@pytest.mark.parametrize(
+    'wrapper',
+    [
+        dict(type='OptimWrapper'),
+        dict(type='AmpOptimWrapper', loss_scale=512.0, dtype='float16', use_fsdp=False),
+    ],
+)
+def test_amp_without_cuda_computes_in_bfloat16_and_keeps_float32_weights(wrapper):
+    cfg = Config(dict(optim_wrapper=dict(wrapper, optimizer=dict(type='SGD', lr=0.5))))
     enable_amp(cfg)
     layer = nn.Linear(2, 1, bias=False)
     layer.weight.data = torch.tensor([[1.0, 2.0]])
