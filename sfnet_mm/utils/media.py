@@ -23,22 +23,32 @@ VIDEO_FORMATS = (('.mp4', 'avc1'), ('.mp4', 'mp4v'), ('.webm', 'VP80'))
 
 JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 PNG_START, PNG_END = b'\x89PNG', b'IEND'
-# Cameras append a few bytes to their JPEGs.
-TAIL = 4096
 
 
 def check_whole(data: bytes, path: str) -> None:
     """Raise a ValueError if an encoded JPEG or PNG is empty or cut off.
 
-    Decoders fill the missing part of a truncated JPEG with gray and go on.
+    Decoders fill the missing part of a truncated JPEG with gray and go on. Any bytes may follow the
+    end: phones append a short video to a photo.
     """
     for start, end in ((JPEG_START, JPEG_END), (PNG_START, PNG_END)):
-        if data.startswith(start) and end not in data[-TAIL:]:
+        header = _jpeg_header(data) if start == JPEG_START else 0
+        if data.startswith(start) and data.rfind(end, header) < 0:
             raise ValueError(
                 f'{path} is truncated: {len(data):,} bytes without an end; copy it again'
             )
     if not data:
         raise ValueError(f'{path} is empty; copy it again')
+
+
+def _jpeg_header(data: bytes) -> int:
+    """Return the length of the header of a JPEG, in which a thumbnail has an end of its own."""
+    at = len(JPEG_START)
+    while data[at : at + 1] == b'\xff' and data[at + 1 : at + 2] not in (b'\xda', b''):
+        # A marker may be preceded by more bytes of 255, and is followed by the length of its data.
+        filled = data[at + 1] == 255
+        at += 1 if filled else 2 + int.from_bytes(data[at + 2 : at + 4], 'big')
+    return at
 
 
 def read_image(

@@ -161,13 +161,28 @@ def test_truncated_image(tmp_path, picture, suffix, keep):
     path.write_bytes(data[: int(len(data) * keep)])
     word = 'truncated' if keep else 'empty'
     refuse(lambda: LoadImageWhole()({'img_path': str(path)}), str(path), word)
+    assert LoadImageWhole(ignore_empty=True)({'img_path': str(path)}) is None
 
 
-def test_bytes_after_the_end_are_allowed(tmp_path, picture):
+def test_truncated_photo_with_a_whole_thumbnail(tmp_path, picture):
+    """The header of a photo holds a JPEG of its own, with an end."""
     path = tmp_path / 'image.jpg'
+    small, data = (cv2.imencode('.jpg', x)[1].tobytes() for x in (picture[:20], picture))
+    assert small[-2:] == b'\xff\xd9'
+    segment = b'\xff\xe1' + (2 + len(small)).to_bytes(2, 'big') + small
+    path.write_bytes(data[:2] + segment + data[2:])
+    assert LoadImageWhole()({'img_path': str(path)})['img'].shape == (60, 80, 3)
+    path.write_bytes(data[:2] + segment + data[2 : len(data) // 4])
+    refuse(lambda: LoadImageWhole()({'img_path': str(path)}), str(path), 'truncated')
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png'])
+@pytest.mark.parametrize('more', [100, 100000])
+def test_bytes_after_the_end_are_allowed(tmp_path, picture, more, suffix):
+    path = tmp_path / f'image{suffix}'
     cv2.imwrite(str(path), picture)
     whole = LoadImageWhole()({'img_path': str(path)})['img']
-    path.write_bytes(path.read_bytes() + b'\0' * 100)
+    path.write_bytes(path.read_bytes() + b'\0' * more)
     np.testing.assert_array_equal(LoadImageWhole()({'img_path': str(path)})['img'], whole)
 
 

@@ -33,7 +33,24 @@ class LoadImageWhole(LoadImageFromFile):
     """
 
     def transform(self, results: dict) -> dict | None:
-        """Load ``results['img_path']`` into ``results['img']``, (H, W, 3) BGR."""
+        """Load ``results['img_path']`` into ``results['img']``, (H, W, 3) BGR.
+
+        With ``ignore_empty`` the result is None if the image cannot be used, and the data set takes
+        another one.
+        """
+        try:
+            image = self._read(results)
+        except (OSError, ValueError, cv2.error):
+            if self.ignore_empty:
+                return None
+            raise
+        if self.to_float32:
+            image = image.astype(np.float32)
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _read(self, results: dict) -> np.ndarray:
         path = results['img_path']
         data = fileio.get(path, backend_args=self.backend_args)
         check_whole(data, path)
@@ -43,11 +60,7 @@ class LoadImageWhole(LoadImageFromFile):
         image = mmcv.imfrombytes(data, flag=flag, backend=self.imdecode_backend)
         if image is None:
             raise ValueError(f'{path} cannot be decoded; is it an image?')
-        if self.to_float32:
-            image = image.astype(np.float32)
-        results['img'] = image
-        results['img_shape'] = results['ori_shape'] = image.shape[:2]
-        return results
+        return image
 
 
 @lru_cache(maxsize=64)
