@@ -117,7 +117,10 @@ class Predictor:
         self, names: dict[str, str], path: str, make: Callable[[dict[str, str]], bool]
     ) -> None:
         files = list(names.values())
-        made_of = dict(self.made_of, input=file_digest(path))
+        try:
+            made_of = dict(self.made_of, input=file_digest(path))
+        except OSError as e:  # Any other OSError comes from the folder of the results.
+            raise ValueError(f'{path} cannot be read: {e.strerror}') from None
         if self.made_files.has(files, made_of):
             self.kept += 1
             return
