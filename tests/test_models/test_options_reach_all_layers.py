@@ -1,9 +1,9 @@
-"""``align_corners`` and ``norm_cfg`` mean every layer of a decoder or backbone."""
+"""Options such as ``align_corners`` and ``norm_cfg`` mean every layer of a decoder or backbone."""
 
 import pytest
 import torch
 import torch.nn.functional as F
-from mmcv.cnn import is_norm
+from mmcv.cnn import ConvModule, ConvWS2d, is_norm
 from mmseg.registry import MODELS
 
 from sfnet_mm.models.layers import (
@@ -99,6 +99,13 @@ BACKBONES = {
 
 
 @pytest.mark.parametrize('name', BACKBONES)
+def test_backbone_of_four_bands(name):
+    assert all(
+        x.isfinite().all() for x in build(BACKBONES[name], in_channels=4)(torch.randn(1, 4, 64, 64))
+    )
+
+
+@pytest.mark.parametrize('name', BACKBONES)
 def test_backbone_without_normalization(name):
     backbone = build(BACKBONES[name], norm_cfg=None)
     assert not any(map(is_norm, backbone.modules()))
@@ -110,6 +117,19 @@ def test_decoder_without_normalization(name):
     head = build(HEADS[name], channels=8, num_classes=3, norm_cfg=None)
     assert not any(map(is_norm, head.modules()))
     assert head(maps(HEADS[name])).isfinite().all()
+
+
+@pytest.mark.parametrize(
+    'context', ['PyramidContext', 'ASPPContext', 'DenseASPPContext', 'NonLocalContext']
+)
+@pytest.mark.parametrize('name', ['lite', 'sfnet', 'dfseg'])
+def test_layers_of_a_decoder_are_those_of_the_config(name, context):
+    supervision = {} if name == 'dfseg' else dict(deep_supervision=True)
+    layers = dict(conv_cfg=dict(type='ConvWS'), act_cfg=dict(type='ELU'), **supervision)
+    head = build(HEADS[name], channels=8, num_classes=3, context=dict(type=context), **layers)
+    layers = [layer for layer in head.modules() if isinstance(layer, ConvModule)]
+    assert {type(layer.conv) for layer in layers} == {ConvWS2d}
+    assert {type(layer.activate) for layer in layers if layer.with_activation} == {torch.nn.ELU}
 
 
 @pytest.mark.parametrize('affine', [False, True])

@@ -16,7 +16,8 @@ class BiAlignNet(BaseModule):
     """A shallow spatial path and a deep context path, which both read the image.
 
     Args:
-        context_path: Config of the backbone of the context path. Only its last map is used.
+        context_path: Config of the backbone of the context path, which also gets ``in_channels``
+            and ``norm_cfg`` unless it sets them. Only its last map is used.
         in_channels: Channels of the image.
         norm_cfg: Normalization layers.
         init_cfg: See ``BaseModule``.
@@ -33,7 +34,8 @@ class BiAlignNet(BaseModule):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
-        self.context_path = MODELS.build(dict(norm_cfg=norm_cfg, **context_path))
+        shared = dict(in_channels=in_channels, norm_cfg=norm_cfg)
+        self.context_path = MODELS.build({**shared, **context_path})
         self.spatial_path = nn.Sequential(
             ConvModule(in_channels, 64, 7, stride=2, padding=3, norm_cfg=norm_cfg),
             ConvModule(64, 64, 3, stride=2, padding=1, norm_cfg=norm_cfg),

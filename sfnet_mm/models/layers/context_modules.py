@@ -1,6 +1,7 @@
 """Context modules that the paper compares with pyramid pooling on top of the FPN (Table 8c)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -21,8 +22,7 @@ class _Context(BaseModule):
         channels: Output channels.
         context_channels: Sum of the channels of the maps of :meth:`context`.
         dropout_ratio: Ratio of the channel dropout at the end.
-        norm_cfg: Normalization layers.
-        act_cfg: Activation layers.
+        layers: ``conv_cfg``, ``norm_cfg`` and ``act_cfg`` of ``ConvModule``.
         init_cfg: See ``BaseModule``.
     """
 
@@ -31,15 +31,12 @@ class _Context(BaseModule):
         channels: int,
         context_channels: int,
         dropout_ratio: float,
-        norm_cfg: dict,
-        act_cfg: dict,
-        init_cfg: dict | None = None,
+        layers: dict[str, Any],
+        init_cfg: dict | None,
     ) -> None:
         super().__init__(init_cfg)
         self.channels = channels
-        self.bottleneck = ConvModule(
-            context_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg
-        )
+        self.bottleneck = ConvModule(context_channels, channels, 1, **layers)
         self.dropout = nn.Dropout2d(dropout_ratio)
 
     def context(self, x: Tensor) -> Sequence[Tensor]:
@@ -64,6 +61,7 @@ class ASPPContext(_Context):
         dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
+        conv_cfg: Convolution layers; None gives plain ones.
         init_cfg: See ``BaseModule``.
     """
 
@@ -73,15 +71,15 @@ class ASPPContext(_Context):
         channels: int,
         dilations: Sequence[int] = (1, 6, 12, 18),
         dropout_ratio: float = 0.1,
-        norm_cfg: dict = dict(type='BN'),
-        act_cfg: dict = dict(type='ReLU'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            channels, (len(dilations) + 1) * channels, dropout_ratio, norm_cfg, act_cfg, init_cfg
-        )
-        self.image_pool = _BatchOnePPM((1,), in_channels, channels, None, norm_cfg, act_cfg, True)
-        self.branches = ASPPModule(dilations, in_channels, channels, None, norm_cfg, act_cfg)
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        super().__init__(channels, (len(dilations) + 1) * channels, dropout_ratio, layers, init_cfg)
+        self.image_pool = _BatchOnePPM((1,), in_channels, channels, align_corners=True, **layers)
+        self.branches = ASPPModule(dilations, in_channels, channels, **layers)
 
     def context(self, x: Tensor) -> list[Tensor]:
         """Compute the pooled map and the branches."""
@@ -101,6 +99,7 @@ class DenseASPPContext(_Context):
         dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
+        conv_cfg: Convolution layers; None gives plain ones.
         init_cfg: See ``BaseModule``.
     """
 
@@ -110,24 +109,19 @@ class DenseASPPContext(_Context):
         channels: int,
         dilations: Sequence[int] = (3, 6, 12, 18, 24),
         dropout_ratio: float = 0.1,
-        norm_cfg: dict = dict(type='BN'),
-        act_cfg: dict = dict(type='ReLU'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         growth = channels // 2
-        super().__init__(
-            channels,
-            in_channels + len(dilations) * growth,
-            dropout_ratio,
-            norm_cfg,
-            act_cfg,
-            init_cfg,
-        )
-        conv_cfg = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        context_channels = in_channels + len(dilations) * growth
+        super().__init__(channels, context_channels, dropout_ratio, layers, init_cfg)
         self.layers = nn.ModuleList(
             nn.Sequential(
-                ConvModule(in_channels + i * growth, channels, 1, **conv_cfg),
-                ConvModule(channels, growth, 3, padding=d, dilation=d, **conv_cfg),
+                ConvModule(in_channels + i * growth, channels, 1, **layers),
+                ConvModule(channels, growth, 3, padding=d, dilation=d, **layers),
             )
             for i, d in enumerate(dilations)
         )
@@ -154,6 +148,7 @@ class NonLocalContext(_Context):
         dropout_ratio: Ratio of the channel dropout at the end.
         norm_cfg: Normalization layers.
         act_cfg: Activation layers.
+        conv_cfg: Convolution layers; None gives plain ones.
         init_cfg: See ``BaseModule``.
     """
 
@@ -163,15 +158,17 @@ class NonLocalContext(_Context):
         channels: int,
         reduction: int = 2,
         dropout_ratio: float = 0.1,
-        norm_cfg: dict = dict(type='BN'),
-        act_cfg: dict = dict(type='ReLU'),
+        norm_cfg: dict | None = dict(type='BN'),
+        act_cfg: dict | None = dict(type='ReLU'),
+        conv_cfg: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            channels, in_channels + channels, dropout_ratio, norm_cfg, act_cfg, init_cfg
+        layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
+        super().__init__(channels, in_channels + channels, dropout_ratio, layers, init_cfg)
+        self.project = ConvModule(in_channels, channels, 1, **layers)
+        self.attention = NonLocal2d(
+            channels, reduction=reduction, conv_cfg=conv_cfg, norm_cfg=norm_cfg
         )
-        self.project = ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg, act_cfg=act_cfg)
-        self.attention = NonLocal2d(channels, reduction=reduction, norm_cfg=norm_cfg)
 
     def context(self, x: Tensor) -> list[Tensor]:
         """Compute the attended map and the input."""
