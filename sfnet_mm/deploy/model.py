@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.model import revert_sync_batchnorm
 from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg.apis import init_model
@@ -67,6 +67,7 @@ def load_model(
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}
     model.cfg = copy.deepcopy(cfg)
     model.cfg.test_pipeline = copy.deepcopy(inference_pipeline(cfg))
+    set_test_mode(model)
     # In a cascade of heads, the last head decides on the classes.
     classes = getattr(model, 'num_classes', 0)
     if meta.get('classes'):
@@ -136,6 +137,11 @@ def normalization(model: nn.Module) -> tuple[list[float], list[float], bool]:
     # The first name is that of mmseg's preprocessor, the second that of mmengine's and mmdet's.
     swap = getattr(pre, 'channel_conversion', getattr(pre, '_channel_conversion', False))
     return mean, std, bool(swap) and channels == 3
+
+
+def set_test_mode(model: BaseSegmentor) -> None:
+    """Set the mode ``'whole'`` if ``test_cfg`` has none; mmseg then fails at the first image."""
+    model.test_cfg = ConfigDict({'mode': 'whole', **(model.test_cfg or {})})
 
 
 def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:

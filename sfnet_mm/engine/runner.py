@@ -15,7 +15,7 @@ from mmseg.models import BaseSegmentor
 from torch.utils.data import DataLoader
 
 from sfnet_mm.checkpoints import check_checkpoint_exists, is_local
-from sfnet_mm.deploy.model import read_fitting_checkpoint, sliding_windows
+from sfnet_mm.deploy.model import read_fitting_checkpoint, set_test_mode, sliding_windows
 from sfnet_mm.utils.known_warnings import ignore_python_warnings, is_unknown
 from sfnet_mm.utils.state_dicts import compare_tensors
 from sfnet_mm.utils.tooling import atomic_file, first_line, locked_folder
@@ -93,6 +93,7 @@ class DataFirstRunner(Runner):
             check_classes(model, dataset, split)
         segmentor = getattr(model, 'module', model)
         if isinstance(segmentor, BaseSegmentor):
+            set_test_mode(segmentor)
             sliding_windows(segmentor)
         self._print_messages(False)
         return model

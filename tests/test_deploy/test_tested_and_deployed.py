@@ -43,6 +43,7 @@ WAYS = {
     'resize_pad_slide': dict(
         pipeline=[LARGER], data_preprocessor=preprocessor(size_divisor=100), **SLIDE
     ),
+    'no_test_cfg': dict(test_cfg=None),
     'binary_slide': dict(head=dict(out_channels=1, threshold=0.4), num_classes=2, **SLIDE),
 }
 

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers import load_config
 from mmengine.config import Config
 from mmengine.fileio import LocalBackend
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
+from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from sfnet_mm.checkpoints import load_checkpoint_file
@@ -63,6 +66,14 @@ def test_weights_of_which_nothing_fits_are_refused(runner, tmp_path):
     torch.save({'state_dict': {'module.bias': torch.tensor([3.0])}}, path)
     runner.load_checkpoint(path)
     assert runner.model.bias.item() == 3
+
+
+@pytest.mark.parametrize('test_cfg', [None, dict()])
+def test_images_are_tested_whole_if_test_cfg_has_no_mode(runner, test_cfg):
+    model = load_config('configs/sfnet_df1_cityscapes.py').model
+    model.test_cfg = test_cfg
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        assert runner.build_model(MODELS.build(model)).test_cfg.mode == 'whole'
 
 
 def test_second_training_in_a_work_dir_is_refused(runner, tmp_path):
