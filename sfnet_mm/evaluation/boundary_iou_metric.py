@@ -115,8 +115,8 @@ class BoundaryIoUMetric(IoUMetric):
         for i, sample in enumerate(data_samples, start=before):
             areas = list(self.results[i])
             if self.boundary:
-                pred = sample['pred_sem_seg']['data'].squeeze().cpu().numpy()
-                label = sample['gt_sem_seg']['data'].squeeze().cpu().numpy()
+                pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
+                label = sample['gt_sem_seg']['data'].squeeze(0).cpu().numpy()
                 areas += self.boundary_areas(pred, label)
             # mmseg counts in float32, which is exact for one image but not for a sum of many.
             self.results[i] = tuple(area.double() for area in areas)

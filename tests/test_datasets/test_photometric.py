@@ -47,6 +47,14 @@ def test_hue_turns_the_color_circle(image, turns):
     )
 
 
+@pytest.mark.parametrize(
+    'other', [lambda x: x.astype(np.float32), lambda x: x[..., 0], lambda x: x[..., [0, 1, 2, 0]]]
+)
+def test_image_that_has_no_colors_is_refused(image, other):
+    with pytest.raises(ValueError, match=r'a.tif is .* expected uint8 \(H, W, 3\)'):
+        RandomColorJitter()({'img': other(image), 'img_path': 'a.tif'})
+
+
 def test_jitter_draws_all_orders_inside_the_ranges(image):
     np.random.seed(0)
     jitter = RandomColorJitter(0.2, 0.3, 0.4, 0.1)

@@ -79,6 +79,15 @@ def test_values_are_those_of_the_definition(width, distance):
     assert 0 < values['bIoU'] < values['mIoU']
 
 
+def test_image_of_one_row():
+    samples = make_samples()
+    for sample in samples:
+        for name in ('gt_sem_seg', 'pred_sem_seg'):
+            sample[name]['data'] = sample[name]['data'][:, :1]
+    wanted = expected(samples, 2)
+    assert evaluate(samples)[0]['bIoU'] == pytest.approx(np.nanmean(wanted), abs=0.006)
+
+
 def test_a_class_that_does_not_occur_is_left_out_of_the_mean():
     samples = make_samples(classes=2)
     values, metric = evaluate(samples)

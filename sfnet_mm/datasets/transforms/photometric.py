@@ -36,7 +36,8 @@ class RandomColorJitter(BaseTransform):
         hue: Shifts are drawn from -hue to hue, in turns of the color circle; 0.5 at most.
 
     Raises:
-        ValueError: A range is outside 0..1 (hue: 0..0.5).
+        ValueError: A range is outside 0..1 (hue: 0..0.5). In ``transform``, the image has another
+            number of channels or another type.
     """
 
     def __init__(
@@ -62,6 +63,12 @@ class RandomColorJitter(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Change the image."""
+        image = results['img']
+        if image.dtype != np.uint8 or image.shape[2:] != (3,):
+            raise ValueError(
+                f'RandomColorJitter: {results.get("img_path", "the image")} is {image.dtype} of '
+                f'shape {image.shape}: expected uint8 (H, W, 3), so leave this transform out'
+            )
         for name, factor in self.draw():
             results['img'] = OPERATIONS[name](results['img'], factor)
         return results
