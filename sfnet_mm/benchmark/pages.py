@@ -2,7 +2,7 @@
 
 import json
 import os.path as osp
-from glob import glob
+from glob import escape, glob
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
@@ -64,7 +64,7 @@ _PARITY_HEADER = (
 def benchmarks_page(folder: str) -> str:
     """Write every ``speed_*.json`` of a folder, and ``parity.json`` if it exists, as Markdown."""
     text = _HEAD
-    for path in sorted(glob(osp.join(folder, 'speed_*.json'))):
+    for path in sorted(glob(osp.join(escape(folder), 'speed_*.json'))):
         with open(path, encoding='utf-8') as f:
             found = json.load(f)
         stem = osp.splitext(osp.basename(path))[0]

@@ -3,7 +3,7 @@
 import json
 import os.path as osp
 import statistics
-from glob import glob
+from glob import escape, glob
 from typing import Any
 
 from sfnet_mm.utils.tooling import mean_and_spread
@@ -22,7 +22,7 @@ def collect_runs(work_dir: str) -> Runs:
         FileNotFoundError: There is no such file.
     """
     found = {}
-    for folder in sorted(glob(osp.join(work_dir, 'from_*'))):
+    for folder in sorted(glob(osp.join(escape(work_dir), 'from_*'))):
         path = osp.join(folder, 'results.json')
         if osp.isfile(path):
             with open(path, encoding='utf-8') as f:

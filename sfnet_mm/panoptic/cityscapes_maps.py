@@ -4,7 +4,7 @@ import json
 import os
 import os.path as osp
 from functools import partial
-from glob import glob
+from glob import escape, glob
 
 import cv2
 import numpy as np
@@ -152,11 +152,11 @@ def convert_cityscapes(
         FileNotFoundError: There are no instance maps, or an image is missing.
         ValueError: See :func:`convert_map`.
     """
-    pattern = osp.join(data_root, 'gtFine', split, '*', f'*{SUFFIX}')
-    paths = sorted(glob(pattern))
+    folder = osp.join(data_root, 'gtFine', split)
+    paths = sorted(glob(osp.join(escape(folder), '*', f'*{SUFFIX}')))
     if not paths:
         raise FileNotFoundError(
-            f'no instance maps {pattern}: unpack gtFine_trainvaltest.zip of '
+            f'no instance maps {folder}/*/*{SUFFIX}: unpack gtFine_trainvaltest.zip of '
             'Cityscapes in that folder, or name another split'
         )
     names = [

@@ -24,6 +24,8 @@ from .config_parts import (
 )
 from .sources import choose_sources
 
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+
 
 def load_config(
     path: str,
@@ -74,7 +76,7 @@ def read_config(config: str | Config) -> Config:
         path = config
         if not osp.isfile(path):
             raise FileNotFoundError(f'config {path} does not exist')
-        if not path.endswith(('.py', '.json', '.yaml', '.yml')):
+        if not path.endswith(CONFIG_SUFFIXES):
             raise ValueError(
                 f'config {path} is not a config: its name must end in .py, .json or .yaml'
             )

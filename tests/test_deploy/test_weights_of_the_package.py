@@ -41,8 +41,10 @@ def test_a_street_is_segmented_without_a_config(tmp_path):
     assert (tmp_path / 'out' / 'street_overlay.png').exists()
 
 
-def test_a_config_needs_its_checkpoint(capsys):
+@pytest.mark.parametrize('suffix', ['py', 'json', 'yaml'])
+def test_a_config_needs_its_checkpoint(capsys, suffix):
+    """Otherwise the images would be segmented by the model of the package."""
     with pytest.raises(SystemExit) as caught:
-        run_tool('demo/predict', 'config.py', 'a.jpg')
+        run_tool('demo/predict', f'config.{suffix}', 'a.jpg')
     assert caught.value.code == 2
-    assert 'config.py needs a checkpoint' in capsys.readouterr().err.strip().split('\n')[-1]
+    assert f'config.{suffix} needs a checkpoint' in capsys.readouterr().err.strip().split('\n')[-1]

@@ -41,6 +41,7 @@ def instance_maps():
 
 @pytest.fixture
 def root(tmp_path):
+    tmp_path = tmp_path / 'drive [1]'
     for i, ids in enumerate(instance_maps()):
         image = np.full((HEIGHT, WIDTH, 3), 40 * i, dtype=np.uint8)
         for name, pixels in (('leftImg8bit', image), ('gtFine_instanceIds', ids)):

@@ -31,6 +31,7 @@ from sfnet_mm.deploy import RUNTIMES, Runtime, load_runtime
 from sfnet_mm.deploy.prediction import CONFIDENCE_FORMATS
 from sfnet_mm.deploy.predictor import Predictor, output_names
 from sfnet_mm.deploy.streams import KINDS, is_stream, parse_source
+from sfnet_mm.utils.config import CONFIG_SUFFIXES
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
 from sfnet_mm.utils.made_files import file_digest, text_digest
@@ -54,7 +55,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='+',
         metavar='[MODEL CHECKPOINT] INPUT',
         help='images, folders, videos, numbers of cameras, rtsp:// or http:// addresses; before '
-        'them a config (.py) and its checkpoint, or a graph with --runtime and "-"',
+        'them a config and its checkpoint, or a graph with --runtime and "-"',
     )
     parser.add_argument('--out', '--out-dir', dest='out_dir', default='predictions', help='folder')
     parser.add_argument(
@@ -79,7 +80,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     # Options may stand before, between and behind the inputs.
     args = parser.parse_intermixed_args(argv)
     first = args.arguments[0]
-    if args.runtime != 'torch' or first.endswith('.py'):
+    if args.runtime != 'torch' or first.endswith(CONFIG_SUFFIXES):
         if len(args.arguments) < 3:
             parser.error(f'{first} needs a checkpoint (or "-") and at least one INPUT behind it')
         args.model, args.checkpoint, *args.inputs = args.arguments
