@@ -9,7 +9,7 @@ IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.we
 
 
 class NameCollision(ValueError):
-    """The results of two files would have the same name."""
+    """A result would have the name of another result, or of a file that is read."""
 
 
 def distinct_names(named: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -88,11 +88,13 @@ def _images_below(folder: str, without: str) -> list[str]:
 
 
 def refuse_overwriting(outputs: Iterable[str], inputs: Iterable[str]) -> None:
-    """Raise a ValueError if a file to write is also a file to read, or would be written twice."""
+    """Raise a NameCollision if a file to write is also read, or would be written twice."""
     written = Counter(map(osp.realpath, outputs))
     both = {osp.realpath(p) for p in inputs} & set(written)
     if both:
-        raise ValueError(f'{min(both)} is an input and would be replaced: choose another --out-dir')
+        raise NameCollision(
+            f'{min(both)} is an input and would be replaced: choose another folder for the results'
+        )
     for path, times in written.most_common(1):
         if times > 1:
             raise NameCollision(

@@ -117,6 +117,25 @@ def test_names_that_collide_end_the_test_before_it_begins(data):
     assert not (data / 'masks').exists()
 
 
+@pytest.mark.parametrize(
+    'masks, pictures, line',
+    [
+        ('ann/val', 'pictures', 'ann/val/drive_0/frame.png is an input'),
+        ('img/../img/val', None, 'img/val/drive_0/frame.png is an input'),
+        ('results', 'results', 'results/drive_0/frame.png would be written for 2 inputs'),
+    ],
+)
+def test_results_replace_no_label_and_no_other_result(masks, pictures, line, data):
+    before = {path: path.read_bytes() for path in data.rglob('*.png')}
+    cfg = config(data)
+    keep_predictions(cfg, str(data / masks))
+    if pictures:
+        enable_drawing(cfg, str(data / pictures), show=False, wait_time=0)
+    with pytest.raises(NameCollision, match=line):
+        Runner.from_cfg(cfg).test()
+    assert before == {path: path.read_bytes() for path in data.rglob('*.png')}
+
+
 def test_an_image_with_exif_is_drawn_as_its_mask_lies(data):
     path = data / 'img/val/drive_0/frame.png'
     image = Image.open(path)

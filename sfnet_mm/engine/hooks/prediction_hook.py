@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
-from sfnet_mm.utils.file_names import dataset_names
+from sfnet_mm.utils.file_names import dataset_names, refuse_overwriting
 from sfnet_mm.visualization import class_map, draw_sheet, overlay, read_sample_image, save_png
 
 
@@ -35,7 +35,8 @@ class PredictionHook(Hook):
         backend_args: How to read the images; see ``mmengine.fileio.get``.
 
     Raises:
-        NameCollision: Before the test begins, if two images differ only in their suffix.
+        NameCollision: Before the test begins, if two images differ only in their suffix, or if a
+            result would replace another one, an image or a label.
     """
 
     # This is the smallest width of a picture, in pixels.
@@ -60,10 +61,17 @@ class PredictionHook(Hook):
         self.meta: dict[str, Any] = {}
 
     def before_test(self, runner: Runner) -> None:
-        """Find the names of all images."""
+        """Find the names of all images, and check that no file replaces another."""
         dataset = runner.test_loop.dataloader.dataset
         self.names = dataset_names(dataset)
         self.meta = getattr(dataset, 'metainfo', {})
+        infos = map(dataset.get_data_info, range(len(dataset)))
+        read = [i[key] for i in infos for key in ('img_path', 'seg_map_path') if i.get(key)]
+        hooks = [hook for hook in runner.hooks if isinstance(hook, PredictionHook)]
+        folders = [f for hook in hooks for f in (hook.mask_dir, hook.picture_dir) if f]
+        refuse_overwriting(
+            [osp.join(f, f'{name}.png') for f in folders for name in self.names.values()], read
+        )
 
     def after_test_iter(
         self,
