@@ -30,7 +30,7 @@ from sfnet_mm.config_files import WEIGHTS, config_path, weights_path
 from sfnet_mm.deploy import RUNTIMES, Runtime, load_runtime
 from sfnet_mm.deploy.prediction import CONFIDENCE_FORMATS
 from sfnet_mm.deploy.predictor import Predictor, output_names
-from sfnet_mm.deploy.streams import KINDS, is_stream, parse_source
+from sfnet_mm.deploy.streams import KINDS, is_stream, name_streams
 from sfnet_mm.utils.config import CONFIG_SUFFIXES
 from sfnet_mm.utils.each_file import check_failures, for_each_file
 from sfnet_mm.utils.file_names import distinct_names, find_images, refuse_overwriting
@@ -130,8 +130,7 @@ def check_options(args: argparse.Namespace) -> None:
 def run(args: argparse.Namespace) -> Predictor:
     """Segment all inputs and return the predictor, which knows whether it was stopped."""
     check_options(args)
-    sources = [parse_source(p) for p in args.inputs if is_stream(p)]
-    streams = {source.name: source for source in sources}
+    streams = name_streams(p for p in args.inputs if is_stream(p))
     files = [p for p in args.inputs if not is_stream(p)]
     videos = [p for p in files if is_video(p) and not osp.isdir(p)]
     images = [p for p in files if p not in videos]

@@ -6,6 +6,7 @@ import re
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -13,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 import cv2
 
 import sfnet_mm.utils.media  # noqa: F401  makes FFmpeg silent
+from sfnet_mm.utils.file_names import NameCollision
 from sfnet_mm.utils.tooling import first_line
 
 PORTS = {'rtsp': 554, 'rtsps': 322, 'http': 80, 'https': 443}
@@ -75,6 +77,22 @@ def parse_source(text: str) -> Source:
 def is_stream(text: str) -> bool:
     """Return whether a text names a camera or an address, and not a file."""
     return '://' in text or parse_source(text).kind != 'file'
+
+
+def name_streams(texts: Iterable[str]) -> dict[str, Source]:
+    """Map the name of each camera or address to its source.
+
+    Raises:
+        NameCollision: Two addresses differ only in what their names leave out, such as the query.
+    """
+    streams: dict[str, Source] = {}
+    for source in map(parse_source, texts):
+        if streams.setdefault(source.name, source) != source:
+            raise NameCollision(
+                f'two addresses would both be written as {source.name}, the latter is {source}: '
+                'give each a run of its own'
+            )
+    return streams
 
 
 def open_capture(source: Source, timeout: float = 10.0) -> cv2.VideoCapture:

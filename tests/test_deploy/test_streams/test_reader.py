@@ -16,7 +16,8 @@ from stream_servers import (
     write_numbers,
 )
 
-from sfnet_mm.deploy.streams import FrameReader, parse_source, reader
+from sfnet_mm.deploy.streams import FrameReader, name_streams, parse_source, reader
+from sfnet_mm.utils.file_names import NameCollision
 
 
 @pytest.fixture(autouse=True)
@@ -121,3 +122,10 @@ def test_digits_are_a_camera_unless_a_file_has_that_name(tmp_path, monkeypatch):
     assert parse_source('0').kind == 'file'
     source = parse_source('rtsp://user:secret@10.0.0.1:8554/a/b.sdp?token=secret')
     assert str(source) == 'rtsp://10.0.0.1:8554/a/b.sdp' and source.name == '10_0_0_1_8554_a_b'
+
+
+def test_no_address_takes_the_place_of_another():
+    cameras = ['rtsp://10.0.0.1/live', '0', 'rtsp://10.0.0.1/live']
+    assert list(name_streams(cameras)) == ['10_0_0_1__live', 'camera_0']
+    with pytest.raises(NameCollision, match=r'both be written as cam__live.* http://cam/live: give'):
+        name_streams(['http://cam/live?channel=1', 'http://cam/live?channel=2'])
