@@ -20,6 +20,8 @@ class CPUSyncBN(nn.BatchNorm2d):
         """Normalize ``x`` (N, C, H, W); batches of the processes may differ in size."""
         if not self.training or not dist.is_initialized() or dist.get_world_size() == 1:
             return super().forward(x)
+        # Mixed precision gives bfloat16, in which sums are inexact.
+        dtype, x = x.dtype, x.to(torch.promote_types(x.dtype, torch.float32))
         count = x.new_tensor([x.numel() / x.shape[1]])
         total = all_reduce(torch.cat([x.sum((0, 2, 3)), count]))
         count = total[-1].detach()
@@ -32,6 +34,5 @@ class CPUSyncBN(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(var * count / (count - 1).clamp(min=1), self.momentum)
         scale = self.weight * (var + self.eps).rsqrt()
-        return torch.addcmul(
-            (self.bias - mean * scale).view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1)
-        )
+        shift = self.bias - mean * scale
+        return torch.addcmul(shift.view(1, -1, 1, 1), x, scale.view(1, -1, 1, 1)).to(dtype)

@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from torch import nn
 
+from sfnet_mm.engine import cpu_sync_bn
 from sfnet_mm.utils import enable_amp
 
 
@@ -30,3 +31,17 @@ def test_amp_without_cuda_computes_in_bfloat16_and_keeps_float32_weights(wrapper
     # w - lr * dL/dw = (1, 2) - 0.5 * (3, 4)
     assert layer.weight.dtype == torch.float32
     assert layer.weight.tolist() == [[-0.5, 0.0]]
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_normalization_over_processes_takes_maps_in_bfloat16(dtype, monkeypatch):
+    """Two processes with equal maps normalize as one process with both of them."""
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    monkeypatch.setattr(torch.distributed, 'get_world_size', lambda: 2)
+    monkeypatch.setattr(cpu_sync_bn, 'all_reduce', lambda x: 2 * x)
+    x = (3 + torch.randn(2, 5, 7, 9)).to(dtype)
+    synced, host = cpu_sync_bn.CPUSyncBN(5), nn.BatchNorm2d(5)
+    expected = host(torch.cat([x, x]))[:2]
+    torch.testing.assert_close(synced(x), expected)
+    found, wanted = (dict(layer.named_buffers()) for layer in (synced, host))
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
