@@ -134,11 +134,12 @@ def image_row(
     label: np.ndarray | None,
     prediction: np.ndarray | None,
     palette: Sequence,
+    ignore_index: int = 255,
 ) -> list[Tile]:
     """Draw the tiles of an image: the image, its label, the prediction and its errors.
 
     ``image`` is (H, W, 3) uint8, RGB; ``label`` and ``prediction`` are class indices (H, W), where
-    255 is ignored; ``palette`` has one RGB triple per class.
+    ``ignore_index`` is ignored; ``palette`` has one RGB triple per class.
     """
     row: list[Tile] = [('input', image)]
     if label is not None:
@@ -146,9 +147,10 @@ def image_row(
     if prediction is not None:
         row.append(('prediction', color_labels(prediction, palette)))
     if label is not None and prediction is not None:
-        valid = label != 255
+        valid = label != ignore_index
         wrong = float((prediction != label)[valid].mean()) if valid.any() else 0.0
-        row.append((f'errors: {wrong:.1%} of the pixels', error_map(prediction, label, image)))
+        errors = error_map(prediction, label, image, ignore_index)
+        row.append((f'errors: {wrong:.1%} of the pixels', errors))
     return row
 
 

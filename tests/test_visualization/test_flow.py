@@ -98,13 +98,14 @@ def test_key_is_white_in_the_middle_and_outside():
     assert key[32, 64].tolist() == [255, 0, 0]
 
 
-def test_first_row_shows_label_prediction_and_the_share_of_errors():
+@pytest.mark.parametrize('ignored', [255, 7])
+def test_first_row_shows_label_prediction_and_the_share_of_errors(ignored):
     palette = [(10, 20, 30), (200, 100, 50)]
     label = np.zeros((8, 8), np.uint8)
-    label[0] = 255
+    label[0] = ignored
     prediction = np.zeros((8, 8), np.int64)
     prediction[4:] = 1
-    row = image_row(np.zeros((8, 8, 3), np.uint8), label, prediction, palette)
+    row = image_row(np.zeros((8, 8, 3), np.uint8), label, prediction, palette, ignored)
     captions, pictures = zip(*row)
     assert captions[-1] == f'errors: {32 / 56:.1%} of the pixels'
     assert pictures[1][1, 1].tolist() == [10, 20, 30]
@@ -113,7 +114,7 @@ def test_first_row_shows_label_prediction_and_the_share_of_errors():
     assert wrong[0] > 2 * wrong[1]
     # An ignored pixel is never an error, whatever is predicted there.
     prediction[0] = 1
-    assert image_row(pictures[0], label, prediction, palette)[3][0] == captions[-1]
+    assert image_row(pictures[0], label, prediction, palette, ignored)[3][0] == captions[-1]
 
 
 def test_sheet_places_tiles_in_rows():

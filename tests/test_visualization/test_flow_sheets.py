@@ -12,7 +12,8 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from sfnet_mm.engine import FlowVisualizationHook
-from sfnet_mm.visualization import read_sample_image
+from sfnet_mm.engine.hooks import flow_visualization_hook
+from sfnet_mm.visualization import image_row, read_sample_image
 
 SIZE = (64, 128)
 
@@ -84,11 +85,17 @@ def test_hook_writes_a_sheet_for_each_of_the_first_images(data):
     assert not any(map(has_hooks, run.model.modules()))
 
 
-def test_hook_keeps_to_its_number_and_folder(data):
-    out_dir = data / 'pictures'
+def test_hook_keeps_to_its_number_and_folder_and_ignores_what_the_metric_does(data, monkeypatch):
+    out_dir, row = data / 'pictures', []
+    monkeypatch.setattr(
+        flow_visualization_hook, 'image_row', lambda *args: row.append(args) or image_row(*args)
+    )
     align = dict(type='GatedDualFlowAlignmentModule')
-    runner(data, align, num_images=1, out_dir=str(out_dir)).test()
+    run = runner(data, align, num_images=1, out_dir=str(out_dir))
+    run.test_loop.evaluator.metrics[0].ignore_index = 1
+    run.test()
     assert [p.name for p in out_dir.iterdir()] == ['000_street_0.png']
+    assert row[0][-1] == 1
 
 
 def test_hook_can_be_switched_off(data):

@@ -66,7 +66,8 @@ def draw(model, path: str, label, title: str, tile_width: int):
     prediction = class_map(result, 'pred_sem_seg')
     meta = model.dataset_meta
     image, label = pipeline.shown(image, label)
-    row = image_row(as_picture(image)[..., ::-1], label, prediction, meta.get('palette', ()))
+    shown, ignored = as_picture(image)[..., ::-1], getattr(model.decode_head, 'ignore_index', 255)
+    row = image_row(shown, label, prediction, meta.get('palette', ()), ignored)
     rows = alignment_rows(
         recorder.first_pass(), 0, tile_width, result.metainfo.get('img_shape', image.shape)
     )
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     def work(name, path, _):
         label = None
         if name in labels:
-            label = read_label(labels[name], table, model.decode_head.num_classes)
+            label = read_label(labels[name], table, model.num_classes)
         sheet = draw(model, path, label, name, args.tile_width)
         written.append(save_png(outputs[name], sheet))
 

@@ -110,7 +110,11 @@ class FlowVisualizationHook(Hook):
         folder = self.out_dir or osp.join(runner.work_dir, 'flow')
         if mode == 'val' and runner.iter:
             folder = osp.join(folder, f'iter_{runner.iter}')
-        meta = getattr(runner.visualizer, 'dataset_meta', None) or {}
+        meta = dict(getattr(runner.visualizer, 'dataset_meta', None) or {})
+        # The errors are those that a metric counts.
+        metrics = getattr(runner, f'{mode}_loop').evaluator.metrics
+        ignored = [metric.ignore_index for metric in metrics if hasattr(metric, 'ignore_index')]
+        meta['ignore_index'] = ignored[0] if ignored else 255
         for index, sample in enumerate(outputs or ()):
             if self._count >= self.num_images:
                 break
@@ -156,7 +160,7 @@ class FlowVisualizationHook(Hook):
             class_map(sample, name) if name in sample else None
             for name in ('gt_sem_seg', 'pred_sem_seg')
         ]
-        row = image_row(image, *maps, palette)
+        row = image_row(image, *maps, palette, meta['ignore_index'])
         size = sample.metainfo.get('img_shape', image.shape)[:2]
         rows = alignment_rows(recorder.first_pass(), index, self.tile_width, size)
         return draw_sheet(
