@@ -112,6 +112,19 @@ def test_backbone_without_normalization(name):
     assert all(x.isfinite().all() for x in backbone(torch.randn(1, 3, 64, 64)))
 
 
+@pytest.mark.parametrize('name', ['dfseg', 'bialign'])
+def test_decoder_takes_the_last_maps(name):
+    inputs = maps(HEADS[name])
+    head = build(
+        HEADS[name],
+        channels=8,
+        num_classes=3,
+        in_index=[-len(inputs) + i for i in range(len(inputs))],
+    )
+    with torch.no_grad():
+        assert torch.equal(head([torch.zeros(1), *inputs]), head(inputs))
+
+
 @pytest.mark.parametrize('name', HEADS)
 def test_decoder_without_normalization(name):
     head = build(HEADS[name], channels=8, num_classes=3, norm_cfg=None)

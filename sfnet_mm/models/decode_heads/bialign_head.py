@@ -75,6 +75,7 @@ class BiAlignHead(BaseDecodeHead):
     Args:
         in_channels: Channels of the spatial and of the context map.
         channels: Width of the classifier.
+        in_index: Indices of these maps in the backbone's output.
         width: Channels of the spatial map, to which the context is projected.
         context: Context module on the context map.
         upsample_factor: Stride of the spatial map.
@@ -93,6 +94,7 @@ class BiAlignHead(BaseDecodeHead):
         in_channels: Sequence[int] = (128, 512),
         channels: int = 256,
         *,
+        in_index: Sequence[int] = (0, 1),
         width: int = 128,
         context: dict = dict(type='mmseg.PyramidContext'),
         upsample_factor: int = 8,
@@ -104,7 +106,7 @@ class BiAlignHead(BaseDecodeHead):
         super().__init__(
             list(in_channels),
             channels,
-            in_index=[0, 1],
+            in_index=list(in_index),
             input_transform='multiple_select',
             norm_cfg=norm_cfg,
             dropout_ratio=dropout_ratio,

@@ -49,6 +49,7 @@ class DFSegHead(BaseDecodeHead):
     Args:
         in_channels: Channels of the three maps of :class:`DFNet`, fine to coarse.
         channels: Width of the classifier.
+        in_index: Indices of these maps in the backbone's output.
         width: Width of the context and of the fusion nodes.
         context: Context module on the last map.
         norm_cfg: Normalization layers.
@@ -66,6 +67,7 @@ class DFSegHead(BaseDecodeHead):
         in_channels: Sequence[int] = (128, 256, 512),
         channels: int = 256,
         *,
+        in_index: Sequence[int] = (0, 1, 2),
         width: int = 128,
         context: dict = dict(type='mmseg.PyramidContext'),
         norm_cfg: dict = dict(type='BN'),
@@ -76,7 +78,7 @@ class DFSegHead(BaseDecodeHead):
         super().__init__(
             list(in_channels),
             channels,
-            in_index=[0, 1, 2],
+            in_index=list(in_index),
             input_transform='multiple_select',
             norm_cfg=norm_cfg,
             dropout_ratio=dropout_ratio,
