@@ -127,5 +127,7 @@ def test_digits_are_a_camera_unless_a_file_has_that_name(tmp_path, monkeypatch):
 def test_no_address_takes_the_place_of_another():
     cameras = ['rtsp://10.0.0.1/live', '0', 'rtsp://10.0.0.1/live']
     assert list(name_streams(cameras)) == ['10_0_0_1__live', 'camera_0']
-    with pytest.raises(NameCollision, match=r'both be written as cam__live.* http://cam/live: give'):
+    with pytest.raises(
+        NameCollision, match=r'both be written as cam__live.* http://cam/live: give'
+    ):
         name_streams(['http://cam/live?channel=1', 'http://cam/live?channel=2'])
