@@ -6,6 +6,7 @@ import statistics
 from glob import escape, glob
 from typing import Any
 
+from sfnet_mm.utils.tables import markdown_table
 from sfnet_mm.utils.tooling import mean_and_spread
 
 _KEPT = ('name', 'seed', 'budget', 'device', 'date', 'per_source', 'flow_px')
@@ -38,15 +39,13 @@ def generalization_table(found: Runs) -> str:
     """Write Markdown with a row for each source and model, and a column for each target."""
     first = next(iter(found.values()))[0]
     targets, budget = list(first['per_source']), first['budget']
-    lines = [
+    text = (
         f'{budget["iters"]} iterations of batch {budget["batch_size"]} from random weights, lr '
         f'{budget["lr"]}, mIoU of the last weights on each target, mean ± standard deviation over '
         f'seeds; {first["device"]}, {first["date"]}. The column of the source itself is in '
-        'brackets; the last column is the mean of the others.',
-        '',
-        '| trained on | model | seeds | ' + ' | '.join(targets) + ' | unseen |',
-        '| --- | --- | --: |' + ' --: |' * (len(targets) + 1),
-    ]
+        'brackets; the last column is the mean of the others.'
+    )
+    rows = []
     for source, runs in found.items():
         for name in dict.fromkeys(run['name'] for run in runs):
             scores = [run['per_source'] for run in runs if run['name'] == name]
@@ -54,6 +53,6 @@ def generalization_table(found: Runs) -> str:
             cells = [f'({c})' if t == source else c for c, t in zip(cells, targets)]
             unseen = [statistics.mean(v for t, v in s.items() if t != source) for s in scores]
             model = name.replace('_city2miniuds', '')
-            cells = [source, model, str(len(scores)), *cells, mean_and_spread(unseen, 1)]
-            lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+            rows.append([source, model, str(len(scores)), *cells, mean_and_spread(unseen, 1)])
+    header = ['trained on', 'model', 'seeds', *targets, 'unseen']
+    return '\n'.join([text, '', *markdown_table(header, rows, 2)])

@@ -155,7 +155,6 @@ def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str])
     path, target = job
     try:
         ids = clean_ids(open_image(path), table, known, path)
-        os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
         write_png(target, ids)
     except (OSError, ValueError) as error:
         return str(error)

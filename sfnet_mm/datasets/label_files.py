@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 from mmengine.config import Config
 from mmseg.registry import DATASETS
+
+from sfnet_mm.utils.config_parts import data_sets, registered
 
 from .label_maps import IGNORE_INDEX
 from .transforms.loading import LoadMappedAnnotations, read_ids
@@ -18,9 +18,8 @@ NO_TABLE = 'none'
 def label_table(cfg: Config) -> str:
     """Return the name of the label table of a config's test data, or ``'none'``."""
     tables: set[str] = set()
-    for dataset in _datasets((cfg.get('test_dataloader') or {}).get('dataset') or {}):
-        kind = dataset['type']
-        kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    for dataset in data_sets(cfg.get('test_dataloader')):
+        kind = registered(DATASETS, dataset)
         if isinstance(kind, type) and issubclass(kind, UDSDataset):
             sources = dataset.get('sources') or {name: name for name in UDS_SOURCES}
             tables |= {UDS_SOURCES[name].table for name in sources if sources[name]}
@@ -58,13 +57,3 @@ def read_label(path: str, table: str, num_classes: int) -> np.ndarray:
             f'{IGNORE_INDEX} is ignored: --label-table translates the ids of a data set'
         )
     return label
-
-
-def _datasets(dataset: dict) -> Iterator[dict]:
-    """Yield the configs of the data sets inside wrappers."""
-    inner = dataset.get('datasets') or [dataset.get('dataset')]
-    if inner[0] is not None:
-        for part in inner:
-            yield from _datasets(part)
-    elif 'type' in dataset:
-        yield dataset

@@ -161,18 +161,6 @@ def sliding_windows(model: BaseSegmentor) -> dict[str, list[int]] | None:
     return {key: [int(side) for side in test_cfg[key]] for key in ('crop_size', 'stride')}
 
 
-def context_size(model: BaseSegmentor) -> int:
-    """Return the smallest image side in pixels at which every pooling cell has its own pixel.
-
-    A smaller image still runs, but its cells repeat each other and the context is not what the
-    model was trained with.
-    """
-    scales = [1]
-    for module in model.modules():
-        scales.extend(getattr(module, 'pool_scales', None) or ())
-    return 32 * max(scales)
-
-
 def load_strictly(model: nn.Module, checkpoint: str, config: str) -> dict[str, Any]:
     """Load a checkpoint with exactly the tensors of the model, and return its ``meta``.
 

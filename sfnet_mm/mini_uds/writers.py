@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from mmcv import imwrite
 from PIL import Image
 
 from sfnet_mm.datasets.idd_masks import POLYGONS_SUFFIX, convert_file, write_png
@@ -69,11 +70,8 @@ def _polygons(scene: Scene) -> list[dict]:
 
 
 def _write_image(path: Path, image: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     options = [cv2.IMWRITE_JPEG_QUALITY, 94] if path.suffix == '.jpg' else []
-    done, data = cv2.imencode(path.suffix, image[..., ::-1], options)
-    assert done, path
-    path.write_bytes(data.tobytes())
+    imwrite(image[..., ::-1], path, options)
 
 
 def _instance_ids(scene: Scene, size: tuple[int, int]) -> np.ndarray:
@@ -104,7 +102,6 @@ def write_cityscapes(root: Path, split: str, number: int, scene: Scene) -> None:
     stem = f'{town}_{number:06d}_000019'
     _write_image(root / 'leftImg8bit' / split / town / f'{stem}_leftImg8bit.png', scene.image)
     folder = root / 'gtFine' / split / town
-    folder.mkdir(parents=True, exist_ok=True)
     size = scene.image.shape[:2]
     labels = draw_polygons(_polygons(scene), size, CITYSCAPES, background=0)
     write_png(folder / f'{stem}_gtFine_labelIds.png', labels)
@@ -154,10 +151,8 @@ def write_bdd(root: Path, split: str, number: int, scene: Scene) -> None:
     """Write ``images/10k`` and ``labels/sem_seg/masks`` of train ids."""
     stem = f'{number:08x}-{"0a1b" if split == "train" else "7dc2"}'
     _write_image(root / 'images' / '10k' / split / f'{stem}.jpg', scene.image)
-    folder = root / 'labels' / 'sem_seg' / 'masks' / split
-    folder.mkdir(parents=True, exist_ok=True)
     labels = draw_polygons(_polygons(scene), scene.image.shape[:2], BDD, background=255)
-    write_png(folder / f'{stem}.png', labels)
+    write_png(root / 'labels' / 'sem_seg' / 'masks' / split / f'{stem}.png', labels)
 
 
 WRITERS = {
