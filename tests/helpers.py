@@ -17,6 +17,7 @@ from mmseg.structures import SegDataSample
 from sfnet_mm.utils import fit_to_cpu
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+ODD_CHANNELS, ODD_SIZES = [4, 6, 8, 10], [(17, 25), (9, 13), (5, 7), (3, 4)]
 
 
 def config_paths(*folders: str) -> list[str]:
@@ -51,6 +52,60 @@ def load_tool(name: str) -> ModuleType:
 def run_tool(name: str, *arguments: Any) -> Any:
     """What ``main`` of ``tools/{name}.py`` returns for these arguments, in this process."""
     return load_tool(name).main([str(argument) for argument in arguments])
+
+
+def randomize_norms(module: torch.nn.Module) -> torch.nn.Module:
+    """The module with statistics and weights of normalization that no initialization gives."""
+    for layer in module.modules():
+        if isinstance(layer, torch.nn.modules.batchnorm._BatchNorm):
+            torch.nn.init.uniform_(layer.weight, 0.5, 1.5)
+            torch.nn.init.normal_(layer.bias, 0, 0.2)
+            torch.nn.init.normal_(layer.running_mean, 0, 0.2)
+            torch.nn.init.uniform_(layer.running_var, 0.5, 1.5)
+    return module
+
+
+def odd_maps(n: int = 1) -> list[torch.Tensor]:
+    """Maps of four stages of an image of 65x97: no map is half of another."""
+    return [torch.randn(n, c, *size) for c, size in zip(ODD_CHANNELS, ODD_SIZES)]
+
+
+def flow_parameters(module: torch.nn.Module) -> list[str]:
+    """Names of the parameters that predict flow."""
+    return [n for n, _ in module.named_parameters() if 'flow' in n or 'down_' in n]
+
+
+def png_dataset(root: Any, **options: Any) -> dict[str, Any]:
+    """The config of a data set of PNG files in ``img`` and ``ann``."""
+    steps = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
+    dataset = dict(
+        type='BaseSegDataset',
+        data_root=str(root),
+        data_prefix=dict(img_path='img', seg_map_path='ann'),
+        img_suffix='.png',
+        metainfo=dict(classes=('road', 'car'), palette=[(128, 64, 128), (0, 0, 142)]),
+        pipeline=[dict(type=step) for step in steps],
+    )
+    return {**dataset, **options}
+
+
+def config_to_test(root: Any, batch_size: int = 2, data: dict | None = None, **cfg: Any) -> Config:
+    """The config of a test on :func:`png_dataset`, whose options are ``data``."""
+    common = dict(
+        default_scope='mmseg',
+        work_dir=f'{root}/work',
+        experiment_name=str(root),
+        visualizer=dict(type='SegLocalVisualizer', name=f'visualizer of {root}'),
+        test_dataloader=dict(
+            batch_size=batch_size,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=png_dataset(root, **(data or {})),
+        ),
+        test_cfg=dict(type='TestLoop'),
+        log_level='WARNING',
+    )
+    return Config({**common, **cfg})
 
 
 def has_hooks(module: torch.nn.Module) -> bool:

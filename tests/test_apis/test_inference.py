@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import randomize_norms
 from mmengine.config import Config
 from mmseg.apis import inference_model
 
@@ -23,11 +24,7 @@ def model(tmp_path_factory):
     cfg.model.decode_head.update(in_channels=[8, 24, 32], channels=8)
     path = str(tmp_path_factory.mktemp('config') / 'small.py')
     cfg.dump(path)
-    model = sfnet_mm.create_model(path, num_classes=5)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            torch.nn.init.normal_(module.running_mean, 0, 0.1)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    model = randomize_norms(sfnet_mm.create_model(path, num_classes=5))
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
     logits = model((torch.from_numpy(picture()).permute(2, 0, 1)[None] - 120) / 60)
     model.decode_head.conv_seg.bias.data -= logits.mean((0, 2, 3))

@@ -1,11 +1,8 @@
 import json
-import os.path as osp
-import runpy
-import sys
 
 import numpy as np
 import pytest
-from helpers import ROOT
+from helpers import run_tool
 
 from sfnet_mm.benchmark.backends import Settings
 from sfnet_mm.benchmark.foreign import ForeignGraph
@@ -14,6 +11,7 @@ from sfnet_mm.benchmark.peers import PEERS
 
 onnx = pytest.importorskip('onnx')
 pytest.importorskip('onnxruntime')
+TOOL = 'analysis_tools/benchmark'
 
 
 def write_graph(path, shape=(1, 3, 64, 96), kind='FLOAT', inputs=1):
@@ -31,12 +29,6 @@ def write_graph(path, shape=(1, 3, 64, 96), kind='FLOAT', inputs=1):
     opset = [onnx.helper.make_opsetid('', 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), str(path))
     return str(path)
-
-
-def benchmark(monkeypatch, *args):
-    tool = osp.join(ROOT, 'tools', 'analysis_tools', 'benchmark.py')
-    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
-    runpy.run_path(tool, run_name='__main__')
 
 
 def test_file_runs_at_the_size_of_its_input(tmp_path):
@@ -71,11 +63,11 @@ def test_files_are_timed_beside_models_in_the_same_rounds(tmp_path, backend, mon
     assert entries[1].note == 'b.onnx, 1x3x64x96 to 1x5x64x96 float32'
 
 
-def test_tool_writes_what_a_file_computes(tmp_path, monkeypatch):
+def test_tool_writes_what_a_file_computes(tmp_path):
     path = write_graph(tmp_path / 'a.onnx')
     out = tmp_path / 'speed.json'
     options = ['--backend', 'onnxruntime', '--size', '64x128', '--rounds', 2, '--out', out]
-    benchmark(monkeypatch, '--onnx', f'Other={path}', *options)
+    run_tool(TOOL, '--onnx', f'Other={path}', *options)
     (entry,) = json.loads(out.read_text())['entries']
     assert entry['name'] == 'Other' and len(entry['milliseconds']) == 2
     table = (tmp_path / 'speed.md').read_text()
@@ -95,13 +87,13 @@ def test_tool_writes_what_a_file_computes(tmp_path, monkeypatch):
         (['--onnx', 'CGNet={good}', '--peers', 'CGNet'], '--onnx names a file CGNet'),
     ],
 )
-def test_bad_files_are_named_in_one_line(tmp_path, monkeypatch, options, message):
+def test_bad_files_are_named_in_one_line(tmp_path, options, message):
     (tmp_path / 'text.onnx').write_text('no graph')
     two = write_graph(tmp_path / 'two.onnx', inputs=2)
     good = write_graph(tmp_path / 'good.onnx')
     options = [o.format(text=tmp_path / 'text.onnx', two=two, good=good) for o in options]
     with pytest.raises(SystemExit, match=message) as caught:
-        benchmark(monkeypatch, '--backend', 'onnxruntime', *options, '--size', '64x128')
+        run_tool(TOOL, '--backend', 'onnxruntime', *options, '--size', '64x128')
     assert '\n' not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers import ROOT, run_tool
-from PIL import Image
+from mmcv import imwrite
 
 from sfnet_mm.comparison import Budget, Job, Resources, finished, run_jobs, train
 from sfnet_mm.comparison.jobs import JOB, check_budget, progress
@@ -31,14 +31,12 @@ def camvid(tmp_path_factory):
     """Pictures whose upper half is sky and whose lower half is road."""
     root = tmp_path_factory.mktemp('camvid')
     for split, images in (('train', 6), ('val', 2), ('test', 2)):
-        for kind in ('images', 'annotations'):
-            (root / kind / split).mkdir(parents=True)
         for i in range(images):
             mask = np.zeros((48, 64), np.uint8)
             mask[24:] = 3
-            image = np.where(mask[..., None] == 0, [90, 140, 230], [60, 60, 60]).astype(np.uint8)
-            Image.fromarray(mask).save(root / 'annotations' / split / f'{i}.png')
-            Image.fromarray(image).save(root / 'images' / split / f'{i}.png')
+            image = np.where(mask[..., None] == 0, [230, 140, 90], [60, 60, 60]).astype(np.uint8)
+            imwrite(mask, root / 'annotations' / split / f'{i}.png')
+            imwrite(image, root / 'images' / split / f'{i}.png')
     return root
 
 

@@ -4,7 +4,7 @@ import torch
 from helpers import ROOT, config_paths, load_tool, segmentation_samples
 from mmseg.registry import METRICS
 
-from sfnet_mm.comparison import Budget, prepare, table
+from sfnet_mm.comparison import prepare
 
 CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
 
@@ -39,28 +39,3 @@ def test_metric_of_a_run_has_classes_and_sources():
     assert values['mIoU/idd'] == 0
     # 8 of 16 pixels of each class are right, 24 are in the union.
     assert metric.per_class['IoU'] == {'a': 33.33, 'b': 33.33}
-
-
-def test_table_has_a_row_for_a_config_and_a_column_for_a_target():
-    def result(name, seed, bdd):
-        return dict(
-            name=name,
-            seed=seed,
-            mIoU=50.0,
-            bIoU=40.0,
-            per_class_bIoU={'sky': 1.0},
-            parameters=1,
-            final_loss=1.0,
-            milliseconds_per_iteration=1.0,
-            flow_px={},
-            per_class={'sky': 1.0},
-            per_source={'cityscapes': 60.0, 'bdd': bdd},
-            device='CPU',
-            date='2025-01-01',
-        )
-
-    rows = {'a': [result('a', 0, 30.0), result('a', 1, 34.0)], 'b': [result('b', 0, 40.0)]}
-    text = table(rows, Budget())
-    assert '| mIoU | cityscapes | bdd |' in text
-    assert '| a | 60.00 ± 0.00 | 32.00 ± 2.83 |' in text
-    assert '| b | 60.00 | 40.00 |' in text

@@ -53,6 +53,16 @@ def test_each_two_configs_are_compared_seed_by_seed():
     assert 'row minus column' not in table({k: rows[k] for k in 'ab'}, Budget(), 'a')
 
 
+def test_table_of_sources_has_a_row_for_a_config_and_a_column_for_a_target():
+    def run(name, seed, bdd):
+        return dict(result(name, seed, 50.0), per_source={'cityscapes': 60.0, 'bdd': bdd})
+
+    text = table({'a': [run('a', 0, 30.0), run('a', 1, 34.0)], 'b': [run('b', 0, 40.0)]}, Budget())
+    assert '| mIoU | cityscapes | bdd |' in text
+    assert '| a | 60.00 ± 0.00 | 32.00 ± 2.83 |' in text
+    assert '| b | 60.00 | 40.00 |' in text
+
+
 def test_quantiles_are_those_of_the_t_distribution():
     for degrees, quantile in enumerate(T_QUANTILES, 1):
         # The density's integral from 0, by the midpoint rule, with t = tan(x).

@@ -5,6 +5,7 @@ import pickle
 
 import pytest
 import torch
+from checkpoint_files import RunsCode
 
 from sfnet_mm.converters.sfsegnets import convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
@@ -98,28 +99,18 @@ def test_other_checkpoints_are_refused(state, message, tool, tmp_path, refused):
     assert not (tmp_path / 'out.pth').exists()
 
 
-class _Payload:
-    """Creates a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, 'w')
-
-
 @pytest.mark.parametrize('zipped', [True, False])
 def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, refused):
     src, victim = tmp_path / 'evil.pth', tmp_path / 'victim'
     torch.save(
-        dict(state_dict={'a': torch.zeros(1)}, best=_Payload(str(victim))),
+        dict(state_dict={'a': torch.zeros(1)}, best=RunsCode(victim)),
         src,
         _use_new_zipfile_serialization=zipped,
     )
     assert 'was refused' in refused(src, tmp_path / 'out.pth')[0]
     assert not victim.exists()
     # The same bytes in the hands of plain pickle would have run it.
-    pickle.loads(pickle.dumps(_Payload(str(victim)))).close()
+    pickle.loads(pickle.dumps(RunsCode(victim)))
     assert victim.exists()
 
 

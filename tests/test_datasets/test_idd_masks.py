@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import run_tool
+from mmcv import imwrite
 from PIL import Image
 
 from sfnet_mm.datasets.idd_masks import convert_idd, mask_path_of
@@ -20,8 +21,7 @@ CAR = {'label': 'car', 'polygon': [[4, 4], [8, 4], [8, 7], [4, 7]]}
 def write(root, name, objects, split='train', size=(10, 20), image_size=None):
     height, width = image_size or size
     image = root / 'leftImg8bit' / split / '0' / f'{name}_leftImg8bit.png'
-    image.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.zeros((height, width, 3), np.uint8)).save(image)
+    imwrite(np.zeros((height, width, 3), np.uint8), image)
     path = root / 'gtFine' / split / '0' / f'{name}_gtFine_polygons.json'
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({'imgHeight': size[0], 'imgWidth': size[1], 'objects': objects}))

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from helpers import load_config
+from mmcv import imwrite
 from mmengine.dataset import Compose
 from mmseg.datasets import MapillaryDataset_v1
 from mmseg.registry import DATASETS
-from PIL import Image
 
 from sfnet_mm.datasets import (
     CityscapesCoarseDataset,
@@ -18,17 +18,12 @@ from sfnet_mm.datasets import (
 LOAD = [dict(type='LoadImageWhole'), dict(type='LoadMappedAnnotations')]
 
 
-def save(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-
-
 def vistas(root, shape, split='validation'):
     rng = np.random.default_rng(0)
     mask = np.arange(66, dtype=np.uint8)[rng.integers(0, 66, shape)]
     mask.flat[:66] = range(66)
-    save(root / split / 'labels' / 'a.png', mask)
-    save(root / split / 'images' / 'a.jpg', rng.integers(0, 255, (*shape, 3)).astype(np.uint8))
+    imwrite(mask, root / split / 'labels' / 'a.png')
+    imwrite(rng.integers(0, 255, (*shape, 3), np.uint8), root / split / 'images' / 'a.jpg')
     return mask
 
 
@@ -81,11 +76,9 @@ def test_a_label_of_another_size_cannot_be_scored():
 def test_coarse_labels_are_read_as_distributed(tmp_path):
     mask = np.array([[0, 7, 27], [31, 33, 4]], np.uint8)
     name = 'augsburg/augsburg_000000_000000'
-    save(tmp_path / 'gtCoarse/train_extra' / f'{name}_gtCoarse_labelIds.png', mask)
-    save(
-        tmp_path / 'leftImg8bit/train_extra' / f'{name}_leftImg8bit.png',
-        np.zeros((2, 3, 3), np.uint8),
-    )
+    imwrite(mask, tmp_path / 'gtCoarse/train_extra' / f'{name}_gtCoarse_labelIds.png')
+    image = tmp_path / 'leftImg8bit/train_extra' / f'{name}_leftImg8bit.png'
+    imwrite(np.zeros((2, 3, 3), np.uint8), image)
     data = CityscapesCoarseDataset(tmp_path, 'train_extra', LOAD)
     assert data[0]['gt_seg_map'].tolist() == [[255, 0, 14], [16, 18, 255]]
     with pytest.raises(ValueError, match="split='test' is not one of"):
@@ -101,11 +94,9 @@ def cityscapes(root, images=24):
             classes = np.append(ids[[0, 10]], ids[i % 19])
             mask = classes[rng.integers(0, 3, (8, 16))].astype(np.uint8).repeat(4, 0).repeat(4, 1)
             name = f'city/city_{i:06d}_000000'
-            save(root / labels / split / f'{name}_{labels}_labelIds.png', mask)
-            save(
-                root / 'leftImg8bit' / split / f'{name}_leftImg8bit.png',
-                rng.integers(0, 255, (32, 64, 3)).astype(np.uint8),
-            )
+            imwrite(mask, root / labels / split / f'{name}_{labels}_labelIds.png')
+            image = rng.integers(0, 255, (32, 64, 3)).astype(np.uint8)
+            imwrite(image, root / 'leftImg8bit' / split / f'{name}_leftImg8bit.png')
 
 
 def shrink(pipeline):

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from mmcv import imwrite
 from mmseg.registry import DATASETS, TRANSFORMS
-from PIL import Image
 
 from sfnet_mm.datasets import (
     CamVidDataset,
@@ -37,11 +37,6 @@ FILES = {
 MAPILLARY_SPLITS = {'train': 'training', 'val': 'validation'}
 
 
-def save(path, array):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(array).save(path)
-
-
 def add(root, source, split='train', files=None):
     """Write one sample: the left half of its mask is car, the rest ignored or road."""
     image, mask, car = files or FILES[source]
@@ -49,8 +44,8 @@ def add(root, source, split='train', files=None):
     ids = np.zeros((6, 8), np.uint8)
     ids[:, :4] = car
     paths = [root / part.format(s=folder) for part in (image, mask)]
-    save(paths[0], np.full((6, 8, 3), 90, np.uint8))
-    save(paths[1], ids)
+    imwrite(np.full((6, 8, 3), 90, np.uint8), paths[0])
+    imwrite(ids, paths[1])
     return paths
 
 
@@ -187,7 +182,7 @@ def test_images_without_a_mask_are_left_out_with_one_warning(root, monkeypatch):
     monkeypatch.setattr(source_layouts, 'print_log', lambda text, *_, level: said.append(text))
     folder = root / 'bdd/images/10k/train'
     for name in ('x', 'y'):
-        save(folder / f'{name}.jpg', np.zeros((6, 8), np.uint8))
+        imwrite(np.zeros((6, 8), np.uint8), folder / f'{name}.jpg')
     dataset = UDSDataset(root, sources={'bdd': 'bdd'}, pipeline=PIPELINE)
     assert [dataset[i]['data_samples'].img_path for i in range(len(dataset))] == [
         str(folder / '00a-1.jpg')
@@ -208,7 +203,7 @@ def test_no_image_with_a_mask_is_an_error(root):
 
 def test_the_test_split_of_cityscapes_has_no_labels(root):
     image = FILES['cityscapes'][0].format(s='test')
-    save(root / 'cityscapes' / image, np.zeros((6, 8, 3), np.uint8))
+    imwrite(np.zeros((6, 8, 3), np.uint8), root / 'cityscapes' / image)
     dataset = UDSDataset(
         root, 'test', sources={'cityscapes': 'cityscapes'}, pipeline=PIPELINE, test_mode=True
     )

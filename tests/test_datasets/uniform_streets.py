@@ -1,8 +1,8 @@
 """A data set of colored blobs, sampled class-uniformly."""
 
 import numpy as np
+from mmcv import imwrite
 from mmseg.datasets import BaseSegDataset
-from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from sfnet_mm.datasets import ClassUniformDataset
@@ -41,14 +41,12 @@ def scan(mask, tile, classes):
 
 
 def write(folder, masks, image_size=None):
-    (folder / 'img').mkdir(parents=True, exist_ok=True)
-    (folder / 'ann').mkdir(exist_ok=True)
     for i, mask in enumerate(masks):
-        Image.fromarray(mask).save(folder / 'ann' / f'{i:03d}.png')
+        imwrite(mask, folder / 'ann' / f'{i:03d}.png')
         # The red channel holds the column and the green one the row of each pixel.
         ys, xs = np.mgrid[: mask.shape[0], : mask.shape[1]]
-        image = np.stack([xs, ys, np.zeros_like(xs)], -1).astype(np.uint8)
-        Image.fromarray(image).save(folder / 'img' / f'{i:03d}.png')
+        image = np.stack([np.zeros_like(xs), ys, xs], -1).astype(np.uint8)
+        imwrite(image, folder / 'img' / f'{i:03d}.png')
     return folder
 
 

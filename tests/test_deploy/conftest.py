@@ -3,7 +3,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import CONFIG, META, SIZE
+from deploy_helpers import CONFIG, META, SIZE, needs_onnx
 
 from sfnet_mm.deploy import export_onnx, load_model
 
@@ -25,8 +25,7 @@ def checkpoint(tmp_path_factory):
 @pytest.fixture(scope='session')
 def onnx_file(checkpoint, tmp_path_factory):
     """That checkpoint as a graph of raw images, full-size logits."""
-    for name in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(name)
+    needs_onnx()
     path = str(tmp_path_factory.mktemp('onnx') / 'model.onnx')
     export_onnx(load_model(CONFIG, checkpoint), path, SIZE, 'logits', normalize=True)
     return path

@@ -2,6 +2,7 @@ import os.path as osp
 
 import cv2
 import numpy as np
+import pytest
 import torch
 from helpers import ROOT
 from mmcv.cnn import ConvModule
@@ -18,6 +19,11 @@ META = dict(
     classes=tuple(f'class {i}' for i in range(19)), palette=[[i, 2 * i, 90] for i in range(19)]
 )
 LITE = dict(type='SFNetLiteHead', in_channels=[8, 24, 32], in_index=[0, 2, 3])
+CROPS = [
+    dict(type='Resize', scale=(100000, 96), keep_ratio=True),
+    dict(type='CenterCrop', crop_size=(96, 96)),
+    dict(type='ResetOriginalShape'),
+]
 FULL = dict(type='SFNetHead', in_channels=[8, 16, 24, 32], in_index=[0, 1, 2, 3])
 
 
@@ -97,6 +103,21 @@ def smooth_image(size=SIZE, channels=3):
     cells = np.random.default_rng(0).integers(0, 256, (9, 15, channels), dtype=np.uint8)
     image = cv2.resize(cells, size[::-1], interpolation=cv2.INTER_CUBIC)
     return image.reshape(*size, channels)
+
+
+def needs_onnx(*others):
+    """Skip where a package of the export, or one of the others, is not installed."""
+    for name in ('onnx', 'onnxscript', 'onnxruntime', *others):
+        pytest.importorskip(name, reason='needs requirements/deploy.txt')
+
+
+def strip_metadata(source, target):
+    """Copy a graph without its metadata, as one that other tools wrote."""
+    import onnx
+
+    proto = onnx.load(str(source))
+    del proto.metadata_props[:]
+    onnx.save(proto, str(target))
 
 
 def predicted_by_mmseg(config, checkpoint, image):

@@ -8,7 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from deploy_helpers import SIZE, small_model, smooth_image
+from deploy_helpers import SIZE, needs_onnx, small_model, smooth_image, strip_metadata
 from helpers import ROOT
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
@@ -17,8 +17,7 @@ from sfnet_mm.visualization import overlay
 
 def build(folder):
     """Compile the example; the path of the program, and whether it knows PPM only."""
-    for name in ('openvino', 'onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(name)
+    needs_onnx('openvino')
     for program in ('cmake', 'c++'):
         if not shutil.which(program):
             pytest.skip(f'{program} is not installed')
@@ -111,19 +110,9 @@ def test_bad_input_is_one_line(program, graphs, tmp_path):
     assert not list(tmp_path.glob('out*'))
 
 
-def test_foreign_graph_is_refused(program, tmp_path):
-    onnx = pytest.importorskip('onnx')
+def test_foreign_graph_is_refused(program, graphs, tmp_path):
     run, _ = program
-    of = onnx.helper.make_tensor_value_info
-    shape = [1, 3, *SIZE]
-    graph = onnx.helper.make_graph(
-        [onnx.helper.make_node('Relu', ['x'], ['y'])],
-        'other',
-        [of('x', onnx.TensorProto.FLOAT, shape)],
-        [of('y', onnx.TensorProto.FLOAT, shape)],
-    )
-    opset = [onnx.helper.make_opsetid('', 18)]
-    onnx.save(onnx.helper.make_model(graph, opset_imports=opset), str(tmp_path / 'other.onnx'))
+    strip_metadata(graphs / 'classes.onnx', tmp_path / 'other.onnx')
     cv2.imwrite(str(tmp_path / 'street.ppm'), smooth_image())
     result = run(tmp_path / 'other.onnx', tmp_path / 'street.ppm', tmp_path / 'out')
     assert result.returncode == 1 and 'has no metadata of sfnet_mm' in result.stderr

@@ -3,29 +3,26 @@ import json
 import os
 import os.path as osp
 import re
-import runpy
 import shutil
-import sys
 
 import cv2
 import mmcv
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import CONFIG, SIZE
-from helpers import ROOT
+from deploy_helpers import CONFIG, SIZE, needs_onnx
+from helpers import ROOT, load_tool, run_tool
 
-import sfnet_mm.deploy
+from sfnet_mm.deploy import load_runtime
 from sfnet_mm.utils.media import video_format
 
-cached_runtime = functools.cache(sfnet_mm.deploy.load_runtime)
+cached_runtime = functools.cache(load_runtime)
 
 
 def predict(monkeypatch, *args):
     # Building a model takes longer than all the rest; each of these has a path of its own.
-    monkeypatch.setattr(sfnet_mm.deploy, 'load_runtime', cached_runtime)
-    monkeypatch.setattr(sys, 'argv', ['predict.py', *map(str, args)])
-    runpy.run_path(osp.join(ROOT, 'tools', 'demo', 'predict.py'), run_name='__main__')
+    monkeypatch.setattr(load_tool('demo/predict'), 'load_runtime', cached_runtime)
+    run_tool('demo/predict', *args)
 
 
 def files_below(folder):
@@ -155,8 +152,7 @@ def test_notebook_is_stored_with_its_outputs():
 
 
 def test_notebook_runs(monkeypatch, capsys, checkpoint, tmp_path):
-    for name in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(name)
+    needs_onnx()
     monkeypatch.chdir(osp.join(ROOT, 'demo'))
     monkeypatch.setenv('SFNET_CHECKPOINT', checkpoint)
     monkeypatch.setenv('SFNET_OUT', str(tmp_path))

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import CONFIG, SIZE, small_model
+from deploy_helpers import CONFIG, SIZE, needs_onnx, small_model
 
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime, optimize
@@ -83,8 +83,7 @@ def test_runtime_gives_the_mask_of_float64(compiled, files, exact, gpu_device):
 
 
 def test_export_of_a_model_on_the_device(files, exact, gpu_device, tmp_path):
-    for name in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(name)
+    needs_onnx()
     model = load_model(*files, str(gpu_device))
     path = str(tmp_path / 'model.onnx')
     export_onnx(model, path, SIZE, 'logits', output_size='stride')

@@ -4,14 +4,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import CONFIG, META, SIZE, small_model
+from deploy_helpers import CONFIG, META, SIZE, needs_onnx, predicted_by_mmseg, small_model
 from helpers import run_tool
 
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.deploy.export.onnx_graph import count_nodes
 
-for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+needs_onnx()
 
 
 def random_image(size=SIZE, seed=0):
@@ -21,10 +20,7 @@ def random_image(size=SIZE, seed=0):
 @pytest.fixture(scope='module')
 def expected(checkpoint):
     """Mask by mmseg's own inference."""
-    from mmseg.apis import inference_model
-
-    model = load_model(CONFIG, checkpoint)
-    return inference_model(model, random_image()).pred_sem_seg.data[0].numpy()
+    return predicted_by_mmseg(CONFIG, checkpoint, random_image())
 
 
 def test_graph_is_standard_and_has_one_sampler_per_warp(onnx_file):

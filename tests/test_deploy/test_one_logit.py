@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from deploy_helpers import SIZE, predicted_by_mmseg, small_model, smooth_image
+from deploy_helpers import SIZE, needs_onnx, predicted_by_mmseg, small_model, smooth_image
 
 from sfnet_mm.deploy import export_onnx, load_runtime, optimize
 from sfnet_mm.deploy.export.export_model import make_export_model, make_reference
@@ -37,8 +37,7 @@ def test_torch_runtime_gives_the_mask_of_mmseg(binary, expected):
 
 
 def test_graph_gives_the_mask_of_mmseg(binary, expected, tmp_path):
-    for package in ('onnx', 'onnxscript', 'onnxruntime', 'openvino'):
-        pytest.importorskip(package)
+    needs_onnx('openvino')
     path = str(tmp_path / 'model.onnx')
     outputs = {1: ('logits', 'onnxruntime'), 2: ('argmax', 'openvino')}
     output, form = outputs[binary[2].num_classes]

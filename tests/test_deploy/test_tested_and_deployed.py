@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from deploy_helpers import predicted_by_mmseg, small_config, small_model, smooth_image
+from deploy_helpers import (
+    CROPS,
+    needs_onnx,
+    predicted_by_mmseg,
+    small_config,
+    small_model,
+    smooth_image,
+)
 from helpers import config_paths, load_config
 from mmengine.config import Config
 from mmseg.models import EncoderDecoder
@@ -74,12 +81,7 @@ def test_pipeline_of_the_test_data_counts_if_no_variable_holds_it(tmp_path):
 
 
 def test_cropping_that_resets_the_shape_gives_the_mask_of_the_crop(tmp_path):
-    steps = [
-        dict(type='Resize', scale=(100000, 96), keep_ratio=True),
-        dict(type='CenterCrop', crop_size=(96, 96)),
-        dict(type='ResetOriginalShape'),
-    ]
-    config, checkpoint, _ = small_model(str(tmp_path), pipeline=steps)
+    config, checkpoint, _ = small_model(str(tmp_path), pipeline=CROPS)
     image = smooth_image(IMAGE)
     expected = predicted_by_mmseg(config, checkpoint, image)
     runtime = load_runtime('torch', config, checkpoint)
@@ -100,11 +102,6 @@ def sliding(tmp_path_factory):
 @pytest.fixture(scope='module')
 def resizing(tmp_path_factory):
     return small_model(str(tmp_path_factory.mktemp('resize')), pipeline=[LARGER])
-
-
-def needs_onnx():
-    for package in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(package)
 
 
 def test_file_slides(sliding, tmp_path):

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import FULL, SIZE, predicted_by_mmseg, small_config, small_model, smooth_image
+from deploy_helpers import (
+    FULL,
+    SIZE,
+    needs_onnx,
+    predicted_by_mmseg,
+    small_config,
+    small_model,
+    smooth_image,
+)
 from helpers import run_tool
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
@@ -72,8 +80,7 @@ def test_convolutions_that_standardize_their_weights(conv, tmp_path):
 @pytest.mark.parametrize('norm', ['GN', 'IN', 'none'])
 def test_exported_graph_of_any_normalization(norm, tmp_path):
     """Compared with mmseg by the export itself."""
-    for package in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(package)
+    needs_onnx()
     path = tmp_path / 'model.onnx'
     *_, model = small_model(str(tmp_path), norm_cfg=NORMS[norm])
     export_onnx(model, str(path), (96, 136))
@@ -82,8 +89,7 @@ def test_exported_graph_of_any_normalization(norm, tmp_path):
 
 @pytest.mark.parametrize('channels', [1, 4])
 def test_other_channels(channels, tmp_path):
-    for package in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(package)
+    needs_onnx()
     config, checkpoint, model = small_model(str(tmp_path), in_channels=channels)
     image, path = smooth_image(channels=channels), str(tmp_path / 'model.onnx')
     expected = predicted_by_mmseg(config, checkpoint, image)

@@ -3,7 +3,7 @@
 import string
 
 import numpy as np
-from PIL import Image
+from mmcv import imwrite
 
 SIZE = (72, 96)  # height, width
 # What the tests change in my_config.py: a few iterations on small crops.
@@ -35,9 +35,7 @@ def draw_pair(rng):
 def draw_folder(root, number=20):
     """``root/images`` and ``root/masks`` with so many pairs, a.jpg and a.png first."""
     rng = np.random.default_rng(0)
-    for kind in ('images', 'masks'):
-        (root / kind).mkdir(parents=True)
     for name in string.ascii_lowercase[:number]:
         image, mask = draw_pair(rng)
-        Image.fromarray(image).save(root / 'images' / f'{name}.jpg', quality=95)
-        Image.fromarray(mask).save(root / 'masks' / f'{name}.png')
+        imwrite(image[..., ::-1], root / 'images' / f'{name}.jpg')
+        imwrite(mask, root / 'masks' / f'{name}.png')

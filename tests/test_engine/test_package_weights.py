@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 import torch
+from checkpoint_files import RunsCode
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from sfnet_mm.models import EfficientNetLite
@@ -26,20 +27,16 @@ def test_weights_are_found_and_no_code_runs(package):
     assert load()['a'].tolist() == [0, 1, 2]
 
 
-class Payload:
-    def __reduce__(self):
-        return exec, ('raise SystemExit("the file was run")',)
-
-
 def one_line(error):
     assert '\n' not in str(error.value)
     return str(error.value)
 
 
 def test_a_foreign_object_is_refused(package):
-    torch.save({'a': Payload()}, package / 'some-123.pth')
+    torch.save({'a': RunsCode(package / 'ran')}, package / 'some-123.pth')
     with pytest.raises(ValueError, match='refused') as error:
         load()
+    assert not (package / 'ran').exists()
     assert one_line(error).endswith('pip install --force-reinstall some-weights-package')
 
 

@@ -5,7 +5,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
+from helpers import config_to_test
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -42,40 +42,15 @@ def data(tmp_path):
 
 
 def config(data, **dataset):
-    steps = ('LoadImageFromFile', 'LoadAnnotations', 'PackSegInputs')
-    dataset = dict(
-        dict(
-            type='BaseSegDataset',
-            data_root=str(data),
-            data_prefix=dict(img_path='img/val', seg_map_path='ann/val'),
-            img_suffix='.png',
-            seg_map_suffix='.png',
-            metainfo=dict(classes=('road', 'car'), palette=[(128, 64, 128), (0, 0, 142)]),
-            pipeline=[dict(type=step) for step in steps],
-        ),
-        **dataset,
-    )
-    return Config(
-        dict(
-            default_scope='mmseg',
-            work_dir=str(data / 'work'),
-            experiment_name=str(data),
-            visualizer=dict(type='SegLocalVisualizer', name=f'visualizer of {data}'),
-            model=dict(type='BrightPixels', data_preprocessor=dict(type='SegDataPreProcessor')),
-            test_dataloader=dict(
-                batch_size=2,
-                num_workers=0,
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                dataset=dataset,
-            ),
-            test_cfg=dict(type='TestLoop'),
-            test_evaluator=[
-                dict(type='IoUMetric'),
-                dict(type='IoUMetric', iou_metrics=['mFscore'], prefix='f'),
-            ],
-            default_hooks=dict(visualization=dict(type='SegVisualizationHook')),
-            log_level='WARNING',
-        )
+    return config_to_test(
+        data,
+        data=dict(data_prefix=dict(img_path='img/val', seg_map_path='ann/val'), **dataset),
+        model=dict(type='BrightPixels', data_preprocessor=dict(type='SegDataPreProcessor')),
+        test_evaluator=[
+            dict(type='IoUMetric'),
+            dict(type='IoUMetric', iou_metrics=['mFscore'], prefix='f'),
+        ],
+        default_hooks=dict(visualization=dict(type='SegVisualizationHook')),
     )
 
 

@@ -1,12 +1,10 @@
 """The whole recipe trains, ends and resumes; each trick goes off by one option."""
 
 import os.path as osp
-import runpy
-import sys
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, run_tool
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.compat import load_checkpoint_file
@@ -44,10 +42,8 @@ def train(monkeypatch, tmp_path):
         few += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.save_best=None']
         thin = ['model.backbone.channels=8,8,16,24,32', 'model.decode_head.channels=16']
         thin += ['model.decode_head.in_channels=8,16,24,32']
-        argv = ['train.py', str(config), '--work-dir', str(tmp_path / 'work')]
-        argv += ['--resume'] if resume else []
-        monkeypatch.setattr(sys, 'argv', [*argv, '--cfg-options', *data, *few, *thin])
-        runpy.run_path(osp.join(ROOT, 'tools', 'train.py'), run_name='__main__')
+        options = ['--work-dir', tmp_path / 'work', *(['--resume'] if resume else [])]
+        run_tool('train', config, *options, '--cfg-options', *data, *few, *thin)
 
     return run
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import run_tool
+from mmcv import imwrite
 from mmdet.registry import DATASETS, METRICS
 from mmdet.structures import DetDataSample
 from mmengine.fileio import dump, load
@@ -46,8 +47,7 @@ def root(tmp_path):
         image = np.full((HEIGHT, WIDTH, 3), 40 * i, dtype=np.uint8)
         for name, pixels in (('leftImg8bit', image), ('gtFine_instanceIds', ids)):
             folder = tmp_path / name.split('_')[0] / 'val/town'
-            folder.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(folder / f'town_{i:06d}_000019_{name}.png'), pixels)
+            imwrite(pixels, folder / f'town_{i:06d}_000019_{name}.png')
     return tmp_path
 
 

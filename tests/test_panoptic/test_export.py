@@ -4,7 +4,7 @@ import os.path as osp
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, run_tool
+from helpers import ROOT, randomize_norms, run_tool
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
@@ -26,11 +26,7 @@ def test_form_gives_the_map_that_the_detector_predicts(backend, size):
     from mmdet.structures import DetDataSample
 
     torch.manual_seed(0)
-    model = load_panoptic(CONFIG)
-    for m in model.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
-            m.running_var.uniform_(0.5, 2)
-            m.running_mean.normal_()
+    model = randomize_norms(load_panoptic(CONFIG))
     image = torch.randn(1, 3, *size)
     padded = torch.zeros(1, 3, 64, 128)
     padded[:, :, : size[0], : size[1]] = image

@@ -8,6 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import png_dataset
+from mmcv import imwrite
 from mmengine.config import Config
 from mmengine.runner import Runner
 from test_isw_encoder_decoder import MODEL
@@ -22,22 +24,16 @@ NUM_IMAGES = 6
 def data_root(tmp_path_factory):
     root = tmp_path_factory.mktemp('data')
     rng = np.random.default_rng(0)
-    for folder in ('img', 'ann'):
-        (root / folder).mkdir()
     for i in range(NUM_IMAGES):
         image = cv2.resize(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8), (64, 64))
-        cv2.imwrite(str(root / 'img' / f'{i}.png'), image)
-        cv2.imwrite(str(root / 'ann' / f'{i}.png'), (image[..., 0] > 127).astype(np.uint8))
+        imwrite(image, root / 'img' / f'{i}.png')
+        imwrite((image[..., 0] > 127).astype(np.uint8), root / 'ann' / f'{i}.png')
     return root
 
 
 def make_config(data_root, work_dir, max_iters=6, begin_iter=3, **hook):
-    dataset = dict(
-        type='BaseSegDataset',
-        data_root=str(data_root),
-        data_prefix=dict(img_path='img', seg_map_path='ann'),
-        metainfo=dict(classes=('a', 'b'), palette=[[0, 0, 0], [9, 9, 9]]),
-        img_suffix='.png',
+    dataset = png_dataset(
+        data_root,
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations'),

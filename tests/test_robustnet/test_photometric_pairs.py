@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmcv import imwrite
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmseg.datasets import BaseSegDataset
 
@@ -18,9 +19,8 @@ def image():
 @pytest.fixture
 def dataset(tmp_path, image):
     for folder in ('a', 'b'):
-        (tmp_path / folder).mkdir()
         for i in range(3):
-            cv2.imwrite(str(tmp_path / folder / f'{i}.jpg'), np.roll(image, i, axis=0))
+            imwrite(np.roll(image, i, axis=0), tmp_path / folder / f'{i}.jpg')
     parts = [
         BaseSegDataset(
             data_root=str(tmp_path),

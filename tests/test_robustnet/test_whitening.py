@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from helpers import randomize_norms
 from mmseg.models.backbones import ResNet, ResNetV1c
 from torch import nn
 
@@ -31,13 +32,8 @@ NARROW = [
 
 @pytest.fixture(params=NARROW, ids=IDS)
 def backbone(request):
-    backbone = request.param()
-    for module in backbone.modules():  # no branch may be switched off by its initialization
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.uniform_(module.bias, -0.5, 0.5)
-            nn.init.uniform_(module.running_mean, -0.5, 0.5)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    # No branch may be switched off by its initialization.
+    backbone = randomize_norms(request.param())
     backbone.eval()
     return backbone
 

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from helpers import run_tool
+from mmcv import imwrite
 from PIL import Image
 
 from sfnet_mm.datasets.folder_advice import class_weights
@@ -27,11 +28,8 @@ def folder(tmp_path):
     """Four good pairs, one of them in a folder inside."""
     rng = np.random.default_rng(0)
     for i, name in enumerate(('a', 'b', 'inner/c', 'd')):
-        for kind in ('images', 'masks'):
-            (tmp_path / kind / name).parent.mkdir(parents=True, exist_ok=True)
-        image = rng.integers(0, 256, (*SIZE, 3)).astype(np.uint8)
-        Image.fromarray(image).save(tmp_path / f'images/{name}.jpg')
-        Image.fromarray(ids(i)).save(tmp_path / f'masks/{name}.png')
+        imwrite(rng.integers(0, 256, (*SIZE, 3), np.uint8), tmp_path / f'images/{name}.jpg')
+        imwrite(ids(i), tmp_path / f'masks/{name}.png')
     return tmp_path
 
 

@@ -3,8 +3,7 @@ import mmcv
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, has_hooks, load_tool, run_tool
-from mmengine.config import Config
+from helpers import ROOT, config_to_test, has_hooks, load_tool, run_tool
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.registry import HOOKS
@@ -28,30 +27,9 @@ def data(tmp_path):
 
 
 def runner(data, align, batch_size=2, **hook):
-    dataset = dict(
-        type='BaseSegDataset',
-        data_root=str(data),
-        data_prefix=dict(img_path='img', seg_map_path='ann'),
-        img_suffix='.png',
-        seg_map_suffix='.png',
-        metainfo=dict(classes=('road', 'car'), palette=[(128, 64, 128), (0, 0, 142)]),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='PackSegInputs'),
-        ],
-    )
-    loader = dict(
-        batch_size=batch_size,
-        num_workers=0,
-        sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dataset,
-    )
-    cfg = dict(
-        default_scope='mmseg',
-        work_dir=str(data / 'work'),
-        experiment_name=str(data),
-        visualizer=dict(type='SegLocalVisualizer', name=f'visualizer of {data}'),
+    cfg = config_to_test(
+        data,
+        batch_size,
         model=dict(
             type='EncoderDecoder',
             data_preprocessor=dict(type='SegDataPreProcessor', mean=[0] * 3, std=[255] * 3),
@@ -66,13 +44,10 @@ def runner(data, align, batch_size=2, **hook):
             ),
             test_cfg=dict(mode='whole'),
         ),
-        test_dataloader=loader,
-        test_cfg=dict(type='TestLoop'),
         test_evaluator=dict(type='IoUMetric'),
         custom_hooks=[dict(type='FlowVisualizationHook', tile_width=96, **hook)],
-        log_level='WARNING',
     )
-    return Runner.from_cfg(Config(cfg))
+    return Runner.from_cfg(cfg)
 
 
 def test_hook_writes_a_sheet_for_each_of_the_first_images(data):

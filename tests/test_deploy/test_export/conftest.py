@@ -1,11 +1,11 @@
 import pytest
+from deploy_helpers import needs_onnx
 
 
 @pytest.fixture(scope='session')
 def street(tmp_path_factory):
     """The folder of :func:`quantization_helpers.make_street`."""
-    for package in ('onnx', 'onnxscript', 'onnxruntime'):
-        pytest.importorskip(package, reason='needs requirements/deploy.txt')
+    needs_onnx()
     from quantization_helpers import make_street
 
     folder = tmp_path_factory.mktemp('street')

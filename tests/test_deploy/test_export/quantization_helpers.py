@@ -1,9 +1,9 @@
 """A street of drawn images with a small model, and the tool that quantizes its file."""
 
-import cv2
 import numpy as np
 from deploy_helpers import small_model, smooth_image
-from helpers import run_tool
+from helpers import png_dataset, run_tool
+from mmcv import imwrite
 from mmengine.config import Config
 
 from sfnet_mm.deploy import export_onnx, load_runtime
@@ -19,29 +19,18 @@ def make_street(folder):
     export_onnx(model, file, SIZE)
     runtime = load_runtime('onnxruntime', file)
     for split, count in (('train', 4), ('val', 2)):
-        for kind in ('images', 'labels'):
-            (folder / kind / split).mkdir(parents=True)
         for i in range(count):
             image = np.roll(smooth_image(SIZE), 17 * i + len(split), 1)
             mask = runtime.predict(image)
             mask[:8] = 255 if split == 'val' else 0
-            cv2.imwrite(str(folder / 'images' / split / f'{i}.png'), image)
-            cv2.imwrite(str(folder / 'labels' / split / f'{i}.png'), mask)
+            imwrite(image, folder / 'images' / split / f'{i}.png')
+            imwrite(mask, folder / 'labels' / split / f'{i}.png')
     cfg = Config.fromfile(config)
-    steps = [
-        dict(type='LoadImageFromFile'),
-        dict(type='LoadAnnotations'),
-        dict(type='PackSegInputs'),
-    ]
     for split in ('train', 'val'):
-        data = dict(
-            type='BaseSegDataset',
-            data_root=str(folder),
+        data = png_dataset(
+            folder,
             data_prefix=dict(img_path=f'images/{split}', seg_map_path=f'labels/{split}'),
-            img_suffix='.png',
-            seg_map_suffix='.png',
             metainfo=dict(classes=CLASSES, palette=[[i, 0, 90] for i in range(3)]),
-            pipeline=steps,
         )
         cfg[f'{split}_dataloader'] = dict(dataset=data)
     cfg.val_evaluator = dict(type='BoundaryIoUMetric', iou_metrics=['mIoU', 'bIoU'])

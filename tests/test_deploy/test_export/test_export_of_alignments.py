@@ -1,15 +1,14 @@
 """DySample, CARAFE and SAPA as ONNX graphs: standard operators that compute the same."""
 
-import deploy_helpers  # noqa: F401  registers the backbone
 import pytest
 import torch
+from deploy_helpers import needs_onnx  # which registers the backbone, too
 from helpers import build_segmentor, load_config
 
 from sfnet_mm.deploy import export_onnx
 from sfnet_mm.deploy.export.onnx_graph import count_nodes
 
-for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+needs_onnx()
 
 
 def segmentor(align):

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import run_in_onnxruntime
+from deploy_helpers import needs_onnx, run_in_onnxruntime
 
-for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+needs_onnx()
 
 from sfnet_mm.deploy.export.onnx_graph import trace  # noqa: E402
 from sfnet_mm.deploy.export.opsets import to_opset  # noqa: E402

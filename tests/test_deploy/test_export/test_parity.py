@@ -2,13 +2,12 @@
 
 import pytest
 import torch
-from deploy_helpers import CONFIG, SIZE
+from deploy_helpers import CONFIG, SIZE, needs_onnx
 
 from sfnet_mm.deploy import export_onnx, load_model
 from sfnet_mm.deploy.export import make_reference, parity
 
-for package in ('onnx', 'onnxscript', 'onnxruntime'):
-    pytest.importorskip(package, reason='needs requirements/deploy.txt')
+needs_onnx()
 
 
 def test_graph_that_disagrees_is_not_written(checkpoint, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from deploy_helpers import FULL, run_in_onnxruntime, small_model, smooth_image
+from deploy_helpers import FULL, needs_onnx, run_in_onnxruntime, small_model, smooth_image
 from helpers import run_tool
 from test_ops import oracle
 
@@ -17,9 +17,8 @@ from sfnet_mm.models.necks import AlignedFPN
 from sfnet_mm.ops import flow_warp
 from sfnet_mm.ops.exporting import exporting_for
 
-onnx = pytest.importorskip('onnx', reason='needs requirements/deploy.txt')
-pytest.importorskip('onnxruntime', reason='needs requirements/deploy.txt')
-pytest.importorskip('onnxscript', reason='needs requirements/deploy.txt')
+needs_onnx()
+import onnx  # noqa: E402
 
 from sfnet_mm.deploy.export.onnx_graph import trace  # noqa: E402
 from sfnet_mm.deploy.export.opsets import to_opset  # noqa: E402

@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 import torch
+from checkpoint_files import RunsCode
 from deploy_helpers import SIZE, predicted_by_mmseg, small_model, smooth_image
 from helpers import run_tool
 from torch._inductor import config as inductor
@@ -59,21 +60,11 @@ def rewritten(source, target, change):
     return str(target)
 
 
-class Planted:
-    """Writes a file when it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, 'w')
-
-
 @pytest.mark.parametrize('where', ['weights', 'inputs'])
 def test_python_objects_are_not_unpickled(where, small, tmp_path):
     planted = tmp_path / 'planted'
     buffer = tmp_path / 'object.pt'
-    torch.save(Planted(str(planted)), buffer)
+    torch.save(RunsCode(planted), buffer)
 
     def change(name, data):
         if where == 'inputs' and name.endswith('.pt'):

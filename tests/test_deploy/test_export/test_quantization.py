@@ -7,7 +7,7 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from deploy_helpers import smooth_image
+from deploy_helpers import needs_onnx, smooth_image
 from helpers import run_tool
 from mmengine.config import Config
 from PIL import Image
@@ -17,9 +17,8 @@ from sfnet_mm.deploy import load_runtime
 from sfnet_mm.deploy.export.calibration import CalibrationInputs, class_scores, read_data
 from sfnet_mm.deploy.export.float_parts import float_nodes
 
-onnx = pytest.importorskip('onnx', reason='needs requirements/deploy.txt')
-pytest.importorskip('onnxscript', reason='needs requirements/deploy.txt')
-pytest.importorskip('onnxruntime', reason='needs requirements/deploy.txt')
+needs_onnx()
+import onnx  # noqa: E402
 
 
 def before_sampler(graph):

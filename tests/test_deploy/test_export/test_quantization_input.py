@@ -1,6 +1,7 @@
 """Bad input of quantize.py ends in one line before any work, and files of others need options."""
 
 import pytest
+from deploy_helpers import strip_metadata
 from mmengine.config import Config
 from quantization_helpers import CLASSES, quantize
 
@@ -9,14 +10,8 @@ from sfnet_mm.deploy import load_runtime
 onnx = pytest.importorskip('onnx', reason='needs requirements/deploy.txt')
 
 
-def strip_metadata(street, name):
-    proto = onnx.load(str(street / 'model.onnx'))
-    del proto.metadata_props[:]
-    onnx.save(proto, str(street / name))
-
-
 def test_file_of_somebody_else(street, tmp_path):
-    strip_metadata(street, 'foreign.onnx')
+    strip_metadata(street / 'model.onnx', street / 'foreign.onnx')
     out = tmp_path / 'int8.onnx'
     own = load_runtime('onnxruntime', str(street / 'model.onnx')).meta
     numbers = ['--mean', *own['mean'], '--std', *own['std']]
@@ -61,7 +56,7 @@ BAD = {
 @pytest.fixture(scope='module')
 def bad_street(street):
     """The folder ``street`` with the files and configs of ``BAD``."""
-    strip_metadata(street, 'foreign.onnx')
+    strip_metadata(street / 'model.onnx', street / 'foreign.onnx')
     proto = onnx.load(str(street / 'foreign.onnx'))
     image = proto.graph.input[0].type.tensor_type
     image.shape.dim[0].dim_value = 2

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from helpers import build_segmentor, load_config
+from helpers import build_segmentor, load_config, randomize_norms
 from mmcv.cnn import ConvModule
 from torch import nn
 
@@ -24,12 +24,7 @@ SIZE = (96, 160)
 
 def trained(module):
     """Fill batch statistics and flow weights with what training could have left there."""
-    for m in module.modules():
-        if isinstance(m, nn.modules.batchnorm._BatchNorm):
-            nn.init.uniform_(m.weight, 0.5, 1.5)
-            nn.init.normal_(m.bias, 0, 0.2)
-            nn.init.normal_(m.running_mean, 0, 0.2)
-            nn.init.uniform_(m.running_var, 0.5, 1.5)
+    for m in randomize_norms(module).modules():
         if hasattr(m, 'flow_make'):
             # flows of some pixels, not of hundredths
             m.flow_make.weight.data *= 20

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import randomize_norms
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
@@ -64,9 +65,7 @@ class Brighter(FlowAlignmentModule):
 )
 def test_head_of_another_package_is_rearranged(align, rearranged):
     model = segmentor(dict(type=TwoLevelHead, align=align, num_classes=3))
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    for module in randomize_norms(model).modules():
         if hasattr(module, 'flow_make'):
             module.flow_make.weight.data *= 20
     image = torch.randn(1, 3, 101, 165)

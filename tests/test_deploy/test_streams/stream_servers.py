@@ -2,6 +2,7 @@
 
 import contextlib
 import http.server
+import socket
 import socketserver
 import threading
 import time
@@ -84,6 +85,12 @@ class LineHandler(socketserver.StreamRequestHandler):
 
     def handle(self):
         self.wfile.write(b'SSH-2.0-server\r\n')
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(('127.0.0.1', 0))
+        return found.getsockname()[1]
 
 
 @contextlib.contextmanager

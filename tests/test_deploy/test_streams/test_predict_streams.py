@@ -1,9 +1,7 @@
 import functools
 import json
 import os.path as osp
-import runpy
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,16 +11,15 @@ import numpy as np
 import pytest
 import torch
 from deploy_helpers import small_model, smooth_image
-from helpers import ROOT
+from helpers import ROOT, load_tool, run_tool
 from mmseg.apis import inference_model
-from stream_servers import file_server, live_server, write_numbers
+from stream_servers import file_server, free_port, live_server, write_numbers
 
-import sfnet_mm.deploy
 from sfnet_mm.apis import page
-from sfnet_mm.deploy import load_model
+from sfnet_mm.deploy import load_model, load_runtime
 from sfnet_mm.deploy.streams import reader
 
-cached_runtime = functools.cache(sfnet_mm.deploy.load_runtime)
+cached_runtime = functools.cache(load_runtime)
 
 
 @pytest.fixture(autouse=True, scope='module')
@@ -44,12 +41,10 @@ def model(tmp_path_factory):
 @pytest.fixture
 def predict(model, monkeypatch, tmp_path):
     monkeypatch.setattr(reader, 'FIRST_PAUSE', 0.02)
-    monkeypatch.setattr(sfnet_mm.deploy, 'load_runtime', cached_runtime)
+    monkeypatch.setattr(load_tool('demo/predict'), 'load_runtime', cached_runtime)
 
     def run(*args):
-        command = ['predict.py', *model, *map(str, args), '--out-dir', str(tmp_path / 'out')]
-        monkeypatch.setattr(sys, 'argv', command)
-        runpy.run_path(osp.join(ROOT, 'tools', 'demo', 'predict.py'), run_name='__main__')
+        run_tool('demo/predict', *model, *args, '--out-dir', tmp_path / 'out')
 
     return run
 
@@ -139,12 +134,6 @@ def test_confidence_is_that_of_mmsegs_probabilities(predict, model, tmp_path):
     shares = json.loads((tmp_path / 'out/street_shares.json').read_text())
     assert sum(shares.values()) == pytest.approx(1)
     assert not list(tmp_path.glob('out/*overlay*'))
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
 
 
 @pytest.mark.parametrize(

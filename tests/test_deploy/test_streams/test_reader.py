@@ -1,5 +1,4 @@
 import os.path as osp
-import socket
 import threading
 import time
 
@@ -9,6 +8,7 @@ import pytest
 from stream_servers import (
     LineHandler,
     file_server,
+    free_port,
     live_server,
     number_frame,
     number_of,
@@ -76,12 +76,6 @@ def test_stop_ends_the_pause_before_another_attempt(monkeypatch):
         begin = time.monotonic()
         list(frames)
     assert time.monotonic() - begin < 10 and not frames.problem
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(('127.0.0.1', 0))
-        return found.getsockname()[1]
 
 
 def test_what_cannot_be_opened_is_named_in_a_line_without_its_password(tmp_path, capfd):

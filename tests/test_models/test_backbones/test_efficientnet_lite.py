@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import randomize_norms
 from mmengine.runner.checkpoint import load_checkpoint
 
 from sfnet_mm.models import EfficientNetLite
@@ -17,14 +18,6 @@ PUBLISHED = {'lite0': 4652008, 'lite1': 5416680, 'lite2': 6092072}
 # Kernel, stride and expansion of the blocks of lite0.
 BLOCKS = ['311', '326', '316', '526', '516', '326', '316', '316', '516', '516', '516']
 BLOCKS += ['526', '516', '516', '516', '316']
-
-
-def randomized(model):
-    """Running statistics and factors of normalization that are not those of a new model."""
-    for name, value in [*model.named_parameters(), *model.named_buffers()]:
-        if 'bn' in name and value.is_floating_point():
-            torch.nn.init.uniform_(value, 0.5, 1.5)
-    return model
 
 
 def published_weights(model, arch='lite0'):
@@ -84,7 +77,7 @@ def reference_maps(weights, x):
 
 
 def test_features_are_those_of_the_published_network():
-    model = randomized(EfficientNetLite()).double().eval()
+    model = randomize_norms(EfficientNetLite()).double().eval()
     x = torch.randn(1, 3, 32, 64, dtype=torch.float64)
     weights = published_weights(model)
     with torch.no_grad():
@@ -97,7 +90,7 @@ def test_features_are_those_of_the_published_network():
 def test_features_are_those_of_the_reference_package(number):
     package = pytest.importorskip('efficientnet_lite_pytorch')
     reference = package.EfficientNet.from_name(f'efficientnet-lite{number}')
-    reference = randomized(reference.double().eval())
+    reference = randomize_norms(reference.double().eval())
     for module in reference.modules():  # its static padding is that of another image
         if hasattr(module, 'static_padding'):
             module.static_padding = torch.nn.Identity()
@@ -142,7 +135,7 @@ def test_an_odd_side_is_padded_as_one_of_an_even_number(kernel, height, width):
 def test_onnx_graph_of_dynamic_size(tmp_path):
     ort = pytest.importorskip('onnxruntime')
     pytest.importorskip('onnxscript')
-    model = randomized(EfficientNetLite(out_indices=[0, 1])).eval()
+    model = randomize_norms(EfficientNetLite(out_indices=[0, 1])).eval()
     path = str(tmp_path / 'backbone.onnx')
     dims = {2: torch.export.Dim('height', min=33), 3: torch.export.Dim('width', min=33)}
     torch.onnx.export(
@@ -160,7 +153,7 @@ def test_onnx_graph_of_dynamic_size(tmp_path):
 
 
 def test_published_weights_are_taken_whole(tmp_path):
-    source, target = randomized(EfficientNetLite()), EfficientNetLite()
+    source, target = randomize_norms(EfficientNetLite()), EfficientNetLite()
     path = str(tmp_path / 'published.pth')
     torch.save(published_weights(source), path)
     load_checkpoint(target, path, strict=False)

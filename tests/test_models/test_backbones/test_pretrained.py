@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from helpers import config_paths, load_config
+from helpers import config_paths, load_config, randomize_norms
 from mmseg.models.backbones import ResNetV1c, STDCNet
 from mmseg.registry import MODELS
 
@@ -34,18 +34,6 @@ PAIRS = {
 }
 
 
-def trained(module):
-    """The module with statistics and weights that no initialization gives."""
-    for name, value in module.state_dict().items():
-        if name.endswith(('running_var', 'bn.weight')) or re.search(r'(bn\d|\.\d)\.weight$', name):
-            if value.dim() == 1:
-                value.uniform_(0.5, 1.5)
-        elif name.endswith(('bias', 'running_mean')):
-            value.normal_(0, 0.2)
-    module.eval()
-    return module
-
-
 def built(cfg, path):
     init_cfg = dict(type='Pretrained', checkpoint=str(path))
     return MODELS.build(dict(cfg, norm_cfg=dict(type='BN'), init_cfg=init_cfg))
@@ -55,7 +43,8 @@ def built(cfg, path):
 def test_every_tensor_of_a_file_of_the_host_is_taken(name, tmp_path):
     torch.manual_seed(0)
     make, cfg = PAIRS[name]
-    host = trained(make())
+    host = randomize_norms(make())
+    host.eval()
     torch.save(host.state_dict(), tmp_path / 'host.pth')
     if cfg['type'] == 'SFResNet':
         cfg = dict(cfg, conv2_dilations=(1, 1, 1, 1))  # the host's

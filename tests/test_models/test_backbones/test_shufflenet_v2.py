@@ -18,15 +18,8 @@ def test_parameters_are_the_published_ones(width):
     assert sum(p.numel() for p in model.parameters()) + classifier == total
 
 
-def test_strides_channels_and_names():
+def test_names_of_the_tensors():
     model = ShuffleNetV2(0.5)
-    outs = model(torch.randn(1, 3, 64, 96))
-    assert [tuple(o.shape[1:]) for o in outs] == [
-        (24, 16, 24),
-        (48, 8, 12),
-        (96, 4, 6),
-        (192, 2, 3),
-    ]
     assert {
         'conv1.0.weight',
         'stage2.0.branch1.0.weight',

@@ -3,20 +3,10 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import randomize_norms
 from torch import nn
 
 from sfnet_mm.models import PyramidContext
-
-
-def randomized(module):
-    """Random statistics and affine parameters in every BN, so that they matter."""
-    for m in module.modules():
-        if isinstance(m, nn.BatchNorm2d):
-            nn.init.normal_(m.weight, 1, 0.2)
-            nn.init.normal_(m.bias, 0, 0.2)
-            nn.init.normal_(m.running_mean, 0, 0.2)
-            nn.init.uniform_(m.running_var, 0.5, 2)
-    return module
 
 
 def conv_bn(x, conv, bn):
@@ -36,7 +26,7 @@ def pooled(module, x, scales):
 @pytest.mark.parametrize('mode', ['ppm', 'sppm', 'none'])
 @pytest.mark.parametrize('size', [(7, 11), (1, 1), (3, 2)])
 def test_eval_equals_the_formula(mode, size):
-    module = randomized(PyramidContext(12, 8, mode)).eval()
+    module = randomize_norms(PyramidContext(12, 8, mode)).eval()
     x = torch.randn(2, 12, *size)
     y = x
     if mode == 'ppm':
@@ -50,14 +40,14 @@ def test_eval_equals_the_formula(mode, size):
 
 def test_projections_have_no_relu():
     """mmseg's own PPM has one; with it the authors' weights give other maps."""
-    module = randomized(PyramidContext(12, 8)).eval()
+    module = randomize_norms(PyramidContext(12, 8)).eval()
     assert all(prior.min() < 0 for prior in module.stages(torch.randn(2, 12, 7, 7)))
 
 
 @pytest.mark.parametrize('mode', ['ppm', 'sppm'])
 def test_one_image_trains(mode):
     """Pooled to 1x1 a single image has no variance: that BN uses and keeps its estimates."""
-    module = randomized(PyramidContext(12, 8, mode)).train()
+    module = randomize_norms(PyramidContext(12, 8, mode)).train()
     norms = [stage[1].bn for stage in module.stages]
     before = [n.running_mean.clone() for n in norms]
     module(torch.randn(1, 12, 5, 5)).sum().backward()

@@ -13,7 +13,7 @@ from alignment_loops import (
     convolved,
     pair,
 )
-from helpers import segmentation_samples
+from helpers import odd_maps, segmentation_samples
 from mmseg.registry import MODELS
 
 from sfnet_mm.models import (
@@ -121,9 +121,6 @@ HEADS = dict(
 )
 
 
-MAPS = [(4, 17, 25), (6, 9, 13), (8, 5, 7), (10, 3, 4)]
-
-
 def head(name, kind):
     align = dict(type=kind)
     if name == 'lite' and kind != 'SAPAAlignment':
@@ -138,7 +135,7 @@ def test_head_trains_in_bfloat16(name, kind):
     for key, parameter in module.named_parameters():
         if 'align' in key and parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.3)
-    inputs = [torch.randn(2, *size) for size in MAPS]
+    inputs = odd_maps(2)
     with torch.no_grad():
         expected = module.eval()(inputs)
         with torch.autocast('cpu', torch.bfloat16):

@@ -3,38 +3,28 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from helpers import ODD_CHANNELS, ODD_SIZES, flow_parameters, odd_maps
 from mmengine.registry import DefaultScope
 
 from sfnet_mm.models import AlignedFPN, DFSegHead, SFNetHead, SFNetLiteHead
 
-CHANNELS = [4, 6, 8, 10]
-SIZES = [(17, 25), (9, 13), (5, 7), (3, 4)]  # odd: no map is an exact half
-
-
-def maps(n=2):
-    return [torch.randn(n, c, *s) for c, s in zip(CHANNELS, SIZES)]
-
-
-def flow_parameters(module):
-    return [n for n, _ in module.named_parameters() if 'flow' in n or 'down_' in n]
-
 
 @pytest.mark.parametrize('align', [dict(type='FlowAlignmentModule'), None])
 def test_levels_keep_their_sizes(align):
-    outs = AlignedFPN(CHANNELS, 8, align=align).eval()(maps())
-    assert [tuple(o.shape) for o in outs] == [(2, 8, *s) for s in SIZES]
+    outs = AlignedFPN(ODD_CHANNELS, 8, align=align).eval()(odd_maps())
+    assert [tuple(o.shape) for o in outs] == [(1, 8, *s) for s in ODD_SIZES]
 
 
 @torch.no_grad()
 def test_without_alignment_it_is_an_fpn_with_context():
     """Sums go on down, outputs branch off: written out with plain interpolation."""
-    fpn = AlignedFPN(CHANNELS, 8, align=None).eval()
+    fpn = AlignedFPN(ODD_CHANNELS, 8, align=None).eval()
     assert flow_parameters(fpn) == []
-    inputs = maps()
+    inputs = odd_maps()
     f = fpn.ppm(inputs[3])
     expected = [f]
     for i in (2, 1, 0):
-        f = F.interpolate(f, SIZES[i], mode='bilinear', align_corners=True)
+        f = F.interpolate(f, ODD_SIZES[i], mode='bilinear', align_corners=True)
         f = f + fpn.fpn_in[i](inputs[i])
         expected.insert(0, fpn.fpn_out[i](f))
     for out, value in zip(fpn(inputs), expected):
@@ -44,26 +34,26 @@ def test_without_alignment_it_is_an_fpn_with_context():
 @torch.no_grad()
 def test_zero_flow_is_bilinear_upsampling():
     """With flow zero the aligned FPN is the plain one with the same weights."""
-    fpn, plain = AlignedFPN(CHANNELS, 8).eval(), AlignedFPN(CHANNELS, 8, align=None).eval()
+    fpn, plain = AlignedFPN(ODD_CHANNELS, 8).eval(), AlignedFPN(ODD_CHANNELS, 8, align=None).eval()
     for module in fpn.fpn_out_align.values():
         torch.nn.init.zeros_(module.flow_make.weight)
     rest = {k: v for k, v in fpn.state_dict().items() if 'fpn_out_align' not in k}
     plain.load_state_dict(rest, strict=True)
-    inputs = maps()
+    inputs = odd_maps()
     for out, expected in zip(fpn(inputs), plain(inputs)):
         torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_only_the_chosen_steps_align():
-    fpn = AlignedFPN(CHANNELS, 8, align_levels=(0, 2)).eval()
+    fpn = AlignedFPN(ODD_CHANNELS, 8, align_levels=(0, 2)).eval()
     assert sorted(fpn.fpn_out_align) == ['0', '2']
     assert {n.split('.')[1] for n in flow_parameters(fpn)} == {'0', '2'}
-    assert len(fpn(maps())) == 4
+    assert len(fpn(odd_maps())) == 4
 
 
 def test_as_many_stages_as_given():
-    fpn = AlignedFPN(CHANNELS[:2], 8).train()
-    outs = fpn(maps(1)[:2])
+    fpn = AlignedFPN(ODD_CHANNELS[:2], 8).train()
+    outs = fpn(odd_maps(1)[:2])
     sum(o.square().sum() for o in outs).backward()
     assert len(outs) == 2
     assert all(p.grad is not None for p in fpn.parameters())
@@ -73,8 +63,8 @@ def test_as_many_stages_as_given():
     'kwargs, named',
     [
         (dict(in_channels=[4]), r'in_channels=\[4\]'),
-        (dict(in_channels=CHANNELS, align_levels=(3,)), r'align_levels=\(3,\)'),
-        (dict(in_channels=CHANNELS, num_outs=3), r'num_outs=3 is below 4'),
+        (dict(in_channels=ODD_CHANNELS, align_levels=(3,)), r'align_levels=\(3,\)'),
+        (dict(in_channels=ODD_CHANNELS, num_outs=3), r'num_outs=3 is below 4'),
     ],
 )
 def test_bad_arguments_are_named(kwargs, named):
@@ -85,15 +75,15 @@ def test_bad_arguments_are_named(kwargs, named):
 def test_maps_of_another_backbone_are_refused_in_one_line():
     fpn = AlignedFPN([4, 6, 8, 12], 8)
     with pytest.raises(ValueError) as error:
-        fpn(maps())
+        fpn(odd_maps())
     message = str(error.value)
     assert '[4, 6, 8, 12]' in message and '[4, 6, 8, 10]' in message and '\n' not in message
 
 
 def test_further_maps_are_every_second_pixel_of_the_last():
-    plain, fpn = AlignedFPN(CHANNELS, 8).eval(), AlignedFPN(CHANNELS, 8, num_outs=6).eval()
+    plain, fpn = AlignedFPN(ODD_CHANNELS, 8).eval(), AlignedFPN(ODD_CHANNELS, 8, num_outs=6).eval()
     fpn.load_state_dict(plain.state_dict())
-    inputs = maps()
+    inputs = odd_maps()
     four, six = plain(inputs), fpn(inputs)
     assert len(four) == 4 and len(six) == 6
     for ours, theirs in zip(six, (*four, four[-1][..., ::2, ::2], four[-1][..., ::4, ::4])):
@@ -103,11 +93,11 @@ def test_further_maps_are_every_second_pixel_of_the_last():
 def test_in_mmdet_the_number_of_maps_must_be_said():
     with DefaultScope.overwrite_default_scope('mmdet'):
         with pytest.raises(ValueError, match='num_outs is not set.*num_outs=4 gives one[^\n]*$'):
-            AlignedFPN(CHANNELS, 8)
-        assert AlignedFPN(CHANNELS, 8, num_outs=5).num_outs == 5
+            AlignedFPN(ODD_CHANNELS, 8)
+        assert AlignedFPN(ODD_CHANNELS, 8, num_outs=5).num_outs == 5
         # The head of SFNet says it itself.
         SFNetHead(
-            CHANNELS,
+            ODD_CHANNELS,
             8,
             num_classes=2,
             context=dict(type='mmseg.PyramidContext'),
