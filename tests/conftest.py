@@ -105,3 +105,10 @@ def mmseg_scope():
     yield
     DefaultScope._instance_dict.clear()
     init_default_scope('mmseg')
+
+
+@pytest.fixture(autouse=True, scope='module')
+def little_garbage():
+    """mmengine collects garbage at each data set, which looks at all that torch has imported."""
+    gc.collect()
+    gc.freeze()
