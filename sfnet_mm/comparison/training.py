@@ -55,13 +55,19 @@ class RunMonitorHook(Hook):
             write_text(osp.join(self.work_dir, PROGRESS), str(done))
 
 
-def last_checkpoint(work_dir: str) -> str | None:
-    """Find the newest complete checkpoint of a run that may have been killed while writing one."""
+def _checkpoints(work_dir: str) -> dict[int, str]:
+    """Map iterations to the complete checkpoints of a run that may have been killed in writing."""
     found = {}
     for path in glob.glob(osp.join(glob.escape(work_dir), 'iter_*.pth')):
         match = re.fullmatch(r'iter_(\d+)\.pth', osp.basename(path))
         if match and zipfile.is_zipfile(path):
             found[int(match[1])] = path
+    return found
+
+
+def last_checkpoint(work_dir: str) -> str | None:
+    """Find the newest complete checkpoint of a run."""
+    found = _checkpoints(work_dir)
     return found[max(found)] if found else None
 
 
@@ -154,9 +160,7 @@ def iterations_done(work_dir: str) -> int:
 def rewind_progress(work_dir: str) -> None:
     """Count a killed run's iterations up to its last checkpoint only, where it goes on."""
     if iterations_done(work_dir):
-        checkpoint = last_checkpoint(work_dir)
-        done = re.findall(r'\d+', osp.basename(checkpoint))[0] if checkpoint else '0'
-        write_text(osp.join(work_dir, PROGRESS), done)
+        write_text(osp.join(work_dir, PROGRESS), str(max(_checkpoints(work_dir), default=0)))
 
 
 def flow_in_pixels(runner: Runner, images: int = 8) -> dict[str, float]:

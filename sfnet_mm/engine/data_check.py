@@ -14,8 +14,8 @@ from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
 from sfnet_mm.datasets.pipelines import iterate_transforms
-from sfnet_mm.datasets.wrappers.leaves import leaves_of
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
+from sfnet_mm.utils.dataset_leaves import leaves_of
 from sfnet_mm.utils.tooling import first_line
 
 # numpy raises this error when mmengine joins the entries of an empty data set.
@@ -57,9 +57,13 @@ def _check_files(dataset: Any) -> None:
     Raises:
         FileNotFoundError: The message counts the missing files and names the first.
     """
-    for part, _ in leaves_of(dataset):
-        if isinstance(part, BaseDataset):
-            _check_files_of(part)
+    for part in _listed_data_sets(dataset):
+        _check_files_of(part)
+
+
+def _listed_data_sets(dataset: Any) -> list[BaseDataset]:
+    """List the data sets inside of one that have a list of their files."""
+    return [leaf for leaf, _ in leaves_of(dataset) if isinstance(leaf, BaseDataset)]
 
 
 def _check_files_of(dataset: BaseDataset) -> None:
@@ -124,9 +128,7 @@ def check_labels(dataset: Any, evaluator: Any, split: str) -> None:
     if not isinstance(evaluator, (dict, list, tuple)):
         return
     compared = [m for m in metrics(evaluator) if 'IoU' in type_name(m) and not m.get('format_only')]
-    for part, _ in leaves_of(dataset) if compared else ():
-        if not isinstance(part, BaseDataset):
-            continue
+    for part in _listed_data_sets(dataset) if compared else ():
         steps = list(iterate_transforms(part.pipeline.transforms))
         hosts = {type(step).__module__.split('.')[0] for step in steps}
         if hosts <= {'mmcv', 'mmengine', 'mmseg', 'sfnet_mm'} and not any(

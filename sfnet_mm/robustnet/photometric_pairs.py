@@ -15,7 +15,7 @@ from mmseg.registry import TRANSFORMS
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sfnet_mm.datasets.wrappers.leaves import leaves_of
+from sfnet_mm.utils.dataset_leaves import leaves_of
 
 #: This is the distortion of RobustNet, which is much stronger than the augmentation of its training
 #: images (0.4, 0.4, 0.4, 0.1 with probability 0.5, and the same blur).

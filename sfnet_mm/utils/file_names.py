@@ -5,6 +5,8 @@ import os.path as osp
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from .dataset_leaves import leaves_of
+
 IMAGE_SUFFIXES = ('.bmp', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp')
 
 
@@ -126,11 +128,11 @@ def dataset_names(dataset) -> dict[str, str]:
 
 def _image_folders(dataset) -> list[str]:
     """List the image folders of a data set, also inside wrappers."""
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner[0] is not None:
-        return [folder for part in inner for folder in _image_folders(part)]
-    if hasattr(dataset, 'roots'):
-        return [root for _, root in dataset.roots()]
-    prefix = (getattr(dataset, 'data_prefix', None) or {}).get('img_path')
-    folder = prefix or getattr(dataset, 'data_root', None)
-    return [folder] if folder else []
+    folders = []
+    for leaf, _ in leaves_of(dataset):
+        if hasattr(leaf, 'roots'):
+            folders += [root for _, root in leaf.roots()]
+        else:
+            prefix = (getattr(leaf, 'data_prefix', None) or {}).get('img_path')
+            folders.append(prefix or getattr(leaf, 'data_root', None))
+    return [folder for folder in folders if folder]

@@ -12,6 +12,8 @@ from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.logging import print_log
 
+from sfnet_mm.utils.dataset_leaves import leaves_of
+
 from ..transforms.crop_around_centroid import CropAroundCentroid, check_before_crop
 from .centroid_index import CentroidIndex
 
@@ -27,20 +29,8 @@ class MaskLoader:
         return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
 
 
-def leaves_of(
-    dataset: Any, wrappers: type | tuple[type, ...] = object, times: int = 1
-) -> Iterator[tuple[Any, int]]:
-    """Yield the data sets inside wrappers of some types, and how often each is repeated."""
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner[0] is None or not isinstance(dataset, wrappers):
-        yield dataset, times
-        return
-    for child in inner:
-        yield from leaves_of(child, wrappers, times * getattr(dataset, 'times', 1))
-
-
 def sampled_leaves(dataset: Any) -> Iterator[tuple[BaseDataset, int]]:
-    """Yield the leaves like :func:`leaves_of`, or raise a TypeError at one without crops."""
+    """Yield the data sets inside wrappers, or raise a TypeError at one without crops."""
     for leaf, times in leaves_of(dataset, (ConcatDataset, RepeatDataset)):
         if not isinstance(leaf, BaseDataset):
             raise TypeError(
