@@ -1,8 +1,10 @@
 import copy
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from helpers import load_config
+from mmseg.apis import inference_model
 
 from sfnet_mm.deploy.model import load_model, sliding_windows
 
@@ -14,6 +16,14 @@ def test_a_cascade_of_heads_is_loaded_and_its_config_stays_as_it_is():
     model = load_model(cfg, None)
     assert len(model.decode_head) == 2 and len(model.dataset_meta['classes']) == 19
     assert cfg.to_dict() == before
+
+
+@pytest.mark.parametrize('test_cfg', [None, dict()])
+def test_images_are_predicted_whole_if_test_cfg_has_no_mode(test_cfg):
+    cfg = load_config('configs/sfnet_df1_cityscapes.py')
+    cfg.model.test_cfg = test_cfg
+    result = inference_model(load_model(cfg, None), np.zeros((64, 96, 3), np.uint8))
+    assert result.pred_sem_seg.shape == (64, 96)
 
 
 @pytest.mark.parametrize(
