@@ -25,7 +25,8 @@ CHANGES = {
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'dilated_fcn_r18_': 'model.backbone.strides',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
-    r'\w+_from_uds_camvid': 'load_from',
+    r'sfnet_efflite0_uniform_': ('train_dataloader', 'train_pipeline'),
+    r'\w+_from_(mini)?uds_camvid': 'load_from',
 }
 
 

@@ -103,7 +103,11 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     cfg.train_dataloader.update(
         batch_size=budget.batch_size, persistent_workers=resources.workers > 0
     )
-    cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
+    # Class-uniform sampling is a part of a config that a comparison may be about.
+    if type_name(cfg.train_dataloader.sampler) == 'ClassUniformSampler':
+        cfg.train_dataloader.sampler.infinite = True
+    else:
+        cfg.train_dataloader.sampler = dict(type='InfiniteSampler', shuffle=True)
     cfg.val_dataloader.persistent_workers = False
     by_source = 'UDSMetric' in map(type_name, metrics(cfg.val_evaluator))
     cfg.val_evaluator = dict(

@@ -45,6 +45,22 @@ def test_settings_are_the_same_for_all(tmp_path):
         assert kept <= {int(0.048 * 4 * 64 * 96)}
 
 
+def test_class_uniform_sampling_is_kept(tmp_path):
+    budget = Budget(iters=100, batch_size=4, crop=(64, 96))
+    names = ('sfnet_efflite0_camvid360', 'sfnet_efflite0_uniform_camvid360')
+    plain, uniform = (
+        prepare(config_path(n), budget, Resources(), 0, str(tmp_path)).train_dataloader
+        for n in names
+    )
+    assert plain.sampler == dict(type='InfiniteSampler', shuffle=True)
+    assert uniform.sampler == dict(type='ClassUniformSampler', infinite=True)
+    assert uniform.dataset.type == 'ClassUniformDataset'
+    # The images and all other transforms are the same.
+    assert uniform.dataset.dataset.data_root == plain.dataset.data_root
+    kinds = [[t.type for t in d.pipeline] for d in (plain.dataset, uniform.dataset.dataset)]
+    assert kinds[1] == [k.replace('RandomCrop', 'CropAroundCentroid') for k in kinds[0]]
+
+
 def test_optimizers(tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
 
