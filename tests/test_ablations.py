@@ -21,7 +21,9 @@ CHANGES = {
     r'sfnet_r18_no_dsn_': ('model.decode_head.deep_supervision', 'model.decode_head.loss_decode'),
     r'sfnet_lite_r18_authors_300e_no_uniform_': 'train_dataloader.dataset.fraction',
     r'fpn_ppm_(\w+)_(cityscapes|uds|camvid360)': 'model.decode_head.align',
-    r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|dcn)_': 'model.decode_head.align',
+    r'sfnet_(lite_)?efflite0_(bilinear|dysample|carafe|sapa|freqfusion|dcn)_': (
+        'model.decode_head.align'
+    ),
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'dilated_fcn_r18_': 'model.backbone.strides',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),

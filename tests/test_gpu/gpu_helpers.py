@@ -23,6 +23,9 @@ HEADS = dict(
         align=dict(type='CARAFEAlignment', scale_factor=8),
     ),
     sapa=dict(type='SFNetHead', in_channels=[8, 16, 32, 64], align=dict(type='SAPAAlignment')),
+    freqfusion=dict(
+        type='SFNetHead', in_channels=[8, 16, 32, 64], align=dict(type='FreqFusionAlignment')
+    ),
 )
 LOSS = dict(type='HardPixelCrossEntropy', min_kept=200)
 

@@ -11,6 +11,7 @@ from sfnet_mm.models.layers import (
     CARAFEAlignment,
     DySampleAlignment,
     FlowAlignmentModule,
+    FreqFusionAlignment,
     GatedDualFlowAlignmentModule,
     SAPAAlignment,
 )
@@ -93,6 +94,7 @@ def test_sync_bn_of_one_process_is_bn(head, tmp_path):
         DySampleAlignment,
         CARAFEAlignment,
         SAPAAlignment,
+        FreqFusionAlignment,
     ],
 )
 def test_alignment_is_deterministic_where_torch_asks_for_it(module, gpu_device, monkeypatch):

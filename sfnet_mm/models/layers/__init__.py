@@ -5,6 +5,7 @@ from .deformable_alignment import DeformableAlignmentModule
 from .deformable_concat import DeformableConcatAlignment
 from .dysample_alignment import DySampleAlignment
 from .flow_alignment import FlowAlignmentModule
+from .freqfusion_alignment import FreqFusionAlignment
 from .gated_dual_flow_alignment import GatedDualFlowAlignmentModule
 from .level_fusion import LevelFusion
 from .pyramid_context import PyramidContext
@@ -19,6 +20,7 @@ __all__ = [
     'DenseASPPContext',
     'DySampleAlignment',
     'FlowAlignmentModule',
+    'FreqFusionAlignment',
     'GatedDualFlowAlignmentModule',
     'LevelFusion',
     'NonLocalContext',

@@ -10,10 +10,10 @@ from mmengine.model import BaseModule, normal_init, xavier_init
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from sfnet_mm.ops.native import like, working_dtype
+from sfnet_mm.ops.native import working_dtype
 from sfnet_mm.utils.arguments import check_least, check_odd
 
-from .local_windows import group_by_coarse_pixel, sum_over_windows, to_fine_grid
+from .local_windows import upsample_by_kernels
 from .upsampling import resize
 
 
@@ -73,8 +73,4 @@ class CARAFEAlignment(BaseModule):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""
-        kernels = self.predict_kernels(low, high)
-        cells = sum_over_windows(
-            high.to(kernels.dtype), group_by_coarse_pixel(kernels, high.shape[2:])
-        )
-        return like(to_fine_grid(cells, low.shape[2:]), high)
+        return upsample_by_kernels(high, self.predict_kernels(low, high))

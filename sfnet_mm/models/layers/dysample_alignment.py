@@ -4,20 +4,16 @@ Learning to Upsample by Learning to Sample, https://arxiv.org/abs/2308.15085, se
 ``DySample``, style ``'lp'``: a linear layer, then a pixel shuffle).
 """
 
-from typing import Any
-
-import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import BaseModule, constant_init, normal_init
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from sfnet_mm.ops import flow_warp
-from sfnet_mm.ops.exporting import linspace
 from sfnet_mm.ops.native import working_dtype
 from sfnet_mm.utils.arguments import check_least
 
+from .sampling import sample_by_offsets
 from .upsampling import resize
 
 
@@ -28,9 +24,7 @@ class DySampleAlignment(BaseModule):
     Each group of channels has its own offsets. They are predicted for ``scale_factor`` times the
     size of the coarse map, and resized bilinearly for any other size. Without offsets this is
     bilinear upsampling of ``align_corners=False``. Positions outside of the map are moved to its
-    border. :func:`sfnet_mm.ops.flow_warp` takes the samples, in one fused kernel on CUDA. Its flow
-    goes from its own pixel centers to these positions, so that the samples equal those of
-    ``grid_sample``.
+    border.
 
     The style ``'pl'`` of the paper, which shuffles pixels first, is left out: at a ratio of 8 it
     would predict from 1/64 of the channels.
@@ -83,27 +77,4 @@ class DySampleAlignment(BaseModule):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Upsample ``high`` (N, C, h, w) to the size of ``low`` (N, C, H, W), which is not read."""
-        n, c, height, width = high.shape
-        size = low.shape[2:]
-        offset = self.predict_offsets(low, high)
-        flow_x = _flow_to(offset[:, 0], width, size[1])
-        flow_y = _flow_to(offset[:, 1].transpose(2, 3), height, size[0]).transpose(2, 3)
-        flow = torch.stack([flow_x, flow_y], 2).flatten(0, 1)
-        grouped = high.reshape(n * self.groups, c // self.groups, height, width)
-        return flow_warp(grouped, flow).reshape(n, c, *size)
-
-
-def _flow_to(offset: Tensor, coarse: int, fine: int) -> Tensor:
-    """Convert offsets from bilinear upsampling to the flow of :func:`flow_warp` along one side.
-
-    Args:
-        offset: (..., fine), offsets in coarse pixels.
-        coarse: Length of that side of the sampled map.
-        fine: Length of that side of the result.
-    """
-    options: dict[str, Any] = dict(dtype=offset.dtype, device=offset.device)
-    half = coarse / (2 * fine)
-    upsampling = linspace(half - 0.5, coarse - half - 0.5, fine, **options)
-    centers = linspace(0, coarse - 1, fine, **options)
-    position = (upsampling + offset).clamp(0, coarse - 1)
-    return (position - centers) * (2 * fine / max(coarse - 1, 1))
+        return sample_by_offsets(high, self.predict_offsets(low, high))

@@ -1,9 +1,9 @@
 """Sums over the window of coarse pixels around each fine pixel, without a copy per pixel.
 
-CARAFE and SAPA give each fine pixel a weighted sum of the coarse pixels around its place. All fine
-pixels of a coarse pixel share its window. So the fine pixels are grouped by coarse pixels. Each
-window position is a shifted view of the coarse map, which is multiplied with all fine pixels. No
-neighbor is copied, and training stores only the two maps.
+CARAFE, SAPA and FreqFusion give each fine pixel a weighted sum of the coarse pixels around its
+place. All fine pixels of a coarse pixel share its window. So the fine pixels are grouped by coarse
+pixels. Each window position is a shifted view of the coarse map, which is multiplied with all fine
+pixels. No neighbor is copied, and training stores only the two maps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,21 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sfnet_mm.ops.native import like
 
-def shifted_views(x: Tensor, kernel_size: int) -> Iterator[Tensor]:
+
+def shifted_views(x: Tensor, kernel_size: int, dilation: int = 1) -> Iterator[Tensor]:
     """Yield the neighbors of every pixel, one window position after the other, row by row.
 
     Args:
         x: (N, C, h, w); zero outside.
         kernel_size: Side of the window, an odd number.
+        dilation: Distance of two neighbors in pixels.
 
     Yields:
         Tensor: (N, C, h, w), a view of the padded map.
     """
     height, width = x.shape[2:]
-    x = F.pad(x, (kernel_size // 2,) * 4)
-    for i in range(kernel_size):
-        for j in range(kernel_size):
+    x = F.pad(x, (kernel_size // 2 * dilation,) * 4)
+    starts = range(0, kernel_size * dilation, dilation)
+    for i in starts:
+        for j in starts:
             yield x[:, :, i : i + height, j : j + width]
 
 
@@ -97,6 +101,37 @@ def sum_over_windows(x: Tensor, weights: Tensor) -> Tensor:
     for k, view in enumerate(shifted_views(x, kernel_size)):
         out = out + view[:, :, None] * weights[:, k, None]
     return out
+
+
+def upsample_by_kernels(x: Tensor, kernels: Tensor) -> Tensor:
+    """Give each fine pixel the weighted sum of the window around the pixel of ``x`` it lies in.
+
+    Args:
+        x: (N, C, h, w); zero outside. Of the size (H, W), it is filtered.
+        kernels: (N, k * k, H, W), the weights of the window positions row by row. Sums are computed
+            in their dtype.
+
+    Returns:
+        Tensor: (N, C, H, W), of the dtype of ``x``.
+    """
+    weights = group_by_coarse_pixel(kernels, x.shape[2:])
+    cells = sum_over_windows(x.to(kernels.dtype), weights)
+    return like(to_fine_grid(cells, kernels.shape[2:]), x)
+
+
+def neighbor_similarity(x: Tensor, dilation: int = 1) -> Tensor:
+    """Compute the cosine similarity of each pixel with its eight neighbors, row by row.
+
+    Args:
+        x: (N, C, H, W); zero outside.
+        dilation: Distance of the neighbors in pixels.
+
+    Returns:
+        Tensor: (N, 8, H, W).
+    """
+    x = F.normalize(x, dim=1)
+    views = list(shifted_views(x, 3, dilation))
+    return torch.stack([(x * view).sum(1) for view in views[:4] + views[5:]], 1)
 
 
 def _max_fine_pixels(fine: int, coarse: int) -> int:

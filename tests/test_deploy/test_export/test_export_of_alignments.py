@@ -1,4 +1,4 @@
-"""DySample, CARAFE and SAPA as ONNX graphs: standard operators that compute the same."""
+"""Today's upsamplers as ONNX graphs: standard operators that compute the same."""
 
 import pytest
 import torch
@@ -31,6 +31,7 @@ def segmentor(align):
         (dict(type='DySampleAlignment', scale_factor=8), 1),
         (dict(type='CARAFEAlignment', scale_factor=8, kernel_size=3), 0),
         (dict(type='SAPAAlignment', kernel_size=3), 0),
+        (dict(type='FreqFusionAlignment', compressed_channels=8, lowpass_kernel=3), 1),
     ],
 )
 def test_exports_at_sizes_that_are_no_multiples(align, samplers, dynamic, tmp_path):

@@ -1,4 +1,4 @@
-"""DySample, CARAFE and SAPA as loops over pixels in float64."""
+"""DySample, CARAFE, SAPA and FreqFusion as loops over pixels in float64."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ SIZES = [
 ]
 
 
-ALIGNS = ['DySampleAlignment', 'CARAFEAlignment', 'SAPAAlignment']
+ALIGNS = ['DySampleAlignment', 'CARAFEAlignment', 'SAPAAlignment', 'FreqFusionAlignment']
 
 
 def pair(fine, coarse, channels=8, n=2, dtype=torch.float64):
@@ -147,4 +147,80 @@ def sapa(module, low, high):
     return out
 
 
-LOOPS = dict(DySampleAlignment=dysample, CARAFEAlignment=carafe, SAPAAlignment=sapa)
+def freqfusion(module, low, high):
+    size, ratio = low.shape[1:], [a / b for a, b in zip(low.shape[1:], high.shape[1:])]
+
+    def window(k):
+        """A Hamming window: 0.54 - 0.46 cos."""
+        side = 0.54 - 0.46 * np.cos(2 * np.pi * np.arange(k) / (k - 1))
+        return np.outer(side, side).ravel()
+
+    def filtered(x, logits):
+        k = round(len(logits) ** 0.5)
+        out = np.zeros((len(x), *size))
+        for i, j in np.ndindex(size):
+            weights = softmax(logits[:, i, j]) * window(k)
+            out[:, i, j] = weights / weights.sum() @ neighbors(x, size, i, j, k)
+        return out
+
+    def lowpass(x):
+        return convolved(x, module.lowpass.conv)
+
+    def highpass(x):
+        return convolved(x, module.highpass.conv)
+
+    fine, coarse = convolved(low, module.compress_fine), convolved(high, module.compress_coarse)
+    highpass_fine = highpass(fine)
+    fine = 2 * fine - filtered(fine, highpass_fine)
+    lowpass_fine = lowpass(fine)
+    lowpass_both = lowpass_fine + filtered(lowpass(coarse), lowpass_fine)
+    highpass_both = highpass_fine + filtered(highpass(coarse), lowpass_both)
+    upsampled = filtered(high, lowpass_both)
+    offsets = module.offsets
+    if offsets is not None:
+        fine, coarse = (
+            with_similarity(grouped_norm(x, norm))
+            for x, norm in ((fine, offsets.norm_fine), (coarse, offsets.norm_coarse))
+        )
+
+        def predicted(fine_conv, coarse_conv):
+            of_coarse = shuffled(convolved(coarse, coarse_conv), 2)
+            return convolved(fine, fine_conv) + np.array([resized(x, size) for x in of_coarse])
+
+        scope = 1 / (1 + np.exp(-predicted(offsets.scope_fine, offsets.scope_coarse)))
+        moves = scope * predicted(offsets.offset_fine, offsets.offset_coarse)
+        moves = moves.reshape(2, -1, *size)
+        source, per_group = upsampled, len(low) // moves.shape[1]
+        upsampled = np.zeros(low.shape)
+        for c, i, j in np.ndindex(upsampled.shape):
+            dx, dy = moves[:, c // per_group, i, j]
+            upsampled[c, i, j] = bilinear(source[c], i + dy * ratio[0], j + dx * ratio[1])
+    return upsampled + low - filtered(low, highpass_both)
+
+
+def grouped_norm(x, norm):
+    parts = x.reshape(norm.num_groups, -1)
+    parts = parts - parts.mean(1, keepdims=True)
+    parts = parts / np.sqrt((parts**2).mean(1, keepdims=True) + 1e-5)
+    weight, bias = (array(p)[:, None, None] for p in (norm.weight, norm.bias))
+    return parts.reshape(x.shape) * weight + bias
+
+
+def with_similarity(x):
+    """Concatenate the cosines of each pixel and those two pixels away; a pixel outside gives 0."""
+    out = np.zeros((8, *x.shape[1:]))
+    places = [(a, b) for a in (-2, 0, 2) for b in (-2, 0, 2) if (a, b) != (0, 0)]
+    for n, (a, b) in enumerate(places):
+        for i, j in np.ndindex(x.shape[1:]):
+            if 0 <= i + a < x.shape[1] and 0 <= j + b < x.shape[2]:
+                one, other = x[:, i, j], x[:, i + a, j + b]
+                out[n, i, j] = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    return np.concatenate([x, out])
+
+
+LOOPS = dict(
+    DySampleAlignment=dysample,
+    CARAFEAlignment=carafe,
+    SAPAAlignment=sapa,
+    FreqFusionAlignment=freqfusion,
+)
