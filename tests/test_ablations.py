@@ -27,6 +27,7 @@ CHANGES = {
     r'fpn_fam_r18_': 'model.decode_head.context',
     r'dilated_fcn_r18_': 'model.backbone.strides',
     r'fpn_r18_': ('model.decode_head.align', 'model.decode_head.context'),
+    r'sfnet_efflite0_class_weight_': ('class_weight', 'model.decode_head.loss_decode.class_weight'),
     r'sfnet_efflite0_uniform_': ('train_dataloader', 'train_pipeline'),
     r'\w+_from_(mini)?uds_camvid': 'load_from',
 }
