@@ -6,7 +6,8 @@
 ``generalization.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
 ``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
 ``results.json`` of a run of compare.py; its multiply-adds and times are in
-``speed_cpu_camvid360.json``. ``precision.json`` comes from benchmark.py with ``--checkpoint``.
+``speed_cpu_camvid360.json``. ``stride_limits.json``, for the same page, comes from
+stride_limits.py. ``precision.json`` comes from benchmark.py with ``--checkpoint``.
 """
 
 import argparse
@@ -19,6 +20,7 @@ import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is im
 from sfnet_mm.benchmark.pages import benchmarks_page, precision_table, warp_forms_line
 from sfnet_mm.comparison import Budget, table
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
+from sfnet_mm.evaluation.stride_limit import stride_limits_table
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
 DOCS = Path(__file__).resolve().parents[2] / 'docs'
@@ -26,6 +28,7 @@ GENERALIZATION = 'generalization.json', 'generalization'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
 PRECISION = 'precision.json', 'precision'
 WARP_FORMS = 'warp_forms.json', 'forms of the warp'
+STRIDES = 'stride_limits.json', 'strides'
 ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
 
@@ -74,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     pages = {
         'benchmarks.md': benchmarks_page(str(DOCS / 'benchmarks')),
         'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),
-        'experiments.md': with_table('experiments.md', (ALIGNMENT, alignment_table)),
+        'experiments.md': with_table(
+            'experiments.md', (ALIGNMENT, alignment_table), (STRIDES, stride_limits_table)
+        ),
         'deployment.md': with_table(
             'deployment.md', (PRECISION, precision_table), (WARP_FORMS, warp_forms_line)
         ),
