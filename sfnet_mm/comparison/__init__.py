@@ -1,6 +1,6 @@
 """Trains several configs under one budget and writes a table of their results."""
 
-from .jobs import Job, check_budget, run_jobs
+from .jobs import Job, check_budget, check_data, run_jobs
 from .report import plot, table, timed_passes
 from .settings import OPTIMIZERS, Budget, Resources, name_of, prepare
 from .step_times import time_steps
@@ -12,6 +12,7 @@ __all__ = [
     'OPTIMIZERS',
     'Resources',
     'check_budget',
+    'check_data',
     'finished',
     'name_of',
     'plot',

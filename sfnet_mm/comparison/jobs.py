@@ -10,6 +10,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mmengine.config import Config
+
+from sfnet_mm.engine.data_check import read_data_set
 from sfnet_mm.utils.tooling import write_text
 
 from .settings import Budget, Resources, name_of
@@ -84,6 +87,17 @@ def check_budget(jobs: Sequence[Job], budget: Budget) -> None:
                     f'{job.work_dir} has a run with other settings ({", ".join(keys)}): '
                     'choose another --work-dir'
                 )
+
+
+def check_data(configs: Sequence[Config]) -> None:
+    """Raise a ValueError if data of the prepared configs are missing, before any run is started."""
+    checked = []
+    for cfg in configs:
+        for split in ('train', 'val'):
+            dataset = cfg[f'{split}_dataloader'].dataset
+            if dataset not in checked:
+                checked.append(dataset)
+                read_data_set(dataset, split)
 
 
 def run_jobs(

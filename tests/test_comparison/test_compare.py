@@ -3,6 +3,7 @@
 import json
 import os
 import os.path as osp
+import shutil
 import time
 import zipfile
 from dataclasses import asdict
@@ -191,6 +192,19 @@ def test_iterations_after_the_last_checkpoint_of_a_killed_run_are_not_done(tmp_p
             (tmp_path / PROGRESS).write_text('18')
         run_jobs([job], BUDGET, Resources(), at_once=1, minutes=1e-9)
         assert iterations_done(str(tmp_path)) == done
+
+
+@pytest.mark.parametrize('folder', ['images/val', 'annotations/train'])
+def test_missing_data_are_named_before_any_run(camvid, tmp_path, monkeypatch, folder):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(Job, 'start', None)
+    shutil.copytree(camvid, tmp_path / 'half')
+    shutil.rmtree(tmp_path / 'half' / folder)
+    options = ['--data-root', tmp_path / 'half', '--work-dir', tmp_path / 'out']
+    with pytest.raises(SystemExit) as error:
+        run_tool(TOOL, *CONFIGS, *options)
+    (line,) = str(error.value).splitlines()
+    assert f'{folder.split("/")[1]}_dataloader: ' in line and folder.split('/')[0] in line
 
 
 def test_progress_and_time_left():

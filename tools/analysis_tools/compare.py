@@ -24,6 +24,7 @@ from sfnet_mm.comparison import (
     Job,
     Resources,
     check_budget,
+    check_data,
     finished,
     name_of,
     plot,
@@ -224,9 +225,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         if not args.report_only:
             check_budget(jobs, budget)
-            # A config that does not fit the budget raises before any run is started.
-            for job in jobs[: len(args.configs)]:
+            # A config that does not fit the budget, or missing data, raise before any run starts.
+            configs = [
                 prepare(job.config, budget, resources, job.seed, job.work_dir)
+                for job in jobs[: len(args.configs)]
+            ]
+            if not all(finished(job.work_dir, budget) for job in jobs):
+                check_data(configs)
             failures = run_jobs(jobs, budget, resources, args.jobs, args.minutes)
         if args.time:
             time_steps(args.configs, budget, resources, args.time, args.work_dir)
