@@ -102,8 +102,8 @@ class Extension:
             cuda = self.info.get('cuda')
             lines.append(f'CUDA:      {cuda}, for {archs}' if cuda else 'CUDA:      no')
         picks = ', '.join(
-            f'{"ext" if self.serves(device) else "native"} on {device}'
-            for device in ('cpu', 'cuda')
+            f'{"ext" if self.serves(device) else "native"} on {device}{maps}'
+            for device, maps in (('cpu', ' (channels-last maps)'), ('cuda', ''))
         )
         lines.append(f"'auto':    {picks}; native during export and tracing")
         return '\n'.join(lines)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ._loader import EXT
 from .exporting import is_exporting
 from .native import gated_dual_warp, like, warp, working_dtype
+from .row_sums import is_channels_last
 
 BACKENDS = ('auto', 'native', 'ext')
 
@@ -35,8 +36,9 @@ def flow_warp(x: Tensor, flow: Tensor, backend: str = 'auto') -> Tensor:
         x: (N, C, h, w), floating point, the map that is sampled.
         flow: (N, 2, H, W), x then y, of any floating-point dtype.
         backend: 'native' (plain torch), 'ext' (the compiled kernel) or 'auto', which takes the
-            kernel if there is one for this device, and plain torch otherwise and during export, so
-            that an exported graph has the standard ``GridSample``.
+            kernel if there is one for this device, on a CPU only for channels-last maps, and plain
+            torch otherwise and during export, so that an exported graph has the standard
+            ``GridSample``.
 
     Returns:
         (N, C, H, W), dtype and memory format of ``x``.
@@ -105,7 +107,9 @@ def _use_ext(x: Tensor, backend: str) -> bool:
         return True
     if backend != 'auto':
         raise ValueError(f"backend is {backend!r}: choose one of 'auto', 'native' and 'ext'")
-    return EXT.serves(x.device.type) and not is_exporting()
+    # The kernels of the CPU read channels-last maps; to convert others takes longer than it saves.
+    fits = x.device.type != 'cpu' or is_channels_last(x)
+    return EXT.serves(x.device.type) and fits and not is_exporting()
 
 
 def _check_map(name: str, x: Tensor) -> None:

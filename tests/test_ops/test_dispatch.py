@@ -202,6 +202,17 @@ def test_without_a_library_ext_says_how_to_build_it(tmp_path, monkeypatch):
     assert gated_dual_flow_warp(*case).shape == case.low.shape
 
 
+@needs_ext
+def test_on_a_cpu_auto_takes_the_kernel_for_channels_last_maps_only(monkeypatch):
+    module, native = sys.modules['sfnet_mm.ops.flow_warp'], []
+    warp = module.warp
+    monkeypatch.setattr(module, 'warp', lambda *args: native.append(args) or warp(*args))
+    for layout, calls in (('channels_last', 0), ('nchw', 1)):
+        case = make_case((1, 4, (3, 4), (5, 6)), torch.float32, layout)
+        flow_warp(case.high, case.flow[:, :2])
+        assert len(native) == calls
+
+
 def test_the_report_names_torch_and_the_choice(capsys):
     runpy.run_module('sfnet_mm.ops', run_name='__main__')
     printed = capsys.readouterr().out

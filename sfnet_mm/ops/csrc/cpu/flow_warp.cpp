@@ -33,6 +33,9 @@ Tensor fresh(at::IntArrayRef sizes, const at::TensorOptions& options, at::Memory
   return t;
 }
 
+// The channels of a pixel lie side by side.
+constexpr at::MemoryFormat kLayout = at::MemoryFormat::ChannelsLast;
+
 Kind kind_of(const Tensor& x) {
   switch (x.scalar_type()) {
     case at::kFloat: return Kind::f32;
@@ -43,7 +46,8 @@ Kind kind_of(const Tensor& x) {
   }
 }
 
-// One or two maps with their flow and gate in the layout that the kernels read.
+// One or two maps with their flow and gate in the layout that the kernels read. `format` is that of
+// the caller's maps, to which the results are converted.
 struct Inputs {
   std::vector<Tensor> maps;
   Tensor flow, gate;
@@ -56,7 +60,6 @@ struct Inputs {
     flow = flow_.to(type).contiguous();
     if (gate_.has_value()) gate = gate_->to(type).contiguous();
     problem.kind = kind_of(maps[0]);
-    problem.channels_last = format == at::MemoryFormat::ChannelsLast;
     problem.maps = static_cast<int>(maps.size());
     problem.n = maps[0].size(0);
     problem.c = maps[0].size(1);
@@ -65,7 +68,7 @@ struct Inputs {
     TORCH_CHECK(problem.h * problem.w < INT32_MAX, "flow has shape ", flow.sizes(),
                 ": an image may have at most 2147483646 pixels");
     for (int m = 0; m < problem.maps; ++m) {
-      maps[m] = maps[m].contiguous(format);
+      maps[m] = maps[m].contiguous(kLayout);
       problem.map[m] = maps[m].const_data_ptr();
       problem.map_h[m] = maps[m].size(2);
       problem.map_w[m] = maps[m].size(3);
@@ -85,14 +88,14 @@ struct Inputs {
 Tensor forward(std::vector<Tensor> maps, const Tensor& flow, const OptionalTensor& gate) {
   Inputs in(std::move(maps), flow, gate);
   Problem& p = in.problem;
-  Tensor out = fresh({p.n, p.c, p.h, p.w}, in.maps[0].options(), in.format);
+  Tensor out = fresh({p.n, p.c, p.h, p.w}, in.maps[0].options(), kLayout);
   p.out = out.data_ptr();
   if (out.numel() > 0) {
     at::parallel_for(0, p.n * p.h, in.row_grain(), [&](int64_t begin, int64_t end) {
       kernels().forward(p, begin, end);
     });
   }
-  return out;
+  return out.contiguous(in.format);
 }
 
 Tensor bytes(int64_t count) { return at::empty({count}, at::TensorOptions().dtype(at::kByte)); }
@@ -106,8 +109,6 @@ void scatter_maps(const Problem& p) {
   for (int64_t t = 0; t < tasks; ++t) {
     keep.push_back(bytes(pixels * kernels().entry_bytes(p)));
     index[t].entries = keep.back().data_ptr();
-    keep.push_back(bytes(pixels * kernels().edge_bytes(p)));
-    index[t].edges = keep.back().data_ptr();
     first[t].resize(p.map_h[t % p.maps] + 2);
     index[t].first = first[t].data();
   }
@@ -117,21 +118,16 @@ void scatter_maps(const Problem& p) {
     }
   });
 
-  // Work is cut into (image, map, part): bands of rows of all channels, or pairs of channels.
+  // Work is cut into (image, map, part): bands of rows of all channels.
   struct Part {
     int64_t task, begin, end;
   };
   std::vector<Part> parts;
   const int64_t threads = at::get_num_threads();
   for (int64_t t = 0; t < tasks; ++t) {
-    const int64_t units = p.channels_last ? p.map_h[t % p.maps] : p.c;
-    const int64_t wanted = p.channels_last ? std::min(units, 4 * threads) : (units + 1) / 2;
+    const int64_t rows = p.map_h[t % p.maps], wanted = std::min(rows, 4 * threads);
     for (int64_t k = 0; k < wanted; ++k) {
-      if (p.channels_last) {
-        parts.push_back({t, units * k / wanted, units * (k + 1) / wanted});
-      } else {
-        parts.push_back({t, 2 * k, std::min(units, 2 * k + 2)});
-      }
+      parts.push_back({t, rows * k / wanted, rows * (k + 1) / wanted});
     }
   }
   // Two lines of a map should stay in the cache of a core.
@@ -141,16 +137,12 @@ void scatter_maps(const Problem& p) {
     for (int64_t k = begin; k < end; ++k) {
       const Part& part = parts[k];
       const int map = static_cast<int>(part.task % p.maps);
-      int64_t channels = p.c;
-      if (p.channels_last) {
-        const int64_t fit = kBuffer / kernels().scatter_bytes(p, map, 1) / 16 * 16;
-        channels = std::min(p.c, std::max<int64_t>(fit, 16));
-      }
+      const int64_t fit = kBuffer / kernels().scatter_bytes(p, map, 1) / 16 * 16;
+      const int64_t channels = std::min(p.c, std::max<int64_t>(fit, 16));
       buffer.resize(kernels().scatter_bytes(p, map, channels));
       for (int64_t c = 0; c < p.c; c += channels) {
         kernels().scatter(p, map, part.task / p.maps, index[part.task], part.begin, part.end, c,
                           std::min(channels, p.c - c), buffer.data());
-        if (!p.channels_last) break;
       }
     }
   });
@@ -165,11 +157,11 @@ Gradients backward(const Tensor& grad, std::vector<Tensor> maps, const Tensor& f
                    const OptionalTensor& gate) {
   Inputs in(std::move(maps), flow, gate);
   Problem& p = in.problem;
-  const Tensor grad_ = grad.contiguous(in.format);
+  const Tensor grad_ = grad.contiguous(kLayout);
   p.grad = grad_.const_data_ptr();
   Gradients out;
   for (int m = 0; m < p.maps; ++m) {
-    out.maps.push_back(fresh(in.maps[m].sizes(), in.maps[m].options(), in.format));
+    out.maps.push_back(fresh(in.maps[m].sizes(), in.maps[m].options(), kLayout));
     p.grad_map[m] = out.maps[m].data_ptr();
   }
   out.flow = at::empty(in.flow.sizes(), in.flow.options());
@@ -183,6 +175,7 @@ Gradients backward(const Tensor& grad, std::vector<Tensor> maps, const Tensor& f
     });
     if (p.c > 0) scatter_maps(p);
   }
+  for (Tensor& map : out.maps) map = map.contiguous(in.format);
   out.flow = out.flow.to(flow.scalar_type());
   out.gate = out.gate.to(gate.has_value() ? gate->scalar_type() : flow.scalar_type());
   return out;

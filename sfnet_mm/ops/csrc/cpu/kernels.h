@@ -10,11 +10,10 @@ namespace cpu {
 enum class Kind { f32, f64, f16, bf16 };
 
 // A warp of one map (maps == 1) or the gated blend of two (maps == 2: high, low). Maps, output and
-// their gradients hold `kind`, all in one layout; flow, gate and their gradients hold the
+// their gradients hold `kind`, channels last; flow, gate and their gradients hold the
 // coordinate type (double for f64, else float) as contiguous (N, 2 * maps, H, W) and (N, 1, H, W).
 struct Problem {
   Kind kind;
-  bool channels_last;
   int maps;
   int64_t n, c, h, w;      // of the output
   int64_t map_h[2], map_w[2];
@@ -31,9 +30,7 @@ struct Problem {
 // Scratch of the gradient of one map of one image; built by `index`, read by `scatter`.
 struct Index {
   void* entries;           // h * w entries of entry_bytes
-  void* edges;             // NCHW only: up to h * w edges of edge_bytes
-  int64_t num_edges;
-  int64_t* first;          // channels_last only: map_h + 2 numbers, the first entry of each row
+  int64_t* first;          // map_h + 2 numbers, the first entry of each row
 };
 
 // Kernels are called with ranges that the caller spreads over threads. Every result is summed in an
@@ -44,10 +41,8 @@ struct Kernels {
   void (*forward)(const Problem&, int64_t begin, int64_t end);
   void (*backward_flow)(const Problem&, int64_t begin, int64_t end);
   int64_t (*entry_bytes)(const Problem&);
-  int64_t (*edge_bytes)(const Problem&);
   void (*index)(const Problem&, int map, int64_t image, Index*);
-  // NCHW: channels begin to end; channels_last: map rows begin to end of `channels` from `channel`.
-  // `buffer` has scatter_bytes().
+  // Map rows begin to end of `channels` from `channel`; `buffer` has scatter_bytes().
   int64_t (*scatter_bytes)(const Problem&, int map, int64_t channels);
   void (*scatter)(const Problem&, int map, int64_t image, const Index&, int64_t begin, int64_t end,
                   int64_t channel, int64_t channels, void* buffer);

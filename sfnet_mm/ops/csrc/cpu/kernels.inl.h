@@ -15,8 +15,6 @@ namespace SFNET_ISA {
 
 #include "vec.inl.h"
 #include "channels_last.inl.h"
-#include "channels_first.inl.h"
-#include "channels_first_scatter.inl.h"
 
 // Calls `visit` with a null pointer of the element type of the problem.
 template <typename F>
@@ -33,58 +31,34 @@ template <typename T> struct TypeOf<T*> { using type = T; };
 #define SFNET_TYPE(tag) typename TypeOf<decltype(tag)>::type
 
 static void forward(const Problem& p, int64_t begin, int64_t end) {
-  with_type(p, [&](auto* tag) {
-    using T = SFNET_TYPE(tag);
-    p.channels_last ? forward_cl<T>(p, begin, end) : forward_cf<T>(p, begin, end);
-  });
+  with_type(p, [&](auto* tag) { forward_cl<SFNET_TYPE(tag)>(p, begin, end); });
 }
 static void backward_flow(const Problem& p, int64_t begin, int64_t end) {
-  with_type(p, [&](auto* tag) {
-    using T = SFNET_TYPE(tag);
-    p.channels_last ? backward_flow_cl<T>(p, begin, end) : backward_flow_cf<T>(p, begin, end);
-  });
+  with_type(p, [&](auto* tag) { backward_flow_cl<SFNET_TYPE(tag)>(p, begin, end); });
 }
 static int64_t entry_bytes(const Problem& p) {
-  return with_type(p, [&](auto* tag) {
-    using A = acc_t<SFNET_TYPE(tag)>;
-    return int64_t(p.channels_last ? sizeof(Entry<A>) : sizeof(Pixel<A>));
-  });
-}
-static int64_t edge_bytes(const Problem& p) {
-  return with_type(p, [&](auto* tag) {
-    return int64_t(p.channels_last ? 0 : sizeof(Edge<acc_t<SFNET_TYPE(tag)>>));
-  });
+  return with_type(p, [&](auto* tag) { return int64_t(sizeof(Entry<acc_t<SFNET_TYPE(tag)>>)); });
 }
 static void index(const Problem& p, int map, int64_t image, Index* index) {
-  with_type(p, [&](auto* tag) {
-    using T = SFNET_TYPE(tag);
-    p.channels_last ? index_cl<T>(p, map, image, index) : index_cf<T>(p, map, image, index);
-  });
+  with_type(p, [&](auto* tag) { index_cl<SFNET_TYPE(tag)>(p, map, image, index); });
 }
 static int64_t scatter_bytes(const Problem& p, int map, int64_t channels) {
   return with_type(p, [&](auto* tag) {
-    const int64_t size = sizeof(acc_t<SFNET_TYPE(tag)>);
-    return size * (p.channels_last ? 2 * (p.map_w[map] + 2) * channels
-                                   : kTogether * p.map_h[map] * p.map_w[map]);
+    return int64_t(sizeof(acc_t<SFNET_TYPE(tag)>)) * 2 * (p.map_w[map] + 2) * channels;
   });
 }
 static void scatter(const Problem& p, int map, int64_t image, const Index& index, int64_t begin,
                     int64_t end, int64_t channel, int64_t channels, void* buffer) {
   with_type(p, [&](auto* tag) {
-    using T = SFNET_TYPE(tag);
-    if (p.channels_last) {
-      scatter_cl<T>(p, map, image, index, begin, end, channel, channels, buffer);
-    } else {
-      scatter_cf<T>(p, map, image, index, begin, end, buffer);
-    }
+    scatter_cl<SFNET_TYPE(tag)>(p, map, image, index, begin, end, channel, channels, buffer);
   });
 }
 
 static const Kernels kernels = {
 #define SFNET_TEXT_(x) #x
 #define SFNET_TEXT(x) SFNET_TEXT_(x)
-    SFNET_TEXT(SFNET_ISA), forward, backward_flow, entry_bytes, edge_bytes, index,
-    scatter_bytes, scatter};
+    SFNET_TEXT(SFNET_ISA), forward, backward_flow, entry_bytes, index, scatter_bytes,
+    scatter};
 
 }  // namespace SFNET_ISA
 }  // namespace cpu
