@@ -130,6 +130,8 @@ class FilterPredictor(nn.Module):
         encoder_kernel: Side of the kernel of the convolution.
     """
 
+    log_window: Tensor
+
     def __init__(self, channels: int, kernel_size: int, encoder_kernel: int) -> None:
         super().__init__()
         self.conv = same_conv(channels, kernel_size**2, encoder_kernel)
