@@ -53,7 +53,7 @@ def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(load_tool(TOOL), 'DOCS', tmp_path)
     page = '# Page\n<!-- {0}: begin -->\nold\n<!-- {0}: end -->\nend\n'
     (tmp_path / 'robustnet.md').write_text(page.format('generalization'))
-    marks = page.format('alignment') + page.format('strides')
+    marks = ''.join(map(page.format, ('alignment', 'recipe', 'strides')))
     (tmp_path / 'experiments.md').write_text(marks)
     marks = page.format('precision') + page.format('forms of the warp')
     (tmp_path / 'deployment.md').write_text(marks)

@@ -6,8 +6,9 @@
 ``generalization.json`` from runs of compare.py on one source each, in ``WORK_DIR/from_SOURCE``:
 ``--collect`` reads those. ``camvid_alignment.json``, for docs/experiments.md, is the
 ``results.json`` of a run of compare.py; its multiply-adds and times are in
-``speed_cpu_camvid360.json``. ``stride_limits.json``, for the same page, comes from
-stride_limits.py. ``precision.json`` comes from benchmark.py with ``--checkpoint``.
+``speed_cpu_camvid360.json``. ``camvid_recipe.json``, for the same page, comes from compare.py, too,
+and ``stride_limits.json`` from stride_limits.py. ``precision.json`` comes from benchmark.py with
+``--checkpoint``.
 """
 
 import argparse
@@ -28,6 +29,7 @@ GENERALIZATION = 'generalization.json', 'generalization'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
 PRECISION = 'precision.json', 'precision'
 WARP_FORMS = 'warp_forms.json', 'forms of the warp'
+RECIPE = 'camvid_recipe.json', 'recipe'
 STRIDES = 'stride_limits.json', 'strides'
 ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
@@ -47,6 +49,13 @@ def alignment_table(rows: dict[str, Any]) -> str:
     budget = Budget(**next(iter(rows.values()))[0]['budget'])
     speed = json.loads((DOCS / 'benchmarks' / ALIGNMENT_SPEED).read_text(encoding='utf-8'))
     return table(rows, budget, 'fpn_ppm_efflite0_camvid360', speed)
+
+
+def recipe_table(rows: dict[str, Any]) -> str:
+    budget = Budget(**next(iter(rows.values()))[0]['budget'])
+    # How the flows of FAM grow is shown for the comparison of aligners.
+    without_flows = {n: [dict(r, alignment_history=()) for r in runs] for n, runs in rows.items()}
+    return table(without_flows, budget, 'sfnet_efflite0_camvid360')
 
 
 def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
@@ -78,7 +87,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         'benchmarks.md': benchmarks_page(str(DOCS / 'benchmarks')),
         'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),
         'experiments.md': with_table(
-            'experiments.md', (ALIGNMENT, alignment_table), (STRIDES, stride_limits_table)
+            'experiments.md',
+            (ALIGNMENT, alignment_table),
+            (RECIPE, recipe_table),
+            (STRIDES, stride_limits_table),
         ),
         'deployment.md': with_table(
             'deployment.md', (PRECISION, precision_table), (WARP_FORMS, warp_forms_line)

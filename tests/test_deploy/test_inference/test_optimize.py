@@ -57,7 +57,7 @@ MODELS = [
     ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='CARAFEAlignment', scale_factor=8))),
     ('sfnet_lite_stdc1_cityscapes', dict(align=dict(type='SAPAAlignment'))),
     ('sfnet_stdc1_cityscapes', dict(align=dict(type='DySampleAlignment'), align_fusion=True)),
-    ('sfnet_stdc1_cityscapes', dict(align=dict(type='FreqFusionAlignment', groups=0))),
+    ('sfnet_stdc1_cityscapes', dict(align=dict(type='FreqFusionAlignment', compressed_channels=8))),
     ('sfnet_stdc1_cityscapes', {}),
     ('sfnet_stdc1_cityscapes', dict(align_fusion=True, deep_supervision=True)),
     ('sfnet_stdc1_cityscapes', dict(context=dict(type='PyramidContext', mode='sppm'))),
