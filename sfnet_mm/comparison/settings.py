@@ -82,7 +82,10 @@ def name_of(config: str) -> str:
 
 
 def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_dir: str) -> Config:
-    """Make the config of one run: it keeps its network and losses; the rest is the same for all."""
+    """Make the config of one run.
+
+    Network, losses and class-uniform sampling are kept; the rest is the same for all.
+    """
     cfg = load_config(config, budget.options, work_dir, 'none')
     crop = tuple(budget.crop or cfg.crop_size)
     for node in walk([cfg.train_dataloader, cfg.model]):
@@ -103,7 +106,6 @@ def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_d
     cfg.train_dataloader.update(
         batch_size=budget.batch_size, persistent_workers=resources.workers > 0
     )
-    # Class-uniform sampling is a part of a config that a comparison may be about.
     if type_name(cfg.train_dataloader.sampler) == 'ClassUniformSampler':
         cfg.train_dataloader.sampler.infinite = True
     else:

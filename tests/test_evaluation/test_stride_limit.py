@@ -38,6 +38,9 @@ def test_areas_are_summed_over_images_and_ignored_pixels_do_not_count():
     # Column 7 is out of the union, and has no share: in column 4, 0.47 now meets 3/8.
     ignored[:, 7] = 255
     assert stride_limits([ignored], 2, [4])[4][1] == 100
+    # The ignored label may be that of a class.
+    ignored[:, 7] = 2
+    assert stride_limits([ignored], 3, [4], ignore_index=2)[4][1:] == [100, None]
     ignored[:, 7] = 9
     assert stride_limits([ignored], 2, [4])[4][1] == 100
 
@@ -65,6 +68,13 @@ def test_command_reads_the_labels_of_a_config(tmp_path, capsys):
     assert result['limits']['4'][:3] == [None, pytest.approx(100 * 4 / 6), pytest.approx(50)]
     row = next(s for s in capsys.readouterr().out.splitlines() if s.startswith('| 4 |'))
     assert row.startswith('| 4 | - | 66.7 | 50.0 | - |')
+    (tmp_path / 'valannot' / 'a.png').unlink()
+    for arguments, named in (
+        (['--out', tmp_path / 'absent' / 'a.json', '--cfg-options', root], 'make the folder'),
+        (['--cfg-options', root], 'val_dataloader: .*valannot'),
+    ):
+        with pytest.raises(SystemExit, match=f'^error: .*{named}'):
+            run_tool(TOOL, 'configs/sfnet_efflite0_camvid360.py', *arguments)
     with pytest.raises(SystemExit) as end:
         run_tool(TOOL, 'configs/sfnet_efflite0_camvid360.py', '--strides', 0)
     assert end.value.code == 2 and '--strides 0 must be positive' in capsys.readouterr().err

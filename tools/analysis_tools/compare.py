@@ -2,11 +2,11 @@
 
     compare.py CONFIG CONFIG ... --iters 400 --batch-size 8 --seeds 0 1 2 --jobs 2
 
-Iterations, batch, optimizer, crop and seeds are the same for all; network and losses are those of
-each config. Runs are started seed by seed, each as a process with its own folder, ``--jobs`` at a
-time; they share the GPU. If the command was killed, the same command continues each run from its
-last checkpoint. ``--minutes`` stops early, after runs in progress have written a checkpoint. The
-table says how many seeds each row has.
+Iterations, batch, optimizer, crop and seeds are the same for all; network, losses and whether crops
+are class-uniform are those of each config. Runs are started seed by seed, each as a process with
+its own folder, ``--jobs`` at a time; they share the GPU. If the command was killed, the same
+command continues each run from its last checkpoint. ``--minutes`` stops early, after runs in
+progress have written a checkpoint. The table says how many seeds each row has.
 """
 
 import argparse

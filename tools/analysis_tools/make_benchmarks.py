@@ -45,17 +45,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def budget_of(rows: dict[str, Any]) -> Budget:
+    return Budget(**next(iter(rows.values()))[0]['budget'])
+
+
 def alignment_table(rows: dict[str, Any]) -> str:
-    budget = Budget(**next(iter(rows.values()))[0]['budget'])
     speed = json.loads((DOCS / 'benchmarks' / ALIGNMENT_SPEED).read_text(encoding='utf-8'))
-    return table(rows, budget, 'fpn_ppm_efflite0_camvid360', speed)
+    return table(rows, budget_of(rows), 'fpn_ppm_efflite0_camvid360', speed)
 
 
 def recipe_table(rows: dict[str, Any]) -> str:
-    budget = Budget(**next(iter(rows.values()))[0]['budget'])
-    # How the flows of FAM grow is shown for the comparison of aligners.
+    # How flows grow is shown for the comparison of aligners.
     without_flows = {n: [dict(r, alignment_history=()) for r in runs] for n, runs in rows.items()}
-    return table(without_flows, budget, 'sfnet_efflite0_camvid360')
+    return table(without_flows, budget_of(rows), 'sfnet_efflite0_camvid360')
 
 
 def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:

@@ -14,12 +14,13 @@ from collections.abc import Sequence
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
-from mmseg.registry import DATASETS
 
+from sfnet_mm.engine.data_check import read_data_set
 from sfnet_mm.evaluation.stride_limit import stride_limits, stride_limits_table
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, merge_options, type_name
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.sources import choose_sources
+from sfnet_mm.utils.tooling import check_out_file, one_error_line, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -47,24 +48,28 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @one_error_line()
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    if args.out:
+        check_out_file(args.out)
     cfg = read_config(args.config)
     init_default_scope(cfg.get('default_scope') or 'mmseg')
     merge_options(cfg, args.cfg_options)
+    choose_sources(cfg)
     if not cfg.get('val_dataloader'):
         raise ValueError(f'config {args.config} has no val_dataloader: there are no labels to read')
     for part in data_sets(cfg.val_dataloader):
         # The labels keep their size in a test pipeline, and images are not needed.
         labels_only = [step for step in part.pipeline if 'Annotations' in type_name(step)]
         part.pipeline = [*labels_only, dict(type='PackSegInputs')]
-    dataset = DATASETS.build(cfg.val_dataloader.dataset)
+    dataset = read_data_set(cfg.val_dataloader.dataset, 'val')
     samples = track_iter_progress((map(dataset.__getitem__, range(len(dataset))), len(dataset)))
     classes = list(dataset.metainfo['classes'])
+    ignore_index = getattr(dataset, 'ignore_index', 255)  # wrappers have none
     labels = (sample['data_samples'].gt_sem_seg.data[0] for sample in samples)
     result = dict(
         config=args.config,
         images=len(dataset),
         classes=classes,
-        limits=stride_limits(labels, len(classes), args.strides),
+        limits=stride_limits(labels, len(classes), args.strides, ignore_index),
     )
     print(f'\n{stride_limits_table(result)}', end='')
     if args.out:
