@@ -19,6 +19,7 @@ from torch import Tensor
 
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
+from sfnet_mm.utils.known_warnings import known_warnings_ignored
 from sfnet_mm.utils.state_dicts import compare_tensors
 
 from .image_pipeline import inference_pipeline
@@ -61,7 +62,8 @@ def load_model(
         raise ValueError(f'device {device!r} is not one that torch knows, such as cpu') from None
     if device.type == 'cuda' and not torch.cuda.is_available():
         raise ValueError(f'device {device} was asked for, but torch finds no CUDA device: use cpu')
-    model = revert_sync_batchnorm(init_model(copy.deepcopy(cfg), None, 'cpu'))
+    with known_warnings_ignored():
+        model = revert_sync_batchnorm(init_model(copy.deepcopy(cfg), None, 'cpu'))
     meta: dict[str, Any] = {}
     if checkpoint is not None:
         meta = load_strictly(model, checkpoint, name).get('dataset_meta') or {}

@@ -22,6 +22,7 @@ from sfnet_mm.deploy.export.random_networks import random_images
 from sfnet_mm.deploy.model import load_strictly, normalization, pad_to_stride
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
+from sfnet_mm.utils.known_warnings import known_warnings_ignored
 from sfnet_mm.utils.tooling import require
 from sfnet_mm.version import __version__
 
@@ -47,7 +48,7 @@ def load_panoptic(
         # The weights come from the checkpoint.
         if cfg.model.get(part) is not None:
             cfg.model[part].pop('init_cfg', None)
-    with DefaultScope.overwrite_default_scope('mmdet'):
+    with DefaultScope.overwrite_default_scope('mmdet'), known_warnings_ignored():
         model = revert_sync_batchnorm(MODELS.build(cfg.model))
     if checkpoint is not None:
         name = config if isinstance(config, str) else config.filename or 'the config'

@@ -1,8 +1,10 @@
 """Hides warnings of the hosts that every run prints and that a user need not act on."""
 
+import contextlib
 import logging
 import re
 import warnings
+from collections.abc import Iterator
 
 # The warnings of Python's ``warnings`` that are hidden begin with these texts.
 PYTHON = (
@@ -26,6 +28,14 @@ def ignore_python_warnings() -> None:
     """Hide the warnings of ``PYTHON``, and no others."""
     for beginning in PYTHON:
         warnings.filterwarnings('ignore', message=re.escape(beginning))
+
+
+@contextlib.contextmanager
+def known_warnings_ignored() -> Iterator[None]:
+    """Hide the warnings of ``PYTHON`` inside a block of code only."""
+    with warnings.catch_warnings():
+        ignore_python_warnings()
+        yield
 
 
 def is_unknown(record: logging.LogRecord) -> bool:
