@@ -16,7 +16,6 @@ import re
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 from urllib.request import url2pathname
@@ -190,6 +189,7 @@ def load_url(
             says where to put a file that was fetched by other means.
         ValueError: See :func:`load_checkpoint_file`. Nothing is kept.
     """
+    from mmengine.fileio import get_text
     from torch.hub import HASH_REGEX, get_dir
 
     from .utils.download import download
@@ -202,7 +202,7 @@ def load_url(
     path = osp.join(model_dir or osp.join(get_dir(), 'checkpoints'), name)
     # Beside each file is the digest of its address, which may hold a password.
     origin, address = f'{path}.origin', text_digest(url)
-    if osp.isfile(path) and (not osp.isfile(origin) or Path(origin).read_text() == address):
+    if osp.isfile(path) and (not osp.isfile(origin) or get_text(origin) == address):
         name = f'{path} (fetched earlier: delete it to fetch {url} again)'
         return _read(path, name, map_location)
     hashed = HASH_REGEX.search(name) if check_hash else None

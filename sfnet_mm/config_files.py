@@ -1,13 +1,16 @@
 """Finds the configs and weights of the package, in a clone or in an installed package."""
 
+import os
+import os.path as osp
 from fnmatch import fnmatchcase
-from pathlib import Path
+from glob import glob
 
 from .checkpoints import is_local, local_path
+from .utils.tooling import file_stem
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = osp.dirname(osp.realpath(__file__))
 # The folders of an installed package and of a clone.
-_FOLDERS = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parent / 'configs')
+_FOLDERS = (osp.join(_PACKAGE, '.mim', 'configs'), osp.join(osp.dirname(_PACKAGE), 'configs'))
 # Weights that come with the package, with their config.
 WEIGHTS = {'camvid': 'sfnet_efflite0_camvid360'}
 
@@ -29,16 +32,20 @@ def config_path(name: str) -> str:
     """
     wanted = name if name.endswith('.py') else f'{name}.py'
     for folder in _FOLDERS:
-        if (folder / wanted).is_file():
-            return str(folder / wanted)
-        found = sorted(folder.rglob(Path(wanted).name)) if wanted == Path(wanted).name else []
+        if osp.isfile(osp.join(folder, wanted)):
+            return osp.join(folder, wanted)
+        found = [name for name in _configs_below(folder) if osp.basename(name) == wanted]
         if found:
-            return str(found[0])
+            return osp.join(folder, found[0])
     from difflib import get_close_matches
 
-    names = {path.name for folder in _FOLDERS for path in folder.rglob('*.py')}
-    similar = ', '.join(get_close_matches(Path(wanted).name, names)) or 'mim search sfnet_mm'
+    names = {osp.basename(name) for folder in _FOLDERS for name in _configs_below(folder)}
+    similar = ', '.join(get_close_matches(osp.basename(wanted), names)) or 'mim search sfnet_mm'
     raise FileNotFoundError(f'sfnet_mm has no config {wanted}; similar names: {similar}')
+
+
+def _configs_below(folder: str) -> list[str]:
+    return sorted(glob(osp.join('**', '*.py'), root_dir=folder, recursive=True))
 
 
 def list_models(pattern: str = '*') -> list[str]:
@@ -56,9 +63,9 @@ def list_models(pattern: str = '*') -> list[str]:
     Returns:
         list: Sorted names; empty if nothing matches.
     """
-    folder = next((folder for folder in _FOLDERS if folder.is_dir()), _FOLDERS[0])
-    paths = (path.relative_to(folder) for path in folder.rglob('*.py'))
-    names = {p.stem for p in paths if not {'_base_', 'panoptic'} & set(p.parts)}
+    folder = next((folder for folder in _FOLDERS if osp.isdir(folder)), _FOLDERS[0])
+    paths = (p for p in _configs_below(folder) if not {'_base_', 'panoptic'} & set(p.split(os.sep)))
+    names = {file_stem(path) for path in paths}
     return sorted(name for name in names if fnmatchcase(name, pattern))
 
 
@@ -78,13 +85,14 @@ def weights_path(weights: str) -> str:
     if weights in WEIGHTS:
         name = f'{WEIGHTS[weights]}.pth'
         for folder in _FOLDERS:
-            if (folder.parent / 'weights' / name).is_file():
-                return str(folder.parent / 'weights' / name)
+            path = osp.join(osp.dirname(folder), 'weights', name)
+            if osp.isfile(path):
+                return path
         raise FileNotFoundError(
             f'weights {weights!r} are not there: this copy of sfnet_mm has no weights/{name}; '
             f'train {WEIGHTS[weights]} and give the path of its checkpoint'
         )
-    if is_local(weights) and not Path(local_path(weights)).is_file():
+    if is_local(weights) and not osp.isfile(local_path(weights)):
         raise FileNotFoundError(
             f'weights {weights} do not exist: give the path of a checkpoint or one of the names '
             f'{", ".join(WEIGHTS)}'

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -22,7 +23,8 @@ FORK = multiprocessing.get_context('fork')
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    return ensure_mini_uds(tmp_path_factory.mktemp('data') / 'mini_uds', TRAIN, VAL, workers=2)
+    root = tmp_path_factory.mktemp('data') / 'mini_uds'
+    return Path(ensure_mini_uds(root, TRAIN, VAL, workers=2))
 
 
 def load(root, split):
@@ -123,9 +125,9 @@ def test_labels_lie_where_the_picture_shows_them(root):
 
 
 def test_pictures_do_not_depend_on_who_draws_them(root, tmp_path):
-    again = ensure_mini_uds(tmp_path / 'again', TRAIN, VAL, workers=1)
+    again = Path(ensure_mini_uds(tmp_path / 'again', TRAIN, VAL, workers=1))
     assert snapshot(again) == snapshot(root)
-    other = ensure_mini_uds(tmp_path / 'other', 1, 1, seed=1, workers=1)
+    other = Path(ensure_mini_uds(tmp_path / 'other', 1, 1, seed=1, workers=1))
     name = 'bdd/images/10k/train/00000000-0a1b.jpg'
     assert (other / name).read_bytes() != (root / name).read_bytes()
 
@@ -138,7 +140,7 @@ def test_complete_data_is_left_alone(root, capsys):
 
 
 def test_incomplete_data_is_replaced(tmp_path, capsys):
-    root = ensure_mini_uds(tmp_path / 'data', 1, 1, workers=1)
+    root = Path(ensure_mini_uds(tmp_path / 'data', 1, 1, workers=1))
     assert capsys.readouterr().out.count('mini_uds: drawing') == 1
     whole = snapshot(root)
     next((root / 'idd').rglob('*.jpg')).unlink()

@@ -1,11 +1,11 @@
 """Writes the page docs/benchmarks.md from the files of results in docs/benchmarks."""
 
-import json
 import os.path as osp
 from glob import escape, glob
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
+from sfnet_mm.utils.tooling import file_stem, read_json
 
 from .report import markdown, ratio
 
@@ -65,19 +65,16 @@ def benchmarks_page(folder: str) -> str:
     """Write every ``speed_*.json`` of a folder, and ``parity.json`` if it exists, as Markdown."""
     text = _HEAD
     for path in sorted(glob(osp.join(escape(folder), 'speed_*.json'))):
-        with open(path, encoding='utf-8') as f:
-            found = json.load(f)
-        stem = osp.splitext(osp.basename(path))[0]
+        found, name = read_json(path), file_stem(path)
         # The name of the file, such as speed_cpu_peers.json, says the device and what is compared.
-        title = ' '.join(stem.split('_')[1:]).replace('cpu', 'CPU').replace('cuda', 'CUDA')
+        title = ' '.join(name.split('_')[1:]).replace('cpu', 'CPU').replace('cuda', 'CUDA')
         text += f'\n## {title[:1].upper()}{title[1:]}: {found["size"]}, {found["precision"]}\n\n'
         text += markdown(found, found['entries'])
-        if osp.isfile(osp.join(folder, f'{stem}.png')):
-            text += f'\n![Published mIoU over measured speed](benchmarks/{stem}.png)\n'
+        if osp.isfile(osp.join(folder, f'{name}.png')):
+            text += f'\n![Published mIoU over measured speed](benchmarks/{name}.png)\n'
     parity = osp.join(folder, 'parity.json')
     if osp.isfile(parity):
-        with open(parity, encoding='utf-8') as f:
-            text += _PARITY + _parity_rows(json.load(f))
+        text += _PARITY + _parity_rows(read_json(parity))
     return text
 
 

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,6 +20,7 @@ from sfnet_mm.engine.model_weights import remove_pretrained
 from sfnet_mm.ops._loader import EXT
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.timer import Timer
+from sfnet_mm.utils.tooling import file_stem
 
 from .warps import LAYOUTS, Row, round_floats, time_in_turns
 
@@ -53,7 +53,7 @@ def measure_inference(path: str, size: tuple[int, int], device: str, rounds: int
         reuse_memory(name == 'optimized')
         with torch.inference_mode():
             times = _native_against_ext(partial(form, x), device, rounds)
-        found = {'config': Path(path).stem, 'size': list(size), 'form': name, 'ms': times}
+        found = {'config': file_stem(path), 'size': list(size), 'form': name, 'ms': times}
         rows.append(round_floats(found))
     return rows
 
@@ -81,7 +81,7 @@ def measure_training(path: str, crop: int, device: str, rounds: int) -> list[Row
         sgd = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
         batch = _random_batch(crop, model.decode_head.num_classes)
         times = _native_against_ext(partial(model.train_step, batch, sgd), device, rounds)
-        found = {'config': Path(path).stem, 'size': [crop, crop], 'form': layout, 'ms': times}
+        found = {'config': file_stem(path), 'size': [crop, crop], 'form': layout, 'ms': times}
         rows.append(round_floats(found))
     return rows
 

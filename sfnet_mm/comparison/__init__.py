@@ -2,7 +2,7 @@
 
 from .jobs import Job, check_budget, check_data, run_jobs
 from .report import plot, table, timed_passes
-from .settings import OPTIMIZERS, Budget, Resources, name_of, prepare
+from .settings import OPTIMIZERS, Budget, Resources, prepare
 from .step_times import time_steps
 from .training import finished, train
 
@@ -14,7 +14,6 @@ __all__ = [
     'check_budget',
     'check_data',
     'finished',
-    'name_of',
     'plot',
     'prepare',
     'run_jobs',

@@ -13,9 +13,9 @@ from typing import Any
 from mmengine.config import Config
 
 from sfnet_mm.engine.data_check import read_data_set
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import file_stem, write_text
 
-from .settings import Budget, Resources, name_of
+from .settings import Budget, Resources
 from .training import finished, iterations_done, rewind_progress
 
 JOB, OUTPUT = 'job.json', 'output.txt'
@@ -38,7 +38,7 @@ class Job:
     @property
     def label(self) -> str:
         """The name of the run in messages."""
-        return f'{name_of(self.config)}, seed {self.seed}'
+        return f'{file_stem(self.config)}, seed {self.seed}'
 
     def start(
         self, budget: Budget, resources: Resources, deadline: float | None

@@ -1,6 +1,5 @@
 """Defines the settings that all runs of a comparison share, and makes the config of one run."""
 
-import os.path as osp
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,11 +73,6 @@ class Resources:
     threads: int = 1
     channels_last: bool = False
     checkpoint_interval: int | None = None
-
-
-def name_of(config: str) -> str:
-    """Return the name of a config for tables and folders."""
-    return osp.splitext(osp.basename(config))[0]
 
 
 def prepare(config: str, budget: Budget, resources: Resources, seed: int, work_dir: str) -> Config:

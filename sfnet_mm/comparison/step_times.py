@@ -11,9 +11,9 @@ from mmengine.utils import track_iter_progress
 
 from sfnet_mm.engine.model_weights import remove_pretrained
 from sfnet_mm.utils.timer import Timer
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import file_stem, write_text
 
-from .settings import Budget, Resources, name_of, prepare
+from .settings import Budget, Resources, prepare
 
 TIMES = 'times.json'
 
@@ -25,14 +25,14 @@ def time_steps(
     torch.set_num_threads(resources.threads)
     steps = {}
     for config in configs:
-        folder = osp.join(work_dir, name_of(config), 'time')
+        folder = osp.join(work_dir, file_stem(config), 'time')
         runner = Runner.from_cfg(prepare(config, budget, resources, 0, folder))
         remove_pretrained(runner.model)
         runner.model.init_weights()
         runner.model.train()
         batch = next(iter(runner.train_dataloader))
         wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-        steps[name_of(config)] = (runner.model, batch, wrapper)
+        steps[file_stem(config)] = (runner.model, batch, wrapper)
     timer = Timer('cuda' if torch.cuda.is_available() else 'cpu')
     times: dict[str, list[float]] = {name: [] for name in steps}
     for turn in track_iter_progress(list(range(rounds + 1))):

@@ -17,11 +17,11 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sfnet_mm.benchmark.machine import device_name
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import file_stem, write_text
 from sfnet_mm.visualization import AlignmentRecorder
 
 from .alignment_monitor import AlignmentMonitorHook, flow_lengths, history_of
-from .settings import Budget, Resources, name_of, prepare
+from .settings import Budget, Resources, prepare
 
 RESULT, PROGRESS = 'result.json', 'progress.txt'
 
@@ -117,7 +117,7 @@ def train(
     by_source = [key.split('/')[1] for key in metrics if key.startswith('mIoU/')]
     result = dict(
         config=config,
-        name=name_of(config),
+        name=file_stem(config),
         seed=seed,
         budget=asdict(budget),
         device=device_name('cuda' if torch.cuda.is_available() else 'cpu'),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os.path as osp
 from collections import Counter
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -132,6 +132,6 @@ def draw_overlays(report: FolderReport, path: str) -> str:
             picture = image // 2 + np.asarray(mask.convert('RGB')) // 2
         else:
             picture = overlay(image, ids, by_id)
-        tiles.append((Path(facts.pair.image).name[-48:], picture))
+        tiles.append((osp.basename(facts.pair.image)[-48:], picture))
     names = [str(i) for i in range(report.num_classes)]
     return save_png(path, draw_sheet('Masks over images', [tiles], names, palette))

@@ -8,12 +8,14 @@ IDD (https://idd.insaan.iiit.ac.in) distributes
 
 from __future__ import annotations
 
+import glob
 import json
 import os
+import os.path as osp
 from functools import partial
-from pathlib import Path
 
 import cv2
+from mmengine.fileio import get_text
 from mmengine.utils import is_list_of
 from PIL import Image
 
@@ -28,7 +30,7 @@ MASK_SUFFIX = '_gtFine_labelids.png'
 IMAGE_SUFFIXES = ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg')
 
 
-def write_png(path: str | os.PathLike, array) -> None:
+def write_png(path: str, array) -> None:
     """Write a PNG under a temporary name, then move it into place.
 
     Raises:
@@ -37,22 +39,22 @@ def write_png(path: str | os.PathLike, array) -> None:
     done, data = cv2.imencode('.png', array)
     if not done:
         raise ValueError(f'{path}: an array of {array.shape} {array.dtype} cannot be stored as PNG')
-    with atomic_file(str(path)) as temporary:
-        Path(temporary).write_bytes(data.tobytes())
+    with atomic_file(path) as temporary, open(temporary, 'wb') as file:
+        file.write(data.tobytes())
 
 
-def mask_path_of(polygons: Path) -> Path:
+def mask_path_of(polygons: str) -> str:
     """Return the path of the mask of a polygon file."""
-    return polygons.with_name(polygons.name[: -len(POLYGONS_SUFFIX)] + MASK_SUFFIX)
+    return polygons[: -len(POLYGONS_SUFFIX)] + MASK_SUFFIX
 
 
-def is_done(polygons: Path) -> bool:
+def is_done(polygons: str) -> bool:
     """Return whether the mask exists and is not older than its polygons."""
     mask = mask_path_of(polygons)
-    return mask.is_file() and mask.stat().st_mtime >= polygons.stat().st_mtime
+    return osp.isfile(mask) and osp.getmtime(mask) >= osp.getmtime(polygons)
 
 
-def convert_file(polygons: Path, image: Path | None = None) -> Path:
+def convert_file(polygons: str, image: str | None = None) -> str:
     """Draw the mask of one polygon file.
 
     Args:
@@ -65,9 +67,8 @@ def convert_file(polygons: Path, image: Path | None = None) -> Path:
     Raises:
         ValueError: The file has another form, a label is unknown, or the size is not the image's.
     """
-    polygons = Path(polygons)
     try:
-        annotation = json.loads(polygons.read_text(encoding='utf-8'))
+        annotation = json.loads(get_text(polygons))
         size = int(annotation['imgHeight']), int(annotation['imgWidth'])
         objects = annotation['objects']
     except (ValueError, KeyError, TypeError) as error:
@@ -93,16 +94,13 @@ def convert_file(polygons: Path, image: Path | None = None) -> Path:
     return target
 
 
-def _find_image(data_root: Path, polygons: Path) -> Path | None:
-    folder = data_root / 'leftImg8bit' / polygons.parent.relative_to(data_root / 'gtFine')
-    stem = polygons.name[: -len(POLYGONS_SUFFIX)]
-    for suffix in IMAGE_SUFFIXES:
-        if (folder / (stem + suffix)).is_file():
-            return folder / (stem + suffix)
-    return None
+def _find_image(data_root: str, polygons: str) -> str | None:
+    name = osp.relpath(polygons, osp.join(data_root, 'gtFine'))[: -len(POLYGONS_SUFFIX)]
+    images = (osp.join(data_root, 'leftImg8bit', name + suffix) for suffix in IMAGE_SUFFIXES)
+    return next(filter(osp.isfile, images), None)
 
 
-def _convert_checked(data_root: Path, polygons: Path) -> str | None:
+def _convert_checked(data_root: str, polygons: str) -> str | None:
     """Convert one file; return an error as text, so that the other files are converted."""
     try:
         convert_file(polygons, _find_image(data_root, polygons))
@@ -134,17 +132,16 @@ def convert_idd(
     Raises:
         FileNotFoundError: There are no polygons in the expected folder.
     """
-    data_root = Path(data_root)
-    files: list[Path] = []
+    files: list[str] = []
     for split in splits:
-        folder = data_root / 'gtFine' / split
-        found = sorted(folder.glob(f'*/*{POLYGONS_SUFFIX}'))
+        folder = osp.join(data_root, 'gtFine', split)
+        found = sorted(glob.glob(osp.join('*', f'*{POLYGONS_SUFFIX}'), root_dir=folder))
         if not found:
             raise FileNotFoundError(
                 f'idd: no *{POLYGONS_SUFFIX} in {folder}/*/; give the folder that holds gtFine '
                 'and leftImg8bit'
             )
-        files += found
+        files += [osp.join(folder, name) for name in found]
     todo = [file for file in files if force or not is_done(file)]
     results = parallel_map(partial(_convert_checked, data_root), todo, workers)
     errors = [line for line in results if line]

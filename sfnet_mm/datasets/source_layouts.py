@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import os.path as osp
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from mmengine.logging import print_log
@@ -75,8 +75,8 @@ class SourceLayout:
             FileNotFoundError: A folder is missing or empty, or no image has a mask.
         """
         self.check_split(split)
-        root = Path(root)
-        if not root.is_dir():
+        root = osp.normpath(root)
+        if not osp.isdir(root):
             raise FileNotFoundError(f'{self.name}: the folder {root} does not exist; {remedy}')
         variant = self._choose_variant(root, split)
         images = self._index(root, split, variant.images, variant.image_suffixes)
@@ -114,40 +114,40 @@ class SourceLayout:
         """Raise a ValueError if the data set does not have that split."""
         check_choice(self.name, self.splits, split=split)
 
-    def _folder(self, root: Path, split: str, pattern: str) -> Path:
-        return root / pattern.format(split=self.splits[split])
+    def _folder(self, root: str, split: str, pattern: str) -> str:
+        return osp.normpath(osp.join(root, pattern.format(split=self.splits[split])))
 
-    def _choose_variant(self, root: Path, split: str) -> Folders:
+    def _choose_variant(self, root: str, split: str) -> Folders:
         """Choose the first variant whose image folder exists, else whose mask folder exists."""
         for part in ('images', 'masks'):
             for variant in self.variants:
                 both = [self._folder(root, split, getattr(variant, p)) for p in ('images', 'masks')]
-                if all(folder.is_dir() for folder in both):
+                if all(map(osp.isdir, both)):
                     return variant
             for variant in self.variants:
-                if self._folder(root, split, getattr(variant, part)).is_dir():
+                if osp.isdir(self._folder(root, split, getattr(variant, part))):
                     return variant
         return self.variants[0]
 
     def _index(
-        self, root: Path, split: str, pattern: str, suffixes: tuple[str, ...]
+        self, root: str, split: str, pattern: str, suffixes: tuple[str, ...]
     ) -> dict[str, str]:
         """Find the files below a folder, by their relative path without suffix."""
         folder = self._folder(root, split, pattern)
         what = f'expected {folder}/**/*{suffixes[0]}'
-        if not folder.is_dir():
+        if not osp.isdir(folder):
             raise FileNotFoundError(
                 f'{self.name}: {what}, but that folder is missing; {_describe_contents(root)}'
                 f'{self._hint(root, suffixes)}'
             )
         found = {}
         for directory, _, names in os.walk(folder, followlinks=True):
-            inside = os.path.relpath(directory, folder)
+            inside = osp.relpath(directory, folder)
             for name in names:
                 for suffix in suffixes:
                     if name.endswith(suffix) and not name.startswith('.'):
-                        key = os.path.normpath(os.path.join(inside, name[: -len(suffix)]))
-                        found[key] = os.path.join(directory, name)
+                        key = osp.normpath(osp.join(inside, name[: -len(suffix)]))
+                        found[key] = osp.join(directory, name)
                         break
         if not found:
             raise FileNotFoundError(
@@ -156,12 +156,12 @@ class SourceLayout:
             )
         return found
 
-    def _hint(self, root: Path, suffixes: tuple[str, ...]) -> str:
+    def _hint(self, root: str, suffixes: tuple[str, ...]) -> str:
         is_mask = any(suffixes == variant.mask_suffixes for variant in self.variants)
         return '; ' + self.hint.format(root=root) if self.hint and is_mask else ''
 
 
-def _describe_contents(folder: Path) -> str:
+def _describe_contents(folder: str) -> str:
     """Describe the contents of a folder in a few words."""
     names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith('.'))
     if not names:

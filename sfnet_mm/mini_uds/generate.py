@@ -5,14 +5,16 @@ from __future__ import annotations
 import glob
 import json
 import os
+import os.path as osp
 import shutil
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from filelock import FileLock, Timeout
+from mmengine.utils import scandir
 
 from sfnet_mm.utils.parallel import parallel_map
+from sfnet_mm.utils.tooling import read_json, write_text
 
 from .domains import DOMAINS
 from .scene import paint_scene
@@ -24,25 +26,25 @@ MARKER = 'mini_uds.json'
 SPLITS = ('train', 'val')
 
 
-def _draw(root: Path, seed: int, task: tuple[int, str, int]) -> None:
+def _draw(root: str, seed: int, task: tuple[int, str, int]) -> None:
     """Paint and write one picture; its random state depends only on its name."""
     index, split, number = task
     domain = DOMAINS[index]
     rng = np.random.default_rng([seed, index, SPLITS.index(split), number])
     scene = paint_scene(domain, rng, number)
-    WRITERS[domain.name](root / domain.name, split, number, scene)
+    WRITERS[domain.name](osp.join(root, domain.name), split, number, scene)
 
 
-def _count(root: Path) -> int:
+def _count(root: str) -> int:
     """Count the images, masks and polygon files of the four sources."""
-    folders = [root / domain.name for domain in DOMAINS]
-    return sum(file.is_file() for folder in folders for file in folder.rglob('*'))
+    folders = [osp.join(root, domain.name) for domain in DOMAINS]
+    return sum(1 for folder in folders for _ in scandir(folder, recursive=True))
 
 
-def _is_complete(root: Path, wanted: dict) -> bool:
+def _is_complete(root: str, wanted: dict) -> bool:
     """Return whether ``root`` has the complete data set with these settings."""
     try:
-        marker = json.loads((root / MARKER).read_text())
+        marker = read_json(osp.join(root, MARKER))
         return marker['request'] == wanted and marker['files'] <= _count(root)
     except (OSError, ValueError, KeyError, TypeError):
         return False
@@ -54,7 +56,7 @@ def ensure_mini_uds(
     val: int = 12,
     seed: int = 0,
     workers: int | None = None,
-) -> Path:
+) -> str:
     """Draw the data set unless it exists already, and print one line.
 
     The pictures are drawn into a hidden folder beside ``root``, which is renamed when it is
@@ -69,7 +71,7 @@ def ensure_mini_uds(
         workers: Number of processes; None takes one per CPU.
 
     Returns:
-        ``root``.
+        The absolute path of ``root``.
 
     Raises:
         ValueError: A number of images is below 1, or the seed is negative.
@@ -80,13 +82,14 @@ def ensure_mini_uds(
         raise ValueError(
             f'mini_uds: train={train} and val={val} must be at least 1 and seed={seed} at least 0'
         )
-    root = Path(os.path.abspath(root))
+    root = osp.abspath(root)
+    parent, name = osp.split(root)
     wanted = {'version': VERSION, 'seed': seed, 'train': train, 'val': val}
     if _is_complete(root, wanted):
         return root
-    lock = FileLock(root.parent / f'.{root.name}.lock')
+    lock = FileLock(osp.join(parent, f'.{name}.lock'))
     try:
-        root.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(parent, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -105,16 +108,16 @@ def ensure_mini_uds(
     return root
 
 
-def _generate(root: Path, wanted: dict, workers: int | None) -> None:
-    known = (root / MARKER).is_file()
-    if root.exists() and not known and (not root.is_dir() or any(root.iterdir())):
+def _generate(root: str, wanted: dict, workers: int | None) -> None:
+    known = osp.isfile(osp.join(root, MARKER))
+    if osp.exists(root) and not known and (not osp.isdir(root) or os.listdir(root)):
         raise FileExistsError(
             f'mini_uds: {root} exists and was not made by mini_uds; move it away or choose '
             'another data_root'
         )
     _remove_leftovers(root)
-    partial_root = root.with_name(f'.{root.name}.partial.{os.getpid()}')
-    old = root.with_name(f'.{root.name}.old')
+    parent, name = osp.split(root)
+    partial_root = osp.join(parent, f'.{name}.partial.{os.getpid()}')
     print(
         f'mini_uds: drawing {len(DOMAINS)} x {wanted["train"]} training and {len(DOMAINS)} x '
         f'{wanted["val"]} validation street scenes into {root} '
@@ -128,20 +131,20 @@ def _generate(root: Path, wanted: dict, workers: int | None) -> None:
         for index in range(len(DOMAINS))
     ]
     try:
-        partial_root.mkdir()
+        os.mkdir(partial_root)
         parallel_map(partial(_draw, partial_root, wanted['seed']), tasks, workers)
         marker = {'request': wanted, 'files': _count(partial_root)}
-        (partial_root / MARKER).write_text(json.dumps(marker))
-        if root.exists():
-            os.replace(root, old)
+        write_text(osp.join(partial_root, MARKER), json.dumps(marker))
+        if osp.exists(root):
+            os.replace(root, osp.join(parent, f'.{name}.old'))
         os.replace(partial_root, root)
     finally:
         _remove_leftovers(root)
 
 
-def _remove_leftovers(root: Path) -> None:
+def _remove_leftovers(root: str) -> None:
     """Remove the files that a killed run left beside ``root``."""
-    name = glob.escape(root.name)
-    for pattern in (f'.{name}.partial.*', f'.{name}.old'):
-        for leftover in root.parent.glob(pattern):
-            shutil.rmtree(leftover, ignore_errors=True)
+    parent, name = osp.split(root)
+    for pattern in (f'.{glob.escape(name)}.partial.*', f'.{glob.escape(name)}.old'):
+        for leftover in glob.glob(pattern, root_dir=parent):
+            shutil.rmtree(osp.join(parent, leftover), ignore_errors=True)

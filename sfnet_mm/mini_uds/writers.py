@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import os
+import os.path as osp
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from sfnet_mm.datasets.label_maps import (
     MAPILLARY_IDS,
 )
 from sfnet_mm.datasets.polygons import draw_polygons
+from sfnet_mm.utils.tooling import write_text
 
 from .scene import Scene
 
@@ -69,8 +71,8 @@ def _polygons(scene: Scene) -> list[dict]:
     ]
 
 
-def _write_image(path: Path, image: np.ndarray) -> None:
-    options = [cv2.IMWRITE_JPEG_QUALITY, 94] if path.suffix == '.jpg' else []
+def _write_image(path: str, image: np.ndarray) -> None:
+    options = [cv2.IMWRITE_JPEG_QUALITY, 94] if path.endswith('.jpg') else []
     imwrite(image[..., ::-1], path, options)
 
 
@@ -96,35 +98,36 @@ def _instance_ids(scene: Scene, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(values, dtype=np.uint16)[drawn]
 
 
-def write_cityscapes(root: Path, split: str, number: int, scene: Scene) -> None:
+def write_cityscapes(root: str, split: str, number: int, scene: Scene) -> None:
     """Write ``leftImg8bit`` and ``gtFine`` with labelIds and instanceIds."""
     town = 'drawnburg' if split == 'train' else 'sketchstadt'
     stem = f'{town}_{number:06d}_000019'
-    _write_image(root / 'leftImg8bit' / split / town / f'{stem}_leftImg8bit.png', scene.image)
-    folder = root / 'gtFine' / split / town
+    _write_image(osp.join(root, 'leftImg8bit', split, town, f'{stem}_leftImg8bit.png'), scene.image)
+    folder = osp.join(root, 'gtFine', split, town)
     size = scene.image.shape[:2]
     labels = draw_polygons(_polygons(scene), size, CITYSCAPES, background=0)
-    write_png(folder / f'{stem}_gtFine_labelIds.png', labels)
-    write_png(folder / f'{stem}_gtFine_instanceIds.png', _instance_ids(scene, size))
+    write_png(osp.join(folder, f'{stem}_gtFine_labelIds.png'), labels)
+    instances = osp.join(folder, f'{stem}_gtFine_instanceIds.png')
+    write_png(instances, _instance_ids(scene, size))
 
 
-def write_idd(root: Path, split: str, number: int, scene: Scene) -> None:
+def write_idd(root: str, split: str, number: int, scene: Scene) -> None:
     """Write images and polygons; the converter of the real IDD draws the masks from them.
 
     As in the two parts of IDD, some drives have PNG and some have JPEG images.
     """
     drive, extension = ('0', 'png') if number % 2 else ('201', 'jpg')
     stem = f'{number:06d}'
-    image = root / 'leftImg8bit' / split / drive / f'{stem}_leftImg8bit.{extension}'
+    image = osp.join(root, 'leftImg8bit', split, drive, f'{stem}_leftImg8bit.{extension}')
     _write_image(image, scene.image)
-    polygons = root / 'gtFine' / split / drive / (stem + POLYGONS_SUFFIX)
-    polygons.parent.mkdir(parents=True, exist_ok=True)
+    polygons = osp.join(root, 'gtFine', split, drive, stem + POLYGONS_SUFFIX)
     height, width = scene.image.shape[:2]
     objects = [
         dict(item, label=IDD_NAMES.get(item['label'], item['label']), id=i, deleted=0)
         for i, item in enumerate(_polygons(scene))
     ]
-    polygons.write_text(json.dumps({'imgHeight': height, 'imgWidth': width, 'objects': objects}))
+    annotation = {'imgHeight': height, 'imgWidth': width, 'objects': objects}
+    write_text(polygons, json.dumps(annotation))
     convert_file(polygons, image)
 
 
@@ -135,24 +138,24 @@ def _mapillary_palette() -> list[int]:
     return palette.ravel().tolist()
 
 
-def write_mapillary(root: Path, split: str, number: int, scene: Scene) -> None:
+def write_mapillary(root: str, split: str, number: int, scene: Scene) -> None:
     """Write ``training`` and ``validation`` with images and palette masks of v1.2 ids."""
-    folder = root / {'train': 'training', 'val': 'validation'}[split]
+    folder = osp.join(root, {'train': 'training', 'val': 'validation'}[split])
     stem = f'mini_{split}_{number:06d}'
-    _write_image(folder / 'images' / f'{stem}.jpg', scene.image)
-    (folder / 'labels').mkdir(parents=True, exist_ok=True)
+    _write_image(osp.join(folder, 'images', f'{stem}.jpg'), scene.image)
+    os.makedirs(osp.join(folder, 'labels'), exist_ok=True)
     labels = draw_polygons(_polygons(scene), scene.image.shape[:2], MAPILLARY, background=65)
     mask = Image.fromarray(labels)
     mask.putpalette(_mapillary_palette())
-    mask.save(folder / 'labels' / f'{stem}.png')
+    mask.save(osp.join(folder, 'labels', f'{stem}.png'))
 
 
-def write_bdd(root: Path, split: str, number: int, scene: Scene) -> None:
+def write_bdd(root: str, split: str, number: int, scene: Scene) -> None:
     """Write ``images/10k`` and ``labels/sem_seg/masks`` of train ids."""
     stem = f'{number:08x}-{"0a1b" if split == "train" else "7dc2"}'
-    _write_image(root / 'images' / '10k' / split / f'{stem}.jpg', scene.image)
+    _write_image(osp.join(root, 'images', '10k', split, f'{stem}.jpg'), scene.image)
     labels = draw_polygons(_polygons(scene), scene.image.shape[:2], BDD, background=255)
-    write_png(root / 'labels' / 'sem_seg' / 'masks' / split / f'{stem}.png', labels)
+    write_png(osp.join(root, 'labels', 'sem_seg', 'masks', split, f'{stem}.png'), labels)
 
 
 WRITERS = {

@@ -10,8 +10,8 @@ models takes minutes, so the counts are kept in ``docs/benchmarks/complexity.jso
 from __future__ import annotations
 
 import json
+import os.path as osp
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from sfnet_mm.benchmark import complexity
 from sfnet_mm.deploy.inference.optimize import main_output
 from sfnet_mm.deploy.model import input_channels
 from sfnet_mm.utils import fit_to_cpu, read_config
-from sfnet_mm.utils.tooling import image_size, write_text
+from sfnet_mm.utils.tooling import image_size, read_json, write_text
 
 from .metafiles import own_size
 from .paper import paper_rows
@@ -72,15 +72,15 @@ def parameters_at_inference(model: nn.Module) -> int:
     return frozen + sum(p.numel() for p, g in zip(parameters, gradients) if g is not None)
 
 
-def read_counts(root: Path) -> dict[str, dict[str, Any]]:
+def read_counts(root: str) -> dict[str, dict[str, Any]]:
     """Read ``parameters`` and ``multiply_adds`` (by height x width) by base name of a config."""
-    path = root / COMPLEXITY
-    return json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+    path = osp.join(root, COMPLEXITY)
+    return read_json(path) if osp.isfile(path) else {}
 
 
-def write_counts(root: Path, counts: dict[str, dict[str, Any]]) -> None:
+def write_counts(root: str, counts: dict[str, dict[str, Any]]) -> None:
     """Store what :func:`read_counts` reads."""
-    write_text(str(root / COMPLEXITY), json.dumps(counts, indent=1, sort_keys=True) + '\n')
+    write_text(osp.join(root, COMPLEXITY), json.dumps(counts, indent=1, sort_keys=True) + '\n')
 
 
 def sizes_to_count(models: dict[str, Any], files: dict[str, str]) -> dict[str, list[str]]:
@@ -105,7 +105,7 @@ def count(config: str, sizes: list[str]) -> dict[str, Any]:
 
 
 def update_counts(
-    root: Path,
+    root: str,
     files: dict[str, str],
     wanted: dict[str, list[str]],
     stored: dict[str, Any],
@@ -123,7 +123,7 @@ def update_counts(
         return counts, new
     for i, name in enumerate(new, 1):
         print(f'\r{i}/{len(new)} {name:60}', end='', file=sys.stderr, flush=True)
-        counts[name] = count(str(root / files[name]), wanted[name])
+        counts[name] = count(osp.join(root, files[name]), wanted[name])
     if new:
         print(file=sys.stderr)
     return {name: counts[name] for name in wanted}, []

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import os.path as osp
+from glob import glob
 from typing import Any
 
 import yaml
+from mmengine.fileio import get_text
+from mmengine.utils import scandir
+
+from sfnet_mm.utils.tooling import file_stem
 
 # Multiply-adds are counted at this height x width by default.
 SIZES = {
@@ -22,7 +28,7 @@ SIZES = {
 }
 
 
-def read_models(root: Path) -> dict[str, dict[str, Any]]:
+def read_models(root: str) -> dict[str, dict[str, Any]]:
     """Read the entries by base name of the config, those of the main metafile first.
 
     Args:
@@ -31,21 +37,22 @@ def read_models(root: Path) -> dict[str, dict[str, Any]]:
     Raises:
         SystemExit: An entry names a config that does not exist.
     """
-    paths = sorted((root / 'configs').rglob('metafile*.yml'))
-    main = root / 'configs' / 'metafile.yml'
+    folder, main = osp.join(root, 'configs'), 'metafile.yml'
+    names = glob('**/metafile*.yml', root_dir=folder, recursive=True)
     models = []
-    for path in [main, *(p for p in paths if p != main)]:
-        models += yaml.safe_load(path.read_text(encoding='utf-8'))['Models']
+    for name in sorted(names, key=lambda name: (name != main, name)):
+        models += yaml.safe_load(get_text(osp.join(folder, name)))['Models']
     for model in models:
-        if not (root / model['Config']).is_file():
+        if not osp.isfile(osp.join(root, model['Config'])):
             raise SystemExit(f'error: metafiles name {model["Config"]}, which does not exist')
-    return {Path(m['Config']).stem: m for m in models}
+    return {file_stem(m['Config']): m for m in models}
 
 
-def config_files(root: Path) -> dict[str, str]:
+def config_files(root: str) -> dict[str, str]:
     """Map the base name of every config outside of ``_base_`` to its path in the repository."""
-    paths = sorted((root / 'configs').rglob('*.py'))
-    return {p.stem: p.relative_to(root).as_posix() for p in paths if '_base_' not in p.parts}
+    names = sorted(scandir(osp.join(root, 'configs'), '.py', recursive=True))
+    paths = ('/'.join(['configs', *name.split(os.sep)]) for name in names)
+    return {file_stem(path): path for path in paths if '_base_' not in path.split('/')}
 
 
 def own_size(model: dict[str, Any]) -> str:

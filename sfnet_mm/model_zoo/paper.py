@@ -5,16 +5,17 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 
 from __future__ import annotations
 
+import os.path as osp
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import yaml
+from mmengine.fileio import get_text
 
-_FOLDER = Path(__file__).resolve().parent
+_FOLDER = osp.dirname(__file__)
 DEFAULT_SIZE = '1024x2048'
 
 
@@ -95,7 +96,7 @@ def _row(row: dict[str, Any], table: dict[str, Any]) -> Row:
 
 @lru_cache(None)
 def _read(name: str) -> dict[str, Any]:
-    return yaml.safe_load((_FOLDER / name).read_text(encoding='utf-8'))
+    return yaml.safe_load(get_text(osp.join(_FOLDER, name)))
 
 
 def paper_settings() -> list[dict[str, Any]]:

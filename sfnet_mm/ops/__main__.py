@@ -4,18 +4,18 @@ In a clone, Python imports the package of the clone, where nothing is compiled. 
 ``make install-ops`` installed is described, too.
 """
 
+import os.path as osp
 from importlib import metadata
-from pathlib import Path
 
 from ._loader import EXT, Extension
 
 
-def installed_folder() -> Path:
+def installed_folder() -> str:
     """The folder of this module in the installed package; this one if none is installed."""
-    here = Path(__file__).resolve().parent
+    here = osp.dirname(osp.realpath(__file__))
     for distribution in metadata.distributions(name='sfnet_mm'):
-        folder = Path(str(distribution.locate_file('sfnet_mm/ops'))).resolve()
-        if folder != here and folder.is_dir():
+        folder = osp.realpath(str(distribution.locate_file('sfnet_mm/ops')))
+        if folder != here and osp.isdir(folder):
             return folder
     return here
 
@@ -23,7 +23,7 @@ def installed_folder() -> Path:
 def main() -> None:
     """Print the state of the compiled operator."""
     folder = installed_folder()
-    if EXT.library is None and folder != Path(__file__).resolve().parent:
+    if EXT.library is None and folder != osp.dirname(osp.realpath(__file__)):
         print(f'installed package, {folder}:')
         print(Extension(folder).describe())
         print('\nsources of the current folder, which Python takes here:')

@@ -1,11 +1,12 @@
 """Finds and loads the compiled operator, and says why it is not available."""
 
 import contextlib
+import glob
 import mmap
+import os.path as osp
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import torch
 
@@ -13,9 +14,9 @@ INSTALL = 'SFNET_MM_WITH_OPS=1 pip install --no-build-isolation .'
 _BUILD_INFO = re.compile(rb'SFNET_MM_BUILD\{([^}]*)\}')
 
 
-def read_build_info(library: Path) -> dict[str, str]:
+def read_build_info(library: str) -> dict[str, str]:
     """Read the build info ('torch', 'cuda', 'archs') of a compiled library without loading it."""
-    with library.open('rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with open(library, 'rb') as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
         found = _BUILD_INFO.search(content)
         text = found.group(1).decode() if found else ''
     fields = text.split(';')
@@ -39,9 +40,10 @@ class Extension:
         problem: One line that says why nothing is loaded; empty if something is.
     """
 
-    def __init__(self, folder: Path) -> None:
-        found = sorted(p for p in folder.glob('_ext*') if p.suffix in ('.so', '.pyd', '.dylib'))
-        self.library: Path | None = found[0] if found else None
+    def __init__(self, folder: str) -> None:
+        files = sorted(glob.glob('_ext*', root_dir=folder))
+        found = [name for name in files if name.endswith(('.so', '.pyd', '.dylib'))]
+        self.library = osp.join(folder, found[0]) if found else None
         self.info: dict[str, str] = {}
         self.devices: tuple[str, ...] = ()
         self.problem = self._load()
@@ -57,14 +59,15 @@ class Extension:
             # A library for another torch may load and then read the wrong fields of a tensor.
             if _public_version(built_for) != _public_version(torch.__version__):
                 return (
-                    f'{self.library.name} was built for torch {built_for} and this is '
+                    f'{osp.basename(self.library)} was built for torch {built_for} and this is '
                     f'{torch.__version__}: build it again, {INSTALL}'
                 )
-            torch.ops.load_library(str(self.library))
+            torch.ops.load_library(self.library)
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().splitlines()
             first = reason[0] if reason else type(error).__name__
-            return f'{self.library.name} does not load ({first}): build it again, {INSTALL}'
+            name = osp.basename(self.library)
+            return f'{name} does not load ({first}): build it again, {INSTALL}'
         return ''
 
     def serves(self, device_type: str) -> bool:
@@ -85,7 +88,7 @@ class Extension:
         if self.serves(device_type):
             return ''
         problem = self.problem or (
-            f'{self.library.name if self.library else "_ext"} has no kernels for {device_type}'
+            f'{osp.basename(self.library or "_ext")} has no kernels for {device_type}'
             + (f': FORCE_CUDA=1 {INSTALL}' if device_type == 'cuda' else ', use native')
         )
         return f"backend='ext' cannot be used: {problem}"
@@ -109,7 +112,7 @@ class Extension:
         return '\n'.join(lines)
 
 
-EXT = Extension(Path(__file__).parent)
+EXT = Extension(osp.dirname(__file__))
 
 
 def has_ext() -> bool:

@@ -23,6 +23,7 @@ from .config_parts import (
     walk,
 )
 from .sources import choose_sources
+from .tooling import file_stem
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
@@ -52,11 +53,7 @@ def load_config(
     cfg.launcher = launcher
     merge_options(cfg, options)
     choose_sources(cfg)
-    cfg.work_dir = (
-        work_dir
-        or cfg.get('work_dir')
-        or osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
-    )
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', file_stem(path))
     check_writable(cfg.work_dir)
     if not torch.cuda.is_available():
         fit_to_cpu(cfg)

@@ -28,6 +28,11 @@ def image_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
+def file_stem(path: str | os.PathLike) -> str:
+    """Return the name of a file without its folder and its last suffix."""
+    return osp.splitext(osp.basename(path))[0]
+
+
 @contextlib.contextmanager
 def atomic_file(path: str, suffix: str = '') -> Iterator[str]:
     """Give a temporary path that is renamed to ``path`` in the end and removed after an error.

@@ -1,6 +1,7 @@
 """India Driving: masks from polygons, interrupted and faulty runs."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,7 @@ def write(root, name, objects, split='train', size=(10, 20), image_size=None):
 
 
 def read(polygons):
-    return np.asarray(Image.open(mask_path_of(polygons)))
+    return np.asarray(Image.open(mask_path_of(str(polygons))))
 
 
 def convert(root, **kwargs):
@@ -74,10 +75,11 @@ def test_triangle_equals_half_planes():
 def test_a_second_run_goes_on_where_the_first_stopped(tmp_path):
     done, open_ = (write(tmp_path, name, [SKY]) for name in 'ab')
     convert(tmp_path)
-    mask_path_of(done).write_bytes(b'kept')
-    mask_path_of(open_).unlink()
+    kept = Path(mask_path_of(str(done)))
+    kept.write_bytes(b'kept')
+    os.remove(mask_path_of(str(open_)))
     assert convert(tmp_path) == (1, 1, [])
-    assert mask_path_of(done).read_bytes() == b'kept'
+    assert kept.read_bytes() == b'kept'
     assert convert(tmp_path, force=True) == (2, 0, [])
     assert read(done).shape == (10, 20)
     assert not list(tmp_path.rglob('*.partial'))

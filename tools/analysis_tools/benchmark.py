@@ -27,7 +27,7 @@ from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
 from sfnet_mm.benchmark.report import markdown, write_json
 from sfnet_mm.utils.arguments import check_least
-from sfnet_mm.utils.tooling import check_out_file, image_size, one_error_line, write_text
+from sfnet_mm.utils.tooling import check_out_file, file_stem, image_size, one_error_line, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -94,7 +94,7 @@ def read_models(args: argparse.Namespace) -> dict:
     for path in args.configs:
         if not osp.isfile(path):
             raise FileNotFoundError(f'config {path} does not exist')
-        name = osp.splitext(osp.basename(path))[0]
+        name = file_stem(path)
         models[name] = Config.fromfile(path)
         if args.twins:
             models[f'{name} without flow'] = without_flow(models[name])

@@ -9,14 +9,15 @@ looks for every class in every tile. Both use the same number of processes.
 import argparse
 import json
 import os
+import os.path as osp
 import resource
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
+from mmengine.utils import scandir
 from scipy.ndimage import center_of_mass
 
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
@@ -107,7 +108,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     workers = args.workers or available_cpus()
     with tempfile.TemporaryDirectory() as folder:
         if args.masks:
-            paths = sorted(map(str, Path(args.masks).rglob('*.png')))
+            names = sorted(scandir(args.masks, '.png', recursive=True))
+            paths = [osp.join(args.masks, name) for name in names]
             if not paths:
                 raise FileNotFoundError(f'--masks {args.masks} holds no *.png')
         else:

@@ -7,12 +7,13 @@ pipelines take turns, image by image, in one process, and draw the same random n
 
 import argparse
 import json
+import os
+import os.path as osp
 import random
 import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -20,11 +21,12 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 
+from sfnet_mm import config_path
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import one_error_line, write_text
 
-CONFIG = Path(__file__).parents[2] / 'configs' / '_base_' / 'datasets' / 'cityscapes.py'
+CONFIG = config_path('_base_/datasets/cityscapes.py')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -41,25 +43,25 @@ def draw(job):
     """Draw an image with its two masks."""
     root, i = job
     name = f'city/city_{i:06d}_000000'
-    ids = root / 'gtFine' / 'train' / f'{name}_gtFine_labelIds.png'
-    image = root / 'leftImg8bit' / 'train' / f'{name}_leftImg8bit.png'
+    ids = osp.join(root, 'gtFine', 'train', f'{name}_gtFine_labelIds.png')
+    image = osp.join(root, 'leftImg8bit', 'train', f'{name}_leftImg8bit.png')
     for path in (ids, image):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    draw_mask((str(ids), i, (1024, 2048)))
-    mask = cv2.imread(str(ids), cv2.IMREAD_UNCHANGED)
-    train_ids = str(ids).replace('labelIds', 'labelTrainIds')
+        os.makedirs(osp.dirname(path), exist_ok=True)
+    draw_mask((ids, i, (1024, 2048)))
+    mask = cv2.imread(ids, cv2.IMREAD_UNCHANGED)
+    train_ids = ids.replace('labelIds', 'labelTrainIds')
     cv2.imwrite(train_ids, cv2.LUT(mask, TABLE.lut))
     rng = np.random.default_rng(i)
     colors = rng.integers(0, 255, (256, 3)).astype(np.uint8)
     noise = rng.normal(0, 6, (*mask.shape, 3))
-    cv2.imwrite(str(image), np.clip(colors[mask] + noise, 0, 255).astype(np.uint8))
+    cv2.imwrite(image, np.clip(colors[mask] + noise, 0, 255).astype(np.uint8))
 
 
 def datasets(root):
     """Build the data sets of 1024x1024 crops by name."""
-    cfg = Config.fromfile(str(CONFIG))
+    cfg = Config.fromfile(CONFIG)
     uniform = cfg.train_dataloader.dataset
-    mapped = dict(uniform.dataset, data_root=str(root), sources=dict(cityscapes='.'))
+    mapped = dict(uniform.dataset, data_root=root, sources=dict(cityscapes='.'))
     plain = [
         dict(type='LoadImageFromFile'),
         dict(type='LoadAnnotations'),
@@ -70,9 +72,7 @@ def datasets(root):
     ]
     prefix = dict(img_path='leftImg8bit/train', seg_map_path='gtFine/train')
     configs = {
-        'mmseg': dict(
-            type='CityscapesDataset', data_root=str(root), data_prefix=prefix, pipeline=plain
-        ),
+        'mmseg': dict(type='CityscapesDataset', data_root=root, data_prefix=prefix, pipeline=plain),
         'mapped': mapped,
         'mapped, centroid crops': dict(uniform, dataset=mapped, seed=0, fraction=0.5),
     }
@@ -85,8 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     cv2.setNumThreads(1)
     init_default_scope('mmseg')
     seconds = {}
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+    with tempfile.TemporaryDirectory() as root:
         parallel_map(draw, [(root, i) for i in range(args.images)])
         sets = datasets(root)
         for turn in range(args.rounds + 1):

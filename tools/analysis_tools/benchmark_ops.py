@@ -9,11 +9,13 @@ files.
 
 import argparse
 import json
+import os.path as osp
 import time
 from collections.abc import Sequence
-from pathlib import Path
+from glob import glob
 
 import torch
+from mmengine.fileio import get_text
 from mmengine.utils import track_iter_progress
 
 from sfnet_mm.benchmark.machine import cpu_model
@@ -21,11 +23,10 @@ from sfnet_mm.benchmark.warp_report import warp_tables
 from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure
 from sfnet_mm.benchmark.warps_in_networks import measure_inference, measure_training
 from sfnet_mm.ops import has_ext
-from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
+from sfnet_mm.utils.tooling import one_error_line, read_json, replace_between, write_text
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / 'docs' / 'ops.md'
-RESULTS = ROOT / 'docs' / 'benchmarks'
+DOCS = osp.abspath(osp.join(__file__, '..', '..', '..', 'docs'))
+PAGE, RESULTS = osp.join(DOCS, 'ops.md'), osp.join(DOCS, 'benchmarks')
 BEGIN, END = '<!-- table of benchmark_ops.py: begin -->', '<!-- table of benchmark_ops.py: end -->'
 
 
@@ -69,10 +70,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def page_with_table():
-    text = PAGE.read_text(encoding='utf-8')
-    files = sorted(RESULTS.glob('ops_*.json'))
-    results = [json.loads(f.read_text(encoding='utf-8')) for f in files]
-    return replace_between(text, BEGIN, END, f'\n\n{warp_tables(results)}\n', 'docs/ops.md')
+    files = sorted(glob('ops_*.json', root_dir=RESULTS))
+    results = [read_json(osp.join(RESULTS, name)) for name in files]
+    tables = f'\n\n{warp_tables(results)}\n'
+    return replace_between(get_text(PAGE), BEGIN, END, tables, 'docs/ops.md')
 
 
 def check(args):
@@ -83,7 +84,7 @@ def check(args):
         raise ValueError('there is no CUDA device: use --device cpu')
     configs = [*args.network, *args.training]
     for config in configs:
-        if not Path(config).is_file():
+        if not osp.isfile(config):
             raise FileNotFoundError(f'config {config} does not exist')
     if configs and not has_ext():
         raise RuntimeError(
@@ -95,8 +96,8 @@ def check(args):
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.check:
-        if PAGE.read_text(encoding='utf-8') != page_with_table():
-            raise ValueError(f'{PAGE} is not up to date: python {Path(__file__).name} --table')
+        if get_text(PAGE) != page_with_table():
+            raise ValueError('docs/ops.md is not up to date: python benchmark_ops.py --table')
         return
     if args.table:
         write_text(PAGE, page_with_table())
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         'network': [],
         'training': [],
     }
-    out = Path(args.out) if args.out else RESULTS / f'ops_{args.device}.json'
+    out = args.out or osp.join(RESULTS, f'ops_{args.device}.json')
     for case in track_iter_progress(cases):
         result['rows'] += measure(case, args.ways, args.device, args.rounds)
     for config in track_iter_progress(args.network):
@@ -132,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result['training'] += measure_training(config, args.crop, args.device, args.rounds)
     write_text(out, json.dumps(result, indent=1) + '\n')
     print(f'\n{warp_tables([result])}\nwritten: {out}')
-    if out.parent == RESULTS:
+    if not args.out:
         write_text(PAGE, page_with_table())
 
 

@@ -26,7 +26,6 @@ from sfnet_mm.comparison import (
     check_budget,
     check_data,
     finished,
-    name_of,
     plot,
     prepare,
     run_jobs,
@@ -35,7 +34,7 @@ from sfnet_mm.comparison import (
     timed_passes,
 )
 from sfnet_mm.utils.config_parts import type_name
-from sfnet_mm.utils.tooling import one_error_line, read_json, write_text
+from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -168,7 +167,7 @@ def report(args, budget, jobs, speed):
     for job in jobs:
         result = finished(job.work_dir, budget)
         if result:
-            rows.setdefault(name_of(job.config), []).append(result)
+            rows.setdefault(file_stem(job.config), []).append(result)
     if not rows:
         if args.report_only:
             raise ValueError('no run is finished')
@@ -190,7 +189,7 @@ def report(args, budget, jobs, speed):
 
 def check(args):
     """Raise a ValueError unless the configs can be compared."""
-    names = [name_of(c) for c in args.configs]
+    names = [file_stem(c) for c in args.configs]
     if len(set(names)) < len(names):
         raise ValueError('the same config is named twice')
     kinds = {}
@@ -214,10 +213,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     check(args)
     speed = read_json(args.speed) if args.speed else None
     if args.speed:
-        timed_passes(map(name_of, args.configs), speed)  # An error is raised before any run.
+        timed_passes(map(file_stem, args.configs), speed)  # An error is raised before any run.
     budget, resources = settings(args)
     jobs = [
-        Job(config, seed, osp.join(args.work_dir, name_of(config), f'seed{seed}'))
+        Job(config, seed, osp.join(args.work_dir, file_stem(config), f'seed{seed}'))
         for seed in args.seeds
         for config in args.configs
     ]

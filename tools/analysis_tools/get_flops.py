@@ -22,7 +22,7 @@ import sfnet_mm  # noqa: F401  registers the models
 from sfnet_mm.config_files import config_path
 from sfnet_mm.model_zoo.counts import build, multiply_adds, parameters_at_inference
 from sfnet_mm.model_zoo.paper import difference, paper_rows
-from sfnet_mm.utils.tooling import image_size, one_error_line
+from sfnet_mm.utils.tooling import file_stem, image_size, one_error_line
 
 HEADER = ('config', 'parameters', 'paper', 'multiply-adds', 'paper')
 
@@ -55,7 +55,7 @@ def figures_for(config: str) -> dict[str, Any]:
 
     A model is the same on every data set, so figures that its rows lack come from Cityscapes.
     """
-    name = osp.splitext(osp.basename(config))[0]
+    name = file_stem(config)
     figures: dict[str, Any] = {}
     for wanted in (name, f'{name.rsplit("_", 1)[0]}_cityscapes'):
         for _, row in paper_rows(wanted):
@@ -69,7 +69,7 @@ def figures_for(config: str) -> dict[str, Any]:
 def row(config: str, size: tuple[int, int], paper: dict[str, Any]) -> tuple[list[str], list[str]]:
     """Return the cells of a row and the remarks under the table."""
     model = build(config)
-    name = osp.splitext(osp.basename(config))[0]
+    name = file_stem(config)
     cells = [
         name,
         f'{parameters_at_inference(model) / 1e6:.3f}M',

@@ -14,18 +14,19 @@ import hashlib
 import json
 import os.path as osp
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
+from mmengine.fileio import get
+from mmengine.utils import scandir
 
 from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.benchmark.gpu_summary import summary
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.steps import run_steps
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.tooling import one_error_line, read_json, write_text
 
-ROOT = Path(__file__).resolve().parents[2]
-PUBLISHED = ROOT / 'docs' / 'benchmarks'
+ROOT = osp.abspath(osp.join(__file__, '..', '..', '..'))
+PUBLISHED = osp.join(ROOT, 'docs', 'benchmarks')
 # The results of these steps become files of docs/benchmarks.
 FILES = dict(ops='ops_cuda', networks='speed_cuda_networks', peers='speed_cuda_peers')
 
@@ -55,16 +56,16 @@ def sources() -> str:
     """Compute a digest of the code that the results belong to."""
     digest = hashlib.sha256()
     for folder in ('sfnet_mm', 'configs', 'tools', 'tests'):
-        for path in sorted((ROOT / folder).rglob('*')):
-            if path.suffix in ('.py', '.cpp', '.h', '.cu', '.cuh'):
-                digest.update(path.read_bytes())
+        suffixes = ('.py', '.cpp', '.h', '.cu', '.cuh')
+        for name in sorted(scandir(osp.join(ROOT, folder), suffixes, recursive=True)):
+            digest.update(get(osp.join(ROOT, folder, name)))
     return digest.hexdigest()[:12]
 
 
 def publish(path: str) -> None:
     """Put the results of a report on a CUDA device into docs/benchmarks."""
     try:
-        records = json.loads(Path(path).read_text(encoding='utf-8'))
+        records = read_json(path)
         found = {r['name']: r['result'] for r in records if r['result'] is not None}
         if found['ops']['kind'] != 'cuda':
             raise ValueError('it is a rehearsal on a CPU')
@@ -72,11 +73,12 @@ def publish(path: str) -> None:
         raise ValueError(f'{path} is not a report of a CUDA device: {error}') from None
     for step, name in FILES.items():
         if step in found:
-            write_text(PUBLISHED / f'{name}.json', json.dumps(found[step], indent=1) + '\n')
+            path = osp.join(PUBLISHED, f'{name}.json')
+            write_text(path, json.dumps(found[step], indent=1) + '\n')
     steps = [
         {k: v for k, v in r.items() if k != 'result' or r['name'] not in FILES} for r in records
     ]
-    write_text(PUBLISHED / 'gpu_report.json', json.dumps(steps, indent=1) + '\n')
+    write_text(osp.join(PUBLISHED, 'gpu_report.json'), json.dumps(steps, indent=1) + '\n')
     print(f'written to {PUBLISHED}: now `make docs`')
 
 

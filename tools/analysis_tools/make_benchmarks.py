@@ -13,18 +13,20 @@ and ``stride_limits.json`` from stride_limits.py. ``precision.json`` comes from 
 
 import argparse
 import json
+import os.path as osp
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
+
+from mmengine.fileio import get_text
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.benchmark.pages import benchmarks_page, precision_table, warp_forms_line
 from sfnet_mm.comparison import Budget, table
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
 from sfnet_mm.evaluation.stride_limit import stride_limits_table
-from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
+from sfnet_mm.utils.tooling import one_error_line, read_json, replace_between, write_text
 
-DOCS = Path(__file__).resolve().parents[2] / 'docs'
+DOCS = osp.abspath(osp.join(__file__, '..', '..', '..', 'docs'))
 GENERALIZATION = 'generalization.json', 'generalization'
 ALIGNMENT = 'camvid_alignment.json', 'alignment'
 PRECISION = 'precision.json', 'precision'
@@ -50,7 +52,7 @@ def budget_of(rows: dict[str, Any]) -> Budget:
 
 
 def alignment_table(rows: dict[str, Any]) -> str:
-    speed = json.loads((DOCS / 'benchmarks' / ALIGNMENT_SPEED).read_text(encoding='utf-8'))
+    speed = read_json(osp.join(DOCS, 'benchmarks', ALIGNMENT_SPEED))
     return table(rows, budget_of(rows), 'fpn_ppm_efflite0_camvid360', speed)
 
 
@@ -68,12 +70,10 @@ def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
         *tables: Tuples of the names of a file and of its mark, and of a function that writes the
             content of the file as Markdown.
     """
-    page_text = (DOCS / page).read_text(encoding='utf-8')
+    page_text = get_text(osp.join(DOCS, page))
     for (name, mark), make in tables:
-        path = DOCS / 'benchmarks' / name
-        text = 'Not measured.'
-        if path.is_file():
-            text = make(json.loads(path.read_text(encoding='utf-8'))).rstrip()
+        path = osp.join(DOCS, 'benchmarks', name)
+        text = make(read_json(path)).rstrip() if osp.isfile(path) else 'Not measured.'
         begin, end = f'<!-- {mark}: begin -->', f'<!-- {mark}: end -->'
         page_text = replace_between(page_text, begin, end, f'\n\n{text}\n\n', f'docs/{page}')
     return page_text
@@ -84,9 +84,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.collect:
         runs = json.dumps(collect_runs(args.collect), indent=1)
-        write_text(str(DOCS / 'benchmarks' / GENERALIZATION[0]), runs + '\n')
+        write_text(osp.join(DOCS, 'benchmarks', GENERALIZATION[0]), runs + '\n')
     pages = {
-        'benchmarks.md': benchmarks_page(str(DOCS / 'benchmarks')),
+        'benchmarks.md': benchmarks_page(osp.join(DOCS, 'benchmarks')),
         'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),
         'experiments.md': with_table(
             'experiments.md',
@@ -99,12 +99,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         ),
     }
     for name, text in pages.items():
-        path = DOCS / name
+        path = osp.join(DOCS, name)
         if args.check:
-            if not path.is_file() or path.read_text(encoding='utf-8') != text:
+            if not osp.isfile(path) or get_text(path) != text:
                 raise ValueError(f'docs/{name} is out of date: run make_benchmarks.py')
         else:
-            write_text(str(path), text)
+            write_text(path, text)
             print(f'wrote {path}')
 
 

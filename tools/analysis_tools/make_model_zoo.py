@@ -11,11 +11,12 @@ results of runs in ``Results`` of the metafiles.
 
 import argparse
 import logging
+import os.path as osp
 import sys
 import warnings
 from collections.abc import Sequence
-from pathlib import Path
 
+from mmengine.fileio import get_text
 from mmengine.logging import MMLogger
 
 import sfnet_mm  # noqa: F401  registers the models
@@ -25,7 +26,7 @@ from sfnet_mm.model_zoo.page import coverage_line, model_zoo_page, readme_table
 from sfnet_mm.model_zoo.rows import Zoo
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = osp.abspath(osp.join(__file__, '..', '..', '..'))
 PAGE, README = 'docs/model_zoo.md', 'README.md'
 README_MARKERS = ('<!-- models: begin (made by `make docs`) -->\n', '<!-- models: end -->')
 
@@ -51,21 +52,21 @@ def main(argv: Sequence[str] | None = None) -> None:
     stored = {} if args.count else read_counts(ROOT)
     counts, missing = update_counts(ROOT, files, wanted, stored, only_look=args.check)
     if missing:
-        raise SystemExit(f'error: {missing[0]} is not counted: run {Path(__file__).name}')
+        raise SystemExit(f'error: {missing[0]} is not counted: run make_model_zoo.py')
     zoo = Zoo(models, files, counts)
-    text = (ROOT / README).read_text(encoding='utf-8')
+    text = get_text(osp.join(ROOT, README))
     texts = {
         PAGE: model_zoo_page(zoo),
         README: replace_between(text, *README_MARKERS, readme_table(zoo), README),
     }
     if args.check:
         for name, text in texts.items():
-            if (ROOT / name).read_text(encoding='utf-8') != text:
-                raise SystemExit(f'error: {name} is out of date: run {Path(__file__).name}')
+            if get_text(osp.join(ROOT, name)) != text:
+                raise SystemExit(f'error: {name} is out of date: run make_model_zoo.py')
     else:
         write_counts(ROOT, counts)
         for name, text in texts.items():
-            write_text(str(ROOT / name), text)
+            write_text(osp.join(ROOT, name), text)
     state = 'up to date' if args.check else 'written'
     print(f'{PAGE} and {README} are {state}. {coverage_line(zoo)}', file=sys.stdout)
 

@@ -43,7 +43,7 @@ from sfnet_mm.deploy.runtimes import OnnxRuntime, OpenVINORuntime
 from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.config import is_panoptic
 from sfnet_mm.utils.media import read_image
-from sfnet_mm.utils.tooling import image_size, one_error_line, write_text
+from sfnet_mm.utils.tooling import file_stem, image_size, one_error_line, write_text
 
 # Weights are drawn up to so many times for a network whose warps are compared.
 MOST_DRAWS = 3
@@ -199,7 +199,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for config in configs:
         for size in args.sizes:
             weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
-            key = f'{osp.splitext(osp.basename(config))[0]}{weights} {size[0]}x{size[1]}'
+            key = f'{file_stem(config)}{weights} {size[0]}x{size[1]}'
             if key not in results:
                 try:
                     if args.warp == 'gather':

@@ -16,7 +16,6 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,23 +138,23 @@ class CentroidIndex:
                 f'num_classes={num_classes} in 1..254'
             )
         key = index_key([info['seg_map_path'] for info in infos], tile, num_classes, label_space)
-        path = _index_folder(infos, folder) / f'{key}.npz'
+        path = osp.join(_index_folder(infos, folder), f'{key}.npz')
         index = cls.read(path, key)
         if index is not None:
             return index
         # The system releases the lock of a process that dies, and the next process takes over.
-        with FileLock(path.with_suffix('.lock')):
+        with FileLock(f'{osp.splitext(path)[0]}.lock'):
             index = cls.read(path, key)
             if index is None:
                 print_log(f'Centroids of {len(infos)} masks are indexed into {path}', 'current')
-                parts = path.with_suffix('.parts')
+                parts = f'{osp.splitext(path)[0]}.parts'
                 index = _build(infos, load, tile, num_classes, parts, workers)
                 index.write(path, key)
                 shutil.rmtree(parts, ignore_errors=True)
         return index
 
     @classmethod
-    def read(cls, path: os.PathLike, key: str) -> CentroidIndex | None:
+    def read(cls, path: str, key: str) -> CentroidIndex | None:
         """Read the index in a file; None if it is missing, broken or made from other data."""
         try:
             with np.load(path, allow_pickle=False) as stored:
@@ -169,9 +168,9 @@ class CentroidIndex:
             print_log(f'{path} is not a centroid index and is built again', 'current')
             return None
 
-    def write(self, path: os.PathLike, key: str) -> None:
+    def write(self, path: str, key: str) -> None:
         """Write the index atomically."""
-        with atomic_file(os.fspath(path)) as temporary, open(temporary, 'wb') as file:
+        with atomic_file(path) as temporary, open(temporary, 'wb') as file:
             np.savez(file, key=key, mask=self.mask, category=self.category, x=self.x, y=self.y)
 
 
@@ -193,7 +192,7 @@ def index_key(paths: Sequence[str], tile: int, num_classes: int, label_space: st
     return digest.hexdigest()[:20]
 
 
-def _index_folder(infos: Sequence[Mapping[str, Any]], folder: str | None) -> Path:
+def _index_folder(infos: Sequence[Mapping[str, Any]], folder: str | None) -> str:
     """Choose the folder of the index: the given one, else beside the masks, else a user's cache."""
     if folder is None:
         masks = {osp.dirname(osp.abspath(info['seg_map_path'])) for info in infos}
@@ -202,7 +201,7 @@ def _index_folder(infos: Sequence[Mapping[str, Any]], folder: str | None) -> Pat
             cache = os.environ.get('XDG_CACHE_HOME') or osp.expanduser('~/.cache')
             folder = osp.join(cache, 'sfnet_mm', 'centroids')
     os.makedirs(folder, exist_ok=True)
-    return Path(folder)
+    return folder
 
 
 def _build(
@@ -210,30 +209,31 @@ def _build(
     load: Callable,
     tile: int,
     num_classes: int,
-    parts: Path,
+    parts: str,
     workers: int | None,
 ) -> CentroidIndex:
     """Index all masks in chunks and store each result in ``parts``, so that memory stays flat."""
-    parts.mkdir(exist_ok=True)
+    os.makedirs(parts, exist_ok=True)
     starts = range(0, len(infos), CHUNK)
     missing = [
         (start, infos[start : start + CHUNK])
         for start in starts
-        if not (parts / f'{start}.npy').exists()
+        if not osp.exists(osp.join(parts, f'{start}.npy'))
     ]
     work = partial(_index_chunk, load=load, tile=tile, num_classes=num_classes, parts=parts)
     parallel_map(work, missing, workers)
-    rows = np.concatenate([np.load(parts / f'{s}.npy', allow_pickle=False) for s in starts])
+    files = (osp.join(parts, f'{start}.npy') for start in starts)
+    rows = np.concatenate([np.load(file, allow_pickle=False) for file in files])
     mask, category, x, y = np.ascontiguousarray(rows.T)
     return CentroidIndex(mask, category.astype(np.uint8), x, y)
 
 
-def _index_chunk(chunk: tuple, load: Callable, tile: int, num_classes: int, parts: Path) -> None:
+def _index_chunk(chunk: tuple, load: Callable, tile: int, num_classes: int, parts: str) -> None:
     start, infos = chunk
     rows = []
     for i, info in enumerate(infos):
         centroids = class_centroids(load(info), tile, num_classes)
         mask = np.full((len(centroids), 1), start + i, dtype=np.int32)
         rows.append(np.hstack([mask, centroids]))
-    with atomic_file(str(parts / f'{start}.npy')) as temporary, open(temporary, 'wb') as file:
+    with atomic_file(osp.join(parts, f'{start}.npy')) as temporary, open(temporary, 'wb') as file:
         np.save(file, np.concatenate(rows))

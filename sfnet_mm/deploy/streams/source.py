@@ -15,7 +15,7 @@ import cv2
 
 import sfnet_mm.utils.media  # noqa: F401  makes FFmpeg silent
 from sfnet_mm.utils.file_names import NameCollision
-from sfnet_mm.utils.tooling import first_line
+from sfnet_mm.utils.tooling import file_stem, first_line
 
 PORTS = {'rtsp': 554, 'rtsps': 322, 'http': 80, 'https': 443}
 
@@ -43,7 +43,7 @@ class Source:
     def name(self) -> str:
         """The name for the files of the results."""
         if self.kind == 'file':
-            return osp.splitext(osp.basename(self.text))[0]
+            return file_stem(self.text)
         if self.kind == 'camera':
             return f'camera_{self.text}'
         parts = urlsplit(self.text)

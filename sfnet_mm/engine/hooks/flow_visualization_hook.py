@@ -13,7 +13,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from sfnet_mm.utils.arguments import check_least
-from sfnet_mm.utils.tooling import first_line
+from sfnet_mm.utils.tooling import file_stem, first_line
 from sfnet_mm.visualization import (
     AlignmentRecorder,
     alignment_rows,
@@ -141,9 +141,9 @@ class FlowVisualizationHook(Hook):
         meta: dict,
     ) -> str:
         """Write the sheet of one image and return its path."""
-        stem = osp.splitext(osp.basename(sample.img_path))[0]
-        path = osp.join(folder, f'{number:03d}_{stem}.png')
-        save_png(path, self._sheet(stem, sample, recorder, index, meta))
+        name = file_stem(sample.img_path)
+        path = osp.join(folder, f'{number:03d}_{name}.png')
+        save_png(path, self._sheet(name, sample, recorder, index, meta))
         return path
 
     def _sheet(
