@@ -21,10 +21,7 @@ from sfnet_mm.compat import host_family
 from sfnet_mm.utils.tooling import write_text
 
 TOOL = 'analysis_tools/compare'
-CONFIGS = [
-    'configs/ablation/fpn_ppm_efflite0_camvid360.py',
-    'configs/sfnet_efflite0_camvid360.py',
-]
+CONFIGS = ['configs/ablation/fpn_ppm_efflite0_camvid360.py', 'configs/sfnet_efflite0_camvid360.py']
 
 
 @pytest.fixture(scope='module')

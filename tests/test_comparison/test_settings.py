@@ -10,10 +10,7 @@ from sfnet_mm.comparison.settings import walk
 from sfnet_mm.config_files import config_path
 
 TOOL = 'analysis_tools/compare'
-CONFIGS = [
-    'configs/ablation/fpn_ppm_efflite0_camvid360.py',
-    'configs/sfnet_efflite0_camvid360.py',
-]
+CONFIGS = ['configs/ablation/fpn_ppm_efflite0_camvid360.py', 'configs/sfnet_efflite0_camvid360.py']
 
 
 def test_settings_are_the_same_for_all(tmp_path):

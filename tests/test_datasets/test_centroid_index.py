@@ -11,11 +11,7 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image
 from uniform_streets import CLASSES, PIPELINE, blobs, count_loads, dataset, scan, uniform, write
 
-from sfnet_mm.datasets.wrappers import (
-    CentroidIndex,
-    class_centroids,
-    tile_edges,
-)
+from sfnet_mm.datasets.wrappers import CentroidIndex, class_centroids, tile_edges
 
 
 @pytest.mark.parametrize('shape, tile', [((32, 64), 32), ((48, 96), 16), ((40, 40), 40)])

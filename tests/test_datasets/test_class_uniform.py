@@ -10,11 +10,7 @@ from torch.utils.data import DataLoader
 from uniform_streets import CLASSES, PIPELINE, blobs, centers, dataset, uniform, write
 
 from sfnet_mm.datasets import ClassUniformSampler
-from sfnet_mm.datasets.wrappers import (
-    CentroidIndex,
-    class_centroids,
-    leaves,
-)
+from sfnet_mm.datasets.wrappers import CentroidIndex, class_centroids, leaves
 from sfnet_mm.datasets.wrappers.centroid_index import index_key
 from sfnet_mm.datasets.wrappers.leaves import sampled_leaves
 

@@ -6,12 +6,7 @@ from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets import BaseSegDataset
 from PIL import Image, ImageOps
 
-from sfnet_mm.datasets import (
-    ClassUniformDataset,
-    LoadImageWhole,
-    LoadMappedAnnotations,
-    UDSDataset,
-)
+from sfnet_mm.datasets import ClassUniformDataset, LoadImageWhole, LoadMappedAnnotations, UDSDataset
 
 ORIENTATIONS = range(1, 9)
 MASK = LoadMappedAnnotations()

@@ -96,8 +96,7 @@ def test_chosen_classes(root):
 
 
 @pytest.mark.parametrize(
-    'image, mask',
-    [('{s}/1.png', '{s}annot/1.png'), ('images/{s}/1.jpg', 'annotations/{s}/1.png')],
+    'image, mask', [('{s}/1.png', '{s}annot/1.png'), ('images/{s}/1.jpg', 'annotations/{s}/1.png')]
 )
 def test_camvid(tmp_path, image, mask):
     add(tmp_path, 'camvid', 'val', files=(image, mask, 11))

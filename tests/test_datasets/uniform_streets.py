@@ -6,9 +6,7 @@ from mmseg.datasets import BaseSegDataset
 from scipy.ndimage import gaussian_filter
 
 from sfnet_mm.datasets import ClassUniformDataset
-from sfnet_mm.datasets.wrappers import (
-    leaves,
-)
+from sfnet_mm.datasets.wrappers import leaves
 
 CLASSES = tuple('abcdef')
 

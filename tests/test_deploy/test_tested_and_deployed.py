@@ -154,8 +154,7 @@ def test_transform_that_a_file_cannot_carry_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'step',
-    [dict(type='LoadImageFromFile'), dict(type='CenterCrop', pad_cfg=dict(type='Albu'))],
+    'step', [dict(type='LoadImageFromFile'), dict(type='CenterCrop', pad_cfg=dict(type='Albu'))]
 )
 def test_file_may_not_name_other_transforms(step):
     props = {'sfnet_mm': '"1"', 'pipeline': json.dumps([step])}

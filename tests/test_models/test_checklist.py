@@ -25,10 +25,7 @@ MODULES = {
         [(128, 8), (512, 32)],
     ),
     'DFNet': (dict(type='DFNet'), [(128, 16), (256, 32), (512, 32)]),
-    'EfficientNetLite': (
-        dict(type='EfficientNetLite'),
-        [(24, 4), (40, 8), (112, 16), (320, 32)],
-    ),
+    'EfficientNetLite': (dict(type='EfficientNetLite'), [(24, 4), (40, 8), (112, 16), (320, 32)]),
     'SFResNet': (
         dict(type='SFResNet', base_channels=8, stem_channels=8),
         [(8, 4), (16, 8), (32, 16), (64, 32)],

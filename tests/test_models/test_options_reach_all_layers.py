@@ -6,11 +6,7 @@ import torch.nn.functional as F
 from mmcv.cnn import ConvModule, ConvWS2d, is_norm
 from mmseg.registry import MODELS
 
-from sfnet_mm.models.layers import (
-    FlowAlignmentModule,
-    GatedDualFlowAlignmentModule,
-    PyramidContext,
-)
+from sfnet_mm.models.layers import FlowAlignmentModule, GatedDualFlowAlignmentModule, PyramidContext
 from sfnet_mm.models.layers.flow_alignment import InferenceFAM
 from sfnet_mm.models.layers.gated_dual_flow_alignment import InferenceGDFAM
 from sfnet_mm.models.layers.pyramid_context import InferenceContext

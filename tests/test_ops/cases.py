@@ -16,12 +16,7 @@ DEVICES = ['cpu', pytest.param('cuda', marks=pytest.mark.gpu)]
 LAYOUTS = {'nchw': torch.contiguous_format, 'channels_last': torch.channels_last}
 DTYPES = [torch.float64, torch.float32, torch.float16, torch.bfloat16]
 # Errors of a result for inputs of order 1: coordinates are float32, results round to their dtype.
-TOLERANCE = {
-    torch.float64: 1e-12,
-    torch.float32: 5e-5,
-    torch.float16: 2e-3,
-    torch.bfloat16: 2e-2,
-}
+TOLERANCE = {torch.float64: 1e-12, torch.float32: 5e-5, torch.float16: 2e-3, torch.bfloat16: 2e-2}
 # (batch, channels, size of high, size of low)
 SHAPES = [
     (2, 3, (5, 7), (9, 13)),

@@ -3,15 +3,7 @@ import pytest
 import torch
 from mmdet.registry import MODELS
 from mmengine.runner.checkpoint import load_state_dict
-from panoptic_helpers import (
-    CHANNELS,
-    HEIGHT,
-    NUM_STUFF,
-    NUM_THINGS,
-    WIDTH,
-    build_head,
-    make_sample,
-)
+from panoptic_helpers import CHANNELS, HEIGHT, NUM_STUFF, NUM_THINGS, WIDTH, build_head, make_sample
 
 from sfnet_mm.panoptic.knet_targets import read_segments
 

@@ -101,10 +101,7 @@ def test_both_numbers_of_idd_are_right():
         source = SourceFiles('idd', 'val', [{}] * number, expected=PAPER_COUNTS['idd', 'val'])
         return source.is_complete, str(source)
 
-    assert line(981) == (
-        True,
-        'idd val: 981 images as in section 4.1; but 3,000 in Table 2',
-    )
+    assert line(981) == (True, 'idd val: 981 images as in section 4.1; but 3,000 in Table 2')
     assert line(3000)[0] and not line(980)[0]
     assert line(980)[1].endswith(': 1 are missing')
     assert line(3002)[1].endswith(': 2 are too many')

@@ -39,12 +39,7 @@ BAD = {
     'half': ([*ORT, *ONES], 'half.onnx', 'config.py', 'takes an image of FLOAT16: expected FLOAT'),
     'std': ([*ORT, *ZERO], 'foreign.onnx', 'config.py', '--std 0.0 is not above 0'),
     'bgr': ([*ORT, '--bgr'], 'model.onnx', 'config.py', 'leave --classes, --mean, --std and --bgr'),
-    'no graph': (
-        ORT,
-        'nothing.onnx',
-        'config.py',
-        'cannot be read as ONNX: it has no graph',
-    ),
+    'no graph': (ORT, 'nothing.onnx', 'config.py', 'cannot be read as ONNX: it has no graph'),
     'keep': ([*ORT, '--keep', 'warps'], 'model.onnx', 'config.py', "'warps' is not one of warp, g"),
     'rounds': ([*ORT, '--rounds', 0], 'model.onnx', 'config.py', 'rounds=0 must be 1 or more'),
     'drop': ([*ORT, '--max-drop', 'nan'], 'model.onnx', 'config.py', 'max_drop=nan is no number'),

@@ -8,11 +8,7 @@ from mmengine.runner.checkpoint import load_checkpoint
 from sfnet_mm.models import EfficientNetLite
 from sfnet_mm.models.backbones.efficientnet_lite import DownsamplingConv2d
 
-CHANNELS = {
-    'lite0': (24, 40, 112, 320),
-    'lite1': (24, 40, 112, 320),
-    'lite2': (24, 48, 120, 352),
-}
+CHANNELS = {'lite0': (24, 40, 112, 320), 'lite1': (24, 40, 112, 320), 'lite2': (24, 48, 120, 352)}
 # Parameters of the whole ImageNet classifiers, of 1280 features.
 PUBLISHED = {'lite0': 4652008, 'lite1': 5416680, 'lite2': 6092072}
 # Kernel, stride and expansion of the blocks of lite0.

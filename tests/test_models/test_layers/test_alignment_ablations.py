@@ -160,10 +160,7 @@ def test_deformable_alignment_agrees_with_mmcv():
 
 @pytest.mark.parametrize(
     'align',
-    [
-        dict(type='FlowAlignmentModule'),
-        dict(type='DeformableAlignmentModule', backend='native'),
-    ],
+    [dict(type='FlowAlignmentModule'), dict(type='DeformableAlignmentModule', backend='native')],
 )
 def test_lite_head_adds_the_fine_map_unless_the_module_fuses(align):
     maps = [torch.randn(2, c, *size) for c, size in zip((4, 6, 8), ((6, 10), (3, 5), (2, 3)))]

@@ -3,16 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from alignment_loops import (
-    ALIGNS,
-    LOOPS,
-    SIZES,
-    array,
-    bilinear,
-    build,
-    convolved,
-    pair,
-)
+from alignment_loops import ALIGNS, LOOPS, SIZES, array, bilinear, build, convolved, pair
 from helpers import odd_maps, segmentation_samples
 from mmseg.registry import MODELS
 
