@@ -27,6 +27,12 @@ def config_paths(*folders: str) -> list[str]:
     return sorted(p for p in paths if not folders or p.split(osp.sep)[1] in folders)
 
 
+def read_text(path: str) -> str:
+    """The text of a file of the repository."""
+    with open(osp.join(ROOT, path), encoding='utf-8') as file:
+        return file.read()
+
+
 def load_config(path: str) -> Config:
     """A config of the repository, fit to the CPU and without weights to be fetched."""
     return copy.deepcopy(read_config(path))

@@ -4,8 +4,10 @@ import os.path as osp
 import re
 
 import pytest
-from helpers import ROOT, config_paths, load_config
+from helpers import config_paths, load_config, read_text
 from mmseg.registry import DATASETS
+
+from sfnet_mm.utils.config_parts import data_sets, parts
 
 # Name of an ablation -> what it may change in the config of its parent.
 CHANGES = {
@@ -46,11 +48,8 @@ def flat(node, path=''):
 
 def parent_of(path):
     """The final config that an ablation is a child of, or None if it is made of bases."""
-    with open(osp.join(ROOT, path), encoding='utf-8') as file:
-        named = re.search(r"^_base_ = \['([^']*)'\]$", file.read(), re.M)
-    if named is None:
-        return None
-    return osp.normpath(osp.join(osp.dirname(path), named[1]))
+    named = re.search(r"^_base_ = \['([^']*)'\]$", read_text(path), re.M)
+    return osp.normpath(osp.join(osp.dirname(path), named[1])) if named else None
 
 
 CHILDREN = [(p, parent_of(p)) for p in config_paths('ablation') if parent_of(p)]
@@ -76,21 +75,12 @@ def test_an_ablation_changes_what_it_names(path, parent):
     assert not outside, f'{path} also changes {outside}'
 
 
-def dataset_config(loader):
-    node = loader.dataset
-    while 'dataset' in node:
-        node = node.dataset
-    return node
-
-
 @pytest.mark.parametrize('path', [p for p in config_paths() if 'panoptic' not in p])
 def test_heads_have_the_classes_of_the_data(path):
     cfg = load_config(path)
-    heads = cfg.model.decode_head
-    heads = heads if isinstance(heads, list) else [heads]
-    auxiliary = cfg.model.get('auxiliary_head') or []
-    heads = heads + (auxiliary if isinstance(auxiliary, list) else [auxiliary])
+    heads = parts(cfg.model.decode_head) + parts(cfg.model.get('auxiliary_head'))
     counts = {h.num_classes for h in heads if h.type != 'STDCHead'}  # that one tells edges
     for loader in (cfg.train_dataloader, cfg.val_dataloader):
-        kind = DATASETS.get(dataset_config(loader).type)
+        (dataset,) = data_sets(loader)
+        kind = DATASETS.get(dataset.type)
         assert counts == {len(kind.METAINFO['classes'])}

@@ -8,15 +8,10 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ROOT
+from helpers import ROOT, read_text
 from mmengine.config import Config
 
 import sfnet_mm
-
-
-def read(name):
-    with open(osp.join(ROOT, name), encoding='utf-8') as file:
-        return file.read()
 
 
 @pytest.mark.parametrize('name', ['sfnet_r18_uds', 'sfnet_r18_uds.py', 'fpn_ppm_r50_cityscapes'])
@@ -60,10 +55,10 @@ def test_one_oldest_python_is_named_everywhere():
         'setup.py': r"python_requires='>=(3\.\d+)'",
         'Makefile': r'needs (3\.\d+) or later',
     }
-    versions = {re.search(pattern, read(name))[1] for name, pattern in found.items()}
+    versions = {re.search(pattern, read_text(name))[1] for name, pattern in found.items()}
     assert len(versions) == 1
     major, minor = versions.pop().split('.')
-    assert f'sys.version_info < ({major}, {minor})' in read('Makefile')
+    assert f'sys.version_info < ({major}, {minor})' in read_text('Makefile')
 
 
 def test_older_python_is_refused_in_one_line(tmp_path):
@@ -79,9 +74,9 @@ def test_older_python_is_refused_in_one_line(tmp_path):
 
 
 def test_spelling_is_not_checked_in_what_documented_commands_write():
-    text = ''.join(map(read, ('README.md', 'docs/deployment.md')))
+    text = ''.join(map(read_text, ('README.md', 'docs/deployment.md')))
     written = set(re.findall(r'--out-dir (\w+)|(\S+\.(?:onnx|engine|pth))\b', text))
     names = {osp.basename(a or b) for a, b in written}
-    skip = re.search(r'^skip = "(.*)"', read('pyproject.toml'), re.M)[1].split(',')
+    skip = re.search(r'^skip = "(.*)"', read_text('pyproject.toml'), re.M)[1].split(',')
     assert {'predictions', 'model.onnx', 'model.engine'} <= names
     assert not [n for n in names if not any(fnmatch.fnmatch(n, pattern) for pattern in skip)]

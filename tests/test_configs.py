@@ -8,19 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import ROOT, build_segmentor, config_paths, load_config, segmentation_samples
+from helpers import (
+    ROOT,
+    build_segmentor,
+    config_paths,
+    load_config,
+    read_text,
+    segmentation_samples,
+)
 
 from sfnet_mm.deploy.inference.optimize import main_output
 from sfnet_mm.model_zoo.counts import parameters_at_inference, read_counts
+from sfnet_mm.utils.config_parts import data_sets, parts
 
 SEGMENTATION = [p for p in config_paths() if p.split(osp.sep)[1] != 'panoptic']
 # Two images: pooling to one cell leaves one value per channel and image for BN.
 BATCH, HEIGHT, WIDTH = 2, 64, 96
-
-
-def class_count(cfg):
-    heads = cfg.model.decode_head
-    return (heads[-1] if isinstance(heads, list) else heads).num_classes
 
 
 CONFIGS = {path: load_config(path) for path in SEGMENTATION}
@@ -39,7 +42,7 @@ def networks():
 def test_config_trains_and_predicts(path):
     cfg = CONFIGS[path]
     model = build_segmentor(cfg)
-    num_classes = class_count(cfg)
+    num_classes = parts(cfg.model.decode_head)[-1].num_classes
     model.train()
     image = torch.rand(BATCH, 3, HEIGHT, WIDTH)
     samples = segmentation_samples(BATCH, HEIGHT, WIDTH, num_classes)
@@ -64,9 +67,7 @@ def test_config_trains_and_predicts(path):
 def test_test_pipelines_are_what_the_inferencer_looks_for():
     # MMSegInferencer puts its own loader in the place of the step of this name.
     for path, cfg in CONFIGS.items():
-        dataset = cfg.test_dataloader.dataset
-        while 'dataset' in dataset:
-            dataset = dataset.dataset
+        (dataset,) = data_sets(cfg.test_dataloader)
         assert 'LoadImageFromFile' in [step.type for step in dataset.pipeline], path
 
 
@@ -78,8 +79,7 @@ def test_base_names_are_unique():
 
 @pytest.mark.parametrize('path', config_paths())
 def test_config_is_a_diff(path):
-    with open(osp.join(ROOT, path), encoding='utf-8') as f:
-        text = f.read()
+    text = read_text(path)
     code = [line for line in text.splitlines() if line.strip() and not line.startswith('#')]
     assert len(code) <= 35, f'{len(code)} lines: put what is shared into a base'
     assert '::' not in text, 'bases of another package resolve in one host family only'
@@ -89,9 +89,7 @@ def test_no_config_repeats_a_backbone():
     # One that replaces another is written once, in a base or in the only config that has it.
     found = {}
     for path in glob.glob(osp.join(ROOT, 'configs', '**', '*.py'), recursive=True):
-        with open(path, encoding='utf-8') as f:
-            tree = ast.parse(f.read())
-        for node in ast.walk(tree):
+        for node in ast.walk(ast.parse(read_text(path))):
             if isinstance(node, ast.keyword) and node.arg == 'backbone':
                 arguments = {k.arg: ast.unparse(k.value) for k in node.value.keywords}
                 if arguments.pop('_delete_', None):

@@ -11,12 +11,7 @@ import zipfile
 
 import pytest
 import yaml
-from helpers import ROOT
-
-
-def read(name):
-    with open(osp.join(ROOT, name), encoding='utf-8') as f:
-        return f.read()
+from helpers import ROOT, read_text
 
 
 def setup(cwd, *args):
@@ -60,23 +55,23 @@ def test_metadata_and_sdist_carry_the_terms(tmp_path):
     sources = (info / 'SOURCES.txt').read_text(encoding='utf-8').split()
     assert {'LICENSE', 'CITATION.cff', 'SECURITY.md', 'docs/terms.md'} <= set(sources)
     assert {'docs/conf.py', 'docs/images/demo.png', 'docker/cpu.Dockerfile'} <= set(sources)
-    assert metadata['Version'] == re.search(r'^## (\S+)', read('CHANGELOG.md'), re.M)[1]
+    assert metadata['Version'] == re.search(r'^## (\S+)', read_text('CHANGELOG.md'), re.M)[1]
     needed = metadata.get_all('Requires-Dist')
     of = {extra: {n.split(';')[0] for n in needed if re.search(f'extra == .{extra}.', n)}
           for extra in metadata.get_all('Provides-Extra')}  # fmt: skip
     parts = ('weights', 'deploy', 'quantize', 'demo', 'panoptic', 'robustnet')
     assert all(of[name] for name in parts)
     assert of['all'] == set().union(*(of[name] for name in parts))
-    notice = read('LICENSE')
+    notice = read_text('LICENSE')
     assert 'SPDX-License-Identifier: Apache-2.0' in notice
     assert 'https://www.apache.org/licenses/LICENSE-2.0' in notice
 
 
 def test_citation_file_and_bibtex_name_the_same_paper():
-    citation = yaml.safe_load(read('CITATION.cff'))
+    citation = yaml.safe_load(read_text('CITATION.cff'))
     assert citation['license'] == 'Apache-2.0'
     paper = citation['preferred-citation']
-    bibtex = re.search(r'```bibtex\n(.*?)```', read('README.md'), re.DOTALL).group(1)
+    bibtex = re.search(r'```bibtex\n(.*?)```', read_text('README.md'), re.DOTALL).group(1)
     fields = dict(re.findall(r'(\w+) += \{(.*)\}', bibtex))
     names = [f'{a["family-names"]}, {a["given-names"]}' for a in paper['authors']]
     assert fields['author'].split(' and ') == names and len(names) == 7

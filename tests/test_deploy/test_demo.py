@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from deploy_helpers import CONFIG, SIZE, needs_onnx
-from helpers import ROOT, load_tool, run_tool
+from helpers import ROOT, load_tool, read_text, run_tool
 
 from sfnet_mm.deploy import load_runtime
 from sfnet_mm.utils.media import video_format
@@ -135,8 +135,7 @@ def test_results_do_not_replace_a_file(media, checkpoint, monkeypatch):
 
 
 def notebook_cells():
-    with open(osp.join(ROOT, 'demo', 'sfnet.ipynb'), encoding='utf-8') as f:
-        return json.load(f)['cells']
+    return json.loads(read_text('demo/sfnet.ipynb'))['cells']
 
 
 def test_notebook_is_stored_with_its_outputs():

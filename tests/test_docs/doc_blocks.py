@@ -18,7 +18,7 @@ from glob import glob
 from typing import NamedTuple
 
 import pytest
-from helpers import ROOT, run_tool
+from helpers import ROOT, read_text, run_tool
 from markdown_it import MarkdownIt
 from mmengine.logging import MMLogger
 
@@ -49,9 +49,7 @@ def pages() -> list[str]:
 
 def blocks(page: str) -> list[Block]:
     """The blocks of a page, fenced or indented, in order."""
-    with open(osp.join(ROOT, page), encoding='utf-8') as f:
-        tokens = MarkdownIt().parse(f.read())
-    found = []
+    tokens, found = MarkdownIt().parse(read_text(page)), []
     for before, token in zip([None, *tokens], tokens):
         if token.type not in ('fence', 'code_block'):
             continue

@@ -13,7 +13,7 @@ from functools import cache
 
 import pytest
 from doc_blocks import KINDS, blocks, pages, run
-from helpers import ROOT
+from helpers import ROOT, read_text
 
 from sfnet_mm import config_path
 
@@ -99,15 +99,13 @@ def test_options_of_the_commands_exist(tool):
 
 @pytest.mark.parametrize('page', pages())
 def test_files_that_a_page_names_exist(page):
-    with open(osp.join(ROOT, page), encoding='utf-8') as f:
-        text = f.read()
+    text = read_text(page)
     for name in {*TOOL.findall(text), *CONFIG.findall(text)}:
         assert osp.isfile(osp.join(ROOT, name)), f'{page} names {name}, which does not exist'
 
 
 def test_make_targets_exist():
-    with open(osp.join(ROOT, 'Makefile'), encoding='utf-8') as f:
-        targets = set(re.findall(r'^([\w-]+):', f.read(), re.M))
+    targets = set(re.findall(r'^([\w-]+):', read_text('Makefile'), re.M))
     for block in SHELL:
         for words in commands(block):
             if words[0] == 'make':

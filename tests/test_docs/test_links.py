@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 import pytest
 from doc_blocks import pages
-from helpers import ROOT
+from helpers import ROOT, read_text
 from markdown_it import MarkdownIt
 
 PAGES = [*pages(), 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'weights/README.md']
@@ -15,8 +15,7 @@ PAGES = [*pages(), 'CONTRIBUTING.md', 'CHANGELOG.md', 'SECURITY.md', 'weights/RE
 
 @cache
 def parsed(page):
-    with open(osp.join(ROOT, page), encoding='utf-8') as f:
-        return MarkdownIt().enable('table').parse(f.read())
+    return MarkdownIt().enable('table').parse(read_text(page))
 
 
 @cache
@@ -50,8 +49,7 @@ def test_links_lead_somewhere(page):
 
 
 def test_every_page_is_on_the_site():
-    with open(osp.join(ROOT, 'docs/index.md'), encoding='utf-8') as f:
-        listed = set(f.read().split())
+    listed = set(read_text('docs/index.md').split())
     for page in PAGES:
         name = osp.splitext(osp.relpath(page, 'docs') if page.startswith('docs') else f'/{page}')[0]
         fragment = page.startswith('docs/benchmarks/') or page == 'docs/index.md'

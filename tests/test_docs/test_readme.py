@@ -3,7 +3,7 @@
 import numpy as np
 from doc_blocks import blocks, run
 from drawn_folder import draw_pair
-from helpers import ROOT
+from helpers import read_text
 from PIL import Image
 
 
@@ -17,5 +17,4 @@ def test_the_three_lines_run_on_a_picture(tmp_path):
 
 
 def test_readme_is_short():
-    with open(f'{ROOT}/README.md', encoding='utf-8') as f:
-        assert len(f.readlines()) < 150
+    assert len(read_text('README.md').splitlines()) < 150

@@ -5,7 +5,7 @@ import re
 
 import pytest
 import torch
-from helpers import ROOT, run_tool
+from helpers import ROOT, read_text, run_tool
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.compat import load_checkpoint_file
@@ -76,8 +76,7 @@ def test_the_recipe_ends_and_resumes_without_a_network(train, tmp_path):
 
 
 def test_every_trick_goes_off_by_the_documented_option(tmp_path):
-    with open(osp.join(ROOT, 'docs', 'configs.md'), encoding='utf-8') as file:
-        page = file.read()
+    page = read_text('docs/configs.md')
     config = osp.join(ROOT, 'configs', 'sfnet_stdc1_cityscapes.py')
     work = str(tmp_path)
     for name, option in TRICKS.items():

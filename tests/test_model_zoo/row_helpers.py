@@ -7,6 +7,7 @@ from helpers import ROOT, load_config
 
 from sfnet_mm.model_zoo.metafiles import config_files
 from sfnet_mm.model_zoo.paper import paper_settings, paper_tables
+from sfnet_mm.utils.config_parts import data_sets, parts
 
 FILES = config_files(Path(ROOT))
 SAYS = {s['section']: s['says'] for s in paper_settings()}
@@ -21,15 +22,12 @@ def config(name):
 
 
 def heads(cfg):
-    found = cfg.model.decode_head
-    return found if isinstance(found, list) else [found]
+    return parts(cfg.model.decode_head)
 
 
 def innermost(loader):
-    node = loader.dataset
-    while 'dataset' in node:
-        node = node.dataset
-    return node
+    (dataset,) = data_sets(loader)
+    return dataset
 
 
 def step(pipeline, *kinds):

@@ -6,18 +6,17 @@ import re
 
 import pytest
 import yaml
-from helpers import ROOT, config_paths, run_tool
+from helpers import ROOT, config_paths, read_text, run_tool
 
 from sfnet_mm.model_zoo.counts import COMPLEXITY, count
 from sfnet_mm.model_zoo.metafiles import results_text
 
 TOOL = 'analysis_tools/make_model_zoo'
-PAGE = osp.join(ROOT, 'docs', 'model_zoo.md')
+PAGE = 'docs/model_zoo.md'
 
 
 def stored_counts():
-    with open(osp.join(ROOT, COMPLEXITY), encoding='utf-8') as file:
-        return json.load(file)
+    return json.loads(read_text(COMPLEXITY))
 
 
 def test_page_is_up_to_date():
@@ -25,18 +24,14 @@ def test_page_is_up_to_date():
 
 
 def test_every_config_is_on_the_page():
-    with open(PAGE, encoding='utf-8') as file:
-        linked = set(re.findall(r'\]\(\.\./(configs/[^)]*)\)', file.read()))
+    linked = set(re.findall(r'\]\(\.\./(configs/[^)]*)\)', read_text(PAGE)))
     assert set(config_paths()) == linked, sorted(set(config_paths()) ^ linked)
 
 
 def test_metafiles_are_what_mim_reads():
-    with open(osp.join(ROOT, 'model-index.yml'), encoding='utf-8') as file:
-        imported = yaml.safe_load(file)['Import']
     collections, models = [], []
-    for path in imported:
-        with open(osp.join(ROOT, path), encoding='utf-8') as file:
-            content = yaml.safe_load(file)
+    for path in yaml.safe_load(read_text('model-index.yml'))['Import']:
+        content = yaml.safe_load(read_text(path))
         collections += [c['Name'] for c in content.get('Collections', [])]
         models += content['Models']
     assert len(collections) == len(set(collections))
@@ -112,11 +107,9 @@ def test_only_runs_are_called_measured():
 
 
 def test_the_shipped_weights_have_the_figures_of_their_card():
-    with open(osp.join(ROOT, 'weights', 'README.md'), encoding='utf-8') as file:
-        miou, biou = re.search(
-            r'\*\*mean\*\* \| \*\*([\d.]+)\*\* \| \*\*([\d.]+)', file.read()
-        ).groups()
-    for page in (PAGE, osp.join(ROOT, 'README.md')):
-        with open(page, encoding='utf-8') as file:
-            (line,) = (s for s in file if s.startswith('| [sfnet_efflite0_camvid360]'))
+    means = r'\*\*mean\*\* \| \*\*([\d.]+)\*\* \| \*\*([\d.]+)'
+    miou, biou = re.search(means, read_text('weights/README.md')).groups()
+    for page in (PAGE, 'README.md'):
+        lines = read_text(page).splitlines()
+        (line,) = (s for s in lines if s.startswith('| [sfnet_efflite0_camvid360]'))
         assert f'{miou} (bIoU {biou}, measured here' in line

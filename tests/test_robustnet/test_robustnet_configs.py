@@ -3,13 +3,13 @@ import os.path as osp
 import pytest
 from helpers import config_paths, load_config
 
+from sfnet_mm.utils.config_parts import data_sets
+
 PATHS = config_paths('robustnet')
 
 
 def sources(loader):
-    dataset = loader.dataset
-    while 'sources' not in dataset:
-        dataset = dataset.dataset
+    (dataset,) = data_sets(loader)
     return {name for name, folder in dataset.sources.items() if folder}
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy
 import torch
 import yaml
-from helpers import ROOT
+from helpers import read_text
 
 import sfnet_mm
 from sfnet_mm.benchmark.machine import describe
@@ -51,8 +51,7 @@ def test_facts_of_a_machine_are_the_same(monkeypatch):
 
 
 def test_issue_template_asks_for_them():
-    with open(f'{ROOT}/.github/ISSUE_TEMPLATE/bug_report.yml', encoding='utf-8') as file:
-        form = yaml.safe_load(file)
+    form = yaml.safe_load(read_text('.github/ISSUE_TEMPLATE/bug_report.yml'))
     first = form['body'][0]
     assert 'python -m sfnet_mm' in first['attributes']['description']
     assert first['validations']['required'] and {'name', 'description'} < form.keys()
