@@ -10,8 +10,8 @@ from mmengine.utils.dl_utils import mmcv_full_available
 from sfnet_mm import compat
 
 
-def test_untested_host_is_named_with_the_command(monkeypatch):
-    versions = {'mmcv': '2.2.0', 'mmengine': '0.10.7'}
+def install(monkeypatch, versions):
+    """Let these packages, and no others, be installed."""
 
     def version(name):
         if name not in versions:
@@ -19,6 +19,10 @@ def test_untested_host_is_named_with_the_command(monkeypatch):
         return versions[name]
 
     monkeypatch.setattr(compat.metadata, 'version', version)
+
+
+def test_untested_host_is_named_with_the_command(monkeypatch):
+    install(monkeypatch, {'mmcv': '2.2.0', 'mmengine': '0.10.7'})
     with pytest.raises(ImportError) as e:
         compat.check_hosts()
     message = str(e.value)
@@ -39,12 +43,7 @@ def test_untested_host_is_named_with_the_command(monkeypatch):
     ],
 )
 def test_both_host_families_are_accepted(monkeypatch, family, versions):
-    def version(name):
-        if name not in versions:
-            raise compat.metadata.PackageNotFoundError(name)
-        return versions[name]
-
-    monkeypatch.setattr(compat.metadata, 'version', version)
+    install(monkeypatch, versions)
     assert compat.host_family() == family
     compat.check_hosts()
 

@@ -8,11 +8,14 @@ import subprocess
 import sys
 from importlib import metadata
 
+import mmcv
+import mmseg
+import numpy as np
 import pytest
 
 from sfnet_mm.compat import host_family, load_checkpoint_file
 
-CONFIG = 'configs/sfnet_lite_stdc1_miniuds.py'
+ON_CPU = ('sfnet_mm', 'configs/sfnet_lite_stdc1_miniuds.py', '--gpus', '0')
 MIM = osp.join(osp.dirname(sys.executable), 'mim')
 
 
@@ -35,20 +38,14 @@ pytestmark = [
 ]
 
 
-def mim(*args, cwd='/', check=True):
+def mim(*args):
+    """What a command of mim prints that is run outside of the repository."""
     env = {k: v for k, v in os.environ.items() if k != 'PYTHONPATH'}
     env.update(PYTHONWARNINGS='ignore', OMP_NUM_THREADS='2')
-    result = subprocess.run(
-        [MIM, *map(str, args)],
-        cwd=cwd,
-        env=env,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
-    if check:
-        assert result.returncode == 0, result.stdout[-3000:]
-    return result
+    output = dict(text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    result = subprocess.run([MIM, *map(str, args)], cwd='/', env=env, **output)
+    assert result.returncode == 0, result.stdout[-3000:]
+    return result.stdout
 
 
 def options(data_root, max_iters=3):
@@ -58,15 +55,13 @@ def options(data_root, max_iters=3):
         for split in ('train', 'val', 'test')
         for name, value in dict(data_root=data_root, train=2, val=1).items()
     }
-    pairs.update(
-        {
-            'train_cfg.max_iters': max_iters,
-            'train_cfg.val_interval': 3,
-            'train_dataloader.batch_size': 2,
-            'default_hooks.checkpoint.interval': 2,
-            'default_hooks.logger.interval': 1,
-        }
-    )
+    pairs |= {
+        'train_cfg.max_iters': max_iters,
+        'train_cfg.val_interval': 3,
+        'train_dataloader.batch_size': 2,
+        'default_hooks.checkpoint.interval': 2,
+        'default_hooks.logger.interval': 1,
+    }
     return ['--cfg-options', *(f'{name}={value}' for name, value in pairs.items())]
 
 
@@ -74,16 +69,7 @@ def options(data_root, max_iters=3):
 def run(tmp_path_factory):
     """A work dir trained by mim from '/', and the data it was trained on."""
     tmp = tmp_path_factory.mktemp('mim')
-    out = mim(
-        'train',
-        'sfnet_mm',
-        CONFIG,
-        '--work-dir',
-        tmp / 'work',
-        '--gpus',
-        '0',
-        *options(tmp / 'data'),
-    ).stdout
+    out = mim('train', *ON_CPU, '--work-dir', tmp / 'work', *options(tmp / 'data'))
     assert 'mini_uds: drawing' in out and 'mIoU/idd' in out
     return tmp
 
@@ -93,23 +79,9 @@ def test_train_writes_checkpoints(run):
 
 
 def test_test_time_augmentation_reports_all_and_each_source_and_draws(run):
-    out = mim(
-        'test',
-        'sfnet_mm',
-        CONFIG,
-        '--checkpoint',
-        run / 'work' / 'iter_3.pth',
-        '--work-dir',
-        run / 'test',
-        '--show-dir',
-        run / 'shown',
-        '--out',
-        run / 'masks',
-        '--gpus',
-        '0',
-        *options(run / 'data'),
-        '--tta',
-    ).stdout
+    checkpoint = ['--checkpoint', run / 'work' / 'iter_3.pth']
+    folders = ['--work-dir', run / 'test', '--show-dir', run / 'shown', '--out', run / 'masks']
+    out = mim('test', *ON_CPU, *checkpoint, *folders, *options(run / 'data'), '--tta')
     for name in ('mIoU', 'mIoU/cityscapes', 'mIoU/idd', 'mIoU/mapillary', 'mIoU/bdd'):
         assert re.search(rf'{name}: +\d', out), name
     assert list((run / 'shown').rglob('*.png'))
@@ -118,31 +90,20 @@ def test_test_time_augmentation_reports_all_and_each_source_and_draws(run):
 
 def test_resume_goes_on_from_the_latest_checkpoint(run):
     shutil.copytree(run / 'work', run / 'resumed')
-    out = mim(
-        'train',
-        'sfnet_mm',
-        CONFIG,
-        '--work-dir',
-        run / 'resumed',
-        '--gpus',
-        '0',
-        *options(run / 'data', max_iters=4),
-        '--resume',
-    ).stdout
+    arguments = ['--work-dir', run / 'resumed', *options(run / 'data', max_iters=4), '--resume']
+    out = mim('train', *ON_CPU, *arguments)
     assert 'resumed epoch: 0, iter: 3' in out
     assert (run / 'resumed' / 'iter_4.pth').exists()
 
 
 def test_list_and_search_know_the_package(run):
-    assert re.search(r'^sfnet[_-]mm +\d', mim('list').stdout, re.M)
-    found = mim('search', 'sfnet_mm', '--config', 'sfnet_lite_stdc1_uds').stdout
+    assert re.search(r'^sfnet[_-]mm +\d', mim('list'), re.M)
+    found = mim('search', 'sfnet_mm', '--config', 'sfnet_lite_stdc1_uds')
     assert 'sfnet_lite_stdc1_uds' in found
 
 
 def test_mmseg_config_from_elsewhere_trains_with_mmseg_tools(run, tmp_path):
     """A config with mmseg's own base, data and tools, and only the decode head from here."""
-    import mmseg
-
     mmseg_mim = osp.join(osp.dirname(mmseg.__file__), '.mim')
     config = tmp_path / 'mine.py'
     config.write_text(f"""
@@ -172,32 +133,13 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=10)
 default_hooks = dict(logger=dict(interval=1))
 env_cfg = dict(dist_cfg=dict(backend='gloo'))
 """)
-    import cv2
-    import numpy as np
-
     rng = np.random.default_rng(0)
     for folder, shape in (('img', (48, 80, 3)), ('ann', (48, 80))):
-        os.makedirs(tmp_path / 'toy' / folder)
         for i in range(2):
-            high = 256 if folder == 'img' else 3
-            cv2.imwrite(
-                str(tmp_path / 'toy' / folder / f'{i}.png'),
-                rng.integers(0, high, shape, dtype=np.uint8),
-            )
-    subprocess.run(
-        [
-            sys.executable,
-            '-W',
-            'ignore',
-            osp.join(mmseg_mim, 'tools', 'train.py'),
-            str(config),
-            '--work-dir',
-            str(tmp_path / 'work'),
-        ],
-        cwd=tmp_path,
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+            pixels = rng.integers(0, 256 if folder == 'img' else 3, shape, dtype=np.uint8)
+            mmcv.imwrite(pixels, f'{tmp_path}/toy/{folder}/{i}.png')
+    command = [sys.executable, '-W', 'ignore', f'{mmseg_mim}/tools/train.py', config]
+    command += ['--work-dir', tmp_path / 'work']
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
     state = load_checkpoint_file(str(tmp_path / 'work' / 'iter_2.pth'))['state_dict']
     assert 'decode_head.fpn.fpn_out_align.0.flow_make.weight' in state

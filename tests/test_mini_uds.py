@@ -29,20 +29,12 @@ def root(tmp_path_factory):
 
 def load(root, split):
     pipeline = [
-        {'type': 'LoadImageWhole'},
-        {'type': 'LoadMappedAnnotations'},
-        {'type': 'PackSegInputs', 'meta_keys': ('img_path', 'source')},
+        dict(type='LoadImageWhole'),
+        dict(type='LoadMappedAnnotations'),
+        dict(type='PackSegInputs', meta_keys=('img_path', 'source')),
     ]
-    dataset = DATASETS.build(
-        {
-            'type': 'MiniUDSDataset',
-            'data_root': str(root),
-            'split': split,
-            'train': TRAIN,
-            'val': VAL,
-            'pipeline': pipeline,
-        }
-    )
+    cfg = dict(type='MiniUDSDataset', data_root=str(root), split=split, train=TRAIN, val=VAL)
+    dataset = DATASETS.build(dict(cfg, pipeline=pipeline))
     return [dataset[i] for i in range(len(dataset))]
 
 
@@ -64,10 +56,9 @@ def test_every_class_occurs_and_the_sources_are_four(root):
 
 
 def test_domains_differ(root):
-    means = {}
-    for sample in load(root, 'train'):
-        means.setdefault(sample['data_samples'].source, []).append(sample['inputs'].shape[-2:])
-    assert len({shapes[0] for shapes in means.values()}) == 4
+    samples = load(root, 'train')
+    sizes = {sample['data_samples'].source: sample['inputs'].shape[-2:] for sample in samples}
+    assert len(set(sizes.values())) == len(sizes) == 4
 
 
 def test_idd_masks_hold_the_topmost_polygon(root):

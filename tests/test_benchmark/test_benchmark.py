@@ -145,23 +145,10 @@ def test_nothing_is_drawn_without_a_published_accuracy(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
+def test_tool_writes_json_table_and_plot(tmp_path):
     out = tmp_path / 'speed.json'
-    run_tool(
-        TOOL,
-        CONFIG,
-        '--peers',
-        'Fast-SCNN',
-        '--twins',
-        '--size',
-        '64x128',
-        '--rounds',
-        2,
-        '--backend',
-        'native',
-        '--out',
-        out,
-    )
+    arguments = '--peers Fast-SCNN --twins --size 64x128 --rounds 2 --backend native'
+    run_tool(TOOL, CONFIG, *arguments.split(), '--out', out)
     found = json.loads(out.read_text())
     assert [e['name'] for e in found['entries']] == [
         'sfnet_lite_stdc1_cityscapes',
@@ -186,7 +173,7 @@ def test_tool_writes_json_table_and_plot(tmp_path, monkeypatch):
         ([CONFIG, '--device', 'warp9'], "device 'warp9' is not one that torch knows"),
     ],
 )
-def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
+def test_bad_arguments_are_named_in_one_line(args, message):
     with pytest.raises(SystemExit, match=message) as caught:
         run_tool(TOOL, *args, '--rounds', '1')
     assert '\n' not in str(caught.value)
@@ -194,14 +181,8 @@ def test_bad_arguments_are_named_in_one_line(monkeypatch, args, message):
 
 def test_precisions_belong_to_the_runtimes_that_have_them():
     backends = add_precisions(['native', 'onnxruntime', 'openvino'], ['f32', 'bf16', 'int8'])
-    assert backends == [
-        'native',
-        'onnxruntime',
-        'onnxruntime@int8',
-        'openvino',
-        'openvino@bf16',
-        'openvino@int8',
-    ]
+    files = ['onnxruntime', 'onnxruntime@int8', 'openvino', 'openvino@bf16', 'openvino@int8']
+    assert backends == ['native', *files]
     assert add_precisions(['openvino'], ['int8']) == ['openvino@int8']
     with pytest.raises(ValueError, match="precision 'fp8' is not one of"):
         add_precisions(['openvino'], ['fp8'])

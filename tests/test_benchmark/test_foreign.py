@@ -98,6 +98,4 @@ def test_bad_files_are_named_in_one_line(tmp_path, options, message):
 
 
 def test_peer_of_other_data_gets_the_classes_of_cityscapes():
-    cfg = PEERS['SegNeXt-T'].read()
-    assert cfg.model.decode_head.num_classes == 19
-    assert all(peer.read().model.decode_head for peer in PEERS.values())
+    assert PEERS['SegNeXt-T'].read().model.decode_head.num_classes == 19

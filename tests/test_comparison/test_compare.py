@@ -48,28 +48,9 @@ def run_here(job, budget, resources, deadline):
 def test_runs_are_trained_scored_tabled_and_not_repeated(camvid, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     work_dir = tmp_path / 'out'
-    options = [
-        *CONFIGS,
-        '--iters',
-        20,
-        '--batch-size',
-        2,
-        '--crop',
-        32,
-        32,
-        '--data-root',
-        camvid,
-        '--work-dir',
-        work_dir,
-        '--workers',
-        0,
-        '--threads',
-        1,
-        '--baseline',
-        'fpn_ppm_efflite0_camvid360',
-        '--jobs',
-        2,
-    ]
+    numbers = '--iters 20 --batch-size 2 --crop 32 32 --workers 0 --threads 1 --jobs 2'
+    options = [*CONFIGS, *numbers.split(), '--data-root', camvid, '--work-dir', work_dir]
+    options += ['--baseline', 'fpn_ppm_efflite0_camvid360']
     # The runs, which are processes elsewhere, are in this one.
     monkeypatch.setattr(Job, 'start', run_here)
     run_tool(TOOL, *options)
