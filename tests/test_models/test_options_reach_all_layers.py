@@ -131,7 +131,7 @@ def test_decoder_without_normalization(name):
 @pytest.mark.parametrize(
     'context', ['PyramidContext', 'ASPPContext', 'DenseASPPContext', 'NonLocalContext']
 )
-@pytest.mark.parametrize('name', ['lite', 'sfnet', 'dfseg'])
+@pytest.mark.parametrize('name', ['lite', 'lite_without_flow', 'sfnet', 'fusion', 'dfseg'])
 def test_layers_of_a_decoder_are_those_of_the_config(name, context):
     supervision = {} if name == 'dfseg' else dict(deep_supervision=True)
     layers = dict(conv_cfg=dict(type='ConvWS'), act_cfg=dict(type='ELU'), **supervision)
@@ -139,6 +139,11 @@ def test_layers_of_a_decoder_are_those_of_the_config(name, context):
     layers = [layer for layer in head.modules() if isinstance(layer, ConvModule)]
     assert {type(layer.conv) for layer in layers} == {ConvWS2d}
     assert {type(layer.activate) for layer in layers if layer.with_activation} == {torch.nn.ELU}
+    assert not any(isinstance(module, torch.nn.ReLU) for module in head.modules())
+    # A flow is predicted by plain convolutions.
+    flow = [m for n, m in head.named_modules() if 'flow_make' in n or 'down_' in n]
+    assert not any(isinstance(module, ConvWS2d) for module in flow)
+    assert head(maps(HEADS[name])).isfinite().all()
 
 
 @pytest.mark.parametrize('affine', [False, True])

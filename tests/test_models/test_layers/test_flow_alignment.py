@@ -9,11 +9,13 @@ from sfnet_mm.models import FlowAlignmentModule, GatedDualFlowAlignmentModule
 from sfnet_mm.visualization import AlignmentRecorder
 
 
-def halves(module, low, high):
+def halves_and_flow(module, low, high):
     low_half = F.conv2d(low, module.down_l.weight)
     high_half = F.conv2d(high, module.down_h.weight)
     high_half = F.interpolate(high_half, low.shape[2:], mode='bilinear', align_corners=True)
-    return low_half, high_half
+    weight = module.flow_make.weight
+    both = torch.cat([high_half, low_half], 1)
+    return low_half, high_half, F.conv2d(both, weight, padding=weight.shape[-1] // 2)
 
 
 def strengthen(module):
@@ -30,10 +32,7 @@ LOW, HIGH = (2, 6, 9, 13), (2, 6, 4, 7)
 def test_fam(kernel):
     module = strengthen(FlowAlignmentModule(6, kernel))
     low, high = torch.randn(LOW), torch.randn(HIGH)
-    low_half, high_half = halves(module, low, high)
-    flow = F.conv2d(
-        torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=kernel // 2
-    )
+    _, _, flow = halves_and_flow(module, low, high)
     assert flow.abs().max() > 4
     expected = torch.from_numpy(oracle.flow_warp(high, flow))
     torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
@@ -44,8 +43,7 @@ def test_fam(kernel):
 def test_gd_fam(gate):
     module = strengthen(GatedDualFlowAlignmentModule(6, gate))
     low, high = torch.randn(LOW), torch.randn(HIGH)
-    low_half, high_half = halves(module, low, high)
-    flow = F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    low_half, high_half, flow = halves_and_flow(module, low, high)
     share = None
     if gate is not None:
         pooled = torch.stack([high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
@@ -61,8 +59,7 @@ def test_gd_fam(gate):
 def test_flow_of_equation_2_is_twice_as_long(rearrange):
     module = strengthen(FlowAlignmentModule(6, flow_scale=2))
     low, high = torch.randn(LOW), torch.randn(HIGH)
-    low_half, high_half = halves(module, low, high)
-    flow = F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    _, _, flow = halves_and_flow(module, low, high)
     expected = torch.from_numpy(oracle.flow_warp(high, 2 * flow))
     form = module.inference_form(True) if rearrange else module
     torch.testing.assert_close(form(low, high).double(), expected, rtol=1e-4, atol=1e-4)
@@ -72,17 +69,16 @@ def test_flow_of_equation_2_is_twice_as_long(rearrange):
 def test_gate_of_equation_6_weights_the_fine_map():
     module = strengthen(GatedDualFlowAlignmentModule(6, gate_weights='fine', flow_scale=2))
     low, high = torch.randn(LOW), torch.randn(HIGH)
-    low_half, high_half = halves(module, low, high)
-    flow = 2 * F.conv2d(torch.cat([high_half, low_half], 1), module.flow_make.weight, padding=1)
+    _, high_half, flow = halves_and_flow(module, low, high)
     pooled = torch.stack([high_half.mean(1), low.mean(1), high_half.amax(1), low.amax(1)], 1)
     share = F.conv2d(pooled, module.flow_gate.weight, padding=1).sigmoid()
-    expected = torch.from_numpy(oracle.gated_dual_flow_warp(high, low, flow, 1 - share))
+    expected = torch.from_numpy(oracle.gated_dual_flow_warp(high, low, 2 * flow, 1 - share))
     torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
     assert module.inference_form(True) is None
     with AlignmentRecorder(torch.nn.ModuleDict({'align': module})) as recorder:
         module(low, high)
     torch.testing.assert_close(recorder.records[0].gate, 1 - share)
-    torch.testing.assert_close(recorder.records[0].flow, flow)
+    torch.testing.assert_close(recorder.records[0].flow, 2 * flow)
 
 
 def test_gate_of_the_paper_is_a_1x1_convolution():

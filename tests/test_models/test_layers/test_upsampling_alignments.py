@@ -116,7 +116,7 @@ def test_training_keeps_no_copy_of_the_window(kind):
 
 
 HEADS = dict(
-    sfnet=dict(type='SFNetHead', in_channels=[4, 6, 8, 10]),
+    sfnet=dict(type='SFNetHead', in_channels=[4, 6, 8, 10], deep_supervision=True),
     lite=dict(type='SFNetLiteHead', in_channels=[4, 8, 10]),
 )
 
@@ -125,11 +125,13 @@ def head(name, kind):
     align = dict(type=kind)
     if name == 'lite' and kind in ('DySampleAlignment', 'CARAFEAlignment'):
         align['scale_factor'] = 8
-    return MODELS.build(dict(HEADS[name], channels=8, num_classes=5, align=align))
+    loss = dict(type='HardPixelCrossEntropy', min_kept=50)
+    common = dict(channels=8, num_classes=5, align=align, loss_decode=loss)
+    return MODELS.build(dict(HEADS[name], **common))
 
 
 @pytest.mark.parametrize('name', HEADS)
-@pytest.mark.parametrize('kind', ALIGNS)
+@pytest.mark.parametrize('kind', [*ALIGNS, 'FlowAlignmentModule', 'GatedDualFlowAlignmentModule'])
 def test_head_trains_in_bfloat16(name, kind):
     module = head(name, kind)
     # FreqFusion has filters of filters, of up to 648 inputs; rounding would grow too much.
@@ -142,10 +144,11 @@ def test_head_trains_in_bfloat16(name, kind):
         expected = module.eval()(inputs)
         with torch.autocast('cpu', torch.bfloat16):
             logits = module([x.bfloat16() for x in inputs])
+    assert logits.dtype == torch.bfloat16
     assert (logits.float() - expected).abs().max() < 0.08 * expected.abs().max()
     with torch.autocast('cpu', torch.bfloat16):
         losses = module.train().loss(inputs, segmentation_samples(2, 65, 97, 5), {})
-    losses['loss_ce'].backward()
+    sum(v for k, v in losses.items() if 'loss' in k).backward()
     for key, parameter in module.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), key
 

@@ -9,6 +9,8 @@ import torch
 
 from sfnet_mm.models import HardPixelCrossEntropy
 
+WEIGHTS = [0.5, 1.0, 2.0, 0.1, 3.0]  # of classes
+
 
 def losses_of_pixels(scores, labels, ignore_index=255):
     """Cross-entropy and probability of the true class of every valid pixel, in float64."""
@@ -95,11 +97,10 @@ def test_keep_ratio_takes_that_share_of_the_valid_pixels(ratio):
 
 def test_class_weights_weight_the_mean():
     scores, labels = batch(1.0)
-    weights = [0.5, 1.0, 2.0, 0.1, 3.0]
     losses, probs, classes = losses_of_pixels(scores, labels)
-    kept = [(weights[c], loss) for loss, p, c in zip(losses, probs, classes) if p <= 0.7]
+    kept = [(WEIGHTS[c], loss) for loss, p, c in zip(losses, probs, classes) if p <= 0.7]
     expected = sum(w * loss for w, loss in kept) / sum(w for w, _ in kept)
-    loss = HardPixelCrossEntropy(0.7, 1, class_weight=weights, loss_weight=2.0)(scores, labels)
+    loss = HardPixelCrossEntropy(0.7, 1, class_weight=WEIGHTS, loss_weight=2.0)(scores, labels)
     assert loss.item() == pytest.approx(2 * expected, rel=1e-5)
 
 
@@ -125,9 +126,6 @@ def test_pixels_of_zero_weight_alone_give_zero_and_finite_gradients(pixel_weight
     loss = HardPixelCrossEntropy(class_weight=class_weight)(scores, labels, weight=weight)
     loss.backward()
     assert loss.item() == 0 and torch.equal(scores.grad, torch.zeros_like(scores))
-
-
-WEIGHTS = [0.5, 1.0, 2.0, 0.1, 3.0]
 
 
 @pytest.mark.parametrize('form', ['npy', 'json', 'yaml', 'array', 'tensor', 'tuple'])
