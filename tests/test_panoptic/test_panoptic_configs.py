@@ -4,22 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import config_paths, load_config
 from mmdet.registry import DATASETS, MODELS
-from mmengine.config import Config
 from mmengine.runner import Runner
 from panoptic_helpers import HEIGHT, WIDTH, make_sample
 
-from sfnet_mm.utils.config import fit_to_cpu
-
-ROOT = Path(__file__).parents[2]
-CONFIGS = sorted(p.stem for p in (ROOT / 'configs/panoptic').glob('*.py'))
+CONFIGS = [Path(p).stem for p in config_paths('panoptic')]
 MINI = 'sfnet_knet_stdc1_minicityscapes'
 
 
 def load(name):
-    cfg = Config.fromfile(ROOT / 'configs/panoptic' / f'{name}.py')
-    fit_to_cpu(cfg)
-    return cfg
+    return load_config(f'configs/panoptic/{name}.py')
 
 
 def test_zoo_is_complete():
