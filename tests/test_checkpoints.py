@@ -26,19 +26,14 @@ def test_runner_checkpoint_loads_through_mmengine(tmp_path):
     assert loaded['meta']['seed'] == 3 and loaded['meta']['times'].tolist() == [0, 1]
 
 
-def test_checkpoint_with_code_is_refused_and_not_run(tmp_path):
-    witness, path = tmp_path / 'witness', str(tmp_path / 'evil.pth')
-    torch.save(dict(state_dict={}, meta=RunsCode(witness)), path)
-    with pytest.raises(ValueError, match=r'evil\.pth was refused: it names \w+\.system'):
-        CheckpointLoader.load_checkpoint(path)
-    assert not witness.exists()
-
-
-def test_code_in_a_legacy_pickle_is_refused_and_not_run(tmp_path):
+@pytest.mark.parametrize('legacy', [False, True])
+def test_code_is_refused_and_not_run(tmp_path, legacy):
     witness, path = tmp_path / 'witness', tmp_path / 'evil.pth'
-    path.write_bytes(pickle.dumps(RunsCode(witness), protocol=2))
-    with pytest.raises(ValueError, match='evil.pth'):
-        compat.load_checkpoint_file(str(path))
+    torch.save(dict(state_dict={}, meta=RunsCode(witness)), path)
+    if legacy:
+        path.write_bytes(pickle.dumps(RunsCode(witness), protocol=2))
+    with pytest.raises(ValueError, match=r'evil\.pth was refused: it names \w+\.system'):
+        CheckpointLoader.load_checkpoint(str(path))
     assert not witness.exists()
 
 

@@ -4,32 +4,23 @@
 one of the config that the converter names.
 """
 
-import argparse
-import os.path as osp
-
 import pytest
 import torch
 from authors_reference import AuthorsModel
-from mmengine.config import Config, DictAction
-from mmseg.registry import MODELS
+from helpers import build_segmentor, load_config
 
 from sfnet_mm.converters.sfsegnets import convert
-from sfnet_mm.utils.config import fit_to_cpu
+from sfnet_mm.utils.config_parts import merge_options
 
-ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Not a multiple of 32, so that no map is an exact half of the one before.
 IMAGE = (1, 3, 43, 75)
 
 
 def model_of_config(family, config):
     """The segmentor of a config with the options that the converter prints, ready for the CPU."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
-    args = parser.parse_args(['--cfg-options', *family.options()] if family.options() else [])
-    cfg = Config.fromfile(osp.join(ROOT, config))
-    cfg.merge_from_dict(args.cfg_options or {})
-    fit_to_cpu(cfg)
-    return MODELS.build(cfg.model).eval()
+    cfg = load_config(config)
+    merge_options(cfg, family.options())
+    return build_segmentor(cfg).eval()
 
 
 def converted(authors):
