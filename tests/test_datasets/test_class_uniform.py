@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import png_dataset
 from mmengine.dataset import ClassBalancedDataset, RepeatDataset
 from mmseg.registry import DATASETS
 from PIL import Image
@@ -132,24 +133,9 @@ def test_concatenated_and_repeated_data_sets(streets, tmp_path):
 
 
 def test_builds_from_a_config(streets):
-    config = dict(
-        type='BaseSegDataset',
-        data_root=str(streets),
-        pipeline=PIPELINE,
-        img_suffix='.png',
-        data_prefix=dict(img_path='img', seg_map_path='ann'),
-        metainfo=dict(classes=CLASSES),
-    )
-    data = DATASETS.build(
-        dict(
-            type='ClassUniformDataset',
-            dataset=config,
-            tile=32,
-            num_classes=6,
-            seed=5,
-            lazy_init=True,
-        )
-    )
+    inner = png_dataset(streets, pipeline=PIPELINE, metainfo=dict(classes=CLASSES))
+    config = dict(type='ClassUniformDataset', dataset=inner, tile=32, num_classes=6, seed=5)
+    data = DATASETS.build(dict(config, lazy_init=True))
     assert data[0, 0]['inputs'].shape == (3, 16, 24)
 
 

@@ -1,8 +1,9 @@
 """A data set of colored blobs, sampled class-uniformly."""
 
 import numpy as np
+from helpers import png_dataset
 from mmcv import imwrite
-from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
 from scipy.ndimage import gaussian_filter
 
 from sfnet_mm.datasets import ClassUniformDataset
@@ -38,7 +39,7 @@ def scan(mask, tile, classes):
     return found
 
 
-def write(folder, masks, image_size=None):
+def write(folder, masks):
     for i, mask in enumerate(masks):
         imwrite(mask, folder / 'ann' / f'{i:03d}.png')
         # The red channel holds the column and the green one the row of each pixel.
@@ -56,14 +57,9 @@ PIPELINE = [
 ]
 
 
-def dataset(folder, pipeline=PIPELINE, classes=CLASSES):
-    return BaseSegDataset(
-        data_root=str(folder),
-        data_prefix=dict(img_path='img', seg_map_path='ann'),
-        img_suffix='.png',
-        metainfo=dict(classes=classes) if classes else {},
-        pipeline=pipeline,
-    )
+def dataset(folder, pipeline=PIPELINE, classes=CLASSES, **options):
+    metainfo = dict(classes=classes) if classes else {}
+    return DATASETS.build(png_dataset(folder, pipeline=pipeline, metainfo=metainfo, **options))
 
 
 def uniform(data, **kwargs):

@@ -123,16 +123,20 @@ def test_loader_without_processes_or_without_a_batch(runner):
     assert len(next(iter(runner.build_dataloader(infinite)))) == 3
 
 
-def test_number_of_classes_and_labels_that_a_metric_needs(tmp_path):
-    (tmp_path / 'a.png').touch()
-    folders = dict(img_path=str(tmp_path), seg_map_path=str(tmp_path))
-    dataset = dict(
+def unlabeled(folder, **prefix):
+    """A data set of an image and three classes whose pipeline loads no label."""
+    (folder / 'a.png').touch()
+    return dict(
         type='mmseg.BaseSegDataset',
         img_suffix='.png',
-        data_prefix=folders,
+        data_prefix=dict(img_path=str(folder), **prefix),
         metainfo=dict(classes=('a', 'b', 'c')),
         pipeline=[dict(type='mmseg.PackSegInputs')],
     )
+
+
+def test_number_of_classes_and_labels_that_a_metric_needs(tmp_path):
+    dataset = unlabeled(tmp_path, seg_map_path=str(tmp_path))
     dataset = read_data_set(dict(type='ConcatDataset', datasets=[dataset]), 'val')
     with pytest.raises(ValueError, match='has 3 classes, but the decode head has num_classes=2'):
         check_classes(SimpleNamespace(num_classes=2, out_channels=2), dataset, 'val')
@@ -149,21 +153,13 @@ def test_number_of_classes_and_labels_that_a_metric_needs(tmp_path):
 )
 def test_run_is_refused_before_it_begins(number, format_only, line, tmp_path, monkeypatch):
     monkeypatch.setattr(Runner, '_log_env', lambda *args: None)
-    (tmp_path / 'a.png').touch()
-    dataset = dict(
-        type='mmseg.BaseSegDataset',
-        img_suffix='.png',
-        data_prefix=dict(img_path=str(tmp_path)),
-        metainfo=dict(classes=('a', 'b', 'c')),
-        pipeline=[dict(type='mmseg.PackSegInputs')],
-    )
     model = torch.nn.Linear(1, 1)
     model.num_classes = number
     with pytest.raises(ValueError, match=f'^test_dataloader: .*{line}'):
         DataFirstTestRunner(
             model,
             str(tmp_path / 'work'),
-            test_dataloader=dict(dataset=dataset),
+            test_dataloader=dict(dataset=unlabeled(tmp_path)),
             test_cfg=dict(),
             test_evaluator=dict(type='IoUMetric', format_only=format_only),
         )

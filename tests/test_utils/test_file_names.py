@@ -1,8 +1,9 @@
 import os
 
 import pytest
+from helpers import png_dataset
 from mmengine.dataset import ConcatDataset
-from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
 
 from sfnet_mm.deploy.predictor import output_names
 from sfnet_mm.utils.file_names import (
@@ -80,14 +81,9 @@ def test_a_link_to_a_folder_above_ends(drives):
     assert len(find_images(['drives'])) == 3
 
 
-def seg_dataset(root, **prefix):
-    return BaseSegDataset(
-        data_root=str(root),
-        data_prefix=dict(img_path='img', **prefix),
-        img_suffix='.png',
-        metainfo=dict(classes=('a', 'b')),
-        test_mode=True,
-    )
+def seg_dataset(root):
+    cfg = png_dataset(root, data_prefix=dict(img_path='img'), test_mode=True)
+    return DATASETS.build(cfg)
 
 
 def test_dataset_names_are_below_the_folder_of_images(tmp_path):
