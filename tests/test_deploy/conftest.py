@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from deploy_helpers import CONFIG, META, SIZE, needs_onnx
+from helpers import randomize_norms
 
 from sfnet_mm.deploy import export_onnx, load_model
 
@@ -12,11 +13,7 @@ from sfnet_mm.deploy import export_onnx, load_model
 def checkpoint(tmp_path_factory):
     """A checkpoint with random weights and batch statistics that are not the initial ones."""
     torch.manual_seed(0)
-    model = load_model(CONFIG)
-    for m in model.modules():
-        if isinstance(m, torch.nn.BatchNorm2d):
-            torch.nn.init.uniform_(m.running_var, 0.5, 1.5)
-            torch.nn.init.normal_(m.running_mean, 0, 0.2)
+    model = randomize_norms(load_model(CONFIG))
     path = str(tmp_path_factory.mktemp('checkpoint') / 'model.pth')
     torch.save({'state_dict': model.state_dict(), 'meta': {'dataset_meta': META}}, path)
     return path

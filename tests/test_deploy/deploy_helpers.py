@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, randomize_norms
 from mmcv.cnn import ConvModule
 from mmengine.config import Config
 from mmengine.model import BaseModule, ModuleList
@@ -83,11 +83,7 @@ def small_model(folder, in_channels=3, **config):
     """
     paths = osp.join(folder, 'config.py'), osp.join(folder, 'model.pth')
     small_config(in_channels=in_channels, **config).dump(paths[0])
-    model = load_model(paths[0])
-    for module in model.modules():
-        if getattr(module, 'running_mean', None) is not None:
-            torch.nn.init.normal_(module.running_mean, 0, 0.1)
-            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+    model = randomize_norms(load_model(paths[0]))
     classifier = model.decode_head.conv_seg
     torch.nn.init.normal_(classifier.weight)
     image = torch.from_numpy(smooth_image(channels=in_channels)).permute(2, 0, 1)[None] / 64 - 2

@@ -12,7 +12,7 @@ from deploy_helpers import (
     small_model,
     smooth_image,
 )
-from helpers import run_tool
+from helpers import build_segmentor, randomize_norms, run_tool
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 
@@ -31,31 +31,15 @@ NORMS = {
 BARE = dict(type='SegDataPreProcessor', bgr_to_rgb=True)
 
 
-def decoder(kind):
-    return {} if kind == 'lite' else dict(FULL)
-
-
-def head_config(kind, **head):
-    """``small_config`` with one of the two decoders."""
-    config = small_config()
-    return {**config.model.decode_head, **decoder(kind), **head}
-
-
-@pytest.mark.parametrize('kind, context', [('lite', 'sppm'), ('full', 'ppm')])
+@pytest.mark.parametrize('head, mode', [({}, 'sppm'), (FULL, 'ppm')], ids=['lite', 'full'])
 @pytest.mark.parametrize('norm', NORMS)
-def test_inference_form_of_any_normalization(norm, kind, context):
+def test_inference_form_of_any_normalization(norm, head, mode):
     norm = NORMS[norm]
-    head = head_config(kind, norm_cfg=norm, context=dict(type='PyramidContext', mode=context))
-    model = small_config(norm_cfg=norm).model
-    model.decode_head = head
-    model = MODELS.build(model)
+    head = dict(head, context=dict(type='PyramidContext', mode=mode))
+    model = build_segmentor(small_config(norm_cfg=norm, head=head))
     if norm and norm['type'] == 'SyncBN':
         model = revert_sync_batchnorm(model)
-    for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
-            torch.nn.init.normal_(module.running_mean, 0, 0.1)
-            torch.nn.init.normal_(module.bias, 0, 0.1)
-    model.eval()
+    randomize_norms(model).eval()
     torch.nn.init.normal_(model.decode_head.conv_seg.weight)
     image = torch.randn(1, 3, 101, 165)
     with torch.no_grad():

@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from helpers import randomize_norms
+from deploy_helpers import small_config
+from helpers import build_segmentor, randomize_norms
 from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.registry import MODELS
 from torch import nn
 
 from sfnet_mm.deploy import optimize
@@ -19,14 +19,7 @@ from sfnet_mm.models.layers import (
 
 
 def segmentor(decode_head):
-    return MODELS.build(
-        dict(
-            type='EncoderDecoder',
-            data_preprocessor=dict(type='SegDataPreProcessor'),
-            backbone=dict(type='STDCPyramid', channels=(8, 8, 16, 24, 32)),
-            decode_head=decode_head,
-        )
-    ).eval()
+    return build_segmentor(small_config(decode_head=decode_head)).eval()
 
 
 class TwoLevelHead(BaseDecodeHead):
@@ -94,12 +87,8 @@ def test_form_that_computes_something_else_is_refused():
     assert 'rearranging moved logits' in form.report[-1]
     image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        torch.testing.assert_close(
-            optimize(model, True, output_size='stride', verbose=False)(image),
-            model(image),
-            rtol=1e-4,
-            atol=1e-5,
-        )
+        got = optimize(model, True, output_size='stride', verbose=False)(image)
+        torch.testing.assert_close(got, model(image), rtol=1e-4, atol=1e-5)
 
 
 def test_walk_tells_what_it_did():
