@@ -2,10 +2,8 @@ import copy
 import warnings
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 from helpers import load_config
-from mmseg.apis import inference_model
 
 from sfnet_mm.deploy.model import load_model, sliding_windows
 
@@ -29,14 +27,6 @@ def test_a_model_is_loaded_without_the_warnings_that_every_model_gives():
     texts = [str(w.message) for w in given]
     assert not [t for t in texts if 'build_loss' in t or 'conv bias' in t]
     assert texts[-1] == 'another one'
-
-
-@pytest.mark.parametrize('test_cfg', [None, dict()])
-def test_images_are_predicted_whole_if_test_cfg_has_no_mode(test_cfg):
-    cfg = load_config('configs/sfnet_df1_cityscapes.py')
-    cfg.model.test_cfg = test_cfg
-    result = inference_model(load_model(cfg, None), np.zeros((64, 96, 3), np.uint8))
-    assert result.pred_sem_seg.shape == (64, 96)
 
 
 @pytest.mark.parametrize(

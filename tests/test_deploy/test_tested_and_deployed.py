@@ -51,6 +51,7 @@ WAYS = {
         pipeline=[LARGER], data_preprocessor=preprocessor(size_divisor=100), **SLIDE
     ),
     'no_test_cfg': dict(test_cfg=None),
+    'no_mode': dict(test_cfg=dict()),
     'binary_slide': dict(head=dict(out_channels=1, threshold=0.4), num_classes=2, **SLIDE),
 }
 

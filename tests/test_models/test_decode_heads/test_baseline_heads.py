@@ -5,19 +5,9 @@ import torch
 import torch.nn.functional as F
 from helpers import randomize_norms
 
-from sfnet_mm.models import DFNet, DFSegHead
+from sfnet_mm.models import DFSegHead
 from sfnet_mm.models.decode_heads.bialign_head import GatedFlowAlignment, flow_of_pixel_edges
 from sfnet_mm.ops import flow_warp
-
-
-def parameters(*modules):
-    return sum(p.numel() for m in modules for p in m.parameters())
-
-
-@pytest.mark.parametrize('arch, expected', [('DF1', 9371000), ('DF2', 18825000)])
-def test_dfseg_has_the_parameters_of_the_authors(arch, expected):
-    count = parameters(DFNet(arch), DFSegHead(num_classes=19))
-    assert abs(count - expected) < 1000
 
 
 def test_dfseg_is_its_definition():

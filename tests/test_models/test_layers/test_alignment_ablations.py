@@ -66,14 +66,6 @@ def test_deconvolution_between_other_ratios_names_the_way_out():
         FlowAlignmentModule(8, upsample='cubic')
 
 
-@pytest.mark.parametrize('kernel_size', [1, 3, 5, 7])
-def test_flow_kernels_keep_the_size(kernel_size):
-    low, high = pair()
-    module = FlowAlignmentModule(8, kernel_size=kernel_size)
-    assert module.flow_make.weight.shape == (2, 8, kernel_size, kernel_size)
-    assert module.predict_flow(low, high).shape == (2, 2, 6, 10)
-
-
 def test_correlation_is_the_definition():
     x, y = torch.randn(2, 2, 3, 4, 5, dtype=torch.float64)
     out = local_correlation(x, y, 2)

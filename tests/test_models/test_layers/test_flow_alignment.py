@@ -33,6 +33,7 @@ def test_fam(kernel):
     module = strengthen(FlowAlignmentModule(6, kernel))
     low, high = torch.randn(LOW), torch.randn(HIGH)
     _, _, flow = halves_and_flow(module, low, high)
+    assert module.flow_make.weight.shape == (2, 6, kernel, kernel)
     assert flow.abs().max() > 4
     expected = torch.from_numpy(oracle.flow_warp(high, flow))
     torch.testing.assert_close(module(low, high).double(), expected, rtol=1e-4, atol=1e-4)
