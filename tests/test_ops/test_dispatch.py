@@ -1,6 +1,5 @@
 """Choice of the backend, errors, compilation, export, autocast."""
 
-import io
 import runpy
 import sys
 
@@ -18,6 +17,11 @@ parametrize = pytest.mark.parametrize
 class Fusion(torch.nn.Module):
     def forward(self, high, low, flow, gate):
         return gated_dual_flow_warp(high, low, flow, gate)
+
+
+@pytest.fixture
+def case():
+    return make_case((1, 4, (3, 4), (5, 6)), torch.float32)
 
 
 def op_of(name):
@@ -68,8 +72,7 @@ def test_compiles_without_a_graph_break(backend, layout):
         torch.testing.assert_close(ours, value)
 
 
-def test_an_exported_graph_holds_grid_samplers_only():
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
+def test_an_exported_graph_holds_grid_samplers_only(case):
     exported = torch.export.export(Fusion(), tuple(case))
     targets = [str(node.target) for node in exported.graph.nodes]
     assert sum('grid_sampler' in name for name in targets) == 2
@@ -82,35 +85,24 @@ def test_an_exported_graph_holds_grid_samplers_only():
 
 
 @parametrize('dynamo', [True, False], ids=['dynamo', 'torchscript'])
-def test_onnx_holds_one_grid_sample_per_warp(dynamo):
+def test_onnx_holds_one_grid_sample_per_warp(case, dynamo, tmp_path):
     onnx = pytest.importorskip('onnx')
     runtime = pytest.importorskip('onnxruntime')
     if dynamo:
         pytest.importorskip('onnxscript')
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
     case.flow[0, 0, 0, 0] = float('nan')
-    file = io.BytesIO()
-    names = ['high', 'low', 'flow', 'gate']
-    if dynamo:
-        program = torch.onnx.export(
-            Fusion(), tuple(case), dynamo=True, opset_version=18, input_names=names
-        )
-        program.save(file)
-    else:
-        torch.onnx.export(
-            Fusion(), tuple(case), file, dynamo=False, opset_version=18, input_names=names
-        )
-    kinds = [node.op_type for node in onnx.load_from_string(file.getvalue()).graph.node]
-    assert kinds.count('GridSample') == 2
-    session = runtime.InferenceSession(file.getvalue(), providers=['CPUExecutionProvider'])
+    path = str(tmp_path / 'warp.onnx')
+    options = dict(opset_version=18, input_names=['high', 'low', 'flow', 'gate'])
+    torch.onnx.export(Fusion(), tuple(case), path, dynamo=dynamo, **options)
+    assert [node.op_type for node in onnx.load(path).graph.node].count('GridSample') == 2
+    session = runtime.InferenceSession(path, providers=['CPUExecutionProvider'])
     fed = {i.name: t.numpy() for i, t in zip(session.get_inputs(), case)}
     (got,) = session.run(None, fed)
     torch.testing.assert_close(torch.from_numpy(got), Fusion()(*case), rtol=1e-4, atol=1e-5)
 
 
 @parametrize('backend', BACKENDS)
-def test_autocast_takes_the_wider_map_and_keeps_positions_exact(backend):
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
+def test_autocast_takes_the_wider_map_and_keeps_positions_exact(backend, case):
     mixed = case._replace(high=case.high.bfloat16())
     with pytest.raises(ValueError, match='low is torch.float32 and high is torch.bfloat16'):
         gated_dual_flow_warp(*mixed, backend=backend)
@@ -122,10 +114,9 @@ def test_autocast_takes_the_wider_map_and_keeps_positions_exact(backend):
     assert half.dtype == torch.bfloat16
 
 
-def test_flops_are_counted():
+def test_flops_are_counted(case):
     from mmengine.analysis import FlopAnalyzer
 
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
     # Two samples of four products each per output number, whatever the device would run.
     assert FlopAnalyzer(Fusion(), tuple(case)).total() >= 2 * 4 * case.low.numel()
 
@@ -144,16 +135,14 @@ def test_flops_are_counted():
     ],
 )
 @parametrize('backend', BACKENDS)
-def test_bad_shapes_are_named(backend, change, message):
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
+def test_bad_shapes_are_named(backend, change, message, case):
     case = case._replace(**{name: torch.zeros(shape) for name, shape in change.items()})
     with pytest.raises(ValueError, match=message):
         gated_dual_flow_warp(*case, backend=backend)
 
 
 @parametrize('backend', BACKENDS)
-def test_bad_dtypes_devices_and_backends_are_named(backend):
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
+def test_bad_dtypes_devices_and_backends_are_named(backend, case):
     with pytest.raises(ValueError, match='flow is torch.int64'):
         flow_warp(case.high, case.flow[:, :2].long(), backend=backend)
     with pytest.raises(ValueError, match='x is torch.int32'):
@@ -165,8 +154,7 @@ def test_bad_dtypes_devices_and_backends_are_named(backend):
 
 
 @needs_ext
-def test_the_operator_itself_checks_its_arguments():
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
+def test_the_operator_itself_checks_its_arguments(case):
     for args, message in [
         ((case.high[0], case.flow), 'x has shape'),
         ((case.high, case.flow), 'flow has shape'),
@@ -193,10 +181,9 @@ def test_a_broken_library_is_reported_not_raised(tmp_path, content):
     assert '_ext.so' in reason and '\n' not in reason and 'SFNET_MM_WITH_OPS=1' in reason
 
 
-def test_without_a_library_ext_says_how_to_build_it(tmp_path, monkeypatch):
+def test_without_a_library_ext_says_how_to_build_it(case, tmp_path, monkeypatch):
     missing = Extension(tmp_path)
     monkeypatch.setattr(sys.modules['sfnet_mm.ops.flow_warp'], 'EXT', missing)
-    case = make_case((1, 4, (3, 4), (5, 6)), torch.float32)
     with pytest.raises(RuntimeError, match='SFNET_MM_WITH_OPS=1 pip install'):
         gated_dual_flow_warp(*case, backend='ext')
     assert gated_dual_flow_warp(*case).shape == case.low.shape
