@@ -99,7 +99,7 @@ def scores(folder):
     reason='onedl-mmengine resumes without replaying the augmentations of the data it skips',
 )
 @pytest.mark.slow
-def test_killed_and_failing_runs(camvid, tmp_path, monkeypatch, capsys):
+def test_killed_and_failing_runs(camvid, tmp_path, monkeypatch):
     monkeypatch.chdir(ROOT)
     resources = Resources(str(camvid), workers=0, checkpoint_interval=8)
     config = CONFIGS[1]
