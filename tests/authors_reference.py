@@ -23,19 +23,18 @@ class AuthorsModel(AuthorsBackbone):
 
     Args:
         name: As above, for example ``'sfnet-lite_stdc1'``.
-        seed: Seed of the random weights.
         dtype: Dtype of the weights.
         num_classes: Number of classes of the classifier.
     """
 
     def __init__(
-        self, name: str, seed: int = 0, dtype: torch.dtype = torch.float64, num_classes: int = 19
+        self, name: str, dtype: torch.dtype = torch.float64, num_classes: int = 19
     ) -> None:
         self.head, self.backbone = name.split('_')
         self.num_classes = num_classes
         self.state: dict[str, Tensor] = {}
         self.dtype = dtype
-        self._random = torch.Generator().manual_seed(seed)
+        self._random = torch.Generator().manual_seed(0)
         self._declaring = True
         with torch.no_grad():
             self(torch.zeros(1, 3, 32, 32, dtype=dtype))

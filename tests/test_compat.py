@@ -1,8 +1,8 @@
 """The version guard and mmcv without its compiled operations."""
 
-import importlib.util
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 from mmengine.utils.dl_utils import mmcv_full_available
@@ -48,12 +48,6 @@ def test_both_host_families_are_accepted(monkeypatch, family, versions):
     compat.check_hosts()
 
 
-def run_python(code):
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, check=True
-    ).stdout.split()
-
-
 def test_without_compiled_mmcv_hosts_import_and_ops_say_what_to_install():
     code = """
 import importlib.util, sys
@@ -69,12 +63,10 @@ try:
 except NotImplementedError as e:
     print(str(e).endswith('make install-full'))
 """
-    assert run_python(code)[-2:] == ['False', 'True']
+    command = [sys.executable, '-W', 'ignore', '-c', code]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert result.stdout.split()[-2:] == ['False', 'True']
 
 
 def test_mmengine_still_knows_whether_mmcv_has_ops():
-    try:
-        there = importlib.util.find_spec('mmcv._ext') is not None
-    except ModuleNotFoundError:
-        there = False
-    assert mmcv_full_available() == there
+    assert mmcv_full_available() == (find_spec('mmcv._ext') is not None)

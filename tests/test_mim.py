@@ -96,13 +96,13 @@ def test_resume_goes_on_from_the_latest_checkpoint(run):
     assert (run / 'resumed' / 'iter_4.pth').exists()
 
 
-def test_list_and_search_know_the_package(run):
+def test_list_and_search_know_the_package():
     assert re.search(r'^sfnet[_-]mm +\d', mim('list'), re.M)
     found = mim('search', 'sfnet_mm', '--config', 'sfnet_lite_stdc1_uds')
     assert 'sfnet_lite_stdc1_uds' in found
 
 
-def test_mmseg_config_from_elsewhere_trains_with_mmseg_tools(run, tmp_path):
+def test_mmseg_config_from_elsewhere_trains_with_mmseg_tools(tmp_path):
     """A config with mmseg's own base, data and tools, and only the decode head from here."""
     mmseg_mim = osp.join(osp.dirname(mmseg.__file__), '.mim')
     config = tmp_path / 'mine.py'

@@ -54,7 +54,7 @@ def test_config_of_the_model_still_names_the_weights_to_train_from():
     assert model.cfg.model.decode_head.num_classes == 4
 
 
-def test_features_are_the_maps_of_backbone_and_neck(checkpoint):
+def test_features_are_the_maps_of_backbone_and_neck():
     image = torch.rand(1, 3, 64, 128)
     for name in (NAME, 'icnet_r50_cityscapes'):
         segmentor = sfnet_mm.create_model(name)

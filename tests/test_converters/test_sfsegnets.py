@@ -1,4 +1,4 @@
-"""The converter of the authors' checkpoints: what it recognizes, drops, writes and refuses."""
+"""The converter of the authors' checkpoints: what it recognizes, drops and writes."""
 
 import pytest
 import torch
@@ -80,7 +80,7 @@ def test_tool_writes_what_init_model_reads(tool, authors_model, tmp_path, capsys
     )
 
 
-def test_options_for_other_class_counts(authors_model):
+def test_options_for_other_class_counts():
     family = convert(AuthorsModel('sfnet_df1', dtype=torch.float32, num_classes=11).state).family
     assert family.options() == ['model.decode_head.num_classes=11']
 
@@ -109,7 +109,7 @@ def imagenet(name, authors_model):
     ],
 )
 @torch.no_grad()
-def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, authors_model, tmp_path, capsys):
+def test_imagenet_weights_initialize_a_backbone(name, cfg, authors_model, tmp_path, capsys):
     src, dst = tmp_path / 'imagenet.pth', tmp_path / 'backbone.pth'
     torch.save(imagenet(name, authors_model), src)
     run_tool(TOOL, str(src), str(dst))
@@ -121,7 +121,7 @@ def test_imagenet_weights_initialize_a_backbone(name, cfg, tool, authors_model, 
         torch.testing.assert_close(value, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_backbone_of_a_whole_model(tool, authors_model, tmp_path):
+def test_backbone_of_a_whole_model(authors_model, tmp_path):
     src, dst = tmp_path / 'model.pth', tmp_path / 'backbone.pth'
     torch.save(authors_model('sfnet_df2').checkpoint(), src)
     run_tool(TOOL, str(src), str(dst), '--backbone-only')
@@ -135,6 +135,3 @@ def test_counters_that_old_files_lack_are_filled(authors_model):
     result = convert(old)
     assert len(result.filled) == len(state) - len(old)
     assert len(result.state_dict) == len(state)
-
-
-# ---- bad input ----

@@ -10,10 +10,8 @@ from checkpoint_files import RunsCode
 from sfnet_mm.converters.sfsegnets import convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
 
-TOOL = 'model_converters/sfsegnets2mmseg'
 
-
-def test_source_is_never_overwritten(tool, authors_model, tmp_path, refused):
+def test_source_is_never_overwritten(authors_model, tmp_path, refused):
     src = tmp_path / 'authors.pth'
     torch.save(authors_model('sfnet_df1').checkpoint(), src)
     before = src.read_bytes()
@@ -39,7 +37,7 @@ def test_failure_leaves_what_was_there(tool, authors_model, tmp_path, monkeypatc
     assert sorted(p.name for p in tmp_path.iterdir()) == ['authors.pth', 'converted.pth']
 
 
-def test_missing_extra_and_misshapen_tensors_are_listed(tool, authors_model, tmp_path, refused):
+def test_missing_extra_and_misshapen_tensors_are_listed(authors_model, tmp_path, refused):
     state = dict(authors_model('sfnet_df1').state)
     del state['head.fpn_in.1.0.bias'], state['backbone.stage3.1.bn2.weight']
     state['head.spatial.0.weight'] = torch.zeros(3)
@@ -92,7 +90,7 @@ def test_copies_of_stdc_weights_must_agree(authors_model):
     ],
     ids=['nested', 'empty', 'list', 'torchvision', 'mmseg', 'resnet-152'],
 )
-def test_other_checkpoints_are_refused(state, message, tool, tmp_path, refused):
+def test_other_checkpoints_are_refused(state, message, tmp_path, refused):
     src = tmp_path / 'other.pth'
     torch.save(state, src)
     assert message in refused(src, tmp_path / 'out.pth')[0]
@@ -100,7 +98,7 @@ def test_other_checkpoints_are_refused(state, message, tool, tmp_path, refused):
 
 
 @pytest.mark.parametrize('zipped', [True, False])
-def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, refused):
+def test_code_in_a_checkpoint_does_not_run(zipped, tmp_path, refused):
     src, victim = tmp_path / 'evil.pth', tmp_path / 'victim'
     torch.save(
         dict(state_dict={'a': torch.zeros(1)}, best=RunsCode(victim)),
@@ -114,7 +112,7 @@ def test_code_in_a_checkpoint_does_not_run(zipped, tool, tmp_path, refused):
     assert victim.exists()
 
 
-def test_truncated_and_missing_files(tool, authors_model, tmp_path, refused):
+def test_truncated_and_missing_files(authors_model, tmp_path, refused):
     src = tmp_path / 'authors.pth'
     torch.save(authors_model('sfnet_df1').checkpoint(), src)
     whole = src.read_bytes()

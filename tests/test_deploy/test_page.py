@@ -28,7 +28,7 @@ def test_page_functions_give_classes_flow_shares_and_time(media, checkpoint):
         page.segment_upload(None, CONFIG, checkpoint, 'torch')
 
 
-def test_page_keeps_its_files_where_nobody_else_can_put_some(media, checkpoint, monkeypatch):
+def test_page_keeps_its_files_where_nobody_else_can_put_some(checkpoint, monkeypatch):
     folder = page.private_folder()
     assert os.stat(folder).st_mode & 0o077 == 0
     exported = []
@@ -133,16 +133,10 @@ def test_page_in_headless_chromium(checkpoint):
     _, url, _ = app.launch(prevent_thread_lock=True, share=False, quiet=True)
     options = webdriver.ChromeOptions()
     options.binary_location = shutil.which('chromium')
-    for flag in (
-        'headless=new',
-        'no-sandbox',
-        'disable-gpu',
-        'disable-background-networking',
-        'disable-component-update',
-        'disable-sync',
-        'no-first-run',
-    ):
-        options.add_argument(f'--{flag}')
+    flags = '--headless=new --no-sandbox --disable-gpu --disable-background-networking '
+    flags += '--disable-component-update --disable-sync --no-first-run'
+    for flag in flags.split():
+        options.add_argument(flag)
     service = webdriver.ChromeService(shutil.which('chromedriver'))
     browser = webdriver.Chrome(options, service)
     try:

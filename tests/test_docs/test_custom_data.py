@@ -93,7 +93,7 @@ def installed_beside_mim():
     return tools and osp.exists(osp.join(osp.dirname(sys.executable), 'mim'))
 
 
-def test_the_same_with_an_installed_package(tmp_path, monkeypatch):
+def test_the_same_with_an_installed_package(tmp_path):
     if host_family() == 'OneDL':
         pytest.skip('onedl-mim 0.5.1 does not find installed packages: see test_mim.py')
     if not installed_beside_mim():

@@ -27,6 +27,10 @@ def linear(state, name, x):
     return F.linear(x, state[f'{name}.weight'], state.get(f'{name}.bias'))
 
 
+def normed_linear(state, norm, layer, x):
+    return layer_norm(state, norm, linear(state, layer, x))
+
+
 def double(x):
     return F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
 
@@ -58,15 +62,11 @@ def update_kernels(state, name, feature, kernel):
     a, b = linear(state, f'{name}.dynamic_layer', feature).chunk(2, dim=-1)
     p, q = linear(state, f'{name}.input_layer', kernel).chunk(2, dim=-1)
     gate = p * a
-    update = layer_norm(
-        state, f'{name}.norm_in', linear(state, f'{name}.update_gate', gate)
-    ).sigmoid()
-    keep = layer_norm(
-        state, f'{name}.input_norm_in', linear(state, f'{name}.input_gate', gate)
-    ).sigmoid()
+    update = normed_linear(state, f'{name}.norm_in', f'{name}.update_gate', gate).sigmoid()
+    keep = normed_linear(state, f'{name}.input_norm_in', f'{name}.input_gate', gate).sigmoid()
     mixed = update * layer_norm(state, f'{name}.norm_out', b)
     mixed = mixed + keep * layer_norm(state, f'{name}.input_norm_out', q)
-    return layer_norm(state, f'{name}.fc_norm', linear(state, f'{name}.fc_layer', mixed)).relu()
+    return normed_linear(state, f'{name}.fc_norm', f'{name}.fc_layer', mixed).relu()
 
 
 def self_attention(state, name, x):
@@ -94,13 +94,9 @@ def stage(state, name, x, kernels, masks):
     kernels = layer_norm(
         state, f'{name}.ffn_norm', kernels + linear(state, f'{name}.ffn.layers.1', hidden)
     )
-    branch = layer_norm(
-        state, f'{name}.cls_fcs.1', linear(state, f'{name}.cls_fcs.0', kernels)
-    ).relu()
+    branch = normed_linear(state, f'{name}.cls_fcs.1', f'{name}.cls_fcs.0', kernels).relu()
     classes = linear(state, f'{name}.fc_cls', branch)
-    branch = layer_norm(
-        state, f'{name}.mask_fcs.1', linear(state, f'{name}.mask_fcs.0', kernels)
-    ).relu()
+    branch = normed_linear(state, f'{name}.mask_fcs.1', f'{name}.mask_fcs.0', kernels).relu()
     dynamic = linear(state, f'{name}.fc_mask', branch)
     masks = torch.stack(
         [F.conv2d(x[b : b + 1], dynamic[b][:, :, None, None])[0] for b in range(len(x))]

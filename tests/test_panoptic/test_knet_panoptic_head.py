@@ -81,7 +81,7 @@ def test_instances_only(head_cfg, levels, scene):
 
 
 @pytest.mark.parametrize('things, stuff', [(False, True), (True, False), (False, False)])
-def test_images_without_things_stuff_or_anything(head_cfg, levels, scene, things, stuff):
+def test_images_without_things_stuff_or_anything(head_cfg, levels, things, stuff):
     boxes = [(1, (0, 20, 0, 20))] if things else []
     seg_map = np.full((HEIGHT, WIDTH), 3 if stuff else 255)
     sample = make_sample(boxes, seg_map)

@@ -24,7 +24,7 @@ def test_impossible_sizes(head_cfg, name):
         MODELS.build(dict(head_cfg, **{name: 0}))
 
 
-def test_ground_truth_that_does_not_fit(head_cfg, levels, scene):
+def test_ground_truth_that_does_not_fit(head_cfg, levels):
     head = build_head(head_cfg)
     for label in (3, -1):
         things = [(0, (9, 12, 0, 9)), (label, (0, 9, 0, 9))]

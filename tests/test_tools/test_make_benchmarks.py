@@ -49,7 +49,7 @@ def test_pages_of_the_repository_are_up_to_date():
     run_tool(TOOL, '--check')
 
 
-def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch, capsys):
+def test_alignment_is_compared_with_fpn_ppm(tmp_path, monkeypatch):
     monkeypatch.setattr(load_tool(TOOL), 'DOCS', tmp_path)
     page = '# Page\n<!-- {0}: begin -->\nold\n<!-- {0}: end -->\nend\n'
     (tmp_path / 'robustnet.md').write_text(page.format('generalization'))

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 import torch
-from helpers import ROOT, build_segmentor, load_config, load_tool, run_tool
+from helpers import ROOT, build_segmentor, load_config, load_tool, png_dataset, run_tool
 from mmengine.config import Config
 
 import sfnet_mm.engine.runner as runner_file
@@ -75,17 +75,12 @@ def test_folder_without_images_is_one_line(wrapper, tmp_path):
 def test_missing_mask_is_named_before_the_run_and_only_if_loaded(wrapper, tmp_path, monkeypatch):
     exists, asked = osp.exists, []
     monkeypatch.setattr(osp, 'exists', lambda path: asked.append(path) or exists(path))
-    for name in ('img/a.jpg', 'img/b.jpg', 'ann/a.png'):
+    for name in ('img/a.png', 'img/b.png', 'ann/a.png'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
 
     def read(pipeline):
-        dataset = dict(
-            type='BaseSegDataset',
-            data_root=str(tmp_path),
-            data_prefix=dict(img_path='img', seg_map_path='ann'),
-            pipeline=pipeline,
-        )
+        dataset = png_dataset(tmp_path, pipeline=pipeline)
         if wrapper:
             dataset = dict(type=wrapper, times=3, dataset=dataset)
         return runner_file.read_data_set(Config(dict(a=dataset)).a, 'train')
@@ -94,7 +89,7 @@ def test_missing_mask_is_named_before_the_run_and_only_if_loaded(wrapper, tmp_pa
     with pytest.raises(ValueError, match=line):
         read([dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')])
     # A question for every file would take minutes on a network drive.
-    assert [osp.basename(path) for path in asked if str(tmp_path) in path] == ['b.png']
+    assert [path for path in asked if str(tmp_path) in path] == [f'{tmp_path}/ann/b.png']
     assert len(read([dict(type='LoadImageFromFile')])) == (6 if wrapper else 2)
     (tmp_path / 'ann/b.png').symlink_to('nowhere')
     with pytest.raises(ValueError, match=line):

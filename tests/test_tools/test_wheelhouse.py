@@ -10,7 +10,6 @@ import zipfile
 import pytest
 from helpers import ROOT, load_tool
 
-FOLDER = os.path.join(ROOT, 'tools', 'deployment')
 CURRENT = '{}.{}'.format(*sys.version_info)
 TAG = f'cp{sys.version_info[0]}{sys.version_info[1]}'
 COMPILED = f'{TAG}-{TAG}-manylinux_2_17_x86_64'

@@ -45,7 +45,7 @@ def test_what_is_missing_is_named(monkeypatch, capsys):
     assert {found[n] for n in ('mmdet', 'onnx', 'openvino', 'nvcc')} == {'not installed'}
 
 
-def test_facts_of_a_machine_are_the_same(monkeypatch):
+def test_facts_of_a_machine_are_the_same():
     facts = describe('cpu')
     assert module.versions().items() <= facts.items() and {'device', 'date'} < facts.keys()
 

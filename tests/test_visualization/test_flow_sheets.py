@@ -26,7 +26,7 @@ def data(tmp_path):
     return tmp_path
 
 
-def runner(data, align, batch_size=2, **hook):
+def runner(data, align=dict(type='GatedDualFlowAlignmentModule'), batch_size=2, **hook):
     cfg = config_to_test(
         data,
         batch_size,
@@ -51,7 +51,7 @@ def runner(data, align, batch_size=2, **hook):
 
 
 def test_hook_writes_a_sheet_for_each_of_the_first_images(data):
-    run = runner(data, dict(type='GatedDualFlowAlignmentModule'), num_images=3)
+    run = runner(data, num_images=3)
     run.test()
     written = sorted(p.relative_to(data).as_posix() for p in data.glob('work/flow/*'))
     assert written == [f'work/flow/00{i}_street_{i}.png' for i in range(3)]
@@ -65,8 +65,7 @@ def test_hook_keeps_to_its_number_and_folder_and_ignores_what_the_metric_does(da
     monkeypatch.setattr(
         flow_visualization_hook, 'image_row', lambda *args: row.append(args) or image_row(*args)
     )
-    align = dict(type='GatedDualFlowAlignmentModule')
-    run = runner(data, align, num_images=1, out_dir=str(out_dir))
+    run = runner(data, num_images=1, out_dir=str(out_dir))
     run.test_loop.evaluator.metrics[0].ignore_index = 1
     run.test()
     assert [p.name for p in out_dir.iterdir()] == ['000_street_0.png']
@@ -74,7 +73,7 @@ def test_hook_keeps_to_its_number_and_folder_and_ignores_what_the_metric_does(da
 
 
 def test_hook_can_be_switched_off(data):
-    runner(data, dict(type='GatedDualFlowAlignmentModule'), draw=False).test()
+    runner(data, draw=False).test()
     assert not (data / 'work' / 'flow').exists()
 
 
@@ -127,7 +126,7 @@ DRAW_FLOW = 'analysis_tools/draw_flow'
 CONFIG = f'{ROOT}/configs/sfnet_lite_stdc1_cityscapes.py'
 
 
-def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsys):
+def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, capsys):
     (data / 'img' / 'drive').mkdir()
     (data / 'img' / 'street_1.png').rename(data / 'img' / 'drive' / 'street_0.png')
     (data / 'img' / 'street_2.png').write_bytes(b'not a picture')
@@ -142,7 +141,7 @@ def test_draw_flow_writes_a_sheet_per_image_of_a_folder(data, monkeypatch, capsy
     assert 'street_2.png' in failed[0] and 'whole.png is truncated' in failed[1]
 
 
-def test_draw_flow_never_replaces_its_input(data, monkeypatch):
+def test_draw_flow_never_replaces_its_input(data):
     before = (data / 'img/street_0.png').read_bytes()
     with pytest.raises(SystemExit, match='choose another'):
         run_tool(DRAW_FLOW, CONFIG, 'none', data / 'img/street_0.png', '--out', data / 'img')
@@ -203,7 +202,7 @@ def test_draw_flow_names_what_is_wrong_in_one_line(data, monkeypatch, args, mess
 
 @pytest.mark.gpu
 def test_hook_draws_what_a_model_on_the_device_does(data, gpu_device):
-    run = runner(data, dict(type='GatedDualFlowAlignmentModule'), num_images=1)
+    run = runner(data, num_images=1)
     if gpu_device.type == 'cuda':
         assert next(run.model.parameters()).is_cuda
     run.test()
