@@ -3,13 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch.distributed as dist
-from helpers import run_tool
+from helpers import ROOT, run_tool
 
 from sfnet_mm.benchmark import two_processes, warp_program
 from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.ops import has_ext
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize('device', ['cpu', 'cuda'])
@@ -21,7 +19,7 @@ def test_every_step_names_files_that_exist(device, tmp_path):
     for step in steps:
         for word in ' '.join(step.command).split():
             if word.startswith(('configs/', 'tools/')):
-                assert (ROOT / word).is_file(), f'{step.name}: {word}'
+                assert Path(ROOT, word).is_file(), f'{step.name}: {word}'
         assert 0 < step.limit <= 480
 
 
