@@ -1,7 +1,6 @@
 """The rows of the paper's tables that have a config, and what tests look for in a config."""
 
 from functools import lru_cache
-from pathlib import Path
 
 from helpers import ROOT, load_config
 
@@ -9,7 +8,7 @@ from sfnet_mm.model_zoo.metafiles import config_files
 from sfnet_mm.model_zoo.paper import paper_settings, paper_tables
 from sfnet_mm.utils.config_parts import data_sets, parts
 
-FILES = config_files(Path(ROOT))
+FILES = config_files(ROOT)
 SAYS = {s['section']: s['says'] for s in paper_settings()}
 TABLES = {t.number: t for t in paper_tables()}
 # mmdet builds those of Table 15.

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from fnmatch import fnmatchcase
-from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -13,8 +12,8 @@ from sfnet_mm.model_zoo.page import coverage, other_configs
 from sfnet_mm.model_zoo.paper import difference, paper_notes, paper_rows, paper_tables
 from sfnet_mm.model_zoo.rows import Footnotes, Zoo, half_unit, row_cells, table_section
 
-FILES = config_files(Path(ROOT))
-ZOO = Zoo(read_models(Path(ROOT)), FILES, read_counts(Path(ROOT)))
+FILES = config_files(ROOT)
+ZOO = Zoo(read_models(ROOT), FILES, read_counts(ROOT))
 ROWS = [(table, row) for table in paper_tables() for row in table.rows]
 NAMED = {name for _, row in ROWS for name in (row.config, *row.also) if name}
 
