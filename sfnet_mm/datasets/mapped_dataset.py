@@ -86,32 +86,41 @@ class MappedSegDataset(BaseSegDataset):
         """Return a remark for the log on the number of images of a source, or an empty string."""
         return contradiction(layout.name, self.split)
 
+    @property
+    def folder_splits(self) -> tuple[str, ...]:
+        """The splits on disk of which this split consists."""
+        return JOINED_SPLITS.get(self.split, (self.split,))
+
+    def list_source(self, layout: SourceLayout, root: str) -> list[dict]:
+        """List one ``dict`` per image of a source."""
+        remedy = self.remedy(layout)
+        return [
+            {
+                'img_path': pair.image,
+                # All transforms treat a sample without this key as an image without a mask.
+                **({'seg_map_path': pair.mask} if pair.mask else {}),
+                'source': layout.name,
+                'label_table': layout.table,
+                'label_map': self.label_map,
+                'reduce_zero_label': self.reduce_zero_label,
+                'seg_fields': [],
+            }
+            for split in self.folder_splits
+            for pair in layout.find_pairs(root, split, remedy)
+        ]
+
     def load_data_list(self) -> list[dict]:
         """List one ``dict`` per image, source by source."""
         data_list = []
         counts = []
-        splits = JOINED_SPLITS.get(self.split, (self.split,))
         for layout, _ in self.roots():
-            for split in splits:
+            for split in self.folder_splits:
                 layout.check_split(split)
         for layout, root in self.roots():
-            remedy = self.remedy(layout)
-            pairs = [pair for split in splits for pair in layout.find_pairs(root, split, remedy)]
+            samples = self.list_source(layout, root)
             remark = self.remark(layout)
-            counts.append(f'{layout.name} {len(pairs):,}' + (remark and f'; {remark}'))
-            data_list += [
-                {
-                    'img_path': pair.image,
-                    # All transforms treat a sample without this key as an image without a mask.
-                    **({'seg_map_path': pair.mask} if pair.mask else {}),
-                    'source': layout.name,
-                    'label_table': layout.table,
-                    'label_map': self.label_map,
-                    'reduce_zero_label': self.reduce_zero_label,
-                    'seg_fields': [],
-                }
-                for pair in pairs
-            ]
+            counts.append(f'{layout.name} {len(samples):,}' + (remark and f'; {remark}'))
+            data_list += samples
         print_log(
             f'{type(self).__name__} {self.split}: {len(data_list):,} images ({", ".join(counts)})',
             'current',

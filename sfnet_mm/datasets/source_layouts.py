@@ -67,14 +67,12 @@ class SourceLayout:
 
         Args:
             root: Folder of the data set.
-            split: ``'train'``, ``'val'``, ...
+            split: ``'train'``, ``'val'``, ...; see :meth:`check_split`.
             remedy: What to do if that folder does not exist.
 
         Raises:
-            ValueError: The data set does not have that split.
             FileNotFoundError: A folder is missing or empty, or no image has a mask.
         """
-        self.check_split(split)
         root = osp.normpath(root)
         if not osp.isdir(root):
             raise FileNotFoundError(f'{self.name}: the folder {root} does not exist; {remedy}')
@@ -89,7 +87,7 @@ class SourceLayout:
                 f'{self.name}: {len(lone)} of {len(images)} images of {split!r} have no mask in '
                 f'{self._folder(root, split, variant.masks)}'
             )
-            hint = self.hint and '; ' + self.hint.format(root=root)
+            hint = self._hint(root, variant.mask_suffixes)
             if len(lone) == len(images):
                 raise FileNotFoundError(
                     f'{text}, for example {images[lone[0]]}, whose mask '
@@ -118,16 +116,13 @@ class SourceLayout:
         return osp.normpath(osp.join(root, pattern.format(split=self.splits[split])))
 
     def _choose_variant(self, root: str, split: str) -> Folders:
-        """Choose the first variant whose image folder exists, else whose mask folder exists."""
-        for part in ('images', 'masks'):
-            for variant in self.variants:
-                both = [self._folder(root, split, getattr(variant, p)) for p in ('images', 'masks')]
-                if all(map(osp.isdir, both)):
-                    return variant
-            for variant in self.variants:
-                if osp.isdir(self._folder(root, split, getattr(variant, part))):
-                    return variant
-        return self.variants[0]
+        """Choose the first variant that has both folders, else its images, else its masks."""
+
+        def existing(variant: Folders) -> list[bool]:
+            patterns = (variant.images, variant.masks)
+            return [osp.isdir(self._folder(root, split, pattern)) for pattern in patterns]
+
+        return max(self.variants, key=existing)
 
     def _index(
         self, root: str, split: str, pattern: str, suffixes: tuple[str, ...]

@@ -126,17 +126,7 @@ def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles
     found = SourceFiles(layout.name, dataset.split)
     found.expected = _expected(dataset, layout.name)
     try:
-        for image, mask in layout.find_pairs(root, dataset.split, dataset.remedy(layout)):
-            found.samples.append(
-                dict(
-                    img_path=image,
-                    seg_map_path=mask,
-                    label_table=layout.table,
-                    label_map=dataset.label_map,
-                    reduce_zero_label=False,
-                    seg_fields=[],
-                )
-            )
+        found.samples = dataset.list_source(layout, root)
     except FileNotFoundError as error:
         found.error = first_line(error)
     return found
@@ -182,8 +172,6 @@ def find_broken(
 def _read_pair(state: str, sample: dict) -> str:
     """Read one pair; return an error as text, so that the other pairs are read."""
     results = dict(sample, seg_fields=[])
-    if results.get('seg_map_path') is None:
-        results.pop('seg_map_path', None)
     try:
         stamp = _sizes_and_times(sample)
         results = LoadImageWhole().transform(results)

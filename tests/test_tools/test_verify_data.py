@@ -92,6 +92,8 @@ def test_a_source_that_is_missing_does_not_hide_the_others(verify, data):
         assert '--cfg-options sources.idd=None' in missing
     assert 'mapillary train: 2 images' in ''.join(train)
     assert 'mapillary val: missing, 2,000 (Table 2): ' in ''.join(val)
+    _, lines = verify('--cfg-options', 'train_dataloader.dataset.dataset.split=trainval')
+    assert 'cityscapes trainval: 3 images' in lines[0] and 'idd trainval: missing' in lines[1]
     _, lines = verify('--cfg-options', 'sources.idd=None', 'sources.mapillary=None')
     assert [line.split()[1] for line in lines] == ['cityscapes', 'bdd'] * 2
 
