@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,9 +14,10 @@ from sfnet_mm.utils.file_names import refuse_overwriting
 from sfnet_mm.utils.parallel import parallel_map
 
 from .folder_check import FolderReport
-from .folder_files import PALETTE, mask_ids, mask_kind, open_image, pack_colors
+from .folder_files import PALETTE, mask_ids, mask_kind, pack_colors
 from .idd_masks import write_png
 from .label_maps import IGNORE_INDEX
+from .transforms.loading import open_image
 
 
 @dataclass(frozen=True)
@@ -71,37 +72,30 @@ def read_color_table(path: str) -> ColorTable:
     return table
 
 
-def clean_ids(
-    mask: Image.Image, table: ColorTable, known: Iterable[int] | None, name: str
-) -> np.ndarray:
+def clean_ids(mask: Image.Image, table: ColorTable, known: Container[int], name: str) -> np.ndarray:
     """Convert a mask of any kind to class ids (H, W), uint8.
 
     Args:
         mask: The mask. The table translates its colors, and those of its palette if the table has
             colors. If the table has none, a mask with three equal channels holds ids.
         table: Class ids for colors and ids.
-        known: Ids that the result may have; None allows all.
+        known: Ids that the result may have, from 0 to 255.
         name: Name of the mask, for errors.
 
     Raises:
         ValueError: The table lacks a color, or an id is not known.
     """
     ids = mask_ids(mask)
-    if ids is None or (mask_kind(mask) == PALETTE and table.colors):
-        packed = pack_colors(mask)
-        if table.colors:
-            ids = _translate(packed, table.colors, name)
-        else:
+    if table.colors and (ids is None or mask_kind(mask) == PALETTE):
+        ids = _translate(pack_colors(mask), table.colors, name)
+    else:
+        if ids is None:
+            packed = pack_colors(mask)
             ids = packed & 255
             if (packed != ids * 0x10101).any():
                 raise ValueError(f'{name} has colors: give their ids with --colors TABLE')
-            ids = _replace(ids, table.ids)
-    else:
         ids = _replace(ids, table.ids)
-    values = np.unique(ids)
-    outside = [v for v in values.tolist() if not 0 <= v <= IGNORE_INDEX]
-    if known is not None:
-        outside += [v for v in values.tolist() if v not in known and v not in outside]
+    outside = [value for value in np.unique(ids).tolist() if value not in known]
     if outside:
         raise ValueError(
             f'{name} holds the id {outside[0]}, which is not a class: a line "{outside[0]} '
@@ -134,15 +128,13 @@ def clean_masks(
     Raises:
         ValueError: A file to write is also a file to read.
     """
-    jobs = []
-    for facts in report.facts:
-        if facts.fits:
-            jobs.append((facts.pair.mask, os.path.join(out, names[facts.pair.mask] + '.png')))
+    masks = [facts.pair.mask for facts in report.facts if facts.fits]
+    jobs = [(mask, os.path.join(out, names[mask] + '.png')) for mask in masks]
     read = [path for facts in report.facts for path in facts.pair]
     refuse_overwriting([target for _, target in jobs], read)
     if report.binary:
         table = ColorTable(table.colors, {255: 1, **table.ids})
-    known = None
+    known: Container[int] = range(IGNORE_INDEX + 1)
     if report.given_classes:
         first = int(report.reduce_zero_label)
         known = {0, IGNORE_INDEX, *range(first, first + report.num_classes)}
@@ -150,7 +142,7 @@ def clean_masks(
     return [line for line in lines if line]
 
 
-def _clean_file(table: ColorTable, known: set[int] | None, job: tuple[str, str]) -> str:
+def _clean_file(table: ColorTable, known: Container[int], job: tuple[str, str]) -> str:
     """Write one mask; return an error as text, so that the other masks are written."""
     path, target = job
     try:

@@ -11,8 +11,9 @@ import numpy as np
 from sfnet_mm.visualization import draw_sheet, overlay, save_png
 
 from .folder_check import FolderReport
-from .folder_files import PairFacts, mask_ids, open_image
+from .folder_files import PairFacts, mask_ids
 from .label_maps import IGNORE_INDEX
+from .transforms.loading import open_image
 
 # These are the largest crop, which is the paper's, and the stride of the backbones.
 LARGEST_CROP, STRIDE = 1024, 32

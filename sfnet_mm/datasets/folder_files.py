@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import os
-import struct
 from collections import Counter
 from dataclasses import dataclass, field
 
-import mmengine.fileio as fileio
 import numpy as np
 from mmengine.utils import scandir
 from PIL import Image
 
 from sfnet_mm.utils.file_names import IMAGE_SUFFIXES, distinct_names
-from sfnet_mm.utils.media import check_whole
 
 from .pipelines import EXIF_ORIENTATION
 from .source_layouts import Pair
+from .transforms.loading import open_image
 
 # These are the kinds of masks. Only for the first kind do all readers return the same ids.
 INDEX, PALETTE, DEEP, COLOR, ALPHA = 'index', 'palette', '16-bit', 'RGB', 'alpha'
@@ -86,22 +83,6 @@ def find_files(folder: str, suffix: str = '', without: str = '') -> dict[str, st
     return distinct_names((name, os.path.join(folder, name)) for name in names)
 
 
-def open_image(path: str) -> Image.Image:
-    """Open and decode an image, with the pixels as the file stores them.
-
-    Raises:
-        ValueError: The file is missing, empty, truncated, damaged or not an image.
-    """
-    try:
-        data = fileio.get(path)
-        check_whole(data, path)
-        image = Image.open(io.BytesIO(data))
-        image.load()
-    except (OSError, SyntaxError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        raise ValueError(f'{path} cannot be decoded: {error}') from None
-    return image
-
-
 def mask_kind(mask: Image.Image) -> str:
     """Return the kind of a mask, one of the constants above."""
     return _KINDS.get(mask.mode, DEEP)
@@ -125,11 +106,11 @@ def inspect_pair(pair: Pair) -> PairFacts:
         image = open_image(pair.image)
         facts.image_size = image.size[::-1]
         facts.orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         facts.image_error = str(error)
     try:
         mask = open_image(pair.mask)
-    except ValueError as error:
+    except (OSError, ValueError) as error:
         facts.mask_error = str(error)
         return facts
     facts.mask_size, facts.kind = mask.size[::-1], mask_kind(mask)
@@ -149,11 +130,6 @@ def pack_colors(mask: Image.Image) -> np.ndarray:
 
 
 def _count_colors(mask: Image.Image) -> Counter:
-    values, counts = np.unique(pack_colors(mask), return_counts=True)
-    order = np.argsort(-counts, kind='stable')[:MAX_COLORS]
-    return Counter(
-        {
-            (int(v) >> 16, int(v) >> 8 & 255, int(v) & 255): int(n)
-            for v, n in zip(values[order], counts[order])
-        }
-    )
+    found = mask.convert('RGB').getcolors(mask.width * mask.height)
+    most = sorted(found, key=lambda entry: (-entry[0], entry[1]))[:MAX_COLORS]
+    return Counter({color: number for number, color in most})

@@ -8,7 +8,7 @@ from typing import Any
 
 import mmengine.fileio as fileio
 from mmcv.transforms import LoadImageFromFile
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 AS_STORED = {
     'color': 'color_ignore_orientation',
@@ -57,7 +57,7 @@ def exif_remark(path: str | None, backend_args: dict | None = None) -> str:
     try:
         with Image.open(io.BytesIO(fileio.get(path, backend_args=backend_args))) as image:
             orientation = image.getexif().get(EXIF_ORIENTATION, 1)
-    except (OSError, TypeError, ValueError, SyntaxError, UnidentifiedImageError):
+    except (OSError, TypeError, ValueError, SyntaxError):
         pass
     if orientation not in (5, 6, 7, 8):
         return ''

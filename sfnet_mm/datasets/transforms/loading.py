@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from functools import lru_cache
 
 import cv2
@@ -12,7 +13,8 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 from mmseg.datasets.transforms import LoadAnnotations
 from mmseg.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
+from PIL.Image import DecompressionBombError
 
 from sfnet_mm.utils.media import check_whole
 
@@ -80,6 +82,23 @@ def _lut(
     return lut
 
 
+def open_image(path: str, backend_args: dict | None = None) -> Image.Image:
+    """Open and decode an image, with the pixels as the file stores them.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is empty, truncated, damaged or not an image.
+    """
+    data = fileio.get(path, backend_args=backend_args)
+    check_whole(data, path)
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except (OSError, ValueError, SyntaxError, EOFError, struct.error, DecompressionBombError) as e:
+        raise ValueError(f'{path} cannot be decoded: {e}') from None
+    return image
+
+
 def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
     """Read the ids (H, W) of a mask as they are stored: 8-bit gray, palette or 16-bit PNG.
 
@@ -87,14 +106,8 @@ def read_ids(path: str, backend_args: dict | None = None) -> np.ndarray:
         FileNotFoundError: There is no such file.
         ValueError: The mask is truncated, not an image, or has several channels.
     """
-    data = fileio.get(path, backend_args=backend_args)
-    check_whole(data, path)
-    try:
-        with Image.open(io.BytesIO(data)) as image:
-            # Palette images have ids as indices, not as colors.
-            mask = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f'{path} cannot be decoded: {error}') from None
+    # Palette images have ids as indices, not as colors.
+    mask = np.asarray(open_image(path, backend_args))
     if mask.ndim != 2:
         raise ValueError(
             f'{path} has {mask.shape[-1]} channels; expected a mask of ids with one channel, '
@@ -124,12 +137,6 @@ class LoadMappedAnnotations(LoadAnnotations):
             above 255, or differs in size from its image; or ``reduce_zero_label`` is set for a
             mapped mask.
     """
-
-    def transform(self, results: dict) -> dict:
-        """Add the mapped label, unless the sample has no mask."""
-        if 'seg_map_path' not in results:
-            return results
-        return super().transform(results)
 
     def _load_seg_map(self, results: dict) -> None:
         if 'seg_map_path' not in results:
