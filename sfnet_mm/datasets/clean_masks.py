@@ -12,10 +12,10 @@ from PIL import Image
 
 from sfnet_mm.utils.file_names import refuse_overwriting
 from sfnet_mm.utils.parallel import parallel_map
+from sfnet_mm.visualization import save_png
 
 from .folder_check import FolderReport
 from .folder_files import PALETTE, mask_ids, mask_kind, pack_colors
-from .idd_masks import write_png
 from .label_maps import IGNORE_INDEX
 from .transforms.loading import open_image
 
@@ -147,7 +147,7 @@ def _clean_file(table: ColorTable, known: Container[int], job: tuple[str, str]) 
     path, target = job
     try:
         ids = clean_ids(open_image(path), table, known, path)
-        write_png(target, ids)
+        save_png(target, ids)
     except (OSError, ValueError) as error:
         return str(error)
     return ''

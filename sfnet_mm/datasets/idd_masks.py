@@ -14,13 +14,12 @@ import os
 import os.path as osp
 from functools import partial
 
-import cv2
 from mmengine.fileio import get_text
 from mmengine.utils import is_list_of
 from PIL import Image
 
 from sfnet_mm.utils.parallel import parallel_map
-from sfnet_mm.utils.tooling import atomic_file
+from sfnet_mm.visualization import save_png
 
 from .label_maps import IDD_NAME_TO_ID
 from .polygons import draw_polygons
@@ -28,19 +27,6 @@ from .polygons import draw_polygons
 POLYGONS_SUFFIX = '_gtFine_polygons.json'
 MASK_SUFFIX = '_gtFine_labelids.png'
 IMAGE_SUFFIXES = ('_leftImg8bit.png', '_leftImg8bit.jpg', '_image.jpg')
-
-
-def write_png(path: str, array) -> None:
-    """Write a PNG under a temporary name, then move it into place.
-
-    Raises:
-        ValueError: OpenCV cannot store the array as PNG.
-    """
-    done, data = cv2.imencode('.png', array)
-    if not done:
-        raise ValueError(f'{path}: an array of {array.shape} {array.dtype} cannot be stored as PNG')
-    with atomic_file(path) as temporary, open(temporary, 'wb') as file:
-        file.write(data.tobytes())
 
 
 def mask_path_of(polygons: str) -> str:
@@ -54,15 +40,12 @@ def is_done(polygons: str) -> bool:
     return osp.isfile(mask) and osp.getmtime(mask) >= osp.getmtime(polygons)
 
 
-def convert_file(polygons: str, image: str | None = None) -> str:
+def convert_file(polygons: str, image: str | None = None) -> None:
     """Draw the mask of one polygon file.
 
     Args:
         polygons: ``..._gtFine_polygons.json`` with ``imgHeight``, ``imgWidth``, ``objects``.
         image: Image whose size the mask must have; None skips that check.
-
-    Returns:
-        Path of the mask.
 
     Raises:
         ValueError: The file has another form, a label is unknown, or the size is not the image's.
@@ -89,9 +72,7 @@ def convert_file(polygons: str, image: str | None = None) -> str:
         mask = draw_polygons(objects, size, IDD_NAME_TO_ID, IDD_NAME_TO_ID['unlabeled'])
     except ValueError as error:
         raise ValueError(f'{polygons}: {error}') from None
-    target = mask_path_of(polygons)
-    write_png(target, mask)
-    return target
+    save_png(mask_path_of(polygons), mask)
 
 
 def _find_image(data_root: str, polygons: str) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from mmcv import imwrite
 from PIL import Image
 
-from sfnet_mm.datasets.idd_masks import POLYGONS_SUFFIX, convert_file, write_png
+from sfnet_mm.datasets.idd_masks import POLYGONS_SUFFIX, convert_file
 from sfnet_mm.datasets.label_maps import (
     CITYSCAPES_IDS,
     DRIVING_CLASSES,
@@ -20,6 +20,7 @@ from sfnet_mm.datasets.label_maps import (
 )
 from sfnet_mm.datasets.polygons import draw_polygons
 from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.visualization import save_png
 
 from .scene import Scene
 
@@ -106,9 +107,9 @@ def write_cityscapes(root: str, split: str, number: int, scene: Scene) -> None:
     folder = osp.join(root, 'gtFine', split, town)
     size = scene.image.shape[:2]
     labels = draw_polygons(_polygons(scene), size, CITYSCAPES, background=0)
-    write_png(osp.join(folder, f'{stem}_gtFine_labelIds.png'), labels)
+    save_png(osp.join(folder, f'{stem}_gtFine_labelIds.png'), labels)
     instances = osp.join(folder, f'{stem}_gtFine_instanceIds.png')
-    write_png(instances, _instance_ids(scene, size))
+    save_png(instances, _instance_ids(scene, size))
 
 
 def write_idd(root: str, split: str, number: int, scene: Scene) -> None:
@@ -155,7 +156,7 @@ def write_bdd(root: str, split: str, number: int, scene: Scene) -> None:
     stem = f'{number:08x}-{"0a1b" if split == "train" else "7dc2"}'
     _write_image(osp.join(root, 'images', '10k', split, f'{stem}.jpg'), scene.image)
     labels = draw_polygons(_polygons(scene), scene.image.shape[:2], BDD, background=255)
-    write_png(osp.join(root, 'labels', 'sem_seg', 'masks', split, f'{stem}.png'), labels)
+    save_png(osp.join(root, 'labels', 'sem_seg', 'masks', split, f'{stem}.png'), labels)
 
 
 WRITERS = {
