@@ -53,11 +53,9 @@ def paint_traffic_light(
     lamps = ((240, 50, 40), (250, 180, 40), (60, 230, 110))
     with canvas.object('traffic light'):
         u, v, w, h = head[0], head[1], 0.42, 0.95
-        box = [[u - w, v - h, z], [u + w, v - h, z], [u + w, v + h, z], [u - w, v + h, z]]
-        canvas.quad(box, (224, 178, 46))
+        canvas.rectangle(u - w, u + w, v - h, v + h, z, (224, 178, 46))
         w, h = w * 0.78, h * 0.9
-        box = [[u - w, v - h, z], [u + w, v - h, z], [u + w, v + h, z], [u - w, v + h, z]]
-        canvas.quad(box, (24, 26, 24), solid=False)
+        canvas.rectangle(u - w, u + w, v - h, v + h, z, (24, 26, 24), solid=False)
         for i, lamp in enumerate(lamps):
             color = lamp if i == on else np.asarray(lamp) * 0.35
             center = (u, v + (1 - i) * 0.55, z)
@@ -77,8 +75,7 @@ def paint_traffic_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: fl
         if kind == 0:
             canvas.disc((x, y, z), r, red)
             canvas.disc((x, y, z), r * 0.68, white, solid=False)
-            bar = [[x - 0.2, y - 0.08, z], [x + 0.2, y - 0.08, z], [x + 0.2, y + 0.1, z]]
-            canvas.quad([*bar, [x - 0.2, y + 0.1, z]], DARK, solid=False)
+            canvas.rectangle(x - 0.2, x + 0.2, y - 0.08, y + 0.1, z, DARK, solid=False)
         elif kind == 1:
             for scale, color in ((1.25, red), (0.7, white)):
                 corners = [[0, 1], [0.95, -0.65], [-0.95, -0.65]]
@@ -87,20 +84,13 @@ def paint_traffic_sign(canvas: Canvas, rng: np.random.Generator, x: float, z: fl
         elif kind == 2:
             for scale, color in ((1.0, white), (0.86, blue)):
                 s = r * scale
-                square = [
-                    [x - s, y - s, z],
-                    [x + s, y - s, z],
-                    [x + s, y + s, z],
-                    [x - s, y + s, z],
-                ]
-                canvas.quad(square, color, solid=scale == 1)
+                canvas.rectangle(x - s, x + s, y - s, y + s, z, color, solid=scale == 1)
             canvas.stroke([[x - 0.2, y - 0.3, z], [x - 0.2, y + 0.3, z]], 0.14, white, solid=False)
             canvas.disc((x, y + 0.15, z), 0.2, white, solid=False)
         else:
             canvas.disc((x, y, z), r, red)
-            bar = [[x - r * 0.7, y - 0.13, z], [x + r * 0.7, y - 0.13, z]]
-            top = [[x + r * 0.7, y + 0.13, z], [x - r * 0.7, y + 0.13, z]]
-            canvas.quad(bar + top, white, solid=False)
+            w = r * 0.7
+            canvas.rectangle(x - w, x + w, y - 0.13, y + 0.13, z, white, solid=False)
 
 
 SKIN = ((224, 180, 150), (176, 124, 92), (122, 84, 62))
@@ -153,9 +143,7 @@ def paint_bicycle(
             canvas.stroke([[x + 0.25 * f, 1.08, z], [x + 0.5 * f, 1.08, z]], 0.1, DARK)
             canvas.stroke([[x - 0.36 * f, 0.95, z], [x - 0.05 * f, 0.95, z]], 0.13, DARK)
         else:
-            canvas.quad(
-                [[x - 0.1, 0, z], [x + 0.1, 0, z], [x + 0.1, 0.76, z], [x - 0.1, 0.76, z]], TIRE
-            )
+            canvas.rectangle(x - 0.1, x + 0.1, 0, 0.76, z, TIRE)
             canvas.stroke([[x, 0.5, z], [x, 1.0, z]], 0.14, frame)
             canvas.stroke([[x - 0.35, 1.05, z], [x + 0.35, 1.05, z]], 0.1, frame)
     if rider:
@@ -183,8 +171,7 @@ def paint_motorcycle(
             canvas.stroke([[x + f * 0.72, 0.4, z], [x + f * 0.4, 1.2, z]], 0.1, (150, 150, 154))
             canvas.disc((x + f * 0.66, 0.95, z), 0.13, (250, 240, 190), emissive=True)
         else:
-            tire = [[x - 0.13, 0, z], [x + 0.13, 0, z], [x + 0.13, 0.6, z], [x - 0.13, 0.6, z]]
-            canvas.quad(tire, TIRE)
+            canvas.rectangle(x - 0.13, x + 0.13, 0, 0.6, z, TIRE)
             tail = [[x - 0.3, 0.5, z], [x + 0.3, 0.5, z], [x + 0.34, 1.0, z], [x - 0.34, 1.0, z]]
             canvas.quad(tail, tank)
             canvas.disc((x, 0.78, z), (0.16, 0.09), (250, 40, 30), emissive=True)
@@ -208,15 +195,11 @@ def _rider(
     with canvas.object(vehicle):
         if facing:
             f = facing
-            canvas.stroke(
-                [[x - 0.2 * f, seat, z], [x + 0.2 * f, seat - 0.2, z], [x + 0.05 * f, 0.3, z]],
-                0.2,
-                legs,
-            )
+            leg = [[x - 0.2 * f, seat, z], [x + 0.2 * f, seat - 0.2, z], [x + 0.05 * f, 0.3, z]]
+            canvas.stroke(leg, 0.2, legs)
             canvas.stroke([[x - 0.2 * f, seat, z], [x + 0.08 * f, seat + 0.6, z]], 0.4, vest)
-            canvas.stroke(
-                [[x + 0.1 * f, seat + 0.5, z], [x + 0.42 * f, seat + 0.17, z]], 0.13, vest * 0.85
-            )
+            arm = [[x + 0.1 * f, seat + 0.5, z], [x + 0.42 * f, seat + 0.17, z]]
+            canvas.stroke(arm, 0.13, vest * 0.85)
             head = (x + 0.18 * f, seat + 0.85, z)
         else:
             for side in (-1, 1):

@@ -165,6 +165,12 @@ class Canvas:
         options.setdefault('depth', float(points[:, 2].sum() / len(points)))
         self.fill(self.camera.project(points), color, **options)
 
+    def rectangle(
+        self, x0: float, x1: float, y0: float, y1: float, z: float, color: Color, **options
+    ) -> None:
+        """Fill a rectangle that faces the camera, given in world axes."""
+        self.quad([[x0, y0, z], [x1, y0, z], [x1, y1, z], [x0, y1, z]], color, **options)
+
     def stroke(
         self,
         points: Sequence[Sequence[float]],

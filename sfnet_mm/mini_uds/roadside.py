@@ -26,9 +26,7 @@ class Side:
     def across(self, x0: float, x1: float, y0: float, y1: float, color, **options) -> None:
         """Paint a rectangle on the face toward the camera; x0, x1 in meters from the edge."""
         a, b = self.x + self.outward * x0, self.x + self.outward * x1
-        z = self.z0
-        corners = [[a, y0, z], [b, y0, z], [b, y1, z], [a, y1, z]]
-        self.canvas.quad(corners, color, **options)
+        self.canvas.rectangle(a, b, y0, y1, self.z0, color, **options)
 
 
 def paint_house(
@@ -119,7 +117,7 @@ def _foliage(
 
 
 def paint_tree(
-    canvas: Canvas, rng: np.random.Generator, domain: Domain, x: float, z: float
+    canvas: Canvas, rng: np.random.Generator, x: float, z: float, domain: Domain
 ) -> None:
     """Paint a tree; its trunk counts as vegetation, as in the data sets."""
     tall = rng.uniform(4.0, 7.0)

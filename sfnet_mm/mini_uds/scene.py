@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import cv2
 import numpy as np
@@ -14,6 +13,13 @@ from sfnet_mm.mini_uds import actors, roadside, street, vehicles
 from .canvas import SUPERSAMPLE, Camera, Canvas, SceneObject
 from .domains import RAIN, Domain
 
+# The painters of what lines the street on one side.
+SIDES = {
+    'house': roadside.paint_house,
+    'wall': roadside.paint_wall,
+    'fence': roadside.paint_fence,
+    'hedge': roadside.paint_hedge,
+}
 LARGE = (vehicles.paint_truck, vehicles.paint_bus, vehicles.paint_train)
 
 
@@ -73,7 +79,7 @@ def _paint_sides(
 ) -> None:
     """Paint houses, walls, fences and plants on both sides of the street, far to near."""
     forced = {-1: ('wall', 'fence')[number % 2], 1: ('fence', 'wall')[number // 2 % 2]}
-    kinds = ('house', 'wall', 'fence', 'hedge', 'open')
+    kinds = (*SIDES, 'open')
     slots = []
     for side in (-1, 1):
         z, near = 2.0, True
@@ -90,15 +96,9 @@ def _paint_sides(
         if kind != 'house':
             for _ in range(rng.integers(0, 3)):
                 far = side * (sidewalk + rng.uniform(3, 8))
-                roadside.paint_tree(canvas, rng, domain, far, rng.uniform(z0, z1) + 2)
-        if kind == 'house':
-            roadside.paint_house(canvas, rng, domain, x, z0, z1)
-        elif kind == 'wall':
-            roadside.paint_wall(canvas, rng, domain, x, z0, z1)
-        elif kind == 'fence':
-            roadside.paint_fence(canvas, rng, domain, x, z0, z1)
-        elif kind == 'hedge':
-            roadside.paint_hedge(canvas, rng, domain, x, z0, z1)
+                roadside.paint_tree(canvas, rng, far, rng.uniform(z0, z1) + 2, domain)
+        if kind in SIDES:
+            SIDES[kind](canvas, rng, domain, x, z0, z1)
 
 
 def _list_actors(
@@ -108,7 +108,7 @@ def _list_actors(
     cast: list[tuple[float, Callable]] = []
 
     def add(paint: Callable, x: float, z: float, *args) -> None:
-        cast.append((z, partial(_call, paint, x, z, args)))
+        cast.append((z, lambda canvas, rng: paint(canvas, rng, x, z, *args)))
 
     # Traffic keeps right: the lane of the camera is X > 0, the oncoming one X < 0.
     large_lane = int(rng.choice((-1, 1)))
@@ -154,18 +154,9 @@ def _list_actors(
             over_road = rng.random() < 0.5
             add(actors.paint_traffic_light, edge, rng.uniform(9, 16), over_road)
     for _ in range(rng.integers(0, 3)):
-        side, z = rng.choice((-1, 1)), rng.uniform(12, 45)
-        x = side * (sidewalk - 0.4)
-        cast.append((z, partial(_tree, domain, x, z)))
+        x = rng.choice((-1, 1)) * (sidewalk - 0.4)
+        add(roadside.paint_tree, x, rng.uniform(12, 45), domain)
     return cast
-
-
-def _call(paint: Callable, x: float, z: float, args: tuple, canvas: Canvas, rng) -> None:
-    paint(canvas, rng, x, z, *args)
-
-
-def _tree(domain: Domain, x: float, z: float, canvas: Canvas, rng) -> None:
-    roadside.paint_tree(canvas, rng, domain, x, z)
 
 
 def _paint_hood(canvas: Canvas) -> None:

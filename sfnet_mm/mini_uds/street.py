@@ -55,19 +55,17 @@ def _strip(left: float, right: float, y: float = 0.0) -> np.ndarray:
     return np.concatenate([sides[0], sides[1][::-1]])
 
 
-def _speckle(
-    canvas: Canvas, rng: np.random.Generator, amount: float, rough: float, where: np.ndarray
-) -> None:
-    """Add grainy texture to the pixels under ``where``."""
-    x, y, w, h = cv2.boundingRect(where)
+def _speckle(canvas: Canvas, rng: np.random.Generator, rough: float) -> None:
+    """Add grainy texture to the object that is being painted; a grain has ``rough`` pixels."""
+    x, y, w, h = cv2.boundingRect(canvas.stencil)
     coarse = (max(1, int(h / rough)), max(1, int(w / rough)))
-    grain = cv2.resize(rng.normal(128, amount, coarse), (w, h), interpolation=cv2.INTER_LINEAR)
+    grain = cv2.resize(rng.normal(128, 7, coarse), (w, h), interpolation=cv2.INTER_LINEAR)
     patch = canvas.image[y : y + h, x : x + w]
     # The offset of 128 keeps the noise positive while the sum saturates in uint8.
     grain = cv2.merge([np.clip(grain, 0, 255).astype(np.uint8)] * 3)
     brighter, darker = cv2.subtract(grain, 128), cv2.subtract(128, grain)
     textured = cv2.subtract(cv2.add(patch, brighter), darker)
-    cv2.copyTo(textured, where[y : y + h, x : x + w], patch)
+    cv2.copyTo(textured, canvas.stencil[y : y + h, x : x + w], patch)
 
 
 def paint_ground(
@@ -102,7 +100,6 @@ def paint_ground(
         with canvas.object('sidewalk'):
             outline = _strip(side * road, side * sidewalk, 0.1)
             canvas.quad(outline, domain.paving, depth=12)
-            where = canvas.stencil.copy()
             joint = np.asarray(domain.paving) * 0.8
             for z in np.concatenate([np.arange(2, 14, 1.0), np.arange(14, 40, 3.0)]):
                 canvas.stroke(
@@ -110,18 +107,16 @@ def paint_ground(
                 )
             middle = side * (road + sidewalk) / 2
             canvas.stroke([[middle, 0.1, z] for z in (2, 5, 10, 20, 40)], 0.05, joint, solid=False)
-            _speckle(canvas, rng, 7, 1.5, where)
+            _speckle(canvas, rng, 1.5)
         with canvas.object('curb'):
             color = np.asarray((206, 200, 194))
             canvas.quad(_strip(side * road, side * (road + 0.22), 0.1), color, depth=12)
     with canvas.object('road'):
         canvas.quad(_strip(-road, road), domain.asphalt, depth=12)
-        where = canvas.stencil.copy()
-        _speckle(canvas, rng, 7, 2.0, where)
+        _speckle(canvas, rng, 2.0)
         for _ in range(rng.integers(0, 3)):
-            center = (rng.uniform(-road, road) * 0.7, 0.0, rng.uniform(4, 18))
+            x, z = rng.uniform(-road, road) * 0.7, rng.uniform(4, 18)
             patch = np.asarray(domain.asphalt) * rng.uniform(0.8, 0.92)
-            x, _, z = center
             w, d = rng.uniform(0.5, 1.2), rng.uniform(1, 4)
             corners = [[x - w, 0, z], [x + w, 0, z], [x + w, 0, z + d], [x - w, 0, z + d]]
             canvas.quad(corners, patch, solid=False)

@@ -67,17 +67,11 @@ class Box:
         for sign in (-1, 1):
             tire = [(sign * 0.5, 0), (sign * 0.34, 0), (sign * 0.34, radius), (sign * 0.5, radius)]
             self.face(tire, TIRE)
+        angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         for along in fractions:
-            angles = np.linspace(0, 2 * np.pi, 16, endpoint=False)
             for scale, color in ((1.0, TIRE), (0.55, (150, 150, 154))):
-                ring = [
-                    (
-                        along + scale * radius * np.cos(t) / self.length,
-                        radius + scale * radius * np.sin(t),
-                    )
-                    for t in angles
-                ]
-                self.side(ring, color)
+                xs = along + scale * radius * np.cos(angles) / self.length
+                self.side(zip(xs, radius + scale * radius * np.sin(angles)), color)
 
     def lamps(self, offset: float, y: float, size: float) -> None:
         """Paint two lamps on the near face, red at the back and white at the front."""
