@@ -19,7 +19,7 @@ from mmseg.registry import DATASETS
 from sfnet_mm.utils.arguments import check_range
 
 from ..pipelines import load_as_stored
-from .leaves import centroids_of, positions, sampled_leaves, warn_of_absent_classes
+from .leaves import centroids_of, sampled_leaves, warn_of_absent_classes
 
 
 @DATASETS.register_module()
@@ -137,7 +137,10 @@ class ClassUniformDataset:
             boost = [leaf for leaf, _ in sampled_leaves(self.coarse)]
         # Plain images have the index of the data set and the index in it.
         self.items = np.concatenate(
-            [np.tile(positions(i, len(leaf)), (times, 1)) for i, (leaf, times) in enumerate(leaves)]
+            [
+                np.tile(np.stack([np.full(len(leaf), i), np.arange(len(leaf))], 1), (times, 1))
+                for i, (leaf, times) in enumerate(leaves)
+            ]
         )
         # Crops have the same two indices, then class, x and y.
         crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]

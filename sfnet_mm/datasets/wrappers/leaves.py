@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,15 +19,9 @@ from ..transforms.crop_around_centroid import CropAroundCentroid, check_before_c
 from .centroid_index import CentroidIndex
 
 
-class MaskLoader:
-    """Loads the train ids of a data info by the transform with which the data set reads them."""
-
-    def __init__(self, transform: LoadAnnotations) -> None:
-        self.transform = transform
-
-    def __call__(self, info: Mapping[str, Any]) -> np.ndarray:
-        """Load train ids (H, W), uint8."""
-        return self.transform(copy.deepcopy(dict(info)))['gt_seg_map']
+def load_train_ids(transform: LoadAnnotations, info: Mapping[str, Any]) -> np.ndarray:
+    """Load the train ids (H, W), uint8, of a data info by the transform of its data set."""
+    return transform(copy.deepcopy(dict(info)))['gt_seg_map']
 
 
 def sampled_leaves(dataset: Any) -> Iterator[tuple[BaseDataset, int]]:
@@ -72,7 +67,7 @@ def centroids_of(
     infos = [leaf.get_data_info(i) for i in range(len(leaf))]
     return CentroidIndex.read_or_build(
         infos,
-        MaskLoader(loader),
+        partial(load_train_ids, loader),
         tile,
         num_classes,
         label_space=repr([repr(loader), *sorted({label_space(info) for info in infos})]),
@@ -93,8 +88,3 @@ def warn_of_absent_classes(classes: Sequence[int], metainfo: Mapping[str, Any]) 
         'current',
         logging.WARNING,
     )
-
-
-def positions(leaf: int, length: int) -> np.ndarray:
-    """Make rows (data set, image) of all images of a data set: int (length, 2)."""
-    return np.stack([np.full(length, leaf), np.arange(length)], axis=1)
