@@ -117,7 +117,8 @@ def update_counts(
         tuple: All wanted counts, and the names of configs without counts, which exist only with
         ``only_look``.
     """
-    new = [n for n, sizes in wanted.items() if set(sizes) - set(_sizes_of(stored, n))]
+    known = {name: counts['multiply_adds'] for name, counts in stored.items()}
+    new = [name for name, sizes in wanted.items() if set(sizes) - set(known.get(name, ()))]
     counts = {name: stored[name] for name in wanted if name not in new}
     if only_look:
         return counts, new
@@ -127,7 +128,3 @@ def update_counts(
     if new:
         print(file=sys.stderr)
     return {name: counts[name] for name in wanted}, []
-
-
-def _sizes_of(stored: dict[str, Any], name: str) -> dict[str, int]:
-    return stored.get(name, {}).get('multiply_adds', {})

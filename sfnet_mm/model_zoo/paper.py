@@ -6,10 +6,10 @@ SFNet: Faster and Accurate Semantic Segmentation via Semantic Flow, https://arxi
 from __future__ import annotations
 
 import os.path as osp
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import yaml
@@ -36,7 +36,7 @@ class Row:
     figures: dict[str, Any]
     unsure: frozenset
     config: str = ''
-    also: tuple = ()
+    also: Sequence[str] = ()
     absent: str = ''
     size: str = DEFAULT_SIZE
 
@@ -78,23 +78,16 @@ class Table:
 
 
 def _row(row: dict[str, Any], table: dict[str, Any]) -> Row:
-    own = dict(row)
-    special = {k: own.pop(k) for k in ('config', 'also', 'absent', 'fits') if k in own}
-    cells = {**{c: own.get(c) for c in table['columns']}, **table.get('same', {})}
-    unsure = {c for c, v in cells.items() if isinstance(v, dict)}
+    cells = {**{c: row.get(c) for c in table['columns']}, **table.get('same', {})}
+    unsure = frozenset(c for c, v in cells.items() if isinstance(v, dict))
     figures = {c: v['value'] if c in unsure else v for c, v in cells.items()}
-    sizes = (special.get('fits'), figures.get('gflops_input'), figures.get('input'))
-    return Row(
-        figures,
-        frozenset(unsure),
-        special.get('config', ''),
-        tuple(special.get('also', ())),
-        special.get('absent', ''),
-        next((s for s in sizes if s), table.get('size', DEFAULT_SIZE)),
-    )
+    sizes = (row.get('fits'), figures.get('gflops_input'), figures.get('input'), table.get('size'))
+    size = next(filter(None, sizes), DEFAULT_SIZE)
+    special = {k: row[k] for k in ('config', 'also', 'absent') if k in row}
+    return Row(figures, unsure, size=size, **special)
 
 
-@lru_cache(None)
+@cache
 def _read(name: str) -> dict[str, Any]:
     return yaml.safe_load(get_text(osp.join(_FOLDER, name)))
 
@@ -104,21 +97,20 @@ def paper_settings() -> list[dict[str, Any]]:
     return _read('paper_tables.yml')['settings']
 
 
-@lru_cache(None)
+@cache
 def paper_tables() -> list[Table]:
     """Read all tables in the order of the paper."""
-    tables = _read('paper_tables.yml')['tables']
     return [
         Table(
-            t['table'],
-            t['title'],
-            t['columns'],
-            t.get('same', {}),
-            [_row(row, t) for row in t['rows']],
-            t.get('remark', ''),
-            t.get('expect', {}),
+            number=t['table'],
+            title=t['title'],
+            columns=t['columns'],
+            same=t.get('same', {}),
+            rows=[_row(row, t) for row in t['rows']],
+            remark=t.get('remark', ''),
+            expect=t.get('expect', {}),
         )
-        for t in tables
+        for t in _read('paper_tables.yml')['tables']
     ]
 
 

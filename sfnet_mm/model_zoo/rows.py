@@ -28,7 +28,6 @@ HEADERS = {
     'PQ_th': 'PQ, things',
     'PQ_st': 'PQ, stuff',
 }
-COUNTED = {'params_m': 'parameters (M)', 'gflops': 'multiply-adds (G)'}
 
 
 @dataclass(frozen=True)
@@ -107,7 +106,7 @@ def _counted_text(zoo: Zoo, row: Row, column: str, notes: Footnotes) -> str:
     if paper is not None and abs(paper - here) > half_unit(paper):
         why = difference(column, row.config)
         reason = why['why'] if why else 'not explained'
-        what = COUNTED[column].split(' (')[0]
+        what = header_of(column).split(' (')[0]
         mark = notes.mark(f"{what}: the paper's figure {reason}.")
         text += f' (paper {paper - here:+.{digits}f}){mark}'
     return text
