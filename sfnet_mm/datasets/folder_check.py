@@ -9,15 +9,7 @@ from typing import NamedTuple
 
 from sfnet_mm.utils.parallel import parallel_map
 
-from .folder_files import (
-    ALPHA,
-    COLOR,
-    DEEP,
-    PALETTE,
-    PairFacts,
-    find_files,
-    inspect_pair,
-)
+from .folder_files import ALPHA, COLOR, DEEP, PALETTE, PairFacts, find_files, inspect_pair
 from .label_maps import IGNORE_INDEX
 from .source_layouts import Pair
 

@@ -10,10 +10,7 @@ import mmengine.fileio as fileio
 from mmcv.transforms import LoadImageFromFile
 from PIL import Image
 
-AS_STORED = {
-    'color': 'color_ignore_orientation',
-    'grayscale': 'grayscale_ignore_orientation',
-}
+AS_STORED = {'color': 'color_ignore_orientation', 'grayscale': 'grayscale_ignore_orientation'}
 EXIF_ORIENTATION = 0x0112
 
 

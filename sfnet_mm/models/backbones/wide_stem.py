@@ -46,17 +46,13 @@ def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict
 
 def _embed(small: Tensor, large: Tensor) -> Tensor:
     """Copy ``small`` into the first channels of a copy of ``large``; other inputs get zeros."""
-    if small.dim() != large.dim() or any(s > n for s, n in zip(small.shape, large.shape)):
+    is_number = small.dim() == 0  # the counter of batch normalization
+    fits = small.dim() == large.dim() and all(s <= n for s, n in zip(small.shape, large.shape))
+    if is_number or not fits:
         return small
     grown = large.detach().clone()
-    outputs = len(small) if small.dim() else 0
-    if small.dim() == 4:
-        grown[:outputs] = 0
-        grown[:outputs, : small.shape[1]] = small
-    elif small.dim() == 1:
-        grown[:outputs] = small
-    else:
-        return small
+    grown[: len(small)] = 0
+    grown[tuple(map(slice, small.shape))] = small
     return grown
 
 

@@ -114,26 +114,17 @@ class BiAlignHead(BaseDecodeHead):
             **kwargs,
         )
         self.upsample_factor = upsample_factor
+        layers = dict(conv_cfg=self.conv_cfg, norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.ppm = build_context(
             context,
             in_channels=in_channels[-1],
             channels=width,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
             align_corners=align_corners,
+            **layers,
         )
         self.align_context = GatedFlowAlignment(width, align_corners)
         self.align_spatial = GatedFlowAlignment(width, align_corners)
-        self.conv_last = ConvModule(
-            2 * width,
-            channels,
-            3,
-            padding=1,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
-        )
+        self.conv_last = ConvModule(2 * width, channels, 3, padding=1, **layers)
         self.conv_seg = nn.Conv2d(channels, self.out_channels * upsample_factor**2, 1)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:

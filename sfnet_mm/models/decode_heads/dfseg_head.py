@@ -85,14 +85,13 @@ class DFSegHead(BaseDecodeHead):
             align_corners=align_corners,
             **kwargs,
         )
+        layers = dict(conv_cfg=self.conv_cfg, norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.ppm = build_context(
             context,
             in_channels=in_channels[-1],
             channels=width,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
             align_corners=align_corners,
+            **layers,
         )
         self.cc5 = nn.Conv2d(width, width, 1)
         self.cc4 = nn.Conv2d(in_channels[1], width, 1)
@@ -100,16 +99,7 @@ class DFSegHead(BaseDecodeHead):
         self.fn4 = FusionNode(width, align_corners)
         self.fn3 = FusionNode(width, align_corners)
         # The authors give this convolution a bias although BN follows.
-        self.conv_last = ConvModule(
-            width,
-            channels,
-            3,
-            padding=1,
-            bias=True,
-            conv_cfg=self.conv_cfg,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
-        )
+        self.conv_last = ConvModule(width, channels, 3, padding=1, bias=True, **layers)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Compute logits (N, num_classes, H, W) at the size of the first map."""

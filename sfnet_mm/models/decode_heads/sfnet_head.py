@@ -77,6 +77,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
             align_corners=align_corners,
             **kwargs,
         )
+        layers = dict(conv_cfg=self.conv_cfg, norm_cfg=norm_cfg, act_cfg=self.act_cfg)
         self.fpn = AlignedFPN(
             in_channels,
             channels,
@@ -84,10 +85,8 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
             align=align,
             align_levels=align_levels,
             context=context,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
             align_corners=align_corners,
-            conv_cfg=self.conv_cfg,
+            **layers,
         )
         coarser = len(in_channels) - 1
         if align_fusion and align is not None:
@@ -100,9 +99,7 @@ class SFNetHead(DeepSupervision, BaseDecodeHead):
             len(in_channels),
             upsamples=not hasattr(self, 'fusion_align'),
             align_corners=align_corners,
-            norm_cfg=norm_cfg,
-            act_cfg=self.act_cfg,
-            conv_cfg=self.conv_cfg,
+            **layers,
         )
         if deep_supervision:
             self.add_deep_supervision(coarser, kwargs)

@@ -6,7 +6,7 @@ Tables 9d and 16; Deformable Convolutional Networks, https://arxiv.org/abs/1703.
 
 import torch
 import torch.nn as nn
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, constant_init
 from mmseg.registry import MODELS
 from torch import Tensor
 
@@ -56,9 +56,7 @@ class DeformableConcatAlignment(BaseModule):
         self._init_as_plain_convolution()
 
     def _init_as_plain_convolution(self) -> None:
-        nn.init.zeros_(self.offset.weight)
-        if self.offset.bias is not None:
-            nn.init.zeros_(self.offset.bias)
+        constant_init(self.offset, 0)
         nn.init.kaiming_uniform_(self.weight, nonlinearity='relu')
 
     def init_weights(self) -> None:

@@ -61,13 +61,7 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         flow_scale: float = 1,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(
-            channels,
-            kernel_size,
-            align_corners=align_corners,
-            flow_scale=flow_scale,
-            init_cfg=init_cfg,
-        )
+        super().__init__(channels, kernel_size, 'bilinear', align_corners, flow_scale, init_cfg)
         name = type(self).__name__
         check_choice(name, ('coarse', 'fine'), gate_weights=gate_weights)
         check_choice(name, self.gates, gate=gate)

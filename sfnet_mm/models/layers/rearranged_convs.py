@@ -17,14 +17,7 @@ from torch import Tensor
 
 from sfnet_mm.ops.exporting import is_exporting
 
-from .row_conv import (
-    LANES,
-    add_at_offset,
-    add_parts,
-    add_shifted,
-    fills_vectors,
-    row_kernel,
-)
+from .row_conv import LANES, add_at_offset, add_parts, add_shifted, fills_vectors, row_kernel
 from .upsampling import resize
 
 Size = tuple[int, int]
@@ -73,12 +66,9 @@ def activation(module: ConvModule) -> nn.Module:
 
 def bias_of(conv: nn.Conv2d) -> Tensor:
     """Return the bias of a convolution in float64; zeros if it has none."""
-    weight = conv.weight
-    return (
-        weight.new_zeros(len(weight), dtype=torch.float64)
-        if conv.bias is None
-        else conv.bias.double()
-    )
+    if conv.bias is None:
+        return conv.weight.new_zeros(conv.out_channels, dtype=torch.float64)
+    return conv.bias.double()
 
 
 class TapConv2d(nn.Module):
