@@ -4,6 +4,4 @@ _base_ = [
     './_base_/schedules/paper_50k.py',
     './_base_/default_runtime.py',
 ]
-model = dict(
-    decode_head=dict(num_classes=_base_.num_classes),
-)
+model = dict(decode_head=dict(num_classes=_base_.num_classes))

@@ -1,11 +1,5 @@
-_base_ = [
-    '../_base_/models/semantic_fpn.py',
-    '../_base_/datasets/ade20k.py',
-    '../_base_/schedules/ade20k_sgd_160k.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['./semantic_fpn_r50_ade20k.py']
 model = dict(
-    data_preprocessor=dict(size=_base_.crop_size),
     backbone=dict(
         _delete_=True,
         type='DFNet',
@@ -14,10 +8,5 @@ model = dict(
         init_cfg=dict(type='Pretrained', checkpoint='pretrained/df2_imagenet.pth'),
     ),
     neck=dict(in_channels=[128, 256, 512], num_outs=3),
-    decode_head=dict(
-        in_channels=[256] * 3,
-        in_index=[0, 1, 2],
-        feature_strides=[8, 16, 32],
-        num_classes=_base_.num_classes,
-    ),
+    decode_head=dict(in_channels=[256] * 3, in_index=[0, 1, 2], feature_strides=[8, 16, 32]),
 )

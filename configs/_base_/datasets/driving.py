@@ -25,7 +25,7 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
-# That of the authors' scripts, for configs/authors.
+# Those of the authors' scripts, for configs/authors.
 authors_pipeline = [
     dict(type='LoadImageWhole'),
     dict(type='LoadMappedAnnotations'),
@@ -36,6 +36,11 @@ authors_pipeline = [
     dict(type='RandomGaussianBlur', sigma=(0.15, 1.3)),
     dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
+authors_loader = dict(
+    batch_size=4,
+    sampler=dict(infinite=False),
+    dataset=dict(dataset=dict(pipeline=authors_pipeline)),
+)
 test_pipeline = [
     # Under this name MMSegInferencer finds it, to put its own loader there.
     dict(type='LoadImageFromFile'),

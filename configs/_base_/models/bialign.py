@@ -1,7 +1,6 @@
 # Bi-Align (https://arxiv.org/abs/2105.11651) with DF2.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -11,7 +10,7 @@ model = dict(
             arch='DF2',
             init_cfg=dict(type='Pretrained', checkpoint='pretrained/df2_imagenet.pth'),
         ),
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
     ),
     decode_head=dict(
         _delete_=True,
@@ -19,7 +18,7 @@ model = dict(
         in_channels=[128, 512],
         channels=256,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         loss_decode=dict(type='HardPixelCrossEntropy', thresh=0.7, min_kept=100000),
     ),
 )

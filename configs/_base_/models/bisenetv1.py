@@ -1,7 +1,7 @@
 # BiSeNetV1 (https://arxiv.org/abs/1808.00897) with ResNet-18.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+norm_cfg = _base_.norm_cfg
 shared = dict(
     type='FCNHead',
     num_convs=1,

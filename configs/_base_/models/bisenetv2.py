@@ -1,7 +1,7 @@
 # BiSeNetV2 (https://arxiv.org/abs/2004.02147) under its own losses.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+norm_cfg = _base_.norm_cfg
 loss = dict(type='CrossEntropyLoss')
 shared = dict(
     type='FCNHead', concat_input=False, num_classes=19, norm_cfg=norm_cfg, align_corners=False

@@ -1,7 +1,6 @@
 # DDRNet-23-slim (https://arxiv.org/abs/2101.06085) under its own losses.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 ohem = dict(type='OhemCrossEntropy', thres=0.9, min_kept=131072)
 model = dict(
     backbone=dict(
@@ -10,7 +9,7 @@ model = dict(
         in_channels=3,
         channels=32,
         ppm_channels=128,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         align_corners=False,
     ),
     decode_head=dict(
@@ -21,7 +20,7 @@ model = dict(
         dropout_ratio=0.0,
         num_classes=19,
         align_corners=False,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         loss_decode=[dict(loss_weight=1.0, **ohem), dict(loss_weight=0.4, **ohem)],
     ),
 )

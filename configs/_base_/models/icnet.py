@@ -1,7 +1,7 @@
 # ICNet (https://arxiv.org/abs/1704.08545) with ResNet-50.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+norm_cfg = _base_.norm_cfg
 shared = dict(
     type='FCNHead',
     channels=128,

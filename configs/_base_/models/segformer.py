@@ -1,7 +1,6 @@
 # SegFormer (https://arxiv.org/abs/2105.15203) with MiT-B0, the baseline of Table 19.
 _base_ = ['./sfnet.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     backbone=dict(
         _delete_=True,
@@ -31,7 +30,7 @@ model = dict(
         channels=256,
         dropout_ratio=0.1,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss'),
     ),

@@ -1,7 +1,6 @@
 # Semantic FPN (https://arxiv.org/abs/1901.02446) with ResNet-50, the baseline of Table 18.
 _base_ = ['./sfnet_r50.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
 model = dict(
     neck=dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, num_outs=4),
     decode_head=dict(
@@ -13,7 +12,7 @@ model = dict(
         channels=128,
         dropout_ratio=0.1,
         num_classes=19,
-        norm_cfg=norm_cfg,
+        norm_cfg=_base_.norm_cfg,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss'),
     ),

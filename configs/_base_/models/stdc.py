@@ -1,7 +1,7 @@
 # STDC-Seg (https://arxiv.org/abs/2104.13188) with STDC1 and its detail loss.
 _base_ = ['./sfnet_stdc1.py']
 
-norm_cfg = dict(type='SyncBN', requires_grad=True)
+norm_cfg = _base_.norm_cfg
 shared = dict(
     num_convs=1, concat_input=False, num_classes=19, norm_cfg=norm_cfg, align_corners=True
 )
