@@ -123,8 +123,7 @@ def _list_dataset(dataset: dict, split: str) -> list[SourceFiles]:
 
 def _list_root(dataset: MappedSegDataset, layout: Any, root: str) -> SourceFiles:
     """List the samples of one source of a data set."""
-    found = SourceFiles(layout.name, dataset.split)
-    found.expected = _expected(dataset, layout.name)
+    found = SourceFiles(layout.name, dataset.split, expected=_expected(dataset, layout.name))
     try:
         found.samples = dataset.list_source(layout, root)
     except FileNotFoundError as error:

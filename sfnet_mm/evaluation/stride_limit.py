@@ -1,4 +1,4 @@
-"""What the stride of a network's logits costs each class: thin objects do not survive it."""
+"""Computes what the stride of a network's logits costs each class."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

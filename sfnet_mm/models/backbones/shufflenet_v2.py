@@ -120,8 +120,8 @@ class ShuffleNetV2(PretrainedBackbone, BaseModule):
         channels = stem
         for i, (out_channels, blocks) in enumerate(zip(stages, self.blocks), start=2):
             units = [ShuffleUnit(channels, out_channels, 2, norm_cfg)]
-            units += [ShuffleUnit(out_channels, out_channels, 1, norm_cfg)
-                      for _ in range(blocks - 1)]  # yapf: disable
+            for _ in range(blocks - 1):
+                units.append(ShuffleUnit(out_channels, out_channels, 1, norm_cfg))
             setattr(self, f'stage{i}', nn.Sequential(*units))
             channels = out_channels
 

@@ -88,12 +88,9 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
         if self.gate is None:
             return None
         if self.gate == 'attention':
-            pooled = torch.cat([
-                high_half.mean(1, keepdim=True),
-                low.mean(1, keepdim=True),
-                high_half.amax(1, keepdim=True),
-                low.amax(1, keepdim=True)
-            ], dim=1)  # yapf: disable
+            means = [x.mean(1, keepdim=True) for x in (high_half, low)]
+            largest = [x.amax(1, keepdim=True) for x in (high_half, low)]
+            pooled = torch.cat([*means, *largest], dim=1)
         else:
             pooled = torch.cat([high_half, low_half], dim=1)
         logit = self.flow_gate(pooled)
