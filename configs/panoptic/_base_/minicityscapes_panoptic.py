@@ -12,34 +12,16 @@ train_pipeline = [
 ]
 test_pipeline = _base_.test_pipeline
 test_pipeline[1].update(scale=(384, 192))
+mini = dict(_delete_=True, type='MiniCityscapesPanopticDataset', data_root=data_root)
 train_dataloader = dict(
-    _delete_=True,
-    batch_size=2,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='RepeatDataset',
-        times=5,
-        dataset=dict(
-            type='MiniCityscapesPanopticDataset',
-            data_root=data_root,
-            split='train',
-            pipeline=train_pipeline,
-        ),
-    ),
+    persistent_workers=False,
+    dataset=dict(times=5, dataset=dict(split='train', pipeline=train_pipeline, **mini)),
 )
 val_dataloader = dict(
-    _delete_=True,
-    batch_size=1,
     num_workers=0,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='MiniCityscapesPanopticDataset',
-        data_root=data_root,
-        split='val',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
+    persistent_workers=False,
+    dataset=dict(split='val', test_mode=True, pipeline=test_pipeline, **mini),
 )
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=annotations + '.json', seg_prefix=annotations)
