@@ -13,53 +13,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+from mmseg.datasets import CityscapesDataset
 
 IGNORE_INDEX = 255
 
-DRIVING_CLASSES = (
-    'road',
-    'sidewalk',
-    'building',
-    'wall',
-    'fence',
-    'pole',
-    'traffic light',
-    'traffic sign',
-    'vegetation',
-    'terrain',
-    'sky',
-    'person',
-    'rider',
-    'car',
-    'truck',
-    'bus',
-    'train',
-    'motorcycle',
-    'bicycle',
-)
-
-# These are the usual colors of Cityscapes in RGB.
-DRIVING_PALETTE = (
-    (128, 64, 128),
-    (244, 35, 232),
-    (70, 70, 70),
-    (102, 102, 156),
-    (190, 153, 153),
-    (153, 153, 153),
-    (250, 170, 30),
-    (220, 220, 0),
-    (107, 142, 35),
-    (152, 251, 152),
-    (70, 130, 180),
-    (220, 20, 60),
-    (255, 0, 0),
-    (0, 0, 142),
-    (0, 0, 70),
-    (0, 60, 100),
-    (0, 80, 100),
-    (0, 0, 230),
-    (119, 11, 32),
-)
+# These are the 19 classes of Cityscapes, and their usual colors in RGB.
+DRIVING_CLASSES = CityscapesDataset.METAINFO['classes']
+DRIVING_PALETTE = tuple(map(tuple, CityscapesDataset.METAINFO['palette']))
 
 
 @dataclass(frozen=True)
