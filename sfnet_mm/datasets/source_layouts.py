@@ -57,9 +57,7 @@ class SourceLayout:
     unlabeled: tuple[str, ...] = ()
     hint: str = ''
 
-    def find_pairs(
-        self, root: str | os.PathLike, split: str, remedy: str = 'set data_root to it'
-    ) -> list[Pair]:
+    def find_pairs(self, root: str | os.PathLike, split: str, remedy: str) -> list[Pair]:
         """Find all images of a split with their masks, sorted by name.
 
         Images without a mask are skipped with a warning that counts and names them. Some archives

@@ -78,10 +78,7 @@ class BoundaryIoUMetric(IoUMetric):
     """
 
     def __init__(
-        self,
-        iou_metrics: str | Sequence[str] = ('mIoU',),
-        boundary_width: float = 0.02,
-        **kwargs,
+        self, iou_metrics: str | Sequence[str] = ('mIoU',), boundary_width: float = 0.02, **kwargs
     ) -> None:
         names = [iou_metrics] if isinstance(iou_metrics, str) else list(iou_metrics)
         super().__init__(iou_metrics=[name for name in names if name != 'bIoU'], **kwargs)

@@ -11,7 +11,7 @@ from mmseg.models.decode_heads.aspp_head import ASPPModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .pyramid_context import _BatchOnePPM
+from .pyramid_context import BatchOnePPM
 
 
 class _Context(BaseModule):
@@ -78,7 +78,7 @@ class ASPPContext(_Context):
     ) -> None:
         layers = dict(conv_cfg=conv_cfg, norm_cfg=norm_cfg, act_cfg=act_cfg)
         super().__init__(channels, (len(dilations) + 1) * channels, dropout_ratio, layers, init_cfg)
-        self.image_pool = _BatchOnePPM((1,), in_channels, channels, align_corners=True, **layers)
+        self.image_pool = BatchOnePPM((1,), in_channels, channels, align_corners=True, **layers)
         self.branches = ASPPModule(dilations, in_channels, channels, **layers)
 
     def context(self, x: Tensor) -> list[Tensor]:

@@ -56,7 +56,7 @@ def _cell_means(x: Tensor, scale: int, dim: int) -> Tensor:
     return inside / inside.sum(dim=1, keepdim=True)
 
 
-class _BatchOnePPM(PPM):
+class BatchOnePPM(PPM):
     """mmseg's ``PPM`` that can also be trained with a single image.
 
     One image, pooled to 1x1, has one value per channel, which has no variance. In training, batch
@@ -137,7 +137,7 @@ class PyramidContext(BaseModule):
         scales = self.default_scales[mode] if pool_scales is None else tuple(sorted(pool_scales))
         bottleneck_in = in_channels
         if mode != 'none':
-            self.stages = _BatchOnePPM(
+            self.stages = BatchOnePPM(
                 scales, in_channels, channels, conv_cfg, norm_cfg, None, align_corners
             )
         if mode == 'ppm':
