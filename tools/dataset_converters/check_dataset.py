@@ -12,7 +12,6 @@ import os.path as osp
 from collections.abc import Sequence
 from functools import partial
 
-import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.clean_masks import ColorTable, clean_masks, read_color_table
 from sfnet_mm.datasets.folder_advice import (
     describe_classes,

@@ -10,7 +10,6 @@ It reads a COCO file of instances ("COCO 1.0" in CVAT; this needs pycocotools), 
 import argparse
 from collections.abc import Sequence
 
-import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.polygon_masks import polygon_masks, write_masks
 from sfnet_mm.utils.tooling import one_error_line
 
