@@ -6,7 +6,6 @@ Figure 2 (authors' ``KernelUpdateHead`` of the detection code).
 
 import torch
 import torch.nn as nn
-import torch.nn.functional as F
 from mmengine.model import bias_init_with_prob
 from mmseg.models.decode_heads.knet_head import KernelUpdateHead
 from torch import Tensor
@@ -79,19 +78,14 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         nn.init.constant_(self.fc_cls.bias, bias_init_with_prob(0.01))
 
     def forward(
-        self,
-        x: Tensor,
-        proposal_feat: Tensor,
-        mask_preds: Tensor,
-        mask_shape: tuple[int, int] | None = None,
+        self, x: Tensor, proposal_feat: Tensor, mask_preds: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Update the kernels once.
 
         Args:
             x: Features (B, C, H, W).
             proposal_feat: Kernels (B, N, C).
-            mask_preds: Mask logits of the stage before (B, N, h, w).
-            mask_shape: Height and width of the new masks; None keeps H and W.
+            mask_preds: Mask logits of the stage before (B, N, H, W).
 
         Returns:
             tuple[Tensor, Tensor, Tensor]: Class logits (B, N, num_classes), mask logits
@@ -99,10 +93,6 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         """
         batch, num_kernels = proposal_feat.shape[:2]
         x = self.feat_transform(x)
-        if mask_preds.shape[2:] != x.shape[2:]:
-            mask_preds = F.interpolate(
-                mask_preds, x.shape[2:], mode='bilinear', align_corners=False
-            )
         group_features = gather_group_features(mask_preds, x)
         with torch.autocast(x.device.type, enabled=False):
             kernels = self.kernel_update_conv(group_features, proposal_feat.float().unsqueeze(2))
@@ -117,6 +107,4 @@ class PanopticKernelUpdateHead(KernelUpdateHead):
         for layer in self.mask_fcs:
             mask_feat = layer(mask_feat)
         masks = torch.einsum('bnc,bchw->bnhw', self.fc_mask(mask_feat), x)
-        if mask_shape is not None and tuple(mask_shape) != tuple(masks.shape[2:]):
-            masks = F.interpolate(masks, mask_shape, mode='bilinear', align_corners=False)
         return self.fc_cls(cls_feat), masks, kernels

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmdet.evaluation.functional import INSTANCE_OFFSET
 from mmdet.models.seg_heads.panoptic_fusion_heads import MaskFormerFusionHead
 from mmdet.registry import MODELS
@@ -17,13 +16,8 @@ from mmdet.structures.mask import mask2bbox
 from mmengine.structures import InstanceData, PixelData
 from torch import Tensor
 
+from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.utils.arguments import check_least
-
-
-def _resize(masks: Tensor, size: Sequence[int]) -> Tensor:
-    if masks.shape[1:] == tuple(size):
-        return masks
-    return F.interpolate(masks[:, None], tuple(size), mode='bilinear', align_corners=False)[:, 0]
 
 
 @MODELS.register_module()
@@ -114,8 +108,8 @@ class KNetFusionHead(MaskFormerFusionHead):
         """
         padded, tested, returned = sizes
         for first in range(0, len(masks), self.kernels_per_chunk):
-            chunk = _resize(masks[first : first + self.kernels_per_chunk], padded)
-            yield first, _resize(chunk[:, : tested[0], : tested[1]], returned)
+            chunk = resize(masks[None, first : first + self.kernels_per_chunk], padded, False)
+            yield first, resize(chunk[..., : tested[0], : tested[1]], returned, False)[0]
 
     def kernel_classes(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Compute score (K,) and class (K,) of each kernel from class logits (K, C)."""

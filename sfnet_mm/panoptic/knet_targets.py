@@ -6,11 +6,12 @@ K-Net: Towards Unified Image Segmentation, https://arxiv.org/abs/2106.14855, sec
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from mmdet.models.task_modules.assigners import HungarianAssigner
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
 from torch import Tensor
+
+from sfnet_mm.models.layers.upsampling import resize
 
 
 class Segments(NamedTuple):
@@ -33,12 +34,6 @@ class KernelTargets(NamedTuple):
     kernels: Tensor
     labels: Tensor
     masks: Tensor
-
-
-def _shrink(masks: Tensor, size: tuple[int, int]) -> Tensor:
-    if len(masks) == 0:
-        return masks.new_zeros((0, *size))
-    return F.interpolate(masks[:, None], size, mode='bilinear', align_corners=False)[:, 0]
 
 
 def read_segments(
@@ -78,10 +73,10 @@ def read_segments(
         )
     _check_padded(sample, things.masks, 'instance masks', 'pad_mask')
     thing_masks = things.masks.to_tensor(dtype=torch.float32, device=device)
-    thing_segments = Segments(things.labels.to(device), _shrink(thing_masks, size))
+    thing_masks = resize(thing_masks[:, None], size, False)[:, 0]
+    thing_segments = Segments(things.labels.to(device), thing_masks)
     if num_stuff_classes == 0:
-        none = thing_segments.masks.new_zeros((0, *size))
-        return thing_segments, Segments(thing_segments.labels.new_zeros(0), none)
+        return thing_segments, Segments(thing_segments.labels[:0], thing_masks[:0])
     if 'gt_sem_seg' not in sample:
         raise ValueError(
             f'KNetPanopticHead: {image} has no semantic map for '
@@ -94,7 +89,7 @@ def read_segments(
     first, last = num_things_classes, num_things_classes + num_stuff_classes
     labels = labels[(labels >= first) & (labels < last)]
     stuff_masks = (seg_map == labels[:, None, None]).float()
-    return thing_segments, Segments(labels, _shrink(stuff_masks, size))
+    return thing_segments, Segments(labels, resize(stuff_masks[:, None], size, False)[:, 0])
 
 
 def _check_padded(sample: DetDataSample, masks: Any, name: str, option: str) -> None:

@@ -26,7 +26,6 @@ class LocalizationFPN(BaseModule):
     Args:
         in_channels: Channels of every level and of both outputs.
         norm_cfg: Normalization layers.
-        act_cfg: Activation layers.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -40,29 +39,27 @@ class LocalizationFPN(BaseModule):
         self,
         in_channels: int = 256,
         norm_cfg: dict = dict(type='GN', num_groups=32),
-        act_cfg: dict = dict(type='ReLU'),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         # The first half of the channels encodes the rows, the second half the columns.
         self.positional_encoding = SinePositionalEncoding(in_channels // 2, normalize=True)
-        layer = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
 
-        def conv3x3(stride: int = 1) -> ConvModule:
-            return ConvModule(in_channels, in_channels, 3, stride=stride, padding=1, **layer)
+        def conv(size: int, stride: int = 1) -> ConvModule:
+            return ConvModule(in_channels, in_channels, size, stride, size // 2, norm_cfg=norm_cfg)
 
-        self.convs_all_levels = nn.ModuleList([nn.Sequential(OrderedDict(conv0=conv3x3(stride=2)))])
+        self.convs_all_levels = nn.ModuleList([nn.Sequential(OrderedDict(conv0=conv(3, stride=2)))])
         for num_upsamplings in range(self.num_levels - 1):
             branch = OrderedDict()
             for i in range(num_upsamplings):
-                branch[f'conv{i}'] = conv3x3()
+                branch[f'conv{i}'] = conv(3)
                 branch[f'upsample{i}'] = nn.Upsample(
                     scale_factor=2, mode='bilinear', align_corners=False
                 )
-            branch[f'conv{num_upsamplings}'] = conv3x3()
+            branch[f'conv{num_upsamplings}'] = conv(3)
             self.convs_all_levels.append(nn.Sequential(branch))
-        self.conv_pred = ConvModule(in_channels, in_channels, 1, **layer)
-        self.aux_convs = nn.ModuleList([ConvModule(in_channels, in_channels, 1, **layer)])
+        self.conv_pred = conv(1)
+        self.aux_convs = nn.ModuleList([conv(1)])
 
     def forward(self, inputs: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Compute the localization and the semantic features, both (B, C, H / 8, W / 8).
