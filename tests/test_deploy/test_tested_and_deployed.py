@@ -23,7 +23,7 @@ from sfnet_mm.apis import predict
 from sfnet_mm.deploy import export_onnx, load_model, load_runtime
 from sfnet_mm.deploy.image_pipeline import ImagePipeline, check_portable, pipeline_steps
 from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes
-from sfnet_mm.deploy.runtimes.files import read_meta
+from sfnet_mm.deploy.runtimes.files import check_meta
 from sfnet_mm.deploy.runtimes.sliding import slide
 
 IMAGE = (128, 192)
@@ -158,9 +158,8 @@ def test_transform_that_a_file_cannot_carry_is_refused(tmp_path):
     'step', [dict(type='LoadImageFromFile'), dict(type='CenterCrop', pad_cfg=dict(type='Albu'))]
 )
 def test_file_may_not_name_other_transforms(step):
-    props = {'sfnet_mm': '"1"', 'pipeline': json.dumps([step])}
     with pytest.raises(ValueError, match='model.onnx has .* in its test pipeline'):
-        read_meta(props, 'model.onnx')
+        check_meta({'sfnet_mm': '1', 'pipeline': [step]}, 'model.onnx')
 
 
 def test_padding_after_normalization_is_refused_in_a_graph_of_raw_images(tmp_path):

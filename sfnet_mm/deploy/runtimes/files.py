@@ -17,16 +17,15 @@ def decode_entries(props: dict[str, str]) -> dict[str, Any]:
     return found
 
 
-def read_meta(props: dict[str, str], path: str) -> dict[str, Any]:
-    """Read the metadata that ``export_onnx.py`` wrote into a graph.
+def check_meta(meta: dict[str, Any], path: str) -> dict[str, Any]:
+    """Return the metadata that an export wrote into the file at a path.
 
     Raises:
         ValueError: There are no metadata, some are lost, or they name transforms that a file may
             not name.
     """
-    if 'sfnet_mm' not in props:
+    if 'sfnet_mm' not in meta:
         raise ValueError(f'{path} has no metadata of sfnet_mm: make it with export_onnx.py')
-    meta = decode_entries(props)
     check_portable(meta.get('pipeline') or (), path)
     for key in ('input', 'size', 'output'):
         if key not in meta:

@@ -5,7 +5,7 @@ import numpy as np
 from sfnet_mm.utils.tooling import first_line, require
 
 from .base import Runtime
-from .files import check_file, read_meta
+from .files import check_file, check_meta, decode_entries
 
 
 class OnnxRuntime(Runtime):
@@ -36,7 +36,8 @@ class OnnxRuntime(Runtime):
             self.session = ort.InferenceSession(path, options, providers=[provider])
         except Exception as e:
             raise ValueError(f'{path} cannot be read as ONNX: {first_line(e)}') from None
-        super().__init__(read_meta(self.session.get_modelmeta().custom_metadata_map, path))
+        entries = decode_entries(self.session.get_modelmeta().custom_metadata_map)
+        super().__init__(check_meta(entries, path))
         self.input = self.session.get_inputs()[0].name
 
     def infer_all(self, data: np.ndarray) -> list[np.ndarray]:

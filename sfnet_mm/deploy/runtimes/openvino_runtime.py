@@ -9,7 +9,7 @@ from sfnet_mm.utils.tooling import require
 
 from ..export.onnx_graph import read_onnx
 from .base import Runtime
-from .files import check_file, read_meta
+from .files import check_file, check_meta, decode_entries
 from .openvino_warp import warp_by_rows
 
 PRECISIONS = ('f32', 'bf16', 'f16')
@@ -70,7 +70,7 @@ class OpenVINORuntime(Runtime):
         core = openvino_core()
         check_file(path, '.onnx')
         props = read_onnx(path, load_external_data=False).metadata_props
-        super().__init__(read_meta({p.key: p.value for p in props}, path))
+        super().__init__(check_meta(decode_entries({p.key: p.value for p in props}), path))
         try:
             model = core.read_model(path)
             if device.upper() == 'CPU':

@@ -7,7 +7,7 @@ import torch
 
 from ..export.pt2 import read_pt2
 from .base import Runtime
-from .files import check_file, read_meta
+from .files import check_file, check_meta
 
 
 class Pt2Runtime(Runtime):
@@ -28,8 +28,7 @@ class Pt2Runtime(Runtime):
     def __init__(self, path: str, threads: int = 0, trusted: bool = False) -> None:
         check_file(path, '.pt2')
         self.model, text = read_pt2(path, trusted)
-        meta = json.loads(text) if text else {}
-        super().__init__(read_meta({k: json.dumps(v) for k, v in meta.items()}, path))
+        super().__init__(check_meta(json.loads(text or '{}'), path))
         if threads:
             torch.set_num_threads(threads)
 

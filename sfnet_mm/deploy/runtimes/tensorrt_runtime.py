@@ -5,9 +5,8 @@ import torch
 
 from sfnet_mm.utils.tooling import read_json, require
 
-from ..image_pipeline import check_portable
 from .base import Runtime
-from .files import check_file
+from .files import check_file, check_meta
 
 
 class TensorRTRuntime(Runtime):
@@ -27,9 +26,7 @@ class TensorRTRuntime(Runtime):
     def __init__(self, path: str) -> None:
         trt = require('tensorrt', 'see docs/deployment.md', 'TensorRT')
         check_file(path, '.engine')
-        meta = read_json(f'{path}.json')
-        check_portable(meta.get('pipeline') or (), path)
-        super().__init__(meta)
+        super().__init__(check_meta(read_json(f'{path}.json'), path))
         with open(path, 'rb') as f:
             engine = trt.Runtime(trt.Logger(trt.Logger.WARNING)).deserialize_cuda_engine(f.read())
         if engine is None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sfnet_mm.deploy.runtimes import Runtime
-from sfnet_mm.deploy.runtimes.files import read_meta
+from sfnet_mm.deploy.runtimes.files import check_meta, decode_entries
 from sfnet_mm.utils import timer
 
 META = dict(output='logits', size=None, num_classes=2, align_corners=True)
@@ -15,10 +15,10 @@ META.update(input='normalized', mean=[0.0] * 3, std=[1.0] * 3, bgr_to_rgb=True)
 
 def test_metadata_of_other_tools_are_left_out():
     own = dict(sfnet_mm='"1"', input='"raw"', output='"logits"', size='[2, 3]')
-    found = read_meta(dict(own, pre_process='onnxruntime.quant'), 'model.onnx')
+    found = check_meta(decode_entries(dict(own, pre_process='onnxruntime.quant')), 'model.onnx')
     assert found == dict(sfnet_mm='1', input='raw', output='logits', size=[2, 3])
     with pytest.raises(ValueError, match="model.onnx has lost the entry 'size'"):
-        read_meta(dict(own, size='[2, '), 'model.onnx')
+        check_meta(decode_entries(dict(own, size='[2, ')), 'model.onnx')
 
 
 @pytest.mark.filterwarnings('ignore:size 64x64 leaves')
