@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from mmdet.registry import MODELS
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
@@ -16,14 +17,13 @@ from torch import Tensor, nn
 
 from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.export.onnx_graph import OPSET, check_path, trace, write_checked
-from sfnet_mm.deploy.export.parity import AGREEMENT, INSTALL, TOLERANCE, Parity
+from sfnet_mm.deploy.export.parity import AGREEMENT, TOLERANCE, Parity, open_onnx
 from sfnet_mm.deploy.export.portable_warp import convert_warps, runtime_of_trace
 from sfnet_mm.deploy.export.random_networks import random_images
 from sfnet_mm.deploy.model import load_strictly, normalization, pad_to_stride
 from sfnet_mm.ops.exporting import exporting_for
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.known_warnings import known_warnings_ignored
-from sfnet_mm.utils.tooling import require
 from sfnet_mm.version import __version__
 
 
@@ -33,17 +33,10 @@ def load_panoptic(
     """Build a panoptic model in evaluation mode, strictly as ``load_model`` does.
 
     Raises:
-        ImportError: mmdet is not installed.
         FileNotFoundError: The config or the checkpoint does not exist.
         ValueError: The two do not belong together.
     """
     cfg = copy.deepcopy(read_config(config))
-    try:
-        from mmdet.registry import MODELS
-
-        import sfnet_mm.panoptic  # noqa: F401
-    except ImportError as e:
-        raise ImportError(f'panoptic models need mmdet ({e}): make install-panoptic') from None
     for part in ('backbone', 'neck', 'panoptic_head'):
         # The weights come from the checkpoint.
         if cfg.model.get(part) is not None:
@@ -138,9 +131,7 @@ def export_panoptic_onnx(
     def compare(file: str) -> list[Parity]:
         with torch.no_grad():
             expected = [x.numpy() for x in graph(sample)]
-        ort = require('onnxruntime', INSTALL)
-        session = ort.InferenceSession(file, providers=['CPUExecutionProvider'])
-        got = session.run(None, {'image': sample.numpy()})
+        got = open_onnx(file)(sample)
         same = float(((got[1] > 0.5) == (expected[1] > 0.5)).mean())
         parity = Parity(float(np.abs(got[0] - expected[0]).max()), same, size)
         difference = mean_difference(got, expected)

@@ -43,18 +43,15 @@ class ExportModel(nn.Module):
     """The module that is traced: an inference form, after an optional normalization.
 
     Args:
-        form: Inference form of the segmentor, or its :class:`HostModel`.
-        mean: Mean of each channel, in the order of the training (RGB).
-        std: Standard deviation of each channel, in the same order.
-        swap: Whether the channels of raw images (BGR) are reversed to that order.
+        model: The segmentor, which tells the normalization.
+        form: Its inference form, or its :class:`HostModel`.
         normalize: Take raw images (N, H, W, 3) uint8, BGR, instead of normalized (N, 3, H, W).
     """
 
-    def __init__(
-        self, form: nn.Module, mean: list[float], std: list[float], swap: bool, normalize: bool
-    ) -> None:
+    def __init__(self, model: BaseSegmentor, form: nn.Module, normalize: bool) -> None:
         super().__init__()
-        self.form, self.swap, self.normalize = form, swap, normalize
+        mean, std, self.swap = normalization(model)
+        self.form, self.normalize = form, normalize
         self.channels = len(mean)
         self.register_buffer('mean', torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer('std', torch.tensor(std).view(1, -1, 1, 1))
@@ -95,7 +92,7 @@ def make_export_model(
 ) -> ExportModel:
     """Make the module that :func:`export_onnx` traces."""
     form = optimize(model, True, output, output_size, verbose=False)
-    return _with_normalization(model, form, normalize)
+    return ExportModel(model, form, normalize).eval()
 
 
 def make_reference(
@@ -108,8 +105,4 @@ def make_reference(
 
     The exported file is compared with it.
     """
-    return _with_normalization(model, HostModel(model, output, output_size), normalize)
-
-
-def _with_normalization(model: BaseSegmentor, form: nn.Module, normalize: bool) -> ExportModel:
-    return ExportModel(form, *normalization(model), normalize).eval()
+    return ExportModel(model, HostModel(model, output, output_size), normalize).eval()

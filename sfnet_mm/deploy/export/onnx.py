@@ -14,7 +14,7 @@ from .checks import check_size, check_test
 from .export_model import make_export_model, make_reference
 from .metadata import metadata
 from .onnx_graph import OPSET, check_path, to_float16, trace, write_checked
-from .parity import Parity, check_parity, compare_with_torch
+from .parity import Parity, check_parity, compare_with_torch, open_onnx
 from .portable_warp import convert_warps, runtime_of_trace
 
 
@@ -83,7 +83,8 @@ def export_onnx(
     precision = 'float16' if fp16 else 'float32'
 
     def compare(file: str) -> list[Parity]:
-        parities = [compare_with_torch(expected, file, s, precision) for s in sizes]
+        run = open_onnx(file)
+        parities = [compare_with_torch(expected, lambda x: run(x)[0], s, precision) for s in sizes]
         check_parity(parities, precision)
         return parities
 

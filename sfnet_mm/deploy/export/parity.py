@@ -1,7 +1,9 @@
 """Compares the output of a file in a runtime with the output of its model in torch."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,23 +50,30 @@ class Parity:
         return f'{self.size[0]}x{self.size[1]}: {logits}classes agree on {self.agreement:.4%}'
 
 
+def open_onnx(path: str) -> Callable[[Tensor], list[np.ndarray]]:
+    """Return a function that runs an ONNX file in ONNX Runtime on the CPU."""
+    ort = require('onnxruntime', INSTALL)
+    session = ort.InferenceSession(path, providers=['CPUExecutionProvider'])
+    return lambda image: session.run(None, {session.get_inputs()[0].name: image.numpy()})
+
+
 def compare_with_torch(
-    wrapped: ExportModel, path: str, size: tuple[int, int], precision: str = 'float32'
+    wrapped: ExportModel,
+    run: Callable[[Tensor], Any],
+    size: tuple[int, int],
+    precision: str = 'float32',
 ) -> Parity:
-    """Run a file in ONNX Runtime and its reference in torch on one random image.
+    """Run a file and its reference in torch on one random image.
 
     Args:
         wrapped: Module of :func:`sfnet_mm.deploy.export.make_reference`.
-        path: Path of the file.
+        run: Function from an input of the graph to the output of the file.
         size: (height, width) of the image.
         precision: ``'float32'`` or ``'float16'``.
     """
-    ort = require('onnxruntime', INSTALL)
-    session = ort.InferenceSession(path, providers=['CPUExecutionProvider'])
     sample = wrapped.sample(1, size, seed=1)
     with torch.no_grad():
-        expected = wrapped(sample).numpy()
-    got = session.run(None, {session.get_inputs()[0].name: sample.numpy()})[0]
+        expected, got = wrapped(sample).numpy(), np.asarray(run(sample))
     threshold = wrapped.form.threshold
     found = parity(expected, got, size, threshold)
     if found.within(precision) or precision != 'float32' or not sample.is_floating_point():

@@ -19,9 +19,9 @@ from torch import Tensor
 from sfnet_mm.utils.tooling import atomic_file, first_line
 
 from .checks import check_size, check_test
-from .export_model import ExportModel, make_export_model, make_reference
+from .export_model import make_export_model, make_reference
 from .metadata import metadata
-from .parity import Parity, check_parity, parity
+from .parity import Parity, check_parity, compare_with_torch
 
 METADATA = 'metadata.json'
 
@@ -71,7 +71,8 @@ def export_pt2(
         else:
             torch.export.save(program, temporary, extra_files={METADATA: meta})
         run, _ = read_pt2(temporary, trusted=True)
-        found = _compare(make_reference(model, output, output_size, normalize), run, size)
+        expected = make_reference(model, output, output_size, normalize)
+        found = compare_with_torch(expected, run, size)
         check_parity([found], 'float32', 'The file')
     return found
 
@@ -84,13 +85,6 @@ def _compile(program: Any, path: str, meta: str) -> None:
         aoti_compile_and_package(program, package_path=path, inductor_configs=options)
     except Exception as e:
         raise RuntimeError(f'AOTInductor cannot compile the model: {first_line(e)}') from None
-
-
-def _compare(expected: ExportModel, run: Callable, size: tuple[int, int]) -> Parity:
-    sample = expected.sample(1, size, seed=1)
-    with torch.no_grad():
-        pair = [f(sample).numpy() for f in (expected, run)]
-    return parity(*pair, size, expected.form.threshold)
 
 
 def read_pt2(path: str, trusted: bool = False) -> tuple[Callable[[Tensor], Tensor], str]:
