@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
 from sfnet_mm.datasets.pipelines import stored_color_type
 from sfnet_mm.deploy.image_pipeline import check_portable, pipeline_steps
@@ -115,17 +115,14 @@ def class_scores(
     metric = BoundaryIoUMetric(['mIoU', 'bIoU'] if by_boundary else ['mIoU'], **options)
     metric.dataset_meta = datasets[0].metainfo
     loading = dict(runtime.loading, color_type=stored_color_type(**runtime.loading))
-    print(f'{title}: {sum(map(len, datasets))} images', flush=True)
-    progress = ProgressBar(sum(map(len, datasets)))
-    for dataset in datasets:
-        for i in range(len(dataset)):
-            sample = dataset[i]['data_samples']
-            mask = runtime.predict(read_image(sample.img_path, **loading))
-            found = torch.from_numpy(mask.astype(np.int64))[None]
-            prediction = {'pred_sem_seg': {'data': found}, 'img_path': sample.img_path}
-            metric.process({}, [{**prediction, 'gt_sem_seg': {'data': sample.gt_sem_seg.data}}])
-            progress.update()
-    print()
+    count = sum(map(len, datasets))
+    print(f'{title}: {count} images', flush=True)
+    samples = (dataset[i]['data_samples'] for dataset in datasets for i in range(len(dataset)))
+    for sample in track_iter_progress((samples, count)):
+        mask = runtime.predict(read_image(sample.img_path, **loading))
+        found = torch.from_numpy(mask.astype(np.int64))[None]
+        prediction = {'pred_sem_seg': {'data': found}, 'img_path': sample.img_path}
+        metric.process({}, [{**prediction, 'gt_sem_seg': {'data': sample.gt_sem_seg.data}}])
     values = metric.class_values(metric.results)
     classes = metric.dataset_meta['classes']
     return {

@@ -11,12 +11,12 @@ import math
 import os
 import statistics
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
 from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
@@ -162,7 +162,7 @@ def _by_onnx_runtime(
 
     class Reader(tool.CalibrationDataReader):
         def __init__(self) -> None:
-            self.arrays = _with_progress(inputs, len(inputs))
+            self.arrays = track_iter_progress((inputs, len(inputs)))
 
         def get_next(self) -> Any:
             data = next(self.arrays, None)
@@ -189,7 +189,6 @@ def _by_onnx_runtime(
                 'OpTypesToExcludeOutputQuantization': ['Conv'],
             },
         )
-        print()
         return onnx.load(files[1])
 
 
@@ -203,13 +202,6 @@ def _hide_advice() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-def _with_progress(arrays: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    progress = ProgressBar(count)
-    for array in arrays:
-        yield array
-        progress.update()
 
 
 def speed_ratio(slow: Runtime, fast: Runtime, data: np.ndarray, rounds: int) -> float:
