@@ -16,6 +16,7 @@ one has the same network, whatever its classes and its training are.
 """
 
 import argparse
+import itertools
 import json
 import os.path as osp
 import tempfile
@@ -26,7 +27,7 @@ import numpy as np
 import torch
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from mmengine.utils import ProgressBar
+from mmengine.utils import track_iter_progress
 
 from sfnet_mm.deploy.export import export_onnx, make_reference
 from sfnet_mm.deploy.export.onnx_graph import OPSET, count_nodes
@@ -83,72 +84,76 @@ def make_sample(runtime: Runtime, size: tuple, image: str | None) -> torch.Tenso
     return torch.from_numpy(runtime.prepare(cv2.resize(read_image(image), size[::-1])))
 
 
-def compare_panoptic(config: str, size: tuple, checkpoint: str | None, image: str | None) -> dict:
-    from sfnet_mm.panoptic.export import (
-        PanopticGraph,
-        export_panoptic_onnx,
-        load_panoptic,
-        mean_difference,
-    )
+def load(config: str, size: tuple, checkpoint: str | None = None) -> torch.nn.Module:
+    """Load a model. Without a checkpoint, it gets weights like those after training."""
+    if is_panoptic(config):
+        from sfnet_mm.panoptic.export import load_panoptic
 
-    model = load_panoptic(config, checkpoint)
-    if checkpoint is None:
-        set_realistic_statistics(model, size)
+        model = load_panoptic(config, checkpoint)
+    else:
+        model = load_model(config, checkpoint)
+        model.test_cfg = dict(mode='whole')  # Sliding windows are not compared.
+    return model if checkpoint else set_realistic_statistics(model, size)
+
+
+def export(model: torch.nn.Module, path: str, size: tuple, runtime: str = 'onnxruntime') -> None:
+    if hasattr(model, 'panoptic_head'):
+        from sfnet_mm.panoptic.export import export_panoptic_onnx
+
+        export_panoptic_onnx(model, path, size, runtime)
+    else:
+        export_onnx(model, path, size, 'logits', runtime=runtime)
+
+
+def compare(config: str, size: tuple, checkpoint: str | None, image: str | None) -> dict:
+    torch.manual_seed(0)
+    model = load(config, size, checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         runtimes = []
         for kind in (OnnxRuntime, OpenVINORuntime):
             path = osp.join(folder, f'{kind.name}.onnx')
-            export_panoptic_onnx(model, path, size, kind.name)
+            export(model, path, size, kind.name)
             runtimes.append(kind(path))
         sample = make_sample(runtimes[0], size, image)
-        with torch.no_grad():
-            expected = [x.numpy() for x in PanopticGraph(model)(sample)]
-        found = {'samplers': count_nodes(path)}
-        for runtime in runtimes:
-            got = runtime.infer_all(sample.numpy())
-            found[runtime.name] = {
-                'difference': mean_difference(got, expected),
-                'agreement': float((best_kernel(*got) == best_kernel(*expected)).mean()),
-            }
-    return found
+        outputs = {runtime.name: runtime.infer_all(sample.numpy()) for runtime in runtimes}
+        comparison = compare_panoptic if is_panoptic(config) else compare_logits
+        return {'samplers': count_nodes(path), **comparison(model, sample, outputs)}
+
+
+def compare_panoptic(model: torch.nn.Module, sample: torch.Tensor, outputs: dict) -> dict:
+    from sfnet_mm.panoptic.export import PanopticGraph, mean_difference
+
+    with torch.no_grad():
+        expected = [x.numpy() for x in PanopticGraph(model)(sample)]
+    return {
+        name: {
+            'difference': mean_difference(got, expected),
+            'agreement': float((best_kernel(*got) == best_kernel(*expected)).mean()),
+        }
+        for name, got in outputs.items()
+    }
 
 
 def best_kernel(scores: np.ndarray, masks: np.ndarray) -> np.ndarray:
     return (scores.max(axis=2)[..., None, None] * masks).argmax(axis=1)
 
 
-def compare(config: str, size: tuple, checkpoint: str | None, image: str | None) -> dict:
-    torch.manual_seed(0)
-    if is_panoptic(config):
-        return compare_panoptic(config, size, checkpoint, image)
-    model = load_model(config, checkpoint)
-    if checkpoint is None:
-        set_realistic_statistics(model, size)
-    model.test_cfg = dict(mode='whole')  # Sliding windows are not compared.
+def compare_logits(model: torch.nn.Module, sample: torch.Tensor, outputs: dict) -> dict:
     wrapped = make_reference(model, 'logits')
-    with tempfile.TemporaryDirectory() as folder:
-        runtimes = []
-        for kind in (OnnxRuntime, OpenVINORuntime):
-            path = osp.join(folder, f'{kind.name}.onnx')
-            export_onnx(model, path, size, 'logits', runtime=kind.name)
-            runtimes.append(kind(path))
-        sample = make_sample(runtimes[0], size, image)
-        with torch.no_grad():
-            expected = wrapped(sample).numpy()
-        float64 = float64_output(wrapped, sample)
-        found = {
-            'samplers': count_nodes(path),
-            'largest_logit': float(np.abs(expected).max()),
-            'torch_to_float64': float(np.abs(expected - float64).max()),
+    with torch.no_grad():
+        expected = wrapped(sample).numpy()
+    float64 = float64_output(wrapped, sample)
+    found = {
+        'largest_logit': float(np.abs(expected).max()),
+        'torch_to_float64': float(np.abs(expected - float64).max()),
+    }
+    for name, (logits,) in outputs.items():
+        p = parity(expected, logits, sample.shape[2:], wrapped.form.threshold)
+        found[name] = {
+            'difference': p.difference,
+            'to_float64': float(np.abs(logits - float64).max()),
+            'agreement': p.agreement,
         }
-        for runtime in runtimes:
-            logits = np.asarray(runtime.infer(sample.numpy()))
-            p = parity(expected, logits, size, wrapped.form.threshold)
-            found[runtime.name] = {
-                'difference': p.difference,
-                'to_float64': float(np.abs(logits - float64).max()),
-                'agreement': p.agreement,
-            }
     return found
 
 
@@ -156,16 +161,9 @@ def export_random_weights(config: str, path: str, size: tuple) -> torch.nn.Modul
     """Export the network of a config, and return it."""
     for seed in range(MOST_DRAWS):
         torch.manual_seed(seed)
+        model = load(config, size)
         try:
-            if is_panoptic(config):
-                from sfnet_mm.panoptic.export import export_panoptic_onnx, load_panoptic
-
-                model = set_realistic_statistics(load_panoptic(config), size)
-                export_panoptic_onnx(model, path, size)
-            else:
-                model = set_realistic_statistics(load_model(config), size)
-                model.test_cfg = dict(mode='whole')
-                export_onnx(model, path, size, 'logits')
+            export(model, path, size)
             break
         except RuntimeError:
             # Some random weights magnify rounding until the export refuses the file.
@@ -194,24 +192,22 @@ def main(argv: Sequence[str] | None = None) -> None:
         except ValueError:
             raise ValueError(f'{args.out} is no JSON: remove it or choose another') from None
     configs = distinct_networks(args.configs) if args.distinct else args.configs
-    progress = ProgressBar(len(configs) * len(args.sizes))
+    weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
+    pairs = list(itertools.product(configs, args.sizes))
     failures = []
-    for config in configs:
-        for size in args.sizes:
-            weights = f' ({osp.basename(args.checkpoint)})' if args.checkpoint else ''
-            key = f'{file_stem(config)}{weights} {size[0]}x{size[1]}'
-            if key not in results:
-                try:
-                    if args.warp == 'gather':
-                        results[key] = compare_warps(config, size, args.opset)
-                    else:
-                        results[key] = compare(config, size, args.checkpoint, args.image)
-                    write_text(args.out, json.dumps(results, indent=1))
-                except (OSError, ValueError, RuntimeError) as e:
-                    failures.append(f'{key}: {e}')
-                    print(f'\nfailed: {failures[-1]}')
-            progress.update()
-    print()
+    for config, size in track_iter_progress(pairs):
+        key = f'{file_stem(config)}{weights} {size[0]}x{size[1]}'
+        if key in results:
+            continue
+        try:
+            if args.warp == 'gather':
+                results[key] = compare_warps(config, size, args.opset)
+            else:
+                results[key] = compare(config, size, args.checkpoint, args.image)
+            write_text(args.out, json.dumps(results, indent=1))
+        except (OSError, ValueError, RuntimeError) as e:
+            failures.append(f'{key}: {e}')
+            print(f'\nfailed: {failures[-1]}')
     for key, found in results.items():
         cells = [
             f'{name}: {found[name]["difference"]:.1e}, {found[name]["agreement"]:.4%}'
@@ -222,8 +218,9 @@ def main(argv: Sequence[str] | None = None) -> None:
             cells.append(f'torch to float64: {found["torch_to_float64"]:.1e}')
         print(f'{key}: {found["samplers"]} GridSample; ' + '; '.join(cells))
     if failures:
-        total = len(configs) * len(args.sizes)
-        raise ValueError(f'{len(failures)} of {total} comparisons failed, the first: {failures[0]}')
+        raise ValueError(
+            f'{len(failures)} of {len(pairs)} comparisons failed, the first: {failures[0]}'
+        )
 
 
 if __name__ == '__main__':
