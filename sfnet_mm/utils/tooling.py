@@ -129,6 +129,14 @@ def check_out_folder(path: str, option: str) -> None:
     _check_takes_files(folder, f'{option} {path}')
 
 
+def check_conversion(src: str, dst: str) -> None:
+    """Raise a ValueError if a file would be converted to itself or to a folder."""
+    if osp.exists(dst) and osp.exists(src) and osp.samefile(src, dst):
+        raise ValueError(f'DST {dst} is SRC: name another file, SRC is not overwritten')
+    if osp.isdir(dst):
+        raise ValueError(f'DST {dst} is a folder: name a file in it')
+
+
 def _check_takes_files(folder: str, name: str) -> None:
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -1,14 +1,9 @@
 import pytest
 import torch
 from authors_reference import AuthorsModel
-from helpers import load_tool, run_tool
+from helpers import run_tool
 
 TOOL = 'model_converters/sfsegnets2mmseg'
-
-
-@pytest.fixture
-def tool():
-    return load_tool(TOOL)
 
 
 @pytest.fixture(scope='module')

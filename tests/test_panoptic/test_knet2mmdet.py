@@ -22,6 +22,8 @@ def test_weights_arrive(head_cfg, tmp_path, capsys):
     head = MODELS.build(head_cfg)
     checkpoint = published(head)
     torch.save(checkpoint, tmp_path / 'src.pth')
+    with pytest.raises(SystemExit, match='src.pth is SRC'):
+        run_tool(TOOL, tmp_path / 'src.pth', tmp_path / 'src.pth')
     run_tool(TOOL, tmp_path / 'src.pth', tmp_path / 'new' / 'dst.pth')
     assert '5 classes, 5 proposals' in capsys.readouterr().out
     state = torch.load(tmp_path / 'new' / 'dst.pth', weights_only=True)['state_dict']

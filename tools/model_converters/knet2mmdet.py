@@ -15,7 +15,7 @@ from torch import Tensor
 import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.knet import rename
-from sfnet_mm.utils.tooling import atomic_file, one_error_line
+from sfnet_mm.utils.tooling import atomic_file, check_conversion, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,6 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 @one_error_line()
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    check_conversion(args.src, args.dst)
     checkpoint = load_checkpoint_file(args.src)
     state_dict = checkpoint.get('state_dict', checkpoint) if isinstance(checkpoint, dict) else 0
     if not isinstance(state_dict, dict) or not all(

@@ -18,7 +18,7 @@ from torch import Tensor
 import sfnet_mm  # isort: skip  fixes the hosts before mmseg is imported
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.deploy.model import load_model
-from sfnet_mm.utils.tooling import atomic_file, one_error_line
+from sfnet_mm.utils.tooling import atomic_file, check_conversion, one_error_line
 
 
 def to_half(state: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -48,10 +48,9 @@ def publish(config: str, src: str, dst: str) -> None:
     Raises:
         FileNotFoundError: There is no such config or checkpoint.
         ValueError: The checkpoint does not belong to the config, its weights do not fit float16,
-            or DST is SRC.
+            or DST is SRC or a folder.
     """
-    if osp.exists(dst) and osp.exists(src) and osp.samefile(src, dst):
-        raise ValueError(f'DST {dst} is SRC: name another file, SRC is not overwritten')
+    check_conversion(src, dst)
     model = load_model(config, src)
     found = load_checkpoint_file(src)
     meta: dict[str, Any] = dict(

@@ -8,7 +8,6 @@ these backbones are recognized too. The ``init_cfg`` of the backbone then loads 
 """
 
 import argparse
-import hashlib
 import os.path as osp
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,8 @@ import sfnet_mm
 from sfnet_mm.compat import load_checkpoint_file
 from sfnet_mm.converters.sfsegnets import Conversion, convert
 from sfnet_mm.converters.sfsegnets_families import ConversionError
-from sfnet_mm.utils.tooling import atomic_file, one_error_line
+from sfnet_mm.utils.made_files import file_digest
+from sfnet_mm.utils.tooling import atomic_file, check_conversion, one_error_line
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,33 +37,19 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as f:
-        for block in iter(lambda: f.read(1 << 20), b''):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def metadata(result: Conversion, src: str) -> dict[str, Any]:
     """Make the ``meta`` of the new checkpoint; ``init_model`` reads its ``dataset_meta``."""
     meta = dict(
         sfnet_mm_version=sfnet_mm.__version__,
         family=str(result.family),
         converted_from=osp.basename(src),
-        converted_from_sha256=sha256(src),
+        converted_from_sha256=file_digest(src),
     )
     if result.family.num_classes == 19:
         from mmseg.datasets import CityscapesDataset
 
         meta['dataset_meta'] = dict(CityscapesDataset.METAINFO)
     return meta
-
-
-def write(checkpoint: dict[str, Any], dst: str) -> None:
-    """Save under a temporary name and rename, so that ``dst`` is never half a file."""
-    with atomic_file(dst) as temporary:
-        torch.save(checkpoint, temporary)
 
 
 def report(result: Conversion, dst: str) -> None:
@@ -77,7 +63,7 @@ def report(result: Conversion, dst: str) -> None:
         print(f'  folded {len(result.folded)} biases into the running_mean of the BN after them')
     if result.filled:
         print(f'  set {len(result.filled)} counters (num_batches_tracked) that SRC lacks to 0')
-    print(f'wrote {dst}, sha256 {sha256(dst)}')
+    print(f'wrote {dst}, sha256 {file_digest(dst)}')
     if family.head is None:
         print(f"use: backbone.init_cfg=dict(type='Pretrained', checkpoint='{dst}')")
         return
@@ -90,13 +76,11 @@ def report(result: Conversion, dst: str) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     try:
-        if osp.exists(args.dst) and osp.exists(args.src) and osp.samefile(args.src, args.dst):
-            raise ValueError(f'DST {args.dst} is SRC: name another file, SRC is not overwritten')
-        if osp.isdir(args.dst):
-            raise ValueError(f'DST {args.dst} is a folder: name a file in it')
+        check_conversion(args.src, args.dst)
         result = convert(load_checkpoint_file(args.src), args.backbone_only)
         checkpoint = dict(meta=metadata(result, args.src), state_dict=result.state_dict)
-        write(checkpoint, args.dst)
+        with atomic_file(args.dst) as temporary:
+            torch.save(checkpoint, temporary)
     except ConversionError as e:
         for name in e.unplaced:
             print(f'no place for: {name}', file=sys.stderr)
