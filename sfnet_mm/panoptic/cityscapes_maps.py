@@ -52,11 +52,10 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> tuple[np.ndarray, 
     ids = np.zeros(len(values), dtype=np.uint32)
     segments: list[dict] = []
     for i, value in enumerate(values.tolist()):
-        label, is_instance = (value // 1000, True) if value >= 1000 else (value, False)
+        is_instance = value >= 1000
+        label = value // 1000 if is_instance else value
         category = CATEGORY_OF.get(label)
-        if label > LAST_LABEL_ID or (
-            is_instance and category is not None and category >= NUM_THINGS
-        ):
+        if label > LAST_LABEL_ID or (is_instance and (category or 0) >= NUM_THINGS):
             raise ValueError(
                 f'value {value} is neither a label id (0..{LAST_LABEL_ID}) nor an instance of '
                 'a thing'
@@ -65,17 +64,13 @@ def find_segments(instance_ids: np.ndarray, first_id: int) -> tuple[np.ndarray, 
             continue
         ids[i] = first_id + len(segments)
         rows, columns = boxes[i]
+        x, y = columns.start, rows.start
         segments.append(
             dict(
                 id=int(ids[i]),
                 category_id=category,
                 area=int(areas[i]),
-                bbox=[
-                    columns.start,
-                    rows.start,
-                    columns.stop - columns.start,
-                    rows.stop - rows.start,
-                ],
+                bbox=[x, y, columns.stop - x, rows.stop - y],
                 iscrowd=int(category < NUM_THINGS and not is_instance),
             )
         )
@@ -113,7 +108,7 @@ def convert_map(folder: str, task: tuple[str, int]) -> tuple[dict, bool]:
     path, first_id = task
     stat = os.stat(path)
     source = dict(size=stat.st_size, mtime=stat.st_mtime_ns, first_id=first_id)
-    target = osp.join(folder, osp.basename(path)[: -len(SUFFIX)] + IMAGE_SUFFIX)
+    target = osp.join(folder, osp.basename(path).replace(SUFFIX, IMAGE_SUFFIX))
     record = _read_record(target, source)
     if record is not None:
         return record, True
@@ -159,9 +154,7 @@ def convert_cityscapes(
             f'no instance maps {folder}/*/*{SUFFIX}: unpack gtFine_trainvaltest.zip of '
             'Cityscapes in that folder, or name another split'
         )
-    names = [
-        osp.join(p.split(os.sep)[-2], osp.basename(p)[: -len(SUFFIX)] + IMAGE_SUFFIX) for p in paths
-    ]
+    names = [osp.relpath(p, folder).replace(SUFFIX, IMAGE_SUFFIX) for p in paths]
     images = [osp.join(data_root, 'leftImg8bit', split, name) for name in names]
     missing = [image for image in images if not osp.isfile(image)]
     if missing:

@@ -109,14 +109,9 @@ class KNetCriterion(nn.Module):
             ValueError: See :func:`read_segments`.
         """
         masks = [upsample(m).float() for m in outputs.masks]
+        size, device = masks[0].shape[2:], masks[0].device
         segments = [
-            read_segments(
-                sample,
-                self.num_things_classes,
-                self.num_stuff_classes,
-                masks[0].shape[2:],
-                masks[0].device,
-            )
+            read_segments(sample, self.num_things_classes, self.num_stuff_classes, size, device)
             for sample in samples
         ]
         targets = [
@@ -160,12 +155,9 @@ class KNetCriterion(nn.Module):
             prefix + 'dice': self.loss_dice(predicted, wanted),
         }
         if self.loss_rank:
-            owner = torch.stack(
-                [paint_masks(t.masks, t.kernels, self.rank_ignore_index) for t in targets]
-            )
-            losses[prefix + 'rank'] = self.loss_rank(
-                masks, owner, ignore_index=self.rank_ignore_index
-            )
+            ignored = self.rank_ignore_index
+            owner = torch.stack([paint_masks(t.masks, t.kernels, ignored) for t in targets])
+            losses[prefix + 'rank'] = self.loss_rank(masks, owner, ignore_index=ignored)
         return losses
 
     def _seg_loss(self, seg: Tensor, targets: list[KernelTargets], segments: list[tuple]) -> Tensor:
