@@ -9,7 +9,7 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import cv2
 
@@ -148,7 +148,8 @@ def _connection_problem(source: Source, timeout: float) -> str:
             with urllib.request.urlopen(source.text, timeout=timeout):
                 pass
         else:
-            _connect(parts, timeout)
+            address = parts.hostname, parts.port or PORTS[parts.scheme]
+            socket.create_connection(address, timeout).close()
     except urllib.error.HTTPError as e:
         return f'{source} answers HTTP {e.code} {first_line(e.reason)}'
     except http.client.HTTPException as e:
@@ -158,8 +159,3 @@ def _connection_problem(source: Source, timeout: float) -> str:
         reason = getattr(reason, 'strerror', None) or reason
         return f'{source} does not answer: {reason}'
     return f'{source} is there, but sends no video that OpenCV can decode'
-
-
-def _connect(parts: SplitResult, timeout: float) -> None:
-    address = parts.hostname or '', parts.port or PORTS[parts.scheme]
-    socket.create_connection(address, timeout).close()
