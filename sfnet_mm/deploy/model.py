@@ -70,12 +70,11 @@ def load_model(
     model.cfg = copy.deepcopy(cfg)
     model.cfg.test_pipeline = copy.deepcopy(inference_pipeline(cfg))
     set_test_mode(model)
-    # In a cascade of heads, the last head decides on the classes.
-    classes = getattr(model, 'num_classes', 0)
     if meta.get('classes'):
         model.dataset_meta = complete_meta(meta, {})
     else:
-        model.dataset_meta = dataset_meta(cfg, classes)
+        # In a cascade of heads, the last head decides on the classes.
+        model.dataset_meta = dataset_meta(cfg, getattr(model, 'num_classes', 0))
     return model.to(device).eval()
 
 
@@ -90,12 +89,11 @@ def dataset_meta(cfg: Config, num_classes: int = 0) -> dict[str, Any]:
         num_classes: Number of classes of the model. If the config has no data, the numbers serve
             as names.
     """
-    meta: dict[str, Any] = {}
     for split in ('test', 'val', 'train'):
         for dataset in data_sets(cfg.get(f'{split}_dataloader'))[:1]:
             meta = dict(getattr(registered(DATASETS, dataset), 'METAINFO', {}))
             return complete_meta(meta, dataset.get('metainfo') or {}, num_classes)
-    return complete_meta(meta, {}, num_classes)
+    return complete_meta({}, {}, num_classes)
 
 
 def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> dict[str, Any]:
@@ -106,8 +104,11 @@ def complete_meta(meta: Mapping, changes: Mapping, num_classes: int = 0) -> dict
     meta, changes = ({k: v for k, v in m.items() if v is not None} for m in (meta, changes))
     if not (changes.get('classes') or meta.get('classes')):
         changes['classes'] = [str(i) for i in range(num_classes)]
-    drawn = type('DataSet', (BaseSegDataset,), {'METAINFO': meta})
-    return drawn(metainfo=changes, lazy_init=True).metainfo
+
+    class DataSet(BaseSegDataset):
+        METAINFO = meta
+
+    return DataSet(metainfo=changes, lazy_init=True).metainfo
 
 
 def pad_to_stride(image: Tensor, stride: int = 32) -> Tensor:
