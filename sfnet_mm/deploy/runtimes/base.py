@@ -15,9 +15,7 @@ from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes, upsampled
 from sfnet_mm.models.layers.upsampling import resize
 from sfnet_mm.utils.timer import Timer
 
-from .sliding import slide, windows
-
-Size = tuple[int, int]
+from .sliding import Size, slide, windows
 
 
 class Runtime:
@@ -43,6 +41,7 @@ class Runtime:
         self.meta = meta
         self.classes, self.palette = meta.get('classes'), meta.get('palette')
         self.channels = meta.get('channels', 3)
+        self.align_corners = meta.get('align_corners', True)
         self.set_pipeline(meta.get('loading') or {}, meta.get('pipeline') or ())
         classes = meta.get('num_classes') or len(self.classes or ())
         self.mask_dtype = np.uint8 if classes <= 255 else np.uint16
@@ -91,17 +90,16 @@ class Runtime:
         if out.ndim == 3:
             raise ValueError('the graph ends in classes: export it with --output logits')
         out = self._remove_padding(out, self._size_of(data), inner, size)
-        return resize(out, size, self.meta.get('align_corners', True))[0]
+        return resize(out, size, self.align_corners)[0]
 
     def graph_inputs(self, image: np.ndarray) -> Iterator[np.ndarray]:
         """Yield the inputs of the graph for an image: one array, or one for each window."""
         data = self._prepare_input(image)[0]
-        if not self.meta.get('slide'):
+        if self.meta.get('slide'):
+            for rows, columns in windows(self._size_of(data), **self.meta['slide']):
+                yield self._crop(data, rows, columns)
+        else:
             yield data
-            return
-        crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))
-        for rows, columns in windows(self._size_of(data), crop, stride):
-            yield self._crop(data, rows, columns)
 
     def shown(self, image: np.ndarray) -> np.ndarray:
         """Return the part of an image (H, W, C) that its mask covers, at the size of the mask."""
@@ -179,9 +177,8 @@ class Runtime:
         if padding['size']:
             wanted = [max(a, b) for a, b in zip(size, padding['size'])]
         else:
-            wanted = [
-                -(-side // padding['size_divisor']) * padding['size_divisor'] for side in size
-            ]
+            divisor = padding['size_divisor']
+            wanted = [-(-side // divisor) * divisor for side in size]
         margins = [(0, 0), (0, 0), *((0, b - a) for a, b in zip(size, wanted))]
         return np.pad(data, margins, constant_values=padding['value'])
 
@@ -201,15 +198,16 @@ class Runtime:
 
     def _predict_mask(self, data: np.ndarray, inner: Size, size: Size) -> np.ndarray:
         """Predict classes (H, W) at ``size``; the part ``inner`` of the input has no padding."""
-        run, align_corners = self._size_of(data), self.meta.get('align_corners', True)
+        run = self._size_of(data)
         if self.meta.get('slide'):
             out = self._slide(data)
         else:
             out = self._timed_output(data, not run == inner == size)
             if out.ndim == 3:
-                return resize_classes(out[0].numpy(), run, inner, size, align_corners)
+                return resize_classes(out[0].numpy(), run, inner, size, self.align_corners)
         out = self._remove_padding(out, run, inner, size)
-        return upsampled_argmax(out, size, align_corners, self.meta.get('threshold'))[0].numpy()
+        threshold = self.meta.get('threshold')
+        return upsampled_argmax(out, size, self.align_corners, threshold)[0].numpy()
 
     def _timed_output(self, data: np.ndarray, logits: bool) -> Tensor:
         """Run the graph and return classes (N, h, w), or logits (N, K, h, w) if possible."""
@@ -226,13 +224,12 @@ class Runtime:
         """
         if run == inner == size:
             return logits.float()
-        full = resize(logits.float(), run, self.meta.get('align_corners', True))
+        full = resize(logits.float(), run, self.align_corners)
         return full[:, :, : inner[0], : inner[1]]
 
     def _slide(self, data: np.ndarray) -> Tensor:
-        crop, stride = (self.meta['slide'][key] for key in ('crop_size', 'stride'))
-        size, fixed = self._size_of(data), self.meta['size']
-        if fixed and any(side < length for side, length in zip(size, crop)):
+        size, crop = self._size_of(data), self.meta['slide']['crop_size']
+        if self.meta['size'] and any(side < length for side, length in zip(size, crop)):
             raise ValueError(
                 f'image of {size[0]}x{size[1]} is smaller than the windows of {crop[0]}x{crop[1]} '
                 'of a graph of that size: export with --dynamic'
@@ -240,10 +237,7 @@ class Runtime:
 
         def logits_of(rows: slice, columns: slice) -> Tensor:
             part = self._crop(data, rows, columns)
-            return resize(
-                self._timed_output(part, True).float(),
-                self._size_of(part),
-                self.meta['align_corners'],
-            )
+            logits = self._timed_output(part, True).float()
+            return resize(logits, self._size_of(part), self.align_corners)
 
-        return slide(logits_of, size, crop, stride)
+        return slide(logits_of, size, **self.meta['slide'])
