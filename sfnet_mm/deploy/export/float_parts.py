@@ -11,6 +11,7 @@ import numpy as np
 
 from sfnet_mm.utils.tooling import require
 
+from .onnx_graph import walk_back
 from .parity import INSTALL
 from .portable_warp import PREFIX
 
@@ -18,11 +19,7 @@ PARTS = ('warp', 'gate', 'classifier')
 
 
 def check_parts(keep: Iterable[str]) -> None:
-    """Raise a ValueError for an unknown part.
-
-    Raises:
-        ValueError: A part is not one of ``PARTS``.
-    """
+    """Raise a ValueError for a part that is not one of ``PARTS``."""
     for part in keep:
         if part not in PARTS:
             raise ValueError(f'--keep {part!r} is not one of {", ".join(PARTS)}')
@@ -85,14 +82,7 @@ class _Graph:
 
     def back_to_convolution(self, names: Iterable[str]) -> Iterator[Any]:
         """Yield the nodes that produce some values, back to convolutions with trained weights."""
-        waiting, seen = list(names), set()
-        while waiting:
-            node = self.made_by.get(waiting.pop())
-            if node is None or node.name in seen or self.is_trained_convolution(node):
-                continue
-            seen.add(node.name)
-            yield node
-            waiting.extend(node.input)
+        return walk_back(self.nodes, names, self.is_trained_convolution)
 
     def samplers(self) -> list[Any]:
         """List the nodes that sample a map at positions."""

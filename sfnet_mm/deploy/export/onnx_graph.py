@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -104,25 +104,32 @@ def check_path(path: str) -> None:
         require(package, INSTALL)
 
 
+def walk_back(
+    nodes: Iterable[Any], values: Iterable[str], is_end: Callable[[Any], bool]
+) -> Iterator[Any]:
+    """Yield the nodes that produce some values, back to those where ``is_end`` holds."""
+    made_by = {name: node for node in nodes for name in node.output}
+    waiting, seen = list(values), set()
+    while waiting:
+        node = made_by.get(waiting.pop())
+        if node is None or node.name in seen or is_end(node):
+            continue
+        seen.add(node.name)
+        yield node
+        waiting.extend(node.input)
+
+
 def to_float16(proto: Any) -> Any:
     """Convert a graph to float16, except for GridSample and the nodes that make its grid."""
     try:
         from onnxruntime.transformers.float16 import convert_float_to_float16
     except ImportError as e:
         raise ImportError(f'fp16 needs onnxruntime.transformers ({e}): {INSTALL}') from None
-    made_by = {name: node for node in proto.graph.node for name in node.output}
-    blocked = set()
-    for node in proto.graph.node:
-        if node.op_type != 'GridSample':
-            continue
-        blocked.add(node.name)
-        pending = [node.input[1]]
-        while pending:
-            maker = made_by.get(pending.pop())
-            if maker is not None and maker.op_type != 'Conv' and maker.name not in blocked:
-                blocked.add(maker.name)
-                pending.extend(maker.input)
-    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=sorted(blocked))
+    samplers = [node for node in proto.graph.node if node.op_type == 'GridSample']
+    grids = [node.input[1] for node in samplers]
+    makers = walk_back(proto.graph.node, grids, lambda node: node.op_type == 'Conv')
+    blocked = sorted({node.name for node in (*samplers, *makers)})
+    proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked)
     # The converter does not update the types of the values that it leaves in float32.
     del proto.graph.value_info[:]
     return proto
