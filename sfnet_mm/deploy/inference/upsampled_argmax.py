@@ -45,18 +45,16 @@ def upsampled_argmax(
     Returns:
         (N, H, W) int64; the first class where logits are equal.
     """
-    if logits.shape[1] == 1:
-        return classes_of(
-            logits if size is None else resize(logits, size, align_corners), threshold
-        )
-    if size is not None and is_exporting('openvino'):
+    single = logits.shape[1] == 1
+    if size is not None and not single and is_exporting('openvino'):
         return _argmax_by_reductions(resize(logits, size, align_corners))
     if logits.is_cuda:
         # On this device, planes are upsampled and searched faster than channels-last maps.
         logits = logits.contiguous()
-    if size is None or not align_corners or torch.compiler.is_compiling() or logits.is_cuda:
+    at_once = single or size is None or not align_corners
+    if at_once or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else resize(logits, size, align_corners)
-        return classes_of(full)
+        return classes_of(full, threshold)
     logits = logits.contiguous()
     batch, classes, height, _ = logits.shape
     out = torch.empty(batch, *size, dtype=torch.long)
