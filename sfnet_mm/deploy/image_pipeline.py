@@ -155,7 +155,8 @@ def check_portable(steps: Sequence[dict[str, Any]], where: str) -> None:
         ValueError: A transform is not portable. The message names it.
     """
     for step in steps:
-        if _transform_name(step) not in PORTABLE or _contains_type(_arguments(step)):
+        arguments = [value for key, value in step.items() if key != 'type']
+        if _transform_name(step) not in PORTABLE or _contains_type(arguments):
             raise ValueError(
                 f'{where} has {_transform_name(step)} in its test pipeline, which a file cannot '
                 f'carry out (it can {", ".join(PORTABLE)}): take it out of test_pipeline, or use '
@@ -167,10 +168,6 @@ def _transform_name(step: dict[str, Any]) -> str:
     """Return the name of a transform without its scope; its type may be a class or a string."""
     kind = step['type']
     return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
-
-
-def _arguments(step: dict[str, Any]) -> list[Any]:
-    return [value for key, value in step.items() if key != 'type']
 
 
 def _with_tuples(step: dict[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,6 @@ import os.path as osp
 from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from mmengine.config import Config
-
 from sfnet_mm.deploy.export.float_parts import PARTS
 from sfnet_mm.deploy.export.foreign import with_metadata
 from sfnet_mm.deploy.export.quantization import TARGETS, quantize
@@ -55,7 +53,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def run(args: argparse.Namespace, cfg: Config) -> None:
+@one_error_line(RuntimeError)
+def main(argv: Sequence[str] | None = None) -> None:
+    args = parse_args(argv)
+    check_out_file(args.out)
+    if osp.realpath(args.out) == osp.realpath(args.model):
+        raise ValueError(f'{args.out} is the file to quantize: name another file to write')
+    cfg = read_config(args.calibration)
     keep = [] if args.keep == 'none' else args.keep.split(',')
     classes = args.classes.split(',') if args.classes else None
     with with_metadata(args.model, cfg, classes, args.mean, args.std, args.bgr) as path:
@@ -75,15 +79,6 @@ def run(args: argparse.Namespace, cfg: Config) -> None:
         engine = f'{args.out[: -len(".onnx")]}.engine'
         print(f'build: python tools/deployment/build_trt.py {args.out} {engine}')
     print(f'done: {args.out}')
-
-
-@one_error_line(RuntimeError)
-def main(argv: Sequence[str] | None = None) -> None:
-    args = parse_args(argv)
-    check_out_file(args.out)
-    if osp.realpath(args.out) == osp.realpath(args.model):
-        raise ValueError(f'{args.out} is the file to quantize: name another file to write')
-    run(args, read_config(args.calibration))
 
 
 if __name__ == '__main__':

@@ -12,11 +12,7 @@ from .metadata import padding
 def check_test(
     model: BaseSegmentor, size: tuple[int, int] | None, output: str, normalize: bool
 ) -> None:
-    """Raise a ValueError if no runtime could run the graph as mmseg tests the model.
-
-    Raises:
-        ValueError: The test needs what a graph cannot do. The message says what to do.
-    """
+    """Raise a ValueError, which says what to do, if the test needs what a graph cannot do."""
     check_portable(pipeline_steps(getattr(model, 'cfg', None))[1], 'the config')
     if normalize and padding(model):
         raise ValueError(

@@ -115,11 +115,7 @@ def parity(
 
 
 def check_parity(parities: list[Parity], precision: str, who: str = 'ONNX Runtime') -> None:
-    """Raise a RuntimeError if a comparison shows too large a difference.
-
-    Raises:
-        RuntimeError: A comparison failed. The message names it.
-    """
+    """Raise a RuntimeError that names the first comparison with too large a difference."""
     for p in parities:
         if not p.within(precision):
             raise RuntimeError(f'{who} does not agree with torch, nothing was written: {p}')
