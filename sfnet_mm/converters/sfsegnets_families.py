@@ -134,9 +134,9 @@ def unwrap(checkpoint: Any) -> StateDict:
             f'the checkpoint holds no state_dict: its entry {alien!r} is a '
             f'{type(state[alien]).__name__}, not a tensor'
         )
-    state = {re.sub(r'^module\.', '', str(k)): v for k, v in state.items()}
     named = {}
     for key, value in state.items():
+        key = str(key).removeprefix('module.')
         if not key.startswith(('backbone.', 'head.')):
             key = f'head.{key}' if re.match(DFSEG, key) else f'backbone.{key}'
         named[key] = value

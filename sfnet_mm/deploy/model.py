@@ -1,7 +1,6 @@
 """Builds a model from a config and a checkpoint, with one-line errors if either is wrong."""
 
 import copy
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -199,7 +198,7 @@ def read_fitting_checkpoint(model: nn.Module, checkpoint: str, config: str) -> d
         raise ValueError(
             f'checkpoint {checkpoint} holds a {type(state).__name__}, no state_dict of names'
         )
-    state = {re.sub(r'^module\.', '', name): value for name, value in state.items()}
+    state = {name.removeprefix('module.'): value for name, value in state.items()}
     target = model.state_dict()
     state = {k: v for k, v in state.items() if k in target or not k.startswith(_TRAINING_ONLY)}
     needed = {k: v for k, v in target.items() if k in state or not k.startswith(_TRAINING_ONLY)}

@@ -1,27 +1,20 @@
 """Makes the average of panoptic quality defined if none of the classes occurs."""
 
-import functools
 from typing import Any
 
 
-def allow_absent_classes() -> bool:
+def allow_absent_classes() -> None:
     """Make panopticapi return NaN for PQ, SQ and RQ if none of the classes occurs.
 
     Its ``PQStat.pq_average`` divides by the number of classes that occur, so a data set without
     things, or without stuff, ends in a ZeroDivisionError after the whole test.
-
-    Returns:
-        bool: Whether panopticapi is installed.
     """
     try:
         from panopticapi.evaluation import PQStat
     except ImportError:
-        return False
+        return
     host = PQStat.pq_average
-    if hasattr(host, '__wrapped__'):
-        return True
 
-    @functools.wraps(host)
     def pq_average(self: Any, categories: dict, isthing: bool | None) -> tuple[dict, dict]:
         try:
             return host(self, categories, isthing)
@@ -32,4 +25,3 @@ def allow_absent_classes() -> bool:
             return dict(pq=nan, sq=nan, rq=nan, n=0), classes
 
     PQStat.pq_average = pq_average
-    return True
