@@ -1,6 +1,5 @@
 """Defines the steps of the GPU report, the most important first."""
 
-import json
 import os
 import os.path as osp
 import sys
@@ -9,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
+
+from sfnet_mm.utils.tooling import read_json
 
 from .steps import Step
 
@@ -82,11 +83,7 @@ def _program(name: str, *arguments: str) -> list[str]:
 
 
 def _json(name: str) -> Callable[[str], Any]:
-    def read(folder: str) -> Any:
-        with open(osp.join(folder, name), encoding='utf-8') as file:
-            return json.load(file)
-
-    return read
+    return lambda folder: read_json(osp.join(folder, name))
 
 
 def _describe(plan: Plan) -> Step:

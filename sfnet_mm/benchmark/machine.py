@@ -4,14 +4,13 @@ python -m sfnet_mm.benchmark.machine --device cuda --out machine.json
 """
 
 import argparse
-import json
 import os
 import platform
 import time
 
 import torch
 
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import write_json
 from sfnet_mm.utils.versions import versions
 
 
@@ -54,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.device == 'cuda' and not torch.cuda.is_available():
         raise SystemExit('error: there is no CUDA device: rehearse with --device cpu')
     facts = describe(args.device)
-    write_text(args.out, json.dumps(facts, indent=1) + '\n')
+    write_json(args.out, facts)
     for name, value in facts.items():
         print(f'{name}: {value}')
 

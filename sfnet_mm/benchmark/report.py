@@ -1,17 +1,10 @@
-"""Writes the results of a benchmark as JSON and as Markdown tables."""
+"""Writes the results of a benchmark as Markdown tables."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
-from sfnet_mm.utils.tooling import write_text
-
-
-def write_json(path: str, header: dict[str, Any], entries: Sequence[Any]) -> None:
-    """Write the results of a benchmark atomically."""
-    write_text(path, json.dumps(dict(header, entries=[e.to_dict() for e in entries]), indent=1))
 
 
 def markdown(header: dict[str, Any], entries: list[dict[str, Any]]) -> str:

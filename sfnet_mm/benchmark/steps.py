@@ -1,6 +1,5 @@
 """Runs commands, each with a time limit, and keeps their results."""
 
-import json
 import os
 import os.path as osp
 import shutil
@@ -11,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sfnet_mm.utils.tooling import write_text
+from sfnet_mm.utils.tooling import read_json, write_json
 
 # A step with one of these statuses is not repeated.
 FINISHED = ('passed', 'not available')
@@ -48,9 +47,8 @@ class Step:
 def load_record(folder: str, name: str) -> dict[str, Any] | None:
     """Read the record of a step in a folder, or return None if the step never ended."""
     try:
-        with open(osp.join(folder, f'{name}.json'), encoding='utf-8') as file:
-            return json.load(file)
-    except (FileNotFoundError, json.JSONDecodeError):
+        return read_json(osp.join(folder, f'{name}.json'))
+    except (FileNotFoundError, ValueError):
         return None
 
 
@@ -100,7 +98,7 @@ def run_steps(
             for index in [i for i, run in running.items() if run.ended()]:
                 record = dict(running[index].record(), key=key)
                 name = running.pop(index).step.name
-                write_text(osp.join(folder, f'{name}.json'), json.dumps(record, indent=1) + '\n')
+                write_json(osp.join(folder, f'{name}.json'), record)
                 reason = f' ({record["reason"]})' if record['reason'] else ''
                 keep(index, record, f'{record["status"]} in {record["seconds"]} s{reason}')
             time.sleep(0.02)

@@ -1,13 +1,12 @@
 """Writes the table of models that are trained on one source and tested on all sources."""
 
-import json
 import os.path as osp
 import statistics
 from glob import escape, glob
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
-from sfnet_mm.utils.tooling import mean_and_spread
+from sfnet_mm.utils.tooling import mean_and_spread, read_json
 
 _KEPT = ('name', 'seed', 'budget', 'device', 'date', 'per_source', 'flow_px')
 Runs = dict[str, list[dict[str, Any]]]
@@ -26,8 +25,7 @@ def collect_runs(work_dir: str) -> Runs:
     for folder in sorted(glob(osp.join(escape(work_dir), 'from_*'))):
         path = osp.join(folder, 'results.json')
         if osp.isfile(path):
-            with open(path, encoding='utf-8') as f:
-                runs = [run for runs in json.load(f).values() for run in runs]
+            runs = [run for runs in read_json(path).values() for run in runs]
             source = osp.basename(folder)[len('from_') :]
             found[source] = [{key: run[key] for key in _KEPT} for run in runs]
     if not found:

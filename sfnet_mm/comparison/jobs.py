@@ -13,7 +13,7 @@ from typing import Any
 from mmengine.config import Config
 
 from sfnet_mm.engine.data_check import read_data_set
-from sfnet_mm.utils.tooling import file_stem, write_text
+from sfnet_mm.utils.tooling import file_stem, read_json, write_json
 
 from .settings import Budget, Resources
 from .training import finished, iterations_done, rewind_progress
@@ -54,7 +54,7 @@ class Job:
             parent=os.getpid(),
         )
         path = osp.join(self.work_dir, JOB)
-        write_text(path, json.dumps(job, indent=1) + '\n')
+        write_json(path, job)
         with open(osp.join(self.work_dir, OUTPUT), 'a', encoding='utf-8') as output:
             return subprocess.Popen(
                 [sys.executable, '-m', 'sfnet_mm.comparison', path],
@@ -79,8 +79,7 @@ def check_budget(jobs: Sequence[Job], budget: Budget) -> None:
     for job in jobs:
         path = osp.join(job.work_dir, JOB)
         if osp.isfile(path):
-            with open(path, encoding='utf-8') as file:
-                found = json.load(file)['budget']
+            found = read_json(path)['budget']
             if found != wanted:
                 keys = [k for k in {**wanted, **found} if wanted.get(k) != found.get(k)]
                 raise ValueError(

@@ -1,6 +1,5 @@
 """Times training steps of several configs side by side."""
 
-import json
 import os.path as osp
 import statistics
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from mmengine.utils import track_iter_progress
 
 from sfnet_mm.engine.model_weights import remove_pretrained
 from sfnet_mm.utils.timer import Timer
-from sfnet_mm.utils.tooling import file_stem, write_text
+from sfnet_mm.utils.tooling import file_stem, write_json
 
 from .settings import Budget, Resources, prepare
 
@@ -43,4 +42,4 @@ def time_steps(
                 times[name].append(timer.milliseconds)
     print()
     found = {name: round(statistics.median(values), 1) for name, values in times.items()}
-    write_text(osp.join(work_dir, TIMES), json.dumps(found, indent=1) + '\n')
+    write_json(osp.join(work_dir, TIMES), found)

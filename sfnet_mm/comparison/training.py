@@ -17,7 +17,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from sfnet_mm.benchmark.machine import device_name
-from sfnet_mm.utils.tooling import file_stem, write_text
+from sfnet_mm.utils.tooling import file_stem, read_json, write_json, write_text
 from sfnet_mm.visualization import AlignmentRecorder
 
 from .alignment_monitor import AlignmentMonitorHook, flow_lengths, history_of
@@ -135,15 +135,14 @@ def train(
         flow_px=flow_in_pixels(runner),
         alignment_history=history_of(runner),
     )
-    write_text(osp.join(work_dir, RESULT), json.dumps(result, indent=1) + '\n')
+    write_json(osp.join(work_dir, RESULT), result)
 
 
 def finished(work_dir: str, budget: Budget) -> dict[str, Any] | None:
     """Read the result in a folder, or return None if it has none of the same budget."""
     try:
-        with open(osp.join(work_dir, RESULT), encoding='utf-8') as file:
-            result = json.load(file)
-    except (FileNotFoundError, json.JSONDecodeError):
+        result = read_json(osp.join(work_dir, RESULT))
+    except (FileNotFoundError, ValueError):
         return None
     return result if result['budget'] == json.loads(json.dumps(asdict(budget))) else None
 

@@ -152,6 +152,11 @@ def write_text(path: str, text: str) -> None:
         file.write(text)
 
 
+def write_json(path: str, value: Any) -> None:
+    """Write a value as JSON, atomically, and make the folder of the file."""
+    write_text(path, json.dumps(value, indent=1) + '\n')
+
+
 def read_json(path: str) -> Any:
     """Read a JSON file.
 

@@ -25,9 +25,16 @@ from sfnet_mm.benchmark.foreign import parse_onnx_files
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
-from sfnet_mm.benchmark.report import markdown, write_json
+from sfnet_mm.benchmark.report import markdown
 from sfnet_mm.utils.arguments import check_least
-from sfnet_mm.utils.tooling import check_out_file, file_stem, image_size, one_error_line, write_text
+from sfnet_mm.utils.tooling import (
+    check_out_file,
+    file_stem,
+    image_size,
+    one_error_line,
+    write_json,
+    write_text,
+)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -152,7 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     def save(entries: list) -> None:
         if args.out:
-            write_json(args.out, header, entries)
+            write_json(args.out, dict(header, entries=[e.to_dict() for e in entries]))
 
     entries = run_benchmark(models, backends, settings, save, files)
     if not any(entry.milliseconds for entry in entries):

@@ -23,7 +23,7 @@ from scipy.ndimage import center_of_mass
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.datasets.wrappers import CentroidIndex
 from sfnet_mm.utils.parallel import available_cpus, parallel_map
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.tooling import one_error_line, write_json
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     print(json.dumps(result, indent=1))
     if args.out:
-        write_text(args.out, json.dumps(result, indent=1) + '\n')
+        write_json(args.out, result)
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ from mmseg.registry import DATASETS
 from sfnet_mm import config_path
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.utils.parallel import parallel_map
-from sfnet_mm.utils.tooling import one_error_line, write_text
+from sfnet_mm.utils.tooling import one_error_line, write_json
 
 CONFIG = config_path('_base_/datasets/cityscapes.py')
 
@@ -107,7 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         }
     print(json.dumps(result, indent=1))
     if args.out:
-        write_text(args.out, json.dumps(result, indent=1) + '\n')
+        write_json(args.out, result)
 
 
 if __name__ == '__main__':

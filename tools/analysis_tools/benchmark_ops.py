@@ -8,7 +8,6 @@ files.
 """
 
 import argparse
-import json
 import os.path as osp
 import time
 from collections.abc import Sequence
@@ -23,7 +22,13 @@ from sfnet_mm.benchmark.warp_report import warp_tables
 from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure
 from sfnet_mm.benchmark.warps_in_networks import measure_inference, measure_training
 from sfnet_mm.ops import has_ext
-from sfnet_mm.utils.tooling import one_error_line, read_json, replace_between, write_text
+from sfnet_mm.utils.tooling import (
+    one_error_line,
+    read_json,
+    replace_between,
+    write_json,
+    write_text,
+)
 
 DOCS = osp.abspath(osp.join(__file__, '..', '..', '..', 'docs'))
 PAGE, RESULTS = osp.join(DOCS, 'ops.md'), osp.join(DOCS, 'benchmarks')
@@ -131,7 +136,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result['network'] += measure_inference(config, size, args.device, args.rounds)
     for config in track_iter_progress(args.training):
         result['training'] += measure_training(config, args.crop, args.device, args.rounds)
-    write_text(out, json.dumps(result, indent=1) + '\n')
+    write_json(out, result)
     print(f'\n{warp_tables([result])}\nwritten: {out}')
     if not args.out:
         write_text(PAGE, page_with_table())

@@ -10,7 +10,6 @@ progress have written a checkpoint. The table says how many seeds each row has.
 """
 
 import argparse
-import json
 import os.path as osp
 from collections.abc import Sequence
 
@@ -34,7 +33,7 @@ from sfnet_mm.comparison import (
     timed_passes,
 )
 from sfnet_mm.utils.config_parts import type_name
-from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_text
+from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_json, write_text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -174,14 +173,13 @@ def report(args, budget, jobs, speed):
         print('no run is finished: there is no table yet')
         return
     if args.time:
-        with open(osp.join(args.work_dir, 'times.json'), encoding='utf-8') as file:
-            times = json.load(file)
+        times = read_json(osp.join(args.work_dir, 'times.json'))
         for name, results in rows.items():
             for result in results:
                 result['milliseconds_per_iteration'] = times[name]
     text = table(rows, budget, args.baseline, speed)
     write_text(osp.join(args.work_dir, 'table.md'), text)
-    write_text(osp.join(args.work_dir, 'results.json'), json.dumps(rows, indent=1) + '\n')
+    write_json(osp.join(args.work_dir, 'results.json'), rows)
     plot(rows, osp.join(args.work_dir, 'plot.png'))
     print(text)
     print(f'table.md, results.json and plot.png are in {args.work_dir}')

@@ -11,7 +11,6 @@ into docs/benchmarks, from where ``make docs`` writes the tables of the pages.
 
 import argparse
 import hashlib
-import json
 import os.path as osp
 from collections.abc import Sequence
 
@@ -23,7 +22,7 @@ from sfnet_mm.benchmark.gpu_steps import Plan, make_steps
 from sfnet_mm.benchmark.gpu_summary import summary
 from sfnet_mm.benchmark.machine import device_name
 from sfnet_mm.benchmark.steps import run_steps
-from sfnet_mm.utils.tooling import one_error_line, read_json, write_text
+from sfnet_mm.utils.tooling import one_error_line, read_json, write_json, write_text
 
 ROOT = osp.abspath(osp.join(__file__, '..', '..', '..'))
 PUBLISHED = osp.join(ROOT, 'docs', 'benchmarks')
@@ -73,12 +72,11 @@ def publish(path: str) -> None:
         raise ValueError(f'{path} is not a report of a CUDA device: {error}') from None
     for step, name in FILES.items():
         if step in found:
-            path = osp.join(PUBLISHED, f'{name}.json')
-            write_text(path, json.dumps(found[step], indent=1) + '\n')
+            write_json(osp.join(PUBLISHED, f'{name}.json'), found[step])
     steps = [
         {k: v for k, v in r.items() if k != 'result' or r['name'] not in FILES} for r in records
     ]
-    write_text(osp.join(PUBLISHED, 'gpu_report.json'), json.dumps(steps, indent=1) + '\n')
+    write_json(osp.join(PUBLISHED, 'gpu_report.json'), steps)
     print(f'written to {PUBLISHED}: now `make docs`')
 
 
@@ -110,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         steps = [s for s in steps if s.name in args.steps]
 
     def save(records: list) -> None:
-        write_text(osp.join(plan.folder, 'report.json'), json.dumps(records, indent=1) + '\n')
+        write_json(osp.join(plan.folder, 'report.json'), records)
         write_text(osp.join(plan.folder, 'report.md'), summary(records))
 
     key = f'{device_name(args.device)}, sources {sources()}'

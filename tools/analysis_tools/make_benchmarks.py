@@ -12,7 +12,6 @@ and ``stride_limits.json`` from stride_limits.py. ``precision.json`` comes from 
 """
 
 import argparse
-import json
 import os.path as osp
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +23,13 @@ from sfnet_mm.benchmark.pages import benchmarks_page, precision_table, warp_form
 from sfnet_mm.comparison import Budget, table
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
 from sfnet_mm.evaluation.stride_limit import stride_limits_table
-from sfnet_mm.utils.tooling import one_error_line, read_json, replace_between, write_text
+from sfnet_mm.utils.tooling import (
+    one_error_line,
+    read_json,
+    replace_between,
+    write_json,
+    write_text,
+)
 
 DOCS = osp.abspath(osp.join(__file__, '..', '..', '..', 'docs'))
 GENERALIZATION = 'generalization.json', 'generalization'
@@ -83,8 +88,7 @@ def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.collect:
-        runs = json.dumps(collect_runs(args.collect), indent=1)
-        write_text(osp.join(DOCS, 'benchmarks', GENERALIZATION[0]), runs + '\n')
+        write_json(osp.join(DOCS, 'benchmarks', GENERALIZATION[0]), collect_runs(args.collect))
     pages = {
         'benchmarks.md': benchmarks_page(osp.join(DOCS, 'benchmarks')),
         'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),

@@ -8,7 +8,6 @@ still not learned, is missing for another reason. Those of SFNet have stride 4.
 """
 
 import argparse
-import json
 from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
@@ -20,7 +19,7 @@ from sfnet_mm.evaluation.stride_limit import stride_limits, stride_limits_table
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, merge_options, type_name
 from sfnet_mm.utils.sources import choose_sources
-from sfnet_mm.utils.tooling import check_out_file, one_error_line, write_text
+from sfnet_mm.utils.tooling import check_out_file, one_error_line, write_json
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -73,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     print(f'\n{stride_limits_table(result)}', end='')
     if args.out:
-        write_text(args.out, json.dumps(result, indent=1) + '\n')
+        write_json(args.out, result)
 
 
 if __name__ == '__main__':
