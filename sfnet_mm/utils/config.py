@@ -48,17 +48,27 @@ def load_config(
             UDS does not have.
         PermissionError: The work dir cannot be written.
     """
-    cfg = read_config(path)
-    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    cfg = read_with_options(path, options)
     cfg.launcher = launcher
-    merge_options(cfg, options)
-    choose_sources(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', file_stem(path))
     check_writable(cfg.work_dir)
     if not torch.cuda.is_available():
         fit_to_cpu(cfg)
         if launcher == 'pytorch':
             join_cpu_processes(cfg)
+    return cfg
+
+
+def read_with_options(path: str, options: dict | Sequence[str] | None) -> Config:
+    """Read a config, and apply ``--cfg-options`` and its choice of sources.
+
+    Raises:
+        FileNotFoundError, ValueError: See :func:`load_config`.
+    """
+    cfg = read_config(path)
+    init_default_scope(cfg.get('default_scope') or 'mmseg')
+    merge_options(cfg, options)
+    choose_sources(cfg)
     return cfg
 
 

@@ -44,24 +44,41 @@ def walk(node: Any) -> Iterator[dict]:
             yield from walk(value)
 
 
-def merge_options(cfg: Config, options: dict | Sequence[str] | None) -> None:
-    """Apply ``--cfg-options``, a dict or strings ``key=value``, and find paths below home.
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Give a tool ``--cfg-options``, the strings that :func:`parse_options` takes."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action='extend',
+        default=[],
+        metavar='KEY=VALUE',
+        help='override settings: key=value ...',
+    )
 
-    mmengine reads numbers, lists and tuples in the strings. Neither it nor a shell replaces the
-    ``~/`` at the start of a value.
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Parse strings ``key=value``, in which mmengine reads numbers, lists and tuples.
 
     Raises:
         ValueError: A string has no ``=``.
     """
-    if not isinstance(options, dict):
-        pairs = options or ()
-        for pair in pairs:
-            if '=' not in pair:
-                raise ValueError(f'--cfg-options takes key=value, not {pair!r}')
-        parser = argparse.ArgumentParser()
-        parser.add_argument('--options', nargs='*', action=DictAction)
-        options = parser.parse_args(['--options', *pairs]).options
-    cfg.merge_from_dict(options)
+    for pair in pairs:
+        if '=' not in pair:
+            raise ValueError(f'--cfg-options takes key=value, not {pair!r}')
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--options', nargs='*', action=DictAction)
+    return parser.parse_args(['--options', *pairs]).options
+
+
+def merge_options(cfg: Config, options: dict | Sequence[str] | None) -> None:
+    """Apply ``--cfg-options``, a dict or strings ``key=value``, and find paths below home.
+
+    Neither mmengine nor a shell replaces the ``~/`` at the start of a value.
+
+    Raises:
+        ValueError: See :func:`parse_options`.
+    """
+    cfg.merge_from_dict(options if isinstance(options, dict) else parse_options(options or ()))
     for node in (cfg, *walk(list(cfg.values()))):
         for key, value in node.items():
             if isinstance(value, str) and value.startswith('~/'):

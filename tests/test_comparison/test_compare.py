@@ -200,6 +200,7 @@ def test_progress_and_time_left():
         ([CONFIGS[0], CONFIGS[0]], 'named twice'),
         (['configs/absent.py'], 'does not exist'),
         ([*CONFIGS, '--baseline', 'x'], '--baseline x is none of'),
+        ([*CONFIGS, '--cfg-options', 'a'], "--cfg-options takes key=value, not 'a'"),
         ([*CONFIGS, '--iters', '3'], '--iters must be 20 or more'),
         ([*CONFIGS, '--jobs', '0'], '--jobs 0 must be positive'),
         ([*CONFIGS, '--speed', 'absent.json'], 'absent.json does not exist'),

@@ -14,7 +14,7 @@ import os.path as osp
 from collections.abc import Sequence
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.comparison import (
@@ -32,7 +32,7 @@ from sfnet_mm.comparison import (
     time_steps,
     timed_passes,
 )
-from sfnet_mm.utils.config_parts import type_name
+from sfnet_mm.utils.config_parts import add_config_options, parse_options, type_name
 from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_json, write_text
 
 
@@ -118,13 +118,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='file of benchmark.py --out with one backend: the table then has multiply-adds and '
         'the time of a pass',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings: key=value ...',
-    )
+    add_config_options(parser)
     args = parser.parse_args(argv)
     if args.iters < 20 or args.batch_size < 1:
         parser.error('--iters must be 20 or more and --batch-size positive')
@@ -152,7 +146,7 @@ def settings(args):
         warmup=args.warmup,
         min_kept=args.min_kept,
         amp=args.amp,
-        options=args.cfg_options,
+        options=parse_options(args.cfg_options),
     )
     resources = Resources(
         args.data_root, args.workers, args.threads, args.channels_last, args.checkpoint_interval

@@ -11,14 +11,12 @@ import argparse
 from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from mmengine.registry import init_default_scope
 from mmengine.utils import track_iter_progress
 
 from sfnet_mm.engine.data_check import read_data_set
 from sfnet_mm.evaluation.stride_limit import stride_limits, stride_limits_table
-from sfnet_mm.utils.config import read_config
-from sfnet_mm.utils.config_parts import data_sets, merge_options, type_name
-from sfnet_mm.utils.sources import choose_sources
+from sfnet_mm.utils.config import read_with_options
+from sfnet_mm.utils.config_parts import add_config_options, data_sets, type_name
 from sfnet_mm.utils.tooling import check_out_file, one_error_line, write_json
 
 
@@ -31,13 +29,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--strides', type=int, nargs='+', default=[2, 4, 8], help='strides in pixels (2 4 8)'
     )
     parser.add_argument('--out', help='file for the result as JSON')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override settings: key=value ...',
-    )
+    add_config_options(parser)
     args = parser.parse_args(argv)
     if min(args.strides) < 1:
         parser.error(f'--strides {" ".join(map(str, args.strides))} must be positive')
@@ -49,10 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.out:
         check_out_file(args.out)
-    cfg = read_config(args.config)
-    init_default_scope(cfg.get('default_scope') or 'mmseg')
-    merge_options(cfg, args.cfg_options)
-    choose_sources(cfg)
+    cfg = read_with_options(args.config, args.cfg_options)
     if not cfg.get('val_dataloader'):
         raise ValueError(f'config {args.config} has no val_dataloader: there are no labels to read')
     for part in data_sets(cfg.val_dataloader):

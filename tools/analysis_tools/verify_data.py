@@ -13,9 +13,8 @@ from collections.abc import Sequence
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.datasets.verification import find_broken, list_sources
-from sfnet_mm.utils.config import read_config
-from sfnet_mm.utils.config_parts import merge_options
-from sfnet_mm.utils.sources import choose_sources
+from sfnet_mm.utils.config import read_with_options
+from sfnet_mm.utils.config_parts import add_config_options
 from sfnet_mm.utils.tooling import one_error_line
 
 
@@ -33,23 +32,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='file that records what --decode has read (work_dirs/verify_data.jsonl)',
     )
     parser.add_argument('--workers', type=int, help='number of processes (one per CPU)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        default=[],
-        metavar='KEY=VALUE',
-        help='override settings: key=value ...',
-    )
+    add_config_options(parser)
     return parser.parse_args(argv)
 
 
 @one_error_line()
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
-    cfg = read_config(args.config)
-    merge_options(cfg, args.cfg_options)
-    choose_sources(cfg)
-    sources = list_sources(cfg)
+    sources = list_sources(read_with_options(args.config, args.cfg_options))
     for source in sources:
         print(f'{"complete" if source.is_complete else "INCOMPLETE"}: {source}')
     wrong = []
