@@ -14,7 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from sfnet_mm.utils import fit_to_cpu
+from sfnet_mm.utils.config import fit_to_cpu
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 ODD_CHANNELS, ODD_SIZES = [4, 6, 8, 10], [(17, 25), (9, 13), (5, 7), (3, 4)]

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.deploy.model import UnfitCheckpoint, read_fitting_checkpoint
     from sfnet_mm.engine.runner import DataFirstTestRunner
-    from sfnet_mm.utils import enable_drawing, enable_tta, keep_predictions, load_config
+    from sfnet_mm.utils.config import enable_drawing, enable_tta, keep_predictions, load_config
     from sfnet_mm.utils.file_names import NameCollision
     from sfnet_mm.utils.tooling import check_out_folder, one_error_line
 

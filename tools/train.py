@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.engine.runner import DataFirstRunner
-    from sfnet_mm.utils import enable_amp, enable_auto_scale_lr, load_config
+    from sfnet_mm.utils.config import enable_amp, enable_auto_scale_lr, load_config
     from sfnet_mm.utils.tooling import one_error_line
 
     # A fault of the config that is not expected shows its traceback above the line.

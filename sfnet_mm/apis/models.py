@@ -62,7 +62,7 @@ def create_model(
             ``num_classes`` is not positive, or the device does not exist.
     """
     from sfnet_mm.deploy.model import complete_meta
-    from sfnet_mm.utils import read_config
+    from sfnet_mm.utils.config import read_config
 
     if num_classes is not None and not (isinstance(num_classes, Integral) and num_classes > 0):
         raise ValueError(f'num_classes is a positive number, not {num_classes!r}')

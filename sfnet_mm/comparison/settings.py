@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 
-from sfnet_mm.utils import enable_amp, load_config
+from sfnet_mm.utils.config import enable_amp, load_config
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name, walk
 
 OPTIMIZERS = {

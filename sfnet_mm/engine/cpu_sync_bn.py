@@ -12,8 +12,8 @@ class CPUSyncBN(nn.BatchNorm2d):
     """``BatchNorm2d`` with the training statistics of all processes together.
 
     It replaces SyncBN in configs that run in several CPU processes (see
-    :func:`sfnet_mm.utils.fit_to_cpu`), so that they train like one process with the whole batch.
-    State dict and results at test time are those of ``BatchNorm2d``.
+    :func:`sfnet_mm.utils.config.fit_to_cpu`), so that they train like one process with the whole
+    batch. State dict and results at test time are those of ``BatchNorm2d``.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -22,7 +22,7 @@ from torch import nn
 from sfnet_mm.benchmark import complexity
 from sfnet_mm.deploy.inference.optimize import main_output
 from sfnet_mm.deploy.model import input_channels
-from sfnet_mm.utils import fit_to_cpu, read_config
+from sfnet_mm.utils.config import fit_to_cpu, read_config
 from sfnet_mm.utils.tooling import image_size, read_json, write_text
 
 from .metafiles import own_size

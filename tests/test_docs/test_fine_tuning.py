@@ -8,7 +8,7 @@ from drawn_folder import SHORTER, draw_folder
 from sfnet_mm import weights_path
 from sfnet_mm.checkpoints import load_checkpoint_file
 from sfnet_mm.engine.runner import DataFirstRunner
-from sfnet_mm.utils import load_config
+from sfnet_mm.utils.config import load_config
 
 PAGE = 'docs/fine_tuning.md'
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from mmengine.optim import build_optim_wrapper
 from torch import nn
 
 from sfnet_mm.engine import cpu_sync_bn
-from sfnet_mm.utils import enable_amp
+from sfnet_mm.utils.config import enable_amp
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='--amp takes the CUDA device')

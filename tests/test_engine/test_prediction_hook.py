@@ -14,7 +14,7 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from sfnet_mm.engine import PredictionHook
-from sfnet_mm.utils import enable_drawing, keep_predictions
+from sfnet_mm.utils.config import enable_drawing, keep_predictions
 from sfnet_mm.utils.file_names import NameCollision
 
 SIZE = (40, 60)

@@ -9,7 +9,7 @@ from helpers import ROOT, read_text, run_tool
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.compat import load_checkpoint_file
-from sfnet_mm.utils import load_config
+from sfnet_mm.utils.config import load_config
 
 CONFIG = osp.join(ROOT, 'configs', 'sfnet_stdc1_recipe_miniuds.py')
 TRICKS = {

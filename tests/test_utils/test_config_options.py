@@ -4,7 +4,7 @@ import os.path as osp
 
 from helpers import ROOT
 
-from sfnet_mm.utils import load_config
+from sfnet_mm.utils.config import load_config
 
 
 def test_paths_below_home_are_found(tmp_path, monkeypatch):

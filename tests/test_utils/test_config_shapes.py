@@ -15,7 +15,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from sfnet_mm.deploy.model import dataset_meta, read_fitting_checkpoint
-from sfnet_mm.utils import (
+from sfnet_mm.utils.config import (
     enable_auto_scale_lr,
     enable_drawing,
     enable_tta,

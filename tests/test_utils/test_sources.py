@@ -6,7 +6,7 @@ import pytest
 from helpers import ROOT
 from mmengine.config import Config
 
-from sfnet_mm.utils import load_config
+from sfnet_mm.utils.config import load_config
 from sfnet_mm.utils.sources import USUAL_FOLDERS
 
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
