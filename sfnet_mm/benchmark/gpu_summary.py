@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from sfnet_mm.comparison import Budget, table
+from sfnet_mm.comparison.report import table
+from sfnet_mm.comparison.settings import Budget
 from sfnet_mm.utils.tables import markdown_table
 
 from .report import markdown

@@ -14,9 +14,15 @@ import pytest
 from helpers import ROOT, run_tool
 from mmcv import imwrite
 
-from sfnet_mm.comparison import Budget, Job, Resources, finished, run_jobs, train
-from sfnet_mm.comparison.jobs import JOB, check_budget, progress
-from sfnet_mm.comparison.training import PROGRESS, iterations_done, last_checkpoint
+from sfnet_mm.comparison.jobs import JOB, Job, check_budget, progress, run_jobs
+from sfnet_mm.comparison.settings import Budget, Resources
+from sfnet_mm.comparison.training import (
+    PROGRESS,
+    finished,
+    iterations_done,
+    last_checkpoint,
+    train,
+)
 from sfnet_mm.compat import host_family
 from sfnet_mm.utils.tooling import write_text
 

@@ -4,7 +4,7 @@ import torch
 from helpers import ROOT, config_paths, load_tool, segmentation_samples
 from mmseg.registry import METRICS
 
-from sfnet_mm.comparison import prepare
+from sfnet_mm.comparison.settings import prepare
 
 CONFIGS = [p for p in config_paths('robustnet') if 'miniuds' in p]
 

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from sfnet_mm.comparison import Budget, table
-from sfnet_mm.comparison.report import T_QUANTILES, half_interval
+from sfnet_mm.comparison.report import T_QUANTILES, half_interval, table
+from sfnet_mm.comparison.settings import Budget
 
 
 def result(name, seed, miou):

@@ -5,8 +5,7 @@ from helpers import ROOT, load_tool
 from mmengine.optim import build_optim_wrapper
 from mmseg.registry import MODELS
 
-from sfnet_mm.comparison import Budget, Resources, prepare
-from sfnet_mm.comparison.settings import walk
+from sfnet_mm.comparison.settings import Budget, Resources, prepare, walk
 from sfnet_mm.config_files import config_path
 
 TOOL = 'analysis_tools/compare'

@@ -17,21 +17,11 @@ import torch
 from mmengine.config import Config
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from sfnet_mm.comparison import (
-    OPTIMIZERS,
-    Budget,
-    Job,
-    Resources,
-    check_budget,
-    check_data,
-    finished,
-    plot,
-    prepare,
-    run_jobs,
-    table,
-    time_steps,
-    timed_passes,
-)
+from sfnet_mm.comparison.jobs import Job, check_budget, check_data, run_jobs
+from sfnet_mm.comparison.report import plot, table, timed_passes
+from sfnet_mm.comparison.settings import OPTIMIZERS, Budget, Resources, prepare
+from sfnet_mm.comparison.step_times import TIMES, time_steps
+from sfnet_mm.comparison.training import finished
 from sfnet_mm.utils.config_parts import add_config_options, parse_options, type_name
 from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_json, write_text
 
@@ -167,7 +157,7 @@ def report(args, budget, jobs, speed):
         print('no run is finished: there is no table yet')
         return
     if args.time:
-        times = read_json(osp.join(args.work_dir, 'times.json'))
+        times = read_json(osp.join(args.work_dir, TIMES))
         for name, results in rows.items():
             for result in results:
                 result['milliseconds_per_iteration'] = times[name]

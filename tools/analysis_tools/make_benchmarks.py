@@ -20,8 +20,9 @@ from mmengine.fileio import get_text
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.benchmark.pages import benchmarks_page, precision_table, warp_forms_line
-from sfnet_mm.comparison import Budget, table
 from sfnet_mm.comparison.generalization import collect_runs, generalization_table
+from sfnet_mm.comparison.report import table
+from sfnet_mm.comparison.settings import Budget
 from sfnet_mm.evaluation.stride_limit import stride_limits_table
 from sfnet_mm.utils.tooling import (
     one_error_line,
