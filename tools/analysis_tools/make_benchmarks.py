@@ -33,13 +33,6 @@ from sfnet_mm.utils.tooling import (
 )
 
 DOCS = osp.abspath(osp.join(__file__, '..', '..', '..', 'docs'))
-GENERALIZATION = 'generalization.json', 'generalization'
-ALIGNMENT = 'camvid_alignment.json', 'alignment'
-PRECISION = 'precision.json', 'precision'
-WARP_FORMS = 'warp_forms.json', 'forms of the warp'
-RECIPE = 'camvid_recipe.json', 'recipe'
-STRIDES = 'stride_limits.json', 'strides'
-ALIGNMENT_SPEED = 'speed_cpu_camvid360.json'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,7 +51,7 @@ def budget_of(rows: dict[str, Any]) -> Budget:
 
 
 def alignment_table(rows: dict[str, Any]) -> str:
-    speed = read_json(osp.join(DOCS, 'benchmarks', ALIGNMENT_SPEED))
+    speed = read_json(osp.join(DOCS, 'benchmarks', 'speed_cpu_camvid360.json'))
     return table(rows, budget_of(rows), 'fpn_ppm_efflite0_camvid360', speed)
 
 
@@ -68,16 +61,16 @@ def recipe_table(rows: dict[str, Any]) -> str:
     return table(without_flows, budget_of(rows), 'sfnet_efflite0_camvid360')
 
 
-def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
+def with_table(page: str, *tables: tuple[str, str, Callable]) -> str:
     """Return a page with the parts between its marks made from files of results.
 
     Args:
         page: Name of the page in ``docs``.
-        *tables: Tuples of the names of a file and of its mark, and of a function that writes the
+        *tables: Tuples of the name of a mark, the name of a file, and a function that writes the
             content of the file as Markdown.
     """
     page_text = get_text(osp.join(DOCS, page))
-    for (name, mark), make in tables:
+    for mark, name, make in tables:
         path = osp.join(DOCS, 'benchmarks', name)
         text = make(read_json(path)).rstrip() if osp.isfile(path) else 'Not measured.'
         begin, end = f'<!-- {mark}: begin -->', f'<!-- {mark}: end -->'
@@ -89,18 +82,23 @@ def with_table(page: str, *tables: tuple[Sequence[str], Callable]) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.collect:
-        write_json(osp.join(DOCS, 'benchmarks', GENERALIZATION[0]), collect_runs(args.collect))
+        generalization = osp.join(DOCS, 'benchmarks', 'generalization.json')
+        write_json(generalization, collect_runs(args.collect))
     pages = {
         'benchmarks.md': benchmarks_page(osp.join(DOCS, 'benchmarks')),
-        'robustnet.md': with_table('robustnet.md', (GENERALIZATION, generalization_table)),
+        'robustnet.md': with_table(
+            'robustnet.md', ('generalization', 'generalization.json', generalization_table)
+        ),
         'experiments.md': with_table(
             'experiments.md',
-            (ALIGNMENT, alignment_table),
-            (RECIPE, recipe_table),
-            (STRIDES, stride_limits_table),
+            ('alignment', 'camvid_alignment.json', alignment_table),
+            ('recipe', 'camvid_recipe.json', recipe_table),
+            ('strides', 'stride_limits.json', stride_limits_table),
         ),
         'deployment.md': with_table(
-            'deployment.md', (PRECISION, precision_table), (WARP_FORMS, warp_forms_line)
+            'deployment.md',
+            ('precision', 'precision.json', precision_table),
+            ('forms of the warp', 'warp_forms.json', warp_forms_line),
         ),
     }
     for name, text in pages.items():
