@@ -34,7 +34,8 @@ def read_data_set(config: dict, split: str) -> Any:
         if hasattr(dataset, 'full_init'):
             dataset.full_init()
         count = len(dataset)
-        _check_files(dataset)
+        for part in _listed_data_sets(dataset):
+            _check_files(part)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, ImportError) as e:
         reason = e.args[0] if isinstance(e, KeyError) and e.args else e
         line = first_line(reason) or type(e).__name__
@@ -48,8 +49,8 @@ def read_data_set(config: dict, split: str) -> Any:
     return dataset
 
 
-def _check_files(dataset: Any) -> None:
-    """Check that the images and masks on disk exist which a data set and those inside it list.
+def _check_files(dataset: BaseDataset) -> None:
+    """Check that the images and masks on disk exist which a data set lists.
 
     The hosts list a mask for each image without looking for it. A run would end at the first one
     that is missing, maybe after hours.
@@ -57,16 +58,6 @@ def _check_files(dataset: Any) -> None:
     Raises:
         FileNotFoundError: The message counts the missing files and names the first.
     """
-    for part in _listed_data_sets(dataset):
-        _check_files_of(part)
-
-
-def _listed_data_sets(dataset: Any) -> list[BaseDataset]:
-    """List the data sets inside of one that have a list of their files."""
-    return [leaf for leaf, _ in leaves_of(dataset) if isinstance(leaf, BaseDataset)]
-
-
-def _check_files_of(dataset: BaseDataset) -> None:
     steps = list(iterate_transforms(dataset.pipeline.transforms))
     backends = [getattr(part, 'backend_args', None) or {} for part in (dataset, *steps)]
     elsewhere = any(b.get('backend', 'local') != 'local' for b in backends)
@@ -84,6 +75,11 @@ def _check_files_of(dataset: BaseDataset) -> None:
                 f'{type(dataset).__name__}: {len(missing)} of {len(paths)} {what} do not exist, '
                 f'such as {missing[0]}: check data_root, data_prefix and the suffixes'
             )
+
+
+def _listed_data_sets(dataset: Any) -> list[BaseDataset]:
+    """List the data sets inside of one that have a list of their files."""
+    return [leaf for leaf, _ in leaves_of(dataset) if isinstance(leaf, BaseDataset)]
 
 
 def _missing(paths: Iterable[str]) -> list[str]:

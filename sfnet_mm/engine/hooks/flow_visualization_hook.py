@@ -121,7 +121,9 @@ class FlowVisualizationHook(Hook):
             # A failure counts as a drawn image, so that the number of warnings is limited, too.
             number, self._count = self._count, self._count + 1
             try:
-                path = self._write(folder, number, sample, recorder, index, meta)
+                stem = file_stem(sample.img_path)
+                path = osp.join(folder, f'{number:03d}_{stem}.png')
+                save_png(path, self._sheet(stem, sample, recorder, index, meta))
             except Exception as error:
                 runner.logger.warning(
                     f'FlowVisualizationHook: {sample.get("img_path", "an image")} is not drawn: '
@@ -130,21 +132,6 @@ class FlowVisualizationHook(Hook):
                 continue
             runner.logger.info(f'flow sheet: {path}')
             self.written.append(path)
-
-    def _write(
-        self,
-        folder: str,
-        number: int,
-        sample: SegDataSample,
-        recorder: AlignmentRecorder,
-        index: int,
-        meta: dict,
-    ) -> str:
-        """Write the sheet of one image and return its path."""
-        name = file_stem(sample.img_path)
-        path = osp.join(folder, f'{number:03d}_{name}.png')
-        save_png(path, self._sheet(name, sample, recorder, index, meta))
-        return path
 
     def _sheet(
         self,
