@@ -118,7 +118,11 @@ def check_writable(work_dir: str) -> None:
 def fit_to_cpu(cfg: Config) -> None:
     """Replace SyncBN, which needs CUDA, by ``CPUSyncBN`` in several processes and by BN in one."""
     norm = 'BN' if cfg.get('launcher', 'none') == 'none' else 'CPUSyncBN'
-    if _replace_norm(cfg.get('model', {}), norm):
+    kinds = ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')
+    layers = [node for node in walk(cfg.get('model')) if type_name(node) in kinds]
+    for layer in layers:
+        layer['type'] = norm
+    if layers:
         print_log(f'no CUDA device: SyncBN is replaced by {norm}', logger='current')
 
 
@@ -129,19 +133,9 @@ def join_cpu_processes(cfg: Config) -> None:
     """
     if not dist.is_initialized():
         dist.init_process_group('gloo')
-    cfg.setdefault('model_wrapper_cfg', dict(
-        type='MMDistributedDataParallel',
-        device_ids=None,
-        broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False)))  # yapf: disable
-
-
-def _replace_norm(node: Any, norm: str) -> int:
-    """Replace SyncBN by ``norm`` in a nested config and return the number of replacements."""
-    found = [d for d in walk(node) if type_name(d) in ('SyncBN', 'MMSyncBN', 'SyncBatchNorm')]
-    for layer in found:
-        layer['type'] = norm
-    return len(found)
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+    wrapper['find_unused_parameters'] = cfg.get('find_unused_parameters', False)
+    cfg.setdefault('model_wrapper_cfg', wrapper)
 
 
 def enable_amp(cfg: Config) -> None:
