@@ -69,11 +69,7 @@ class Settings:
 
 
 def check_backend(backend: str, settings: 'Settings') -> None:
-    """Raise a ValueError if a backend is unknown or cannot run with these settings.
-
-    Raises:
-        ValueError: The backend is unknown, or it computes in float16 without a CUDA device.
-    """
+    """Raise a ValueError if a backend or its precision is unknown, or needs a CUDA device."""
     name, _, precision = backend.partition('@')
     if name not in BACKENDS:
         raise ValueError(f'backend {backend!r} is not one of {", ".join(BACKENDS)}')
@@ -149,11 +145,11 @@ def _torch_call(
     sample = sample.to(settings.device)
     if settings.half:
         form, sample = form.half(), sample.half()
+    if backend in ('graph', 'compile-graph') and not sample.is_cuda:
+        raise ValueError('CUDA graphs need a CUDA device')
     if backend == 'compile':
         form = torch.compile(form, dynamic=False)
     elif backend == 'compile-graph':
-        if not sample.is_cuda:
-            raise ValueError('CUDA graphs need a CUDA device')
         form = torch.compile(form, dynamic=False, mode='reduce-overhead')
     elif backend == 'graph':
         return _graph_call(form, sample)
@@ -189,8 +185,6 @@ def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
 
 def _graph_call(form: nn.Module, sample: Tensor) -> Callable[[], Tensor]:
     """Capture the model in a CUDA graph, which has one launch and allocates its buffers once."""
-    if not sample.is_cuda:
-        raise ValueError('CUDA graphs need a CUDA device')
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.inference_mode(), torch.cuda.stream(stream):

@@ -1,7 +1,6 @@
 """Exports a model for a benchmark and runs the file in ONNX Runtime or OpenVINO."""
 
 import copy
-import hashlib
 import os.path as osp
 from typing import Any
 
@@ -21,6 +20,7 @@ from sfnet_mm.deploy.export.calibration import (
 from sfnet_mm.deploy.export.quantization import save_int8
 from sfnet_mm.deploy.runtimes import load_runtime
 from sfnet_mm.deploy.runtimes.base import Runtime
+from sfnet_mm.utils.made_files import text_digest
 from sfnet_mm.version import __version__
 
 # These are the precisions of each runtime besides float32.
@@ -51,7 +51,7 @@ class FileCall:
         height, width = settings.size
         # A file that was made from another config, checkpoint or version is made again.
         made_by = (__version__, torch.__version__, str(model.cfg.model), str(settings.checkpoint))
-        digest = hashlib.sha256('\n'.join(made_by).encode()).hexdigest()[:8]
+        digest = text_digest('\n'.join(made_by))[:8]
         stem = f'{name}_{digest}_{height}x{width}_{settings.output}_{kind}'
         path = osp.join(settings.cache, f'{stem}.onnx')
         if not osp.isfile(path):

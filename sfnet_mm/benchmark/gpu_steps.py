@@ -54,18 +54,14 @@ def make_steps(plan: Plan) -> list[Step]:
     steps = [_describe(plan), _build(plan), _tests(plan), *_sanitizer(plan), _ops(plan)]
     steps += [*_networks(plan), _kernel(plan), _two_processes(plan), _training(plan)]
     steps.append(_tensorrt(plan))
-    path = osp.abspath(plan.site)
+    # The installed package comes before a source tree in the caller's PYTHONPATH.
+    paths = osp.abspath(plan.site), os.environ.get('PYTHONPATH')
     for step in steps[2:]:
-        step.env.setdefault('PYTHONPATH', _join(path))
+        step.env.setdefault('PYTHONPATH', os.pathsep.join(filter(None, paths)))
         if plan.device == 'cpu':
             # Two steps of a rehearsal run at the same time.
             step.env['OMP_NUM_THREADS'] = '1'
     return steps
-
-
-def _join(path: str) -> str:
-    # The installed package comes before a source tree in the caller's PYTHONPATH.
-    return os.pathsep.join(p for p in (path, os.environ.get('PYTHONPATH', '')) if p)
 
 
 def _python(*arguments: str) -> list[str]:
@@ -124,17 +120,10 @@ def _sanitizer(plan: Plan) -> list[Step]:
     if plan.device == 'cpu':
         return [Step('memcheck', 'reads and writes out of bounds', program, 120)]
     env = dict(PYTORCH_NO_CUDA_MEMORY_CACHING='1')
-    tool = 'compute-sanitizer'
+    command = ['compute-sanitizer', '--error-exitcode', '9']
     checks = dict(memcheck='reads and writes out of bounds', racecheck='races in shared memory')
     return [
-        Step(
-            name,
-            title,
-            [tool, '--tool', name, '--error-exitcode', '9', *program],
-            150,
-            dict(env),
-            needs=tool,
-        )
+        Step(name, title, [*command, '--tool', name, *program], 150, dict(env), needs=command[0])
         for name, title in checks.items()
     ]
 

@@ -74,7 +74,7 @@ def measure(
     grad = torch.randn(shape, device=device).to(inputs[0].dtype)
     grad = grad.contiguous(memory_format=LAYOUTS[layout])
     found = functions(module, ways, device, dtype)
-    torch._dynamo.reset()
+    torch.compiler.reset()
 
     source, target = torch.rand_like(grad), torch.empty_like(grad)
     copies = time_in_turns(timer, {'copy': lambda: target.copy_(source)}, 2 * rounds)

@@ -19,6 +19,7 @@ from .settings import Budget, Resources
 from .training import finished, iterations_done, rewind_progress
 
 JOB, OUTPUT = 'job.json', 'output.txt'
+_REPORT_SECONDS = 30  # from one line of progress to the next
 
 
 @dataclass
@@ -105,7 +106,6 @@ def run_jobs(
     resources: Resources,
     at_once: int,
     minutes: float | None = None,
-    report_every: float = 30,
 ) -> list[str]:
     """Run all jobs that have no result yet.
 
@@ -115,7 +115,6 @@ def run_jobs(
         resources: The resources of each run.
         at_once: How many jobs run at the same time.
         minutes: Stop after this many minutes; the runs in progress then write a checkpoint.
-        report_every: Seconds between two lines of progress.
 
     Returns:
         One line for each run that failed. A run that fails does not end the others.
@@ -159,7 +158,7 @@ def run_jobs(
                     f'{job.label}: stopped after {iterations_done(job.work_dir)} iterations',
                     flush=True,
                 )
-        if time.time() - last_report > report_every:
+        if time.time() - last_report > _REPORT_SECONDS:
             last_report = time.time()
             left = sum(budget.iters - iterations_done(job.work_dir) for job in open_jobs)
             print(progress(left_before, left, len(running), last_report - begin), flush=True)
