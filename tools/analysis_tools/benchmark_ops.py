@@ -22,6 +22,7 @@ from sfnet_mm.benchmark.warp_report import warp_tables
 from sfnet_mm.benchmark.warps import CASES, DTYPES, LAYOUTS, WAYS, measure
 from sfnet_mm.benchmark.warps_in_networks import measure_inference, measure_training
 from sfnet_mm.ops import has_ext
+from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.tooling import (
     one_error_line,
     read_json,
@@ -89,8 +90,7 @@ def check(args):
         raise ValueError('there is no CUDA device: use --device cpu')
     configs = [*args.network, *args.training]
     for config in configs:
-        if not osp.isfile(config):
-            raise FileNotFoundError(f'config {config} does not exist')
+        read_config(config)
     if configs and not has_ext():
         raise RuntimeError(
             '--network and --training compare with the compiled warp: make install-ops'

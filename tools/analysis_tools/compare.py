@@ -14,7 +14,6 @@ import os.path as osp
 from collections.abc import Sequence
 
 import torch
-from mmengine.config import Config
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
 from sfnet_mm.comparison.jobs import Job, check_budget, check_data, run_jobs
@@ -22,6 +21,7 @@ from sfnet_mm.comparison.report import plot, table, timed_passes
 from sfnet_mm.comparison.settings import OPTIMIZERS, Budget, Resources, prepare
 from sfnet_mm.comparison.step_times import TIMES, time_steps
 from sfnet_mm.comparison.training import finished
+from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import add_config_options, parse_options, type_name
 from sfnet_mm.utils.tooling import file_stem, one_error_line, read_json, write_json, write_text
 
@@ -176,9 +176,7 @@ def check(args):
         raise ValueError('the same config is named twice')
     kinds = {}
     for config in args.configs:
-        if not osp.isfile(config):
-            raise FileNotFoundError(f'config {config} does not exist')
-        dataset = Config.fromfile(config).val_dataloader.dataset
+        dataset = read_config(config).val_dataloader.dataset
         kinds.setdefault((type_name(dataset), str(dataset.get('sources'))), []).append(config)
     if len(kinds) > 1:
         raise ValueError(
