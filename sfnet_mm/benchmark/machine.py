@@ -37,11 +37,7 @@ def cpu_model() -> str:
 
 def describe(device: str) -> dict[str, str]:
     """Collect facts on a device: a dict from the name of each fact to its text."""
-    return {
-        'device': device_name(device),
-        'date': time.strftime('%Y-%m-%d'),
-        **versions(),
-    }
+    return {'device': device_name(device), 'date': time.strftime('%Y-%m-%d'), **versions()}
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -73,10 +73,7 @@ def devices_of(rows: Rows) -> list[str]:
 
 
 def table(
-    rows: Rows,
-    budget: Budget,
-    baseline: str | None = None,
-    speed: dict[str, Any] | None = None,
+    rows: Rows, budget: Budget, baseline: str | None = None, speed: dict[str, Any] | None = None
 ) -> str:
     """Write the results as Markdown.
 

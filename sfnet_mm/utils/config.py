@@ -29,10 +29,7 @@ CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 
 
 def load_config(
-    path: str,
-    options: dict | Sequence[str] | None,
-    work_dir: str | None,
-    launcher: str,
+    path: str, options: dict | Sequence[str] | None, work_dir: str | None, launcher: str
 ) -> Config:
     """Read a config, apply the options of the command line and fit it to this machine.
 

@@ -42,11 +42,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--batch-size', type=int, default=8, help='number of images of an iteration'
     )
     parser.add_argument(
-        '--crop',
-        type=int,
-        nargs=2,
-        metavar=('H', 'W'),
-        help='default: the crop of each config',
+        '--crop', type=int, nargs=2, metavar=('H', 'W'), help='default: the crop of each config'
     )
     parser.add_argument(
         '--optimizer',

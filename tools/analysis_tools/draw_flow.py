@@ -72,11 +72,7 @@ def draw(model, path: str, label, title: str, tile_width: int):
         recorder.first_pass(), 0, tile_width, result.metainfo.get('img_shape', image.shape)
     )
     return draw_sheet(
-        title,
-        [row, *rows],
-        meta.get('classes', ()),
-        meta.get('palette', ()),
-        tile_width=tile_width,
+        title, [row, *rows], meta.get('classes', ()), meta.get('palette', ()), tile_width=tile_width
     )
 
 

@@ -134,12 +134,7 @@ class FlowVisualizationHook(Hook):
             self.written.append(path)
 
     def _sheet(
-        self,
-        title: str,
-        sample: SegDataSample,
-        recorder: AlignmentRecorder,
-        index: int,
-        meta: dict,
+        self, title: str, sample: SegDataSample, recorder: AlignmentRecorder, index: int, meta: dict
     ) -> np.ndarray:
         image = read_sample_image(sample, self.backend_args)
         palette = meta.get('palette') or ()
