@@ -59,26 +59,16 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parser.parse_args(argv)
     begin = time.time()
     options = ['--cfg-options', *args.cfg_options] if args.cfg_options else []
-    train_dir, test_dir = osp.join(args.work_dir, 'train'), osp.join(args.work_dir, 'test')
+    options = ['--gpus', '0', *options]
+    names = ('train', 'test', 'pictures')
+    train_dir, test_dir, pictures = (osp.join(args.work_dir, name) for name in names)
     shutil.rmtree(args.work_dir, ignore_errors=True)
 
-    mim('train', 'sfnet_mm', CONFIG, '--work-dir', train_dir, '--gpus', '0', *options)
+    mim('train', 'sfnet_mm', CONFIG, '--work-dir', train_dir, *options)
     with open(osp.join(train_dir, 'last_checkpoint'), encoding='utf-8') as f:
         checkpoint = f.read().strip()
-    mim(
-        'test',
-        'sfnet_mm',
-        CONFIG,
-        '--checkpoint',
-        checkpoint,
-        '--work-dir',
-        test_dir,
-        '--show-dir',
-        osp.join(args.work_dir, 'pictures'),
-        '--gpus',
-        '0',
-        *options,
-    )
+    folders = ['--work-dir', test_dir, '--show-dir', pictures]
+    mim('test', 'sfnet_mm', CONFIG, '--checkpoint', checkpoint, *folders, *options)
 
     history = validations(train_dir)
     (first, early), (last, final) = history[0], history[-1]
@@ -87,7 +77,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in sorted(k for k in final if k.startswith('mIoU/')):
         print(f'  {name}: {final[name]:.2f}')
     print('sheets (input, label, prediction, flows and gate of GD-FAM):')
-    pictures = osp.join(args.work_dir, 'pictures')
     for path in sorted(glob.glob(osp.join(pictures, 'flow', '*.png'))):
         print(f'  {path}')
     print(f'label and prediction over every image: {pictures}')
