@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from torch import Tensor, nn
 
 from sfnet_mm.deploy.export import export_onnx
@@ -19,7 +18,6 @@ from sfnet_mm.deploy.export.calibration import (
 )
 from sfnet_mm.deploy.export.quantization import save_int8
 from sfnet_mm.deploy.runtimes import load_runtime
-from sfnet_mm.deploy.runtimes.base import Runtime
 from sfnet_mm.utils.made_files import text_digest
 from sfnet_mm.version import __version__
 
@@ -45,7 +43,7 @@ class FileCall:
     def __init__(
         self, name: str, backend: str, model: nn.Module, sample: Tensor, settings: Any
     ) -> None:
-        self.cfg: Config = model.cfg
+        self.cfg = model.cfg
         self.checkpoint = settings.checkpoint
         kind, _, precision = backend.partition('@')
         height, width = settings.size
@@ -65,7 +63,7 @@ class FileCall:
             path = self._quantized(path, kind, settings)
         elif precision:
             options['precision'] = precision
-        self.runtime: Runtime = load_runtime(kind, path, **options)
+        self.runtime = load_runtime(kind, path, **options)
         self.megabytes = osp.getsize(path) / 1e6
 
     def __call__(self) -> np.ndarray:

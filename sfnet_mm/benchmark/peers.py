@@ -35,14 +35,7 @@ class Peer:
     classes: int = 0
 
     def read(self) -> Config:
-        """Read the config and set the number of classes to that of Cityscapes."""
-        cfg = Config.fromfile(self.path())
-        if self.classes:
-            cfg.model.decode_head.num_classes = self.classes
-        return cfg
-
-    def path(self) -> str:
-        """The path of the config in the installed mmseg.
+        """Read the config of the installed mmseg, and give it the classes of Cityscapes.
 
         Raises:
             FileNotFoundError: mmseg was installed without its configs.
@@ -50,7 +43,10 @@ class Peer:
         path = osp.join(osp.dirname(mmseg.__file__), '.mim', 'configs', self.config)
         if not osp.isfile(path):
             raise FileNotFoundError(f'{path} does not exist: mmseg was installed without configs')
-        return path
+        cfg = Config.fromfile(path)
+        if self.classes:
+            cfg.model.decode_head.num_classes = self.classes
+        return cfg
 
 
 def _mmseg(miou: float) -> Published:
