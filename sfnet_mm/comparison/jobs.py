@@ -1,6 +1,5 @@
 """Starts the runs of a comparison as processes, several at a time."""
 
-import json
 import os
 import os.path as osp
 import subprocess
@@ -46,11 +45,9 @@ class Job:
     ) -> subprocess.Popen:
         """Start the run in a process that ignores Ctrl-C and stops when this process is gone."""
         job = dict(
-            config=self.config,
+            asdict(self),
             budget=asdict(budget),
             resources=asdict(resources),
-            seed=self.seed,
-            work_dir=self.work_dir,
             deadline=deadline,
             parent=os.getpid(),
         )
@@ -76,7 +73,7 @@ class Job:
 
 def check_budget(jobs: Sequence[Job], budget: Budget) -> None:
     """Raise a ValueError if a folder has a run of another budget, which cannot be continued."""
-    wanted = json.loads(json.dumps(asdict(budget)))
+    wanted = budget.as_json()
     for job in jobs:
         path = osp.join(job.work_dir, JOB)
         if osp.isfile(path):

@@ -1,6 +1,7 @@
 """Defines the settings that all runs of a comparison share, and makes the config of one run."""
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -54,6 +55,10 @@ class Budget:
         if self.backbone_lr_mult != 1:
             text += f', the backbone with {self.backbone_lr_mult:g} times that'
         return text + (', mixed precision' if self.amp else '')
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the settings as a JSON file gives them back, with lists in place of tuples."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass

@@ -1,14 +1,12 @@
 """Trains and scores one run of a comparison."""
 
 import glob
-import json
 import os
 import os.path as osp
 import re
 import statistics
 import time
 import zipfile
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -119,7 +117,7 @@ def train(
         config=config,
         name=file_stem(config),
         seed=seed,
-        budget=asdict(budget),
+        budget=budget.as_json(),
         device=device_name('cuda' if torch.cuda.is_available() else 'cpu'),
         date=time.strftime('%Y-%m-%d'),
         mIoU=float(metrics['mIoU']),
@@ -144,7 +142,7 @@ def finished(work_dir: str, budget: Budget) -> dict[str, Any] | None:
         result = read_json(osp.join(work_dir, RESULT))
     except (FileNotFoundError, ValueError):
         return None
-    return result if result['budget'] == json.loads(json.dumps(asdict(budget))) else None
+    return result if result['budget'] == budget.as_json() else None
 
 
 def iterations_done(work_dir: str) -> int:
