@@ -16,7 +16,6 @@ Result = dict[str, Any]
 Rows = dict[str, list[Result]]
 METRICS = ('mIoU', 'bIoU')
 
-
 # The 97.5 % quantiles of Student's t-distribution with 1, 2, ... degrees of freedom.
 T_QUANTILES = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -111,7 +110,7 @@ def table(
             f'of {speed["rounds"]} interleaved rounds of {backend}; {speed["device"]}, '
             f'{speed["date"]}.'
         )
-    table = []
+    body = []
     for name, results in sorted(rows.items(), key=lambda r: -_mean(r[1], 'mIoU')):
         cells = [name, str(len(results))]
         cells += [mean_and_spread([r[metric] for r in results]) for metric in METRICS]
@@ -128,25 +127,25 @@ def table(
         ]
         if speed:
             cells += [f'{passes[name]["macs"] / 1e9:.2f}', f'{passes[name]["median"]:.1f}']
-        table.append(cells)
-    lines = [text, '', *markdown_table(head, table)]
+        body.append(cells)
+    lines = [text, '', *markdown_table(head, body)]
     if base and len(rows) > 2:
         for metric in METRICS:
             lines += ['', *differences(rows, metric)]
     classes = list(first['per_class'])
     for title, key in (('IoU', 'per_class'), ('boundary IoU', 'per_class_bIoU')):
-        table = []
-        for name, results in rows.items():
-            values = [f'{statistics.mean(r[key][c] for r in results):.1f}' for c in classes]
-            table.append([name, *values])
-        lines += ['', *markdown_table([title, *classes], table)]
+        body = [
+            [name, *(f'{statistics.mean(r[key][c] for r in results):.1f}' for c in classes)]
+            for name, results in rows.items()
+        ]
+        lines += ['', *markdown_table([title, *classes], body)]
     sources = list(first.get('per_source', ()))
     if sources:
-        table = []
-        for name, results in rows.items():
-            values = [mean_and_spread([r['per_source'][s] for r in results]) for s in sources]
-            table.append([name, *values])
-        lines += ['', *markdown_table(['mIoU', *sources], table)]
+        body = [
+            [name, *(mean_and_spread([r['per_source'][s] for r in results]) for s in sources)]
+            for name, results in rows.items()
+        ]
+        lines += ['', *markdown_table(['mIoU', *sources], body)]
     history = alignment_history(rows)
     if history:
         lines += ['', history]
