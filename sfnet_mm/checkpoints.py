@@ -236,6 +236,7 @@ def install_checkpoint_reader() -> None:
     """Make mmengine read checkpoints of every scheme, later ones too, in restricted mode."""
     from mmengine.runner import checkpoint
 
+    # mmengine logs what comes behind "load_from_" in the name.
     def load_from_local(filename: str, map_location: Any = None) -> Any:
         return load_checkpoint_file(filename, map_location)
 

@@ -178,9 +178,7 @@ def plot(rows: Rows, path: str) -> None:
     from matplotlib import pyplot
 
     names = sorted(rows, key=lambda n: _mean(rows[n], 'mIoU'))
-    figure, panels = pyplot.subplots(
-        1, 2, sharey=True, figsize=(10, 0.5 * len(names) + 1.2), squeeze=True
-    )
+    figure, panels = pyplot.subplots(1, 2, sharey=True, figsize=(10, 0.5 * len(names) + 1.2))
     for axes, metric, title in zip(panels, METRICS, ('mIoU', 'boundary IoU')):
         axes.barh(names, [_mean(rows[n], metric) for n in names], color='#9ecae1')
         for i, name in enumerate(names):
