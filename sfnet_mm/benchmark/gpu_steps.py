@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import shlex
 import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -206,9 +207,10 @@ def _training(plan: Plan) -> Step:
 
 def _tensorrt(plan: Plan) -> Step:
     onnx = osp.join(plan.folder, 'lite.onnx')
-    export = f'tools/deployment/export_onnx.py {LITE} {onnx}'
-    build = f'tools/deployment/build_trt.py {onnx} {osp.join(plan.folder, "lite.engine")} --fp16'
-    command = ['sh', '-c', f'{sys.executable} {export} && {sys.executable} {build}']
+    engine = osp.join(plan.folder, 'lite.engine')
+    export = shlex.join(_python('tools/deployment/export_onnx.py', LITE, onnx))
+    build = shlex.join(_python('tools/deployment/build_trt.py', onnx, engine, '--fp16'))
+    command = ['sh', '-c', f'{export} && {build}']
     missing = '' if plan.device == 'cuda' else 'TensorRT needs a CUDA device'
     if not missing and find_spec('tensorrt') is None:
         missing = 'TensorRT is not installed'
