@@ -22,6 +22,7 @@ from scipy.ndimage import center_of_mass
 
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
 from sfnet_mm.datasets.wrappers import CentroidIndex
+from sfnet_mm.utils.arguments import check_least
 from sfnet_mm.utils.parallel import available_cpus, parallel_map
 from sfnet_mm.utils.tooling import one_error_line, write_json
 
@@ -105,6 +106,8 @@ class Timer:
 @one_error_line()
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    bounds = dict(num=args.num, tile=args.tile, scanned=args.scanned)
+    check_least('benchmark_centroid_index.py', 1, **bounds)
     workers = args.workers or available_cpus()
     with tempfile.TemporaryDirectory() as folder:
         if args.masks:

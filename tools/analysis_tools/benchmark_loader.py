@@ -23,6 +23,7 @@ from mmseg.registry import DATASETS
 
 from sfnet_mm import config_path
 from sfnet_mm.benchmark.drawn_masks import TABLE, draw_mask
+from sfnet_mm.utils.arguments import check_least
 from sfnet_mm.utils.parallel import parallel_map
 from sfnet_mm.utils.tooling import one_error_line, write_json
 
@@ -82,6 +83,7 @@ def datasets(root):
 @one_error_line()
 def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
+    check_least('benchmark_loader.py', 1, images=args.images, rounds=args.rounds)
     cv2.setNumThreads(1)
     init_default_scope('mmseg')
     seconds = {}
