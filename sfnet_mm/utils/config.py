@@ -209,7 +209,6 @@ def enable_drawing(cfg: Config, show_dir: str | None, show: bool, wait_time: flo
         ValueError: The config has such another hook, but no visualizer that it can use.
     """
     default_hooks = cfg.get('default_hooks') or {}
-    cfg.default_hooks = default_hooks
     hook = default_hooks.get('visualization')
     if not hook or type_name(hook) == 'SegVisualizationHook':
         default_hooks.pop('visualization', None)

@@ -131,6 +131,9 @@ def test_show_dir_without_hooks_or_visualizer():
     cfg = Config(dict(default_hooks=None, custom_hooks=None))
     enable_drawing(cfg, 'pictures', False, 0)
     assert cfg.custom_hooks[0].picture_dir == 'pictures'
+    cfg = Config(dict(default_hooks=dict(visualization=dict(type='SegVisualizationHook'))))
+    enable_drawing(cfg, 'pictures', False, 0)
+    assert not cfg.default_hooks and cfg.custom_hooks[0].type == 'mmseg.PredictionHook'
     cfg = Config(dict(default_hooks=dict(visualization=dict(type='DetVisualizationHook'))))
     with pytest.raises(ValueError, match='DetVisualizationHook needs a visualizer'):
         enable_drawing(cfg, 'pictures', False, 0)
