@@ -136,12 +136,9 @@ class ClassUniformDataset:
             self.coarse.full_init()
             boost = [leaf for leaf, _ in sampled_leaves(self.coarse)]
         # Plain images have the index of the data set and the index in it.
-        self.items = np.concatenate(
-            [
-                np.tile(np.stack([np.full(len(leaf), i), np.arange(len(leaf))], 1), (times, 1))
-                for i, (leaf, times) in enumerate(leaves)
-            ]
-        )
+        self.items = np.array(
+            [(i, k) for i, (leaf, times) in enumerate(leaves) for k in [*range(len(leaf))] * times]
+        ).reshape(-1, 2)
         # Crops have the same two indices, then class, x and y.
         crops = [self._centroids(i, leaf) for i, leaf in enumerate(self.leaves)]
         for i, leaf in enumerate(boost, len(self.leaves)):
