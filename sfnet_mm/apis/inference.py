@@ -95,6 +95,7 @@ def _predict_by_mmseg(model: 'BaseSegmentor', image: Any) -> 'np.ndarray':
 
     from sfnet_mm.deploy.image_pipeline import pipeline_steps
     from sfnet_mm.deploy.model import input_channels
+    from sfnet_mm.utils.media import mask_dtype
 
     if not hasattr(model, 'cfg') or not hasattr(model, 'test_step'):
         raise ValueError(
@@ -118,4 +119,4 @@ def _predict_by_mmseg(model: 'BaseSegmentor', image: Any) -> 'np.ndarray':
         mask = inference_model(model, image).pred_sem_seg.data[0]
     finally:
         model.cfg = cfg
-    return mask.cpu().numpy().astype(np.uint8 if model.num_classes <= 255 else np.uint16)
+    return mask.cpu().numpy().astype(mask_dtype(model.num_classes))

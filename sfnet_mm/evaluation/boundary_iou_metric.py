@@ -18,6 +18,7 @@ from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
 from sfnet_mm.utils.file_names import distinct_names
+from sfnet_mm.utils.media import mask_dtype
 from sfnet_mm.utils.tooling import file_stem
 from sfnet_mm.visualization import save_png
 
@@ -121,13 +122,13 @@ class BoundaryIoUMetric(IoUMetric):
 
     def write_for_server(self, sample: dict) -> None:
         """Write the prediction of an image under the name of the image."""
-        dtype = np.uint8 if len(self.dataset_meta['classes']) < 256 else np.uint16
-        pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy().astype(dtype)
+        pred = sample['pred_sem_seg']['data'].squeeze(0).cpu().numpy()
         ids = label_ids(sample.get('source'), self.dataset_meta['classes'])
         if ids is not None:
             pred = ids[pred]
-        elif sample.get('reduce_zero_label'):
-            pred = pred + dtype(1)
+        else:
+            shift = int(bool(sample.get('reduce_zero_label')))
+            pred = (pred + shift).astype(mask_dtype(len(self.dataset_meta['classes']) + shift))
         name = f'{file_stem(sample["img_path"])}.png'
         save_png(osp.join(self.output_dir, name), pred)
 

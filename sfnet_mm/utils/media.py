@@ -25,6 +25,14 @@ JPEG_START, JPEG_END = b'\xff\xd8', b'\xff\xd9'
 PNG_START, PNG_END = b'\x89PNG', b'IEND'
 
 
+def mask_dtype(ids: int) -> type[np.generic]:
+    """Choose the dtype of a mask with the ids from 0 to ``ids - 1``: uint8 or uint16.
+
+    In a mask of 8 bits, 255 is the label that training and evaluation ignore, so it is no class.
+    """
+    return np.uint8 if ids <= 255 else np.uint16
+
+
 def check_whole(data: bytes, path: str) -> None:
     """Raise a ValueError if an encoded JPEG or PNG is empty or cut off.
 

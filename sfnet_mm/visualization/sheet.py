@@ -206,7 +206,7 @@ def draw_sheet(
 
 
 def save_png(path: str, image: np.ndarray) -> str:
-    """Write an RGB picture atomically and return its path."""
+    """Write a PNG, RGB (H, W, 3) or a mask (H, W), atomically, and return its path."""
     with atomic_file(path) as temporary:
         Image.fromarray(image).save(temporary, format='PNG')
     return path

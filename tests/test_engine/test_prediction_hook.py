@@ -78,6 +78,17 @@ def test_masks_keep_the_ids_of_a_data_set_whose_label_0_is_reduced(data):
     assert np.unique(mask).tolist() == [1, 2]
 
 
+def test_no_class_has_the_id_of_the_ignored_label(data):
+    names = [str(i) for i in range(255)]
+    palette = [[i, 0, 0] for i in range(255)]
+    cfg = config(data, reduce_zero_label=True, metainfo=dict(classes=names, palette=palette))
+    keep_predictions(cfg, str(data / 'masks'))
+    Runner.from_cfg(cfg).test()
+    mask = cv2.imread(f'{data}/masks/drive_0/frame.png', cv2.IMREAD_UNCHANGED)
+    # The last class has the id 255, which is the ignored label in a mask of 8 bits.
+    assert mask.dtype == np.uint16
+
+
 def test_names_that_collide_end_the_test_before_it_begins(data):
     other = dict(config(data).test_dataloader.dataset, img_suffix='.jpg')
     image = cv2.imread(f'{data}/img/val/drive_0/frame.png')

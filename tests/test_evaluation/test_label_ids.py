@@ -75,6 +75,10 @@ def test_masks_of_more_than_255_classes_have_16_bits(tmp_path):
     names = [str(i) for i in range(300)]
     assert written(tmp_path, [[0, 299]], names).tolist() == [[0, 299]]
     assert written(tmp_path, [[0, 299]], names, reduce_zero_label=True).tolist() == [[1, 300]]
+    # In 8 bits, the id 255 of the last class would be the ignored label.
+    last = written(tmp_path, [[0, 254]], names[:255], reduce_zero_label=True)
+    assert last.dtype == np.uint16 and last.tolist() == [[1, 255]]
+    assert written(tmp_path, [[0, 254]], names[:255]).dtype == np.uint8
 
 
 def test_what_is_missing_is_said_in_one_line():

@@ -13,6 +13,7 @@ from sfnet_mm.deploy.export.checks import check_size
 from sfnet_mm.deploy.image_pipeline import Frame, ImagePipeline
 from sfnet_mm.deploy.inference.upsampled_argmax import resize_classes, upsampled_argmax
 from sfnet_mm.models.layers.upsampling import resize
+from sfnet_mm.utils.media import mask_dtype
 from sfnet_mm.utils.timer import Timer
 
 from .sliding import Size, slide, windows
@@ -44,7 +45,7 @@ class Runtime:
         self.align_corners = meta.get('align_corners', True)
         self.set_pipeline(meta.get('loading') or {}, meta.get('pipeline') or ())
         classes = meta.get('num_classes') or len(self.classes or ())
-        self.mask_dtype = np.uint8 if classes <= 255 else np.uint16
+        self.mask_dtype = mask_dtype(classes)
         self.network_ms = 0.0
         self._warned = False
 

@@ -12,6 +12,7 @@ from mmseg.registry import HOOKS
 from mmseg.structures import SegDataSample
 
 from sfnet_mm.utils.file_names import dataset_names, refuse_overwriting
+from sfnet_mm.utils.media import mask_dtype
 from sfnet_mm.visualization import class_map, draw_sheet, overlay, read_sample_image, save_png
 
 
@@ -87,9 +88,8 @@ class PredictionHook(Hook):
                 # With reduce_zero_label, class 0 is id 1 of the data set, so the files get these
                 # ids.
                 shift = int(bool(sample.get('reduce_zero_label', False)))
-                mask = class_map(sample, 'pred_sem_seg') + shift
-                many = len(self.meta.get('classes') or ()) + shift > 256
-                mask = mask.astype(np.uint16 if many else np.uint8)
+                dtype = mask_dtype(len(self.meta.get('classes') or ()) + shift)
+                mask = (class_map(sample, 'pred_sem_seg') + shift).astype(dtype)
                 save_png(osp.join(self.mask_dir, f'{name}.png'), mask)
             if self.picture_dir or self.show:
                 self._draw(runner, name, sample)
