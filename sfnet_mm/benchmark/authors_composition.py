@@ -54,8 +54,8 @@ class AuthorsGDFAM(nn.Module):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Compute the same as the module that it replaces."""
-        low_half, high_half = self.gd_fam._project(low, high)
-        flow = self.gd_fam._flow(low_half, high_half)
+        low_half, high_half = self.gd_fam.project(low, high)
+        flow = self.gd_fam.flow_of_halves(low_half, high_half)
         gate = self.gd_fam.predict_gate(low, low_half, high_half)
         return host_grid_gated_dual_warp(high, low, flow, gate)
 

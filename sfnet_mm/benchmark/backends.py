@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sfnet_mm.deploy.inference import InferenceModel, optimize
 from sfnet_mm.deploy.inference.folding import fold_batchnorm
 from sfnet_mm.deploy.model import input_channels
-from sfnet_mm.ops._loader import EXT
+from sfnet_mm.ops.loader import EXT
 
 from .authors_composition import to_authors_composition
 from .files import PRECISIONS, FileCall

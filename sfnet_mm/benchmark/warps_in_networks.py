@@ -17,7 +17,7 @@ from sfnet_mm.deploy.inference import optimize
 from sfnet_mm.deploy.inference.memory import reuse_memory
 from sfnet_mm.deploy.model import load_model
 from sfnet_mm.engine.model_weights import remove_pretrained
-from sfnet_mm.ops._loader import EXT
+from sfnet_mm.ops.loader import EXT
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.timer import Timer
 from sfnet_mm.utils.tooling import file_stem

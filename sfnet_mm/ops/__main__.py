@@ -7,7 +7,7 @@ In a clone, Python imports the package of the clone, where nothing is compiled. 
 import os.path as osp
 from importlib import metadata
 
-from ._loader import EXT, Extension
+from .loader import EXT, Extension
 
 
 def installed_folder() -> str:

@@ -12,8 +12,8 @@ has two backends with the same results: ``native`` is written in plain torch and
 import torch
 from torch import Tensor
 
-from ._loader import EXT
 from .exporting import is_exporting
+from .loader import EXT
 from .native import gated_dual_warp, like, warp, working_dtype
 from .row_sums import is_channels_last
 

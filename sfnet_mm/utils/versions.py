@@ -9,7 +9,7 @@ from importlib.util import find_spec
 
 import torch
 
-from sfnet_mm.ops._loader import EXT
+from sfnet_mm.ops.loader import EXT
 from sfnet_mm.version import __version__
 
 # Each entry has the usual name of a package and the distributions that install it.

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from sfnet_mm.ops import flow_warp, gated_dual_flow_warp, has_ext
-from sfnet_mm.ops._loader import Extension
+from sfnet_mm.ops.loader import Extension
 
 from .cases import BACKENDS, DEVICES, make_case, needs_ext
 

@@ -123,6 +123,6 @@ class DeformableAlignmentModule(FlowPredictor):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align ``high`` (N, C, h, w) to ``low`` (N, C, H, W); returns (N, C, H, W)."""
-        offset = self._flow(*self._project(low, high))
+        offset = self.flow_of_halves(*self.project(low, high))
         high = self.upsample(high, low)
         return deform_conv(high, offset, self.weight, self.use_mmcv)

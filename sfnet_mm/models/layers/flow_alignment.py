@@ -54,11 +54,12 @@ class FlowPredictor(BaseModule):
             channels, self.flow_channels, kernel_size, padding=kernel_size // 2, bias=False
         )
 
-    def _project(self, low: Tensor, high: Tensor) -> 'tuple[Tensor, Tensor]':
+    def project(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """Project both maps to half width, (N, channels / 2, H, W) each, at the size of ``low``."""
         return self.down_l(low), self.upsample(self.down_h(high), low)
 
-    def _flow(self, low: Tensor, high: Tensor) -> Tensor:
+    def flow_of_halves(self, low: Tensor, high: Tensor) -> Tensor:
+        """Predict the flow (N, ``flow_channels``, H, W) from the two maps of :meth:`project`."""
         flow = self._unscaled_flow(low, high)
         return flow if self.flow_scale == 1 else flow * self.flow_scale
 
@@ -123,7 +124,7 @@ class FlowAlignmentModule(FlowPredictor):
 
     def predict_flow(self, low: Tensor, high: Tensor) -> Tensor:
         """Predict flow (N, 2, H, W), x then y, in the unit of :func:`sfnet_mm.ops.flow_warp`."""
-        return self._flow(*self._project(low, high))
+        return self.flow_of_halves(*self.project(low, high))
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Warp ``high`` to the size of ``low``.

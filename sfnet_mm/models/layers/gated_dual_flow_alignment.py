@@ -99,8 +99,8 @@ class GatedDualFlowAlignmentModule(FlowPredictor):
 
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """Align and blend ``low`` (N, C, H, W) and ``high`` (N, C, h, w) into (N, C, H, W)."""
-        low_half, high_half = self._project(low, high)
-        flow = self._flow(low_half, high_half)
+        low_half, high_half = self.project(low, high)
+        flow = self.flow_of_halves(low_half, high_half)
         gate = self.predict_gate(low, low_half, high_half)
         return gated_dual_flow_warp(high, low, flow, gate)
 
