@@ -19,19 +19,19 @@ def shifted_views(x: Tensor, kernel_size: int, dilation: int = 1) -> Iterator[Te
     """Yield the neighbors of every pixel, one window position after the other, row by row.
 
     Args:
-        x: (N, C, h, w); zero outside.
+        x: (..., h, w); zero outside.
         kernel_size: Side of the window, an odd number.
         dilation: Distance of two neighbors in pixels.
 
     Yields:
-        Tensor: (N, C, h, w), a view of the padded map.
+        Tensor: (..., h, w), a view of the padded map.
     """
-    height, width = x.shape[2:]
+    height, width = x.shape[-2:]
     x = F.pad(x, (kernel_size // 2 * dilation,) * 4)
     starts = range(0, kernel_size * dilation, dilation)
     for i in starts:
         for j in starts:
-            yield x[:, :, i : i + height, j : j + width]
+            yield x[..., i : i + height, j : j + width]
 
 
 def group_by_coarse_pixel(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -97,9 +97,10 @@ def sum_over_windows(x: Tensor, weights: Tensor) -> Tensor:
         Tensor: (N, C, a * b, h, w).
     """
     kernel_size = int(weights.shape[1] ** 0.5)
-    out = x.new_zeros(())
+    # All window positions share the new axes, so that an exported graph has few nodes.
+    x, weights, out = x[:, :, None], weights[:, :, None], x.new_zeros(())
     for k, view in enumerate(shifted_views(x, kernel_size)):
-        out = out + view[:, :, None] * weights[:, k, None]
+        out = out + view * weights[:, k]
     return out
 
 
