@@ -11,7 +11,7 @@ import yaml
 from mmengine.fileio import get_text
 from mmengine.utils import scandir
 
-from sfnet_mm.utils.tooling import file_stem
+from sfnet_mm.utils.tooling import file_stem, mean_and_spread, read_json
 
 # Multiply-adds are counted at this height x width by default.
 SIZES = {
@@ -53,6 +53,17 @@ def config_files(root: str) -> dict[str, str]:
     names = sorted(scandir(osp.join(root, 'configs'), '.py', recursive=True))
     paths = ('/'.join(['configs', *name.split(os.sep)]) for name in names)
     return {file_stem(path): path for path in paths if '_base_' not in path.split('/')}
+
+
+def read_comparisons(root: str) -> dict[str, str]:
+    """Read the mIoU of the configs that were compared on CamVid, as text by base name."""
+    texts = {}
+    for path in sorted(glob(osp.join(root, 'docs', 'benchmarks', 'camvid_*.json'))):
+        for name, runs in read_json(path).items():
+            seeds = 'seed' if len(runs) == 1 else 'seeds'
+            scores = mean_and_spread([run['mIoU'] for run in runs])
+            texts[name] = f'{scores} (compared, val, {len(runs)} {seeds})'
+    return texts
 
 
 def own_size(model: dict[str, Any]) -> str:

@@ -22,7 +22,8 @@ counted of its network, and what a run of this package measured. A question mark
 that the paper leaves open. Parameters are those that the logits depend on. Multiply-adds are
 counted at the size given, without normalization, activation, pooling and warping; brackets show
 how much more the paper prints, and footnotes say why. Weights come with the package for the model
-that was measured on CamVid.
+that was measured on CamVid. "Compared" marks the mIoU of a short training, which is good only for
+the comparison on [experiments](experiments.md).
 """
 
 
@@ -65,7 +66,7 @@ def _own_cells(config: str, zoo: Zoo) -> list[str]:
         model['Metadata']['Training Data'],
         f'{zoo.counted(config, "params_m", size):.2f}',
         f'{zoo.counted(config, "gflops", size):.1f} @ {size}',
-        results_text(model) or 'not run',
+        results_text(model) or zoo.compared.get(config, 'not run'),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sfnet_mm.utils.tables import markdown_table
@@ -39,12 +39,14 @@ class Zoo:
         files: Paths of configs below the repository, by base name.
         counts: Parameters and multiply-adds by base name.
         up: Relative path from the page to the root of the repository.
+        compared: mIoU in a comparison of ``docs/experiments.md``, by base name.
     """
 
     models: dict[str, dict[str, Any]]
     files: dict[str, str]
     counts: dict[str, dict[str, Any]]
     up: str = '../'
+    compared: dict[str, str] = field(default_factory=dict)
 
     def link(self, config: str) -> str:
         """Return the name of a config, linked to its file."""

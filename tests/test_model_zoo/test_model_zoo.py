@@ -4,6 +4,7 @@ import json
 import os.path as osp
 import re
 
+import numpy as np
 import pytest
 import yaml
 from helpers import ROOT, config_paths, read_text, run_tool
@@ -104,6 +105,22 @@ def test_only_runs_are_called_measured():
     assert results_text({'Name': 'a'}) == '' == results_text(None)
     run = {'Dataset': 'UDS', 'Metrics': {'mIoU': 69.5, 'bIoU': 50.1}, 'Note': 'H100, 2025-01'}
     assert results_text({'Results': [run]}) == '69.5 (bIoU 50.1, H100, 2025-01)'
+
+
+def test_a_comparison_is_no_result_and_says_its_seeds():
+    page = read_text(PAGE)
+    runs = json.loads(read_text('docs/benchmarks/camvid_alignment.json'))[
+        'fpn_ppm_efflite0_camvid360'
+    ]
+    scores = [run['mIoU'] for run in runs]
+    text = (
+        f'{np.mean(scores):.2f} ± {np.std(scores, ddof=1):.2f} (compared, val, {len(runs)} seeds)'
+    )
+    (row,) = [
+        line for line in page.splitlines() if line.startswith('| [fpn_ppm_efflite0_camvid360]')
+    ]
+    assert row.endswith(f'| {text} |')
+    assert text not in read_text('README.md')
 
 
 def test_the_shipped_weights_have_the_figures_of_their_card():

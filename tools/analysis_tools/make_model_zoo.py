@@ -21,7 +21,7 @@ from mmengine.logging import MMLogger
 
 import sfnet_mm  # noqa: F401  registers the models
 from sfnet_mm.model_zoo.counts import read_counts, sizes_to_count, update_counts, write_counts
-from sfnet_mm.model_zoo.metafiles import config_files, read_models
+from sfnet_mm.model_zoo.metafiles import config_files, read_comparisons, read_models
 from sfnet_mm.model_zoo.page import coverage_line, model_zoo_page, readme_table
 from sfnet_mm.model_zoo.rows import Zoo
 from sfnet_mm.utils.tooling import one_error_line, replace_between, write_text
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     counts, missing = update_counts(ROOT, files, wanted, stored, only_look=args.check)
     if missing:
         raise SystemExit(f'error: {missing[0]} is not counted: run make_model_zoo.py')
-    zoo = Zoo(models, files, counts)
+    zoo = Zoo(models, files, counts, compared=read_comparisons(ROOT))
     text = get_text(osp.join(ROOT, README))
     texts = {
         PAGE: model_zoo_page(zoo),
