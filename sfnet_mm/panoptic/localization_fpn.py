@@ -26,6 +26,7 @@ class LocalizationFPN(BaseModule):
     Args:
         in_channels: Channels of every level and of both outputs.
         norm_cfg: Normalization layers.
+        act_cfg: Activation layers.
         init_cfg: See ``BaseModule``.
 
     Raises:
@@ -39,6 +40,7 @@ class LocalizationFPN(BaseModule):
         self,
         in_channels: int = 256,
         norm_cfg: dict = dict(type='GN', num_groups=32),
+        act_cfg: dict = dict(type='ReLU'),
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -46,7 +48,8 @@ class LocalizationFPN(BaseModule):
         self.positional_encoding = SinePositionalEncoding(in_channels // 2, normalize=True)
 
         def conv(size: int, stride: int = 1) -> ConvModule:
-            return ConvModule(in_channels, in_channels, size, stride, size // 2, norm_cfg=norm_cfg)
+            layers = dict(norm_cfg=norm_cfg, act_cfg=act_cfg)
+            return ConvModule(in_channels, in_channels, size, stride, size // 2, **layers)
 
         self.convs_all_levels = nn.ModuleList([nn.Sequential(OrderedDict(conv0=conv(3, stride=2)))])
         for num_upsamplings in range(self.num_levels - 1):
