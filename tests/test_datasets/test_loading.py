@@ -191,3 +191,11 @@ def test_no_image(tmp_path):
     path.write_text('<html>not found</html>')
     refuse(lambda: LoadImageWhole()({'img_path': str(path)}), str(path), 'decoded')
     refuse(lambda: LoadImageWhole()({'img_path': str(tmp_path / 'no.jpg')}), 'no.jpg')
+
+
+def test_a_mask_over_the_size_limit_of_pillow_is_named_in_one_line(tmp_path, monkeypatch):
+    path = tmp_path / 'mask.png'
+    Image.fromarray(np.zeros((8, 9), np.uint8)).save(path)
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)  # Pillow refuses twice as many.
+    with pytest.raises(ValueError, match=r'mask\.png cannot be decoded: Image size \(72 pixels\)'):
+        load(path)
