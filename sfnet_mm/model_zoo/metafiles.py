@@ -58,8 +58,9 @@ def config_files(root: str) -> dict[str, str]:
 def read_comparisons(root: str) -> dict[str, str]:
     """Read the mIoU of the configs that were compared on CamVid, as text by base name."""
     texts = {}
-    for path in sorted(glob(osp.join(root, 'docs', 'benchmarks', 'camvid_*.json'))):
-        for name, runs in read_json(path).items():
+    folder = osp.join(root, 'docs', 'benchmarks')
+    for file in sorted(glob('camvid_*.json', root_dir=folder)):
+        for name, runs in read_json(osp.join(folder, file)).items():
             seeds = 'seed' if len(runs) == 1 else 'seeds'
             scores = mean_and_spread([run['mIoU'] for run in runs])
             texts[name] = f'{scores} (compared, val, {len(runs)} {seeds})'

@@ -138,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         result['training'] += measure_training(config, args.crop, args.device, args.rounds)
     write_json(out, result)
     print(f'\n{warp_tables([result])}\nwritten: {out}')
-    if not args.out:
+    if osp.dirname(osp.abspath(out)) == RESULTS:
         write_text(PAGE, page_with_table())
 
 

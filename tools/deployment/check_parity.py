@@ -161,8 +161,8 @@ def export_random_weights(config: str, path: str, size: tuple) -> torch.nn.Modul
     """Export the network of a config, and return it."""
     for seed in range(MOST_DRAWS):
         torch.manual_seed(seed)
-        model = load(config, size)
         try:
+            model = load(config, size)
             export(model, path, size)
             break
         except RuntimeError:

@@ -11,7 +11,7 @@ import numpy as np
 
 from sfnet_mm.utils.tooling import require
 
-from .onnx_graph import walk_back
+from .onnx_graph import makers, walk_back
 from .parity import INSTALL
 from .portable_warp import PREFIX
 
@@ -58,7 +58,7 @@ class _Graph:
         to_array = require('onnx', INSTALL).numpy_helper.to_array
         self.nodes = list(proto.graph.node)
         self.outputs = [value.name for value in proto.graph.output]
-        self.made_by = {name: node for node in self.nodes for name in node.output}
+        self.made_by = makers(self.nodes)
         self.readers: dict[str, list[Any]] = {}
         for node in self.nodes:
             for name in node.input:
@@ -82,7 +82,7 @@ class _Graph:
 
     def back_to_convolution(self, names: Iterable[str]) -> Iterator[Any]:
         """Yield the nodes that produce some values, back to convolutions with trained weights."""
-        return walk_back(self.nodes, names, self.is_trained_convolution)
+        return walk_back(self.made_by, names, self.is_trained_convolution)
 
     def samplers(self) -> list[Any]:
         """List the nodes that sample a map at positions."""

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -104,11 +104,21 @@ def check_path(path: str) -> None:
         require(package, INSTALL)
 
 
+def makers(nodes: Iterable[Any]) -> dict[str, Any]:
+    """Map the name of each value to the node that produces it."""
+    return {name: node for node in nodes for name in node.output}
+
+
 def walk_back(
-    nodes: Iterable[Any], values: Iterable[str], is_end: Callable[[Any], bool]
+    made_by: Mapping[str, Any], values: Iterable[str], is_end: Callable[[Any], bool]
 ) -> Iterator[Any]:
-    """Yield the nodes that produce some values, back to those where ``is_end`` holds."""
-    made_by = {name: node for node in nodes for name in node.output}
+    """Yield the nodes that produce some values, back to those where ``is_end`` holds.
+
+    Args:
+        made_by: See :func:`makers`.
+        values: Names of the values.
+        is_end: Function of a node; one where it holds is not yielded.
+    """
     waiting, seen = list(values), set()
     while waiting:
         node = made_by.get(waiting.pop())
@@ -127,8 +137,10 @@ def to_float16(proto: Any) -> Any:
         raise ImportError(f'fp16 needs onnxruntime.transformers ({e}): {INSTALL}') from None
     samplers = [node for node in proto.graph.node if node.op_type == 'GridSample']
     grids = [node.input[1] for node in samplers]
-    makers = walk_back(proto.graph.node, grids, lambda node: node.op_type == 'Conv')
-    blocked = sorted({node.name for node in (*samplers, *makers)})
+    # The map that another GridSample gives is no part of a grid.
+    ends = ('Conv', 'GridSample')
+    before = walk_back(makers(proto.graph.node), grids, lambda node: node.op_type in ends)
+    blocked = sorted({node.name for node in (*samplers, *before)})
     proto = convert_float_to_float16(proto, keep_io_types=True, node_block_list=blocked)
     # The converter does not update the types of the values that it leaves in float32.
     del proto.graph.value_info[:]

@@ -45,14 +45,17 @@ def widen_stem(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> dict
 
 
 def _embed(small: Tensor, large: Tensor) -> Tensor:
-    """Copy ``small`` into the first channels of a copy of ``large``; other inputs get zeros."""
-    is_number = small.dim() == 0  # the counter of batch normalization
-    fits = small.dim() == large.dim() and all(s <= n for s, n in zip(small.shape, large.shape))
-    if is_number or not fits:
+    """Copy ``small`` into the first channels of a copy of ``large``; other inputs get zeros.
+
+    A number and a kernel of another size are returned as they are.
+    """
+    # A 1x1 kernel is one of a network with bottlenecks, of which the shortcut does not fit, too.
+    fits = small.dim() == large.dim() > 0 and small.shape[2:] in (large.shape[2:], (1, 1))
+    if not fits or any(s > n for s, n in zip(small.shape, large.shape)):
         return small
     grown = large.detach().clone()
     grown[: len(small)] = 0
-    grown[tuple(map(slice, small.shape))] = small
+    grown[tuple(map(slice, small.shape[:2]))] = small
     return grown
 
 

@@ -100,6 +100,14 @@ def test_another_network_is_one_line(tmp_path):
         built(dict(type='SFResNet', depth=18), tmp_path / 'r50.pth').init_weights()
 
 
+def test_a_smaller_kernel_is_not_embedded_in_a_larger_one(tmp_path):
+    state = ResNetV1c(depth=18).state_dict()
+    state['stem.0.weight'] = state['stem.0.weight'][..., :2, :2].clone()
+    torch.save(state, tmp_path / 'host.pth')
+    with pytest.raises(ValueError, match=r'1 of \d+ tensors are of another shape \(stem.0.weight'):
+        built(dict(type='SFResNet', depth=18), tmp_path / 'host.pth').init_weights()
+
+
 def test_a_missing_file_says_how_to_make_it(tmp_path):
     path = tmp_path / 'df1.pth'
     with pytest.raises(FileNotFoundError, match=rf'sfsegnets2mmseg\.py SRC {path}$'):
