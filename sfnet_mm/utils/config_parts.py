@@ -126,11 +126,18 @@ def run_config(path: str) -> Config:
     """Run a config, which may raise anything, since it is Python.
 
     Raises:
+        ImportError: One line with the file and why something cannot be imported.
         ValueError: One line with the file, the line and the error; other errors are the host's.
     """
     try:
         return Config.fromfile(path)
-    except (OSError, ValueError, ImportError):
+    except ImportError as e:
+        # mmengine raises two errors of its own over that of a custom import.
+        reason = getattr(e.__cause__, '__context__', None) or e
+        missing = isinstance(reason, ModuleNotFoundError)
+        remedy = ': install it, or put its folder into PYTHONPATH' if missing else ''
+        raise ImportError(f'config {path}: {first_line(reason)}{remedy}') from e
+    except (OSError, ValueError):
         raise
     except Exception as e:
         # The config, or one of its bases, is the innermost file that runs as a module.

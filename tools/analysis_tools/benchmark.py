@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import torch
 
 import sfnet_mm  # noqa: F401  # isort: skip  mends the hosts before mmseg is imported
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sfnet_mm.benchmark.accuracy_plot import plot
@@ -27,6 +26,7 @@ from sfnet_mm.benchmark.models import run_benchmark
 from sfnet_mm.benchmark.peers import PEERS, without_flow
 from sfnet_mm.benchmark.report import markdown
 from sfnet_mm.utils.arguments import check_least
+from sfnet_mm.utils.config_parts import run_config
 from sfnet_mm.utils.tooling import (
     check_out_file,
     file_stem,
@@ -102,7 +102,7 @@ def read_models(args: argparse.Namespace) -> dict:
         if not osp.isfile(path):
             raise FileNotFoundError(f'config {path} does not exist')
         name = file_stem(path)
-        models[name] = Config.fromfile(path)
+        models[name] = run_config(path)
         if args.twins:
             models[f'{name} without flow'] = without_flow(models[name])
     models.update((name, PEERS[name].read()) for name in names)
