@@ -1,8 +1,9 @@
 // Runs the CUDA kernels of the flow warp on the CPU; called from test_cuda_emulated.py.
 #include "emulation.h"
 
+#include "flow_gradient.cuh"
+#include "forward.cuh"
 #include "gather.cuh"
-#include "kernels.cuh"
 
 using namespace sfnet_mm::cuda;
 

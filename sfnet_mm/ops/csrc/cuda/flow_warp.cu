@@ -13,8 +13,9 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include "flow_gradient.cuh"
+#include "forward.cuh"
 #include "gather.cuh"
-#include "kernels.cuh"
 
 namespace sfnet_mm {
 namespace cuda {

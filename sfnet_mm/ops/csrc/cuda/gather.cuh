@@ -11,7 +11,7 @@
 // divisions of 64 bits would take longer than the sums.
 #pragma once
 
-#include "kernels.cuh"
+#include "problem.cuh"
 
 namespace sfnet_mm {
 namespace cuda {
