@@ -16,7 +16,7 @@
 #undef __shared__
 #define __shared__ static
 #undef __launch_bounds__
-#define __launch_bounds__(threads)
+#define __launch_bounds__(...)
 
 struct Coroutine {
   ucontext_t context;

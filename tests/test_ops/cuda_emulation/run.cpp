@@ -39,7 +39,9 @@ void run(const Arguments& a) {
   if (a.channels_last) {
     const dim3 tiles(parts(p.w, kTileW), parts(p.h, kTileH), p.n);
     launch(tiles, dim3(kThreads), [&] { forward_cl<T, F, MAPS, V>(p, lanes); });
-    launch(tiles, dim3(kThreads), [&] { backward_flow_cl<T, F, MAPS, V>(p, lanes); });
+    // Both maps of a pixel are in one warp of 32 threads.
+    const int flow_lanes = lanes < 16 ? lanes : 16;
+    launch(tiles, dim3(kThreads), [&] { backward_flow_cl<T, F, MAPS, V>(p, flow_lanes); });
   } else {
     launch(dim3(parts(p.w, 32), parts(p.h, 8), p.n * parts(p.c, kChunk)), dim3(32, 8),
            [&] { forward_cf<T, F, MAPS>(p); });

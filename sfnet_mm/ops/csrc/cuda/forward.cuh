@@ -9,7 +9,8 @@ namespace cuda {
 // --- channels_last: `lanes` neighboring threads share a pixel, V channels each at a time -------
 
 template <typename T, typename F, int MAPS, int V>
-__global__ void __launch_bounds__(kThreads) forward_cl(const Problem<T, F> p, int lanes) {
+__global__ void __launch_bounds__(kThreads, kForwardBlocks)
+    forward_cl(const Problem<T, F> p, int lanes) {
   using A = acc_t<T>;
   const int lane = threadIdx.x % lanes, n = blockIdx.z;
   for (int slot = threadIdx.x / lanes; slot < kTileW * kTileH; slot += kThreads / lanes) {
@@ -34,20 +35,23 @@ __global__ void __launch_bounds__(kThreads) forward_cl(const Problem<T, F> p, in
     }
     T* const to = p.out + ((int64_t(n) * p.h + i) * p.w + j) * p.c;
     for (int c = lane * V; c < p.c; c += lanes * V) {
+      // All reads of both maps are started before the first of them is waited for.
+      Pack<T, V> v[MAPS][4];
+#pragma unroll
+      for (int m = 0; m < MAPS; ++m) {
+        const T* const map = p.map[m] + int64_t(n) * p.map_h[m] * p.map_w[m] * p.c + c;
+#pragma unroll
+        for (int k = 0; k < 4; ++k) {
+          v[m][k] = read_if<T, V>(valid[m], map + int64_t(at[m][k]) * p.c);
+        }
+      }
       A sum[V] = {};
 #pragma unroll
       for (int m = 0; m < MAPS; ++m) {
-        if (!valid[m]) continue;
-        const T* const map = p.map[m] + int64_t(n) * p.map_h[m] * p.map_w[m] * p.c + c;
-        Pack<T, V> v[4];
-#pragma unroll
-        for (int k = 0; k < 4; ++k) {
-          v[k] = *reinterpret_cast<const Pack<T, V>*>(map + int64_t(at[m][k]) * p.c);
-        }
 #pragma unroll
         for (int k = 0; k < 4; ++k) {
 #pragma unroll
-          for (int e = 0; e < V; ++e) sum[e] += weight[m][k] * to_acc(v[k].item[e]);
+          for (int e = 0; e < V; ++e) sum[e] += weight[m][k] * to_acc(v[m][k].item[e]);
         }
       }
       Pack<T, V> result;
@@ -61,7 +65,8 @@ __global__ void __launch_bounds__(kThreads) forward_cl(const Problem<T, F> p, in
 // --- NCHW: a thread per output pixel, so that neighbors read and write neighbors ---------------
 
 template <typename T, typename F, int MAPS>
-__global__ void __launch_bounds__(kThreads) forward_cf(const Problem<T, F> p) {
+__global__ void __launch_bounds__(kThreads, kForwardBlocks)
+    forward_cf(const Problem<T, F> p) {
   using A = acc_t<T>;
   const int j = blockIdx.x * 32 + threadIdx.x, i = blockIdx.y * 8 + threadIdx.y;
   if (i >= p.h || j >= p.w) return;

@@ -16,6 +16,10 @@
 namespace sfnet_mm {
 namespace cuda {
 
+// Entries, and the gradients that they point to, that a thread reads at once: one after the other,
+// each would wait for memory twice.
+constexpr int kBatch = 4;
+
 // A sample as the gather needs it: the output pixel over all images, how far the position is past
 // the left and upper pixel of its cell, and the share of the map in the blend.
 template <typename A>
@@ -103,11 +107,14 @@ SFNET_HD Runs runs_of(const Problem<T, F>& p, const int32_t* start, int m, int n
 }
 
 // Entry number `at` of a map pixel: the output pixel, and what the map pixel was weighted with.
+// -1 and nothing where there are not as many.
 template <typename A>
 SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t at, A* weight) {
   const bool below = at >= runs.count[0];
   const int32_t e = below ? runs.first[1] + at - runs.count[0] : runs.first[0] + at;
-  const Entry<A> entry = entries[e];
+  const bool wanted = at < runs.count[0] + runs.count[1];
+  Entry<A> entry{-1};
+  if (wanted) entry = entries[e];
   // An index known at compile time keeps the runs in registers.
   const bool right = e >= (below ? runs.middle[1] : runs.middle[0]);
   *weight = entry.share * (below ? A(1) - entry.fy : entry.fy) *
@@ -118,7 +125,7 @@ SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t a
 // channels_last. `groups` sets of `lanes` threads share a map pixel: 1 where few output pixels read
 // it, all of the block where many do.
 template <typename T, typename F, int V>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     gather_cl(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
               T* out, int lanes, int groups) {
   using A = acc_t<T>;
@@ -138,13 +145,23 @@ __global__ void __launch_bounds__(kThreads)
     const int c = base + lane * V;
     A sum[V] = {};
     if (c < p.c) {
-#pragma unroll 4
-      for (int32_t at = group; at < count; at += groups) {
-        A weight;
-        const int64_t pixel = read_entry(entries, runs, at, &weight);
-        const auto g = *reinterpret_cast<const Pack<T, V>*>(p.grad + pixel * p.c + c);
+      for (int32_t first = group; first < count; first += kBatch * groups) {
+        int64_t pixel[kBatch];
+        A weight[kBatch];
+        Pack<T, V> g[kBatch];
 #pragma unroll
-        for (int v = 0; v < V; ++v) sum[v] += weight * to_acc(g.item[v]);
+        for (int b = 0; b < kBatch; ++b) {
+          pixel[b] = read_entry(entries, runs, first + b * groups, &weight[b]);
+        }
+#pragma unroll
+        for (int b = 0; b < kBatch; ++b) {
+          g[b] = read_if<T, V>(pixel[b] >= 0, p.grad + pixel[b] * p.c + c);
+        }
+#pragma unroll
+        for (int b = 0; b < kBatch; ++b) {
+#pragma unroll
+          for (int v = 0; v < V; ++v) sum[v] += weight[b] * to_acc(g[b].item[v]);
+        }
       }
     }
     if (groups > 1) {
@@ -173,7 +190,7 @@ __global__ void __launch_bounds__(kThreads)
 // NCHW. A map pixel belongs to a thread, or to a warp where many output pixels read it; blockIdx.y
 // counts chunks of channels.
 template <typename T, typename F, bool WARP>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     gather_cf(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
               T* out) {
   using A = acc_t<T>;

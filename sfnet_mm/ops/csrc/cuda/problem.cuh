@@ -15,6 +15,10 @@ namespace sfnet_mm {
 namespace cuda {
 
 constexpr int kThreads = 256;
+// The blocks that a multiprocessor shall hold, at least. This is a budget of registers: 128 or 80
+// for each thread. Without one the compiler saves registers, and waits for some of a thread's reads
+// before it starts the others (docs/ops.md).
+constexpr int kForwardBlocks = 2, kBackwardBlocks = 3;
 constexpr int kTileW = 16, kTileH = 4;  // output pixels of a channels_last block
 constexpr int kChunk = 8;               // channels of an NCHW thread
 constexpr unsigned kFullWarp = 0xffffffffu;
@@ -37,6 +41,15 @@ template <typename T, int V>
 struct alignas(sizeof(T) * V) Pack {
   T item[V];
 };
+
+// V items, or zeros where nothing is to be read. Without a branch, so that the next reads need not
+// wait for it.
+template <typename T, int V>
+SFNET_HD Pack<T, V> read_if(bool wanted, const T* from) {
+  Pack<T, V> pack{};
+  if (wanted) pack = *reinterpret_cast<const Pack<T, V>*>(from);
+  return pack;
+}
 
 // Flow (N, 2 * maps, H, W) and gate (N, 1, H, W) are read where they lie.
 struct Strides {
