@@ -80,19 +80,20 @@ def run(library, case, grad, layout, crowded):
     return results
 
 
-@pytest.mark.parametrize(
-    'shape',
-    [
-        (2, 3, (5, 7), (4, 6)),
-        (1, 16, (2, 2), (9, 10)),
-        (1, 40, (1, 3), (2, 5)),
-        (1, 8, (6, 6), (3, 2)),
-    ],
-    ids=str,
-)
+SHAPES = [
+    (2, 3, (5, 7), (4, 6)),
+    (1, 16, (2, 2), (9, 10)),
+    (1, 40, (1, 3), (2, 5)),
+    (1, 8, (6, 6), (3, 2)),
+]
+CASES = [(layout, shape) for layout in ('nchw', 'channels_last') for shape in SHAPES]
+# Threads take several turns over the samples of a cell and over the channels.
+CASES.append(('channels_last', (1, 264, (1, 2), (16, 17))))
+
+
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
-@pytest.mark.parametrize('layout', ['nchw', 'channels_last'])
-def test_equals_the_definition(library, shape, dtype, layout):
+@pytest.mark.parametrize('layout, shape', CASES, ids=str)
+def test_equals_the_definition(library, layout, shape, dtype):
     for gate in (True, False):
         case = away_from_integers(make_case(shape, torch.float64, layout, gate))
         case.flow[0, 0, 0, 0], case.flow[0, 3, -1, -1] = float('nan'), 3e4

@@ -1,6 +1,7 @@
 // Runs the CUDA kernels of the flow warp on the CPU; called from test_cuda_emulated.py.
 #include "emulation.h"
 
+#include "cell_sums.cuh"
 #include "flow_gradient.cuh"
 #include "forward.cuh"
 #include "gather.cuh"
@@ -65,11 +66,19 @@ void run(const Arguments& a) {
   for (int m = 0; m < MAPS; ++m) {
     const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
     T* const to = static_cast<T*>(a.grad_map[m]);
-    if (a.channels_last) {
-      const int groups = a.crowded ? kThreads / lanes : 1;
-      launch(dim3(parts(pixels, kThreads / lanes / groups)), dim3(kThreads), [&] {
-        gather_cl<T, F, V>(p, m, start.data(), entries.data(), to, lanes, groups);
+    if (a.channels_last && a.crowded) {
+      const int64_t count = cells_of(p, m) - 1;
+      std::vector<A> sums(count * 4 * p.c);
+      launch(dim3(count), dim3(kThreads), [&] {
+        sum_cells_cl<T, F, V>(p, m, start.data(), entries.data(), sums.data(), lanes);
       });
+      launch(dim3(parts(pixels, kThreads / 32)), dim3(kThreads),
+             [&] { add_cells_cl<T, F>(p, m, sums.data(), to); });
+    } else if (a.channels_last) {
+      const int across = map_tiles(p.map_w[m], kMapTileW);
+      const int down = map_tiles(p.map_h[m], kThreads / lanes / kMapTileW);
+      launch(dim3(p.n * across * down), dim3(kThreads),
+             [&] { gather_cl<T, F, V>(p, m, start.data(), entries.data(), to, lanes); });
     } else if (a.crowded) {
       launch(dim3(parts(pixels, kThreads / 32), parts(p.c, kChunk)), dim3(kThreads),
              [&] { gather_cf<T, F, true>(p, m, start.data(), entries.data(), to); });

@@ -13,6 +13,7 @@
 #include <c10/cuda/CUDAStream.h>
 #include <torch/library.h>
 
+#include "cell_sums.cuh"
 #include "flow_gradient.cuh"
 #include "forward.cuh"
 #include "gather.cuh"
@@ -51,8 +52,10 @@ struct Inputs {
       map = map.contiguous(format);
       cells += map.size(0) * (map.size(2) + 1) * (map.size(3) + 1) + 1;
     }
-    TORCH_CHECK(std::max(samples, cells) < INT32_MAX, "flow has shape ", flow.sizes(),
-                ": a batch may have at most ", INT32_MAX / maps.size(), " pixels");
+    // A thread counts up to a turn of its block beyond the last sample.
+    constexpr int32_t most = INT32_MAX - kBatch * kThreads;
+    TORCH_CHECK(std::max(samples, cells) < most, "flow has shape ", flow.sizes(),
+                ": a batch may have at most ", most / maps.size(), " pixels");
     TORCH_CHECK(flow.size(0) < 65536 && flow.size(2) < 65536, "flow has shape ", flow.sizes(),
                 ": at most 65535 images of 65535 rows");
   }
@@ -222,6 +225,31 @@ Cells sort_by_cell(const Problem<T, F>& p, int maps, const at::TensorOptions& op
   return {start, entries};
 }
 
+template <int V, typename T, typename F>
+void gather_cl_from(const Problem<T, F>& p, int m, const Cells& cells, bool crowded, T* to,
+                    const at::TensorOptions& options) {
+  using A = acc_t<T>;
+  const auto* const start = cells.start.const_data_ptr<int32_t>();
+  const auto* const entries = static_cast<const Entry<A>*>(cells.entries.const_data_ptr());
+  const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
+  if (!crowded) {
+    const int lanes = lanes_of(p.c, V, 8);
+    const int blocks = p.n * map_tiles(p.map_w[m], kMapTileW) *
+                       map_tiles(p.map_h[m], kThreads / lanes / kMapTileW);
+    gather_cl<T, F, V><<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to, lanes);
+    return;
+  }
+  // The last cell holds the samples that read nothing.
+  const int64_t count = cells_of(p, m) - 1;
+  Tensor sums = at::empty({count * 4 * p.c * int64_t(sizeof(A))}, options.dtype(at::kByte));
+  auto* const sums_data = static_cast<A*>(sums.data_ptr());
+  sum_cells_cl<T, F, V><<<blocks_of(count, 1), kThreads, 0, stream()>>>(
+      p, m, start, entries, sums_data, lanes_of(p.c, V, 32));
+  C10_CUDA_KERNEL_LAUNCH_CHECK();
+  add_cells_cl<T, F>
+      <<<blocks_of(pixels, kThreads / 32), kThreads, 0, stream()>>>(p, m, sums_data, to);
+}
+
 template <typename T, typename F>
 void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells, bool aligned,
             Tensor& out) {
@@ -229,8 +257,8 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
   const auto* const entries = static_cast<const Entry<acc_t<T>>*>(cells.entries.const_data_ptr());
   T* const to = static_cast<T*>(out.data_ptr());
   const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
-  // Each output pixel reads four map pixels; a map pixel with more than 16 reads gets more threads.
-  const bool crowded = 4 * int64_t(p.n) * p.h * p.w > 16 * pixels;
+  // Each output pixel reads four map pixels.
+  const bool crowded = int64_t(p.n) * p.h * p.w >= 8 * pixels;
   if (!in.channels_last()) {
     const dim3 blocks(blocks_of(pixels, crowded ? kThreads / 32 : kThreads),
                       blocks_of(p.c, kChunk));
@@ -240,18 +268,10 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
     } else {
       gather_cf<T, F, false><<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to);
     }
+  } else if (aligned) {
+    gather_cl_from<16 / sizeof(T)>(p, m, cells, crowded, to, out.options());
   } else {
-    constexpr int V = 16 / sizeof(T);
-    const int lanes = lanes_of(p.c, aligned ? V : 1, crowded ? 32 : 8);
-    const int groups = crowded ? kThreads / lanes : 1;
-    const int blocks = blocks_of(pixels, kThreads / lanes / groups);
-    if (aligned) {
-      gather_cl<T, F, V>
-          <<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to, lanes, groups);
-    } else {
-      gather_cl<T, F, 1>
-          <<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to, lanes, groups);
-    }
+    gather_cl_from<1>(p, m, cells, crowded, to, out.options());
   }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }

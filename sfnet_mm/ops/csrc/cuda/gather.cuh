@@ -1,90 +1,10 @@
-// The gradients of the maps: gathered, not scattered.
-//
-// A sample falls into the cell between four pixels of the map; a map of h x w pixels has
-// (h + 1) x (w + 1) cells, those at the border half outside. Samples are sorted by cell; then each
-// pixel of the map sums over its four cells what it was read for. There is no contended atomic,
-// every gradient is written once, and the order of a sum is the order within a cell.
-//
-// Both maps of GD-FAM are sorted together: the cells of the second map are numbered after those of
-// the first, and one more cell behind those of each map holds the samples that read nothing.
-// Samples, cells and pixels are numbered in 32 bits (the launches check that they fit), because
-// divisions of 64 bits would take longer than the sums.
+// The gradients of the maps, gathered by each map pixel from its four cells (cells.cuh).
 #pragma once
 
-#include "problem.cuh"
+#include "cells.cuh"
 
 namespace sfnet_mm {
 namespace cuda {
-
-// Entries, and the gradients that they point to, that a thread reads at once: one after the other,
-// each would wait for memory twice.
-constexpr int kBatch = 4;
-
-// A sample as the gather needs it: the output pixel over all images, how far the position is past
-// the left and upper pixel of its cell, and the share of the map in the blend.
-template <typename A>
-struct alignas(4 * sizeof(A)) Entry {
-  int32_t pixel;
-  A fx, fy, share;
-};
-
-template <typename T, typename F>
-SFNET_HD int32_t cells_of(const Problem<T, F>& p, int m) {
-  return p.n * (p.map_h[m] + 1) * (p.map_w[m] + 1) + 1;
-}
-
-// The sample of map m at output pixel k, and its cell among those of all maps.
-template <typename T, typename F>
-SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int32_t k, Entry<acc_t<T>>* entry) {
-  using A = acc_t<T>;
-  const int32_t row = k / p.w, j = k - row * p.w;
-  const int32_t n = row / p.h, i = row - n * p.h;
-  const F* const at =
-      p.flow + n * p.flow_at.n + 2 * m * p.flow_at.c + i * p.flow_at.h + j * p.flow_at.w;
-  int32_t x, y;
-  const bool in_x = locate<A>(p.ax[m], j, A(to_acc(at[0])), &x, &entry->fx);
-  const bool in_y = locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y, &entry->fy);
-  entry->pixel = k;
-  entry->share = share_of(p, m, n, i, j);
-  const int32_t first = m == 0 ? 0 : cells_of(p, 0);
-  if (!in_x || !in_y) return first + cells_of(p, m) - 1;
-  return first + (n * (p.map_h[m] + 1) + y + 1) * (p.map_w[m] + 1) + x + 1;
-}
-
-// The cell of each sample; blockIdx.y is the map. With `counts`, also counts the samples of each
-// cell and notes how many came before.
-template <typename T, typename F>
-__global__ void __launch_bounds__(kThreads)
-    find_cells(const Problem<T, F> p, int32_t* cell_of, int32_t* counts, int32_t* rank) {
-  const int32_t total = p.n * p.h * p.w, m = blockIdx.y;
-  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (k >= total) return;
-  Entry<acc_t<T>> entry;
-  const int32_t cell = cell_at(p, m, int32_t(k), &entry);
-  cell_of[m * total + k] = cell;
-  if (counts != nullptr) rank[m * total + k] = atomicAdd(counts + cell, 1);
-}
-
-// Puts each sample into its place: behind the `rank` earlier ones of its cell or, where the samples
-// are sorted already, by `order`.
-template <typename T, typename F>
-__global__ void __launch_bounds__(kThreads)
-    fill_cells(const Problem<T, F> p, const int32_t* cell_of, const int32_t* rank,
-               const int32_t* start, const int64_t* order, Entry<acc_t<T>>* entries) {
-  const int32_t total = p.n * p.h * p.w;
-  const int64_t k = int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (k >= total) return;
-  int32_t from = blockIdx.y * total + int32_t(k), to = from;
-  if (order != nullptr) {
-    from = int32_t(order[to]);
-  } else {
-    to = start[cell_of[from]] + rank[from];
-  }
-  const int32_t m = from >= total;
-  Entry<acc_t<T>> entry;
-  cell_at(p, m, from - m * total, &entry);
-  entries[to] = entry;
-}
 
 // The cells of a map pixel: two runs of entries, the cells above it and the cells below it, each of
 // the cell to its left and the cell to its right.
@@ -122,68 +42,52 @@ SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t a
   return entry.pixel;
 }
 
-// channels_last. `groups` sets of `lanes` threads share a map pixel: 1 where few output pixels read
-// it, all of the block where many do.
+// Blocks of gather_cl: each takes a tile of the map, because neighbors share cells.
+constexpr int kMapTileW = 8;
+
+SFNET_HD int32_t map_tiles(int32_t size, int32_t tile) { return (size + tile - 1) / tile; }
+
+// channels_last: `lanes` neighboring threads share a map pixel, V channels each at a time.
 template <typename T, typename F, int V>
 __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     gather_cl(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
-              T* out, int lanes, int groups) {
+              T* out, int lanes) {
   using A = acc_t<T>;
-  __shared__ A part[kThreads * V];
-  const int lane = threadIdx.x % lanes, group = threadIdx.x / lanes % groups;
+  const int lane = threadIdx.x % lanes, slot = threadIdx.x / lanes;
   const int32_t map_h = p.map_h[m], map_w = p.map_w[m];
-  const int64_t k =
-      int64_t(blockIdx.x) * (kThreads / lanes / groups) + threadIdx.x / lanes / groups;
-  const bool inside = k < int64_t(p.n) * map_h * map_w;
-  const int32_t row = int32_t(k) / map_w, x = int32_t(k) - row * map_w;
-  const int32_t n = row / map_h, y = row - n * map_h;
-  Runs runs{};
-  if (inside) runs = runs_of(p, start, m, n, y, x);
+  const int tile_h = kThreads / lanes / kMapTileW;
+  const int32_t across = map_tiles(map_w, kMapTileW), down = map_tiles(map_h, tile_h);
+  const int32_t row = blockIdx.x / across, n = row / down;
+  const int32_t x = (blockIdx.x - row * across) * kMapTileW + slot % kMapTileW;
+  const int32_t y = (row - n * down) * tile_h + slot / kMapTileW;
+  if (x >= map_w || y >= map_h) return;
+  T* const to = out + ((int64_t(n) * map_h + y) * map_w + x) * p.c;
+  const Runs runs = runs_of(p, start, m, n, y, x);
   const int32_t count = runs.count[0] + runs.count[1];
-  // Without groups a thread leaves the loop by itself; with them, all of a block see one bound.
-  for (int base = 0; base < p.c; base += lanes * V) {
-    const int c = base + lane * V;
+  for (int c = lane * V; c < p.c; c += lanes * V) {
     A sum[V] = {};
-    if (c < p.c) {
-      for (int32_t first = group; first < count; first += kBatch * groups) {
-        int64_t pixel[kBatch];
-        A weight[kBatch];
-        Pack<T, V> g[kBatch];
+    for (int32_t first = 0; first < count; first += kBatch) {
+      int64_t pixel[kBatch];
+      A weight[kBatch];
+      Pack<T, V> g[kBatch];
 #pragma unroll
-        for (int b = 0; b < kBatch; ++b) {
-          pixel[b] = read_entry(entries, runs, first + b * groups, &weight[b]);
-        }
+      for (int b = 0; b < kBatch; ++b) {
+        pixel[b] = read_entry(entries, runs, first + b, &weight[b]);
+      }
 #pragma unroll
-        for (int b = 0; b < kBatch; ++b) {
-          g[b] = read_if<T, V>(pixel[b] >= 0, p.grad + pixel[b] * p.c + c);
-        }
+      for (int b = 0; b < kBatch; ++b) {
+        g[b] = read_if<T, V>(pixel[b] >= 0, p.grad + pixel[b] * p.c + c);
+      }
 #pragma unroll
-        for (int b = 0; b < kBatch; ++b) {
+      for (int b = 0; b < kBatch; ++b) {
 #pragma unroll
-          for (int v = 0; v < V; ++v) sum[v] += weight[b] * to_acc(g[b].item[v]);
-        }
+        for (int v = 0; v < V; ++v) sum[v] += weight[b] * to_acc(g[b].item[v]);
       }
     }
-    if (groups > 1) {
-      __syncthreads();
+    Pack<T, V> result;
 #pragma unroll
-      for (int v = 0; v < V; ++v) part[v * kThreads + threadIdx.x] = sum[v];
-      __syncthreads();
-      if (group == 0) {
-        for (int other = 1; other < groups; ++other) {
-#pragma unroll
-          for (int v = 0; v < V; ++v) {
-            sum[v] += part[v * kThreads + threadIdx.x + other * lanes];
-          }
-        }
-      }
-    }
-    if (inside && group == 0 && c < p.c) {
-      Pack<T, V> result;
-#pragma unroll
-      for (int v = 0; v < V; ++v) from_acc(sum[v], &result.item[v]);
-      *reinterpret_cast<Pack<T, V>*>(out + k * p.c + c) = result;
-    }
+    for (int v = 0; v < V; ++v) from_acc(sum[v], &result.item[v]);
+    *reinterpret_cast<Pack<T, V>*>(to + c) = result;
   }
 }
 
