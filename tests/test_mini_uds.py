@@ -180,10 +180,14 @@ def test_two_processes_make_it_once(tmp_path, capfd):
 
 
 def test_foreign_folder_is_left_alone(tmp_path):
-    (tmp_path / 'mine.txt').write_text('x')
-    with pytest.raises(FileExistsError, match='not made by mini_uds'):
-        ensure_mini_uds(tmp_path, 1, 1)
-    assert (tmp_path / 'mine.txt').read_text() == 'x'
+    mine = tmp_path / 'data' / 'mine.txt'
+    mine.parent.mkdir()
+    mine.write_text('x')
+    for root in (mine.parent, mine):
+        with pytest.raises(FileExistsError, match='not made by mini_uds'):
+            ensure_mini_uds(root, 1, 1)
+    # Nothing is left beside it either, such as a lock.
+    assert sorted(tmp_path.rglob('*')) == [mine.parent, mine] and mine.read_text() == 'x'
 
 
 def test_bad_arguments(tmp_path):

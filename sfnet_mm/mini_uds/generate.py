@@ -87,6 +87,7 @@ def ensure_mini_uds(
     wanted = {'version': VERSION, 'seed': seed, 'train': train, 'val': val}
     if _is_complete(root, wanted):
         return root
+    _is_known(root)
     lock = FileLock(osp.join(parent, f'.{name}.lock'))
     try:
         os.makedirs(parent, exist_ok=True)
@@ -108,13 +109,20 @@ def ensure_mini_uds(
     return root
 
 
-def _generate(root: str, wanted: dict, workers: int | None) -> None:
+def _is_known(root: str) -> bool:
+    """Return whether mini_uds made ``root``; raise FileExistsError if it has other files."""
     known = osp.isfile(osp.join(root, MARKER))
     if osp.exists(root) and not known and (not osp.isdir(root) or os.listdir(root)):
         raise FileExistsError(
             f'mini_uds: {root} exists and was not made by mini_uds; move it away or choose '
             'another data_root'
         )
+    return known
+
+
+def _generate(root: str, wanted: dict, workers: int | None) -> None:
+    # Again, because another process may have written while this one waited.
+    known = _is_known(root)
     _remove_leftovers(root)
     parent, name = osp.split(root)
     partial_root = osp.join(parent, f'.{name}.partial.{os.getpid()}')

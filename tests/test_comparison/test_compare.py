@@ -209,6 +209,11 @@ def test_progress_and_time_left():
         ([*CONFIGS, '--cfg-options', 'a'], "--cfg-options takes key=value, not 'a'"),
         ([*CONFIGS, '--iters', '3'], '--iters must be 20 or more'),
         ([*CONFIGS, '--jobs', '0'], '--jobs 0 must be positive'),
+        ([*CONFIGS, '--warmup', '-1'], '--warmup -1 must be 0 or more'),
+        ([*CONFIGS, '--iters', '30', '--warmup', '30'], 'below --iters 30'),
+        ([*CONFIGS, '--min-kept', '4.8'], '--min-kept 4.8 is a share'),
+        ([*CONFIGS, '--seeds', '0', '-1'], '--seeds must be 0 or more'),
+        ([*CONFIGS, '--crop', '0', '64'], '--crop must be positive'),
         ([*CONFIGS, '--speed', 'absent.json'], 'absent.json does not exist'),
         ([*CONFIGS, '--speed', 'setup.py'], 'setup.py is not a JSON file'),
         (

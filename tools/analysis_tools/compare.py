@@ -114,6 +114,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             parser.error(f'--{name.replace("_", "-")} {value} must be positive')
     if args.workers < 0:
         parser.error(f'--workers {args.workers} must be 0 or more')
+    if args.warmup is not None and not 0 <= args.warmup < args.iters:
+        parser.error(f'--warmup {args.warmup} must be 0 or more and below --iters {args.iters}')
+    if not 0 <= args.min_kept <= 1:
+        parser.error(f'--min-kept {args.min_kept} is a share: it must be between 0 and 1')
+    if min(args.seeds) < 0 or min(args.crop or [1]) < 1:
+        parser.error('--seeds must be 0 or more and --crop must be positive')
     args.threads = args.threads or max(1, torch.get_num_threads() // args.jobs)
     if args.time is not None and args.time < 1:
         parser.error(f'--time {args.time} must be 1 or more')
