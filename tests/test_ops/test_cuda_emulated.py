@@ -1,4 +1,4 @@
-"""The CUDA kernels, thread by thread on the CPU, against the definition.
+"""The CUDA kernels, thread by thread on the CPU, against the definition; and their compilation.
 
 Needs a C++ compiler and the headers of CUDA, no device. It shows that indices, exchanges between
 threads and sums are right; it cannot show races or speed.
@@ -8,11 +8,13 @@ import ctypes
 import os
 import shutil
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils.cpp_extension import include_paths
 
 from . import oracle
 from .cases import DTYPES, TOLERANCE, away_from_integers, make_case, to_numpy
@@ -113,3 +115,20 @@ def test_equals_the_definition(library, layout, shape, dtype):
             for ours, value in zip(run(library, case, grad, layout, crowded), expected):
                 tolerance = 2 * TOLERANCE[dtype] * max(1, np.abs(value).max())
                 np.testing.assert_allclose(to_numpy(ours), value, rtol=0, atol=tolerance)
+
+
+@pytest.mark.skipif(not shutil.which('nvcc'), reason='needs nvcc')
+@pytest.mark.skipif(
+    not any((Path(p) / 'c10' / 'cuda' / 'CUDAGuard.h').exists() for p in include_paths()),
+    reason='this torch has no headers of CUDA',
+)
+def test_kernels_and_launches_compile(tmp_path):
+    folders = [*include_paths(), sysconfig.get_path('include')]
+    command = ['nvcc', '-std=c++20', '-c', str(CSRC / 'cuda' / 'flow_warp.cu')]
+    command += ['-Xcicc', '-O0', '-Xptxas', '-O0', '-o', str(tmp_path / 'flow_warp.o')]
+    done = subprocess.run(
+        [*command, *(f'-I{p}' for p in folders)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    own = [line for line in done.stderr.splitlines() if line.startswith(str(CSRC))]
+    assert not own, '\n'.join(own)
