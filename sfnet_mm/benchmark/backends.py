@@ -137,11 +137,10 @@ def _torch_call(
     elif backend == 'authors':
         # The authors' code neither folds batch normalization nor changes the layout.
         form = InferenceModel(to_authors_composition(copy.deepcopy(model)), settings.output).eval()
-        form.memory_format = torch.contiguous_format
+        form.channels_last = False
     else:
         rearrange = None if backend in ('optimize', 'compile', 'compile-graph') else False
         form = optimize(model, rearrange, settings.output, verbose=False)
-        form.requires_grad_(False)
     sample = sample.to(settings.device)
     if settings.half:
         form, sample = form.half(), sample.half()
@@ -176,7 +175,7 @@ def panoptic_form(model: nn.Module, backend: str) -> nn.Module:
     elif backend in ('native', 'ext'):
         sample = torch.rand(1, input_channels(model), 128, 128)
         fold_batchnorm(form, sample.to(next(form.parameters()).device))
-        form.memory_format = torch.channels_last
+        form.channels_last = True
         form.to(memory_format=torch.channels_last)
     else:
         raise ValueError('panoptic models are timed with post-processing: on authors, native, ext')

@@ -16,6 +16,7 @@ from mmseg.models import BaseSegmentor
 from mmseg.registry import DATASETS
 from torch import Tensor
 
+from sfnet_mm.models.layers.pyramid_context import PyramidContext
 from sfnet_mm.utils.config import read_config
 from sfnet_mm.utils.config_parts import data_sets, registered
 from sfnet_mm.utils.known_warnings import known_warnings_ignored
@@ -75,6 +76,11 @@ def load_model(
         # In a cascade of heads, the last head decides on the classes.
         model.dataset_meta = dataset_meta(cfg, getattr(model, 'num_classes', 0))
     return model.to(device).eval()
+
+
+def pools_context(model: nn.Module) -> bool:
+    """Return whether a model has the context pooling, which needs images of some size."""
+    return any(isinstance(module, PyramidContext) for module in model.modules())
 
 
 def dataset_meta(cfg: Config, num_classes: int = 0) -> dict[str, Any]:

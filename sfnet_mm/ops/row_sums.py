@@ -3,7 +3,7 @@
 :mod:`sfnet_mm.ops.flow_warp` defines shapes, conventions and the unit of the flow.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -74,15 +74,16 @@ def sum_of_rows(warp: Warp, added: Warp | None = None) -> Tensor:
 def _weighted_rows(x: Tensor, flow: Tensor, gate: Tensor | None = None) -> _WeightedRows:
     batch, channels, height, width = x.shape
     out_height, out_width = flow.shape[-2:]
-    x_position = torch.linspace(0, width - 1, out_width, dtype=flow.dtype)
-    y_position = torch.linspace(0, height - 1, out_height, dtype=flow.dtype)[:, None]
+    like: dict[str, Any] = dict(dtype=flow.dtype, device=flow.device)
+    x_position = torch.linspace(0, width - 1, out_width, **like)
+    y_position = torch.linspace(0, height - 1, out_height, **like)[:, None]
     x_position = x_position + flow[:, 0] * ((width - 1) / (2 * out_width))
     y_position = y_position + flow[:, 1] * ((height - 1) / (2 * out_height))
     columns, inside_x = _neighbors(x_position, width)
     rows, inside_y = _neighbors(y_position, height)
     if gate is not None:
         rows = [(row, share * gate[:, 0]) for row, share in rows]
-    first_row = torch.arange(batch, dtype=torch.int32)[:, None, None] * height
+    first_row = torch.arange(batch, dtype=torch.int32, device=flow.device)[:, None, None] * height
     rows = [((first_row + row) * width, share) for row, share in rows]
     index = [row + column for row, _ in rows for column, _ in columns]
     share = [share_y * share_x for _, share_y in rows for _, share_x in columns]

@@ -17,17 +17,18 @@ class PanopticInferenceModel(PanopticGraph):
         model: A model of :func:`sfnet_mm.panoptic.export.load_panoptic`.
 
     Attributes:
-        memory_format: Memory format of the images; that of the weights does not change.
+        channels_last: Whether images are laid out channels-last; weights do not change.
     """
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__(model)
-        self.memory_format = torch.contiguous_format
+        self.channels_last = False
 
     def forward(self, image: Tensor) -> Tensor:
         """Map normalized images (N, 3, H, W) to (N, H, W), ``class + 1000 * instance``."""
         size = tuple(image.shape[2:])
-        image = pad_to_stride(image).contiguous(memory_format=self.memory_format)
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        image = pad_to_stride(image).contiguous(memory_format=layout)
         scores, masks = self.model.panoptic_head.predict(self.model.extract_feat(image), [])
         meta = dict(batch_input_shape=tuple(image.shape[2:]), img_shape=size, ori_shape=size)
         samples = [DetDataSample(metainfo=meta) for _ in range(len(image))]

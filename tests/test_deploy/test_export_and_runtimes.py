@@ -1,5 +1,6 @@
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -215,6 +216,29 @@ def test_openvino_names_a_device_that_is_not_there(onnx_file):
     assert '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('device', ['gpu', 'CUDA', 'mps', '', 'cuda:', 'model.pth', None])
+def test_onnxruntime_names_a_device_that_it_does_not_know(device, onnx_file):
+    """It took the CPU without a word."""
+    with pytest.raises(ValueError, match='is not one of cpu, cuda and cuda:N'):
+        load_runtime('onnxruntime', onnx_file, device)
+
+
+def test_onnxruntime_refuses_fewer_than_no_threads(onnx_file):
+    with pytest.raises(ValueError, match='threads=-1 must be 0 or more'):
+        load_runtime('onnxruntime', onnx_file, threads=-1)
+
+
+@pytest.mark.parametrize('name', ['onnxruntime', 'openvino'])
+def test_threads_share_a_runtime(name, onnx_file):
+    pytest.importorskip(name)
+    runtime = load_runtime(name, onnx_file)
+    images = [np.random.default_rng(i).integers(0, 256, (*SIZE, 3), np.uint8) for i in range(4)]
+    expected = [runtime.predict(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        for got, wanted in zip(pool.map(runtime.predict, 3 * images), 3 * expected):
+            np.testing.assert_array_equal(got, wanted)
+
+
 @pytest.mark.parametrize(
     'name, message',
     [
@@ -230,8 +254,21 @@ def test_predict_passes_the_device_on(name, message, onnx_file, media):
     assert not (media / 'out').exists()
 
 
+@pytest.mark.parametrize(
+    'graph, message',
+    [('m.onnx', '--runtime onnxruntime or openvino'), ('m.pt2', '--runtime pt2')],
+)
+def test_predict_says_which_runtime_a_graph_needs(graph, message, capsys):
+    with pytest.raises(SystemExit):
+        run_tool('demo/predict', graph, '-', 'street.jpg')
+    assert f'{graph} is a graph: choose {message}' in capsys.readouterr().err
+
+
 def test_bad_images_are_refused(onnx_file):
     runtime = load_runtime('onnxruntime', onnx_file)
+    for other in ('street.jpg', torch.zeros(3, *SIZE)):
+        with pytest.raises(ValueError, match=f'image is {type(other).__name__}: expected an array'):
+            runtime.predict(other)
     for bad in (np.zeros((64, 64), np.uint8), np.zeros((64, 64, 3), np.float32)):
         with pytest.raises(ValueError, match='uint8'):
             runtime.predict(bad)

@@ -1,5 +1,7 @@
 """Models with another normalization, other channels, no mean, or very many classes."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -161,3 +163,21 @@ def test_head_with_a_test_of_its_own_is_refused():
     model.decode_head.__class__ = kind
     with pytest.raises(ValueError, match=r'RefiningHead tests by a predict\(\) of its own'):
         optimize(model, verbose=False)
+
+
+def test_only_the_context_pooling_needs_large_images(tmp_path):
+    """An FCN is segmented at any size, and nothing warns of cells that it does not have."""
+    needs_onnx()
+    head = dict(type='FCNHead', in_channels=32, in_index=3, num_convs=1, concat_input=False)
+    config, checkpoint, model = small_model(str(tmp_path), head=head)
+    image = smooth_image()[:48, :56]
+    path = str(tmp_path / 'model.onnx')
+    with warnings.catch_warnings():
+        warnings.simplefilter('error', UserWarning)
+        export_onnx(model, path, (48, 56))
+        expected = predicted_by_mmseg(config, checkpoint, image)
+        for runtime in (
+            load_runtime('torch', config, checkpoint),
+            load_runtime('onnxruntime', path),
+        ):
+            assert (runtime.predict(image) == expected).mean() > 0.999

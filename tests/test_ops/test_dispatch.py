@@ -205,3 +205,12 @@ def test_the_report_names_torch_and_the_choice(capsys):
     printed = capsys.readouterr().out
     assert torch.__version__ in printed
     assert ('ext on cpu' if has_ext() else 'native on cpu') in printed
+
+
+def test_default_device_does_not_matter():
+    """The positions are made on the device of the maps, and not on the default device."""
+    case = make_case((1, 8, (3, 4), (6, 8)), torch.float32, 'channels_last')
+    expected = gated_dual_flow_warp(*case, backend='native')
+    with torch.device('meta'):
+        got = gated_dual_flow_warp(*case, backend='native')
+    torch.testing.assert_close(got, expected)

@@ -187,13 +187,20 @@ def test_draw_flow_turns_an_image_by_exif_only_without_a_label(data, monkeypatch
         (['missing.pth', 'img/street_0.png'], 'checkpoint missing.pth does not exist'),
         (['OTHER', 'img/street_0.png'], 'does not belong to'),
         (['none', 'img/street_0.png', '--labels', 'a', 'b'], '2 labels were given for 1'),
+        (['none', 'img/street_0.png', '--labels', 'SMALL'], 'label is 32x32 and the image 64x128'),
     ],
 )
 def test_draw_flow_names_what_is_wrong_in_one_line(data, monkeypatch, args, message):
     (data / 'empty').mkdir()
     (data / 'broken.png').write_bytes(b'not a picture')
     torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, data / 'other.pth')
-    named = {'EMPTY': 'empty', 'BROKEN': 'broken.png', 'OTHER': str(data / 'other.pth')}
+    mmcv.imwrite(np.zeros((32, 32), np.uint8), str(data / 'small.png'))
+    named = {
+        'SMALL': 'small.png',
+        'EMPTY': 'empty',
+        'BROKEN': 'broken.png',
+        'OTHER': str(data / 'other.pth'),
+    }
     monkeypatch.chdir(data)
     with pytest.raises(SystemExit, match=message) as caught:
         run_tool(DRAW_FLOW, CONFIG, *[named.get(a, a) for a in args])

@@ -38,6 +38,9 @@ from sfnet_mm.utils.made_files import file_digest, text_digest
 from sfnet_mm.utils.media import is_video
 from sfnet_mm.utils.tooling import check_out_folder, one_error_line
 
+# The runtimes of a graph, by its suffix.
+GRAPHS = {'.onnx': 'onnxruntime or openvino', '.pt2': 'pt2', '.engine': 'tensorrt'}
+
 
 def kinds(text: str) -> list[str]:
     """Parse kinds of results in a list with commas, as a ``type`` of argparse."""
@@ -80,6 +83,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     # Options may stand before, between and behind the inputs.
     args = parser.parse_intermixed_args(argv)
     first = args.arguments[0]
+    if args.runtime == 'torch' and first.endswith(tuple(GRAPHS)):
+        parser.error(f'{first} is a graph: choose --runtime {GRAPHS[osp.splitext(first)[1]]}')
     if args.runtime != 'torch' or first.endswith(CONFIG_SUFFIXES):
         if len(args.arguments) < 3:
             parser.error(f'{first} needs a checkpoint (or "-") and at least one INPUT behind it')

@@ -8,7 +8,7 @@ from sfnet_mm.version import __version__
 
 from ..image_pipeline import pipeline_steps
 from ..inference.optimize import InferenceModel
-from ..model import normalization, sliding_windows
+from ..model import normalization, pools_context, sliding_windows
 
 
 def metadata(
@@ -48,6 +48,7 @@ def metadata(
         'output': form.output,
         'output_size': form.output_size,
         'align_corners': form.align_corners,
+        'pools_context': pools_context(model),
         'threshold': form.threshold,
         'precision': 'float16' if fp16 else 'float32',
         'num_classes': model.decode_head.num_classes,

@@ -10,6 +10,7 @@ from mmseg.models import BaseSegmentor
 
 from sfnet_mm.ops.exporting import exporting_for
 
+from ..model import pools_context
 from .checks import check_size, check_test
 from .export_model import make_export_model, make_reference
 from .metadata import metadata
@@ -62,7 +63,8 @@ def export_onnx(
         RuntimeError: The file does not agree with torch; it is not written.
     """
     check_path(path)
-    check_size(size)
+    if pools_context(model):
+        check_size(size)
     if next(model.parameters()).is_cuda:
         # On CUDA the model samples by cuDNN, which the exporter does not know.
         model = copy.deepcopy(model).cpu()

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sfnet_mm.utils.tooling import atomic_file, first_line
 
+from ..model import pools_context
 from .checks import check_size, check_test
 from .export_model import make_export_model, make_reference
 from .metadata import metadata
@@ -55,7 +56,8 @@ def export_pt2(
     """
     if not path.endswith('.pt2'):
         raise ValueError(f'{path} must end in .pt2')
-    check_size(size)
+    if pools_context(model):
+        check_size(size)
     check_test(model, size, output, normalize)
     if compiled and not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
         raise ImportError('there is no C++ compiler: install g++, or write the file uncompiled')

@@ -57,9 +57,13 @@ def optimize(
     if model.training:
         raise ValueError('optimize() was given a model in training mode: call model.eval() first')
     form = InferenceModel(copy.deepcopy(model), output, output_size).eval()
-    device = next(form.parameters()).device
-    form.requires_grad_(False)
+    weight = next(form.parameters())
+    device, dtype = weight.device, weight.dtype
+    if dtype.itemsize < 4:
+        # Weights of half precision are composed and compared in float32.
+        form.float()
     sample = torch.rand(1, input_channels(model), 128, 128, device=device)
+    sample = sample.to(next(form.parameters()).dtype)
     folding = fold_batchnorm(form, sample)
     form.report = [f'{len(folding.folded)} batch normalizations folded into convolutions']
     form.report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
@@ -67,6 +71,9 @@ def optimize(
         rearrange = device.type == 'cpu'
     _rearrange(form, sample, rearrange)
     _lay_out_channels_last(form, sample)
+    if dtype.itemsize < 4:
+        form.to(dtype)
+    form.requires_grad_(False)  # also the convolutions that were made here
     if verbose:
         print_log('optimize: ' + '; '.join(form.report), logger='current')
     return form
@@ -95,7 +102,7 @@ def _lay_out_channels_last(form: 'InferenceModel', sample: Tensor) -> None:
         form.to(memory_format=torch.channels_last).logits(sample)
     except RuntimeError:
         form.to(memory_format=torch.contiguous_format)
-        form.memory_format = torch.contiguous_format
+        form.channels_last = False
         form.report.append('left: weights as they were laid out, because a layer reshapes them')
 
 
@@ -112,6 +119,7 @@ class InferenceModel(nn.Module):
         output_size: See :func:`optimize`.
 
     Attributes:
+        channels_last: Whether images are laid out channels-last.
         report: Lines that say what was done to the model.
 
     Raises:
@@ -145,7 +153,8 @@ class InferenceModel(nn.Module):
         self.align_corners = model.align_corners
         self.threshold = class_threshold(model)
         self.output, self.output_size = output, output_size
-        self.memory_format = torch.channels_last
+        # Not the memory format itself, which torch.save cannot write.
+        self.channels_last = True
         self.report: list[str] = []
 
     def logits(self, image: Tensor) -> Tensor:
@@ -162,7 +171,8 @@ class InferenceModel(nn.Module):
             Tensor: Logits (N, K, h, w), or class indices (N, h, w) as int64.
         """
         if not torch.compiler.is_compiling():
-            image = image.contiguous(memory_format=self.memory_format)
+            layout = torch.channels_last if self.channels_last else torch.contiguous_format
+            image = image.contiguous(memory_format=layout)
         logits = self.logits(image)
         size = tuple(image.shape[2:]) if self.output_size == 'full' else None
         if self.output == 'argmax':

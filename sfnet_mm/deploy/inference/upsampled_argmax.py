@@ -55,17 +55,21 @@ def upsampled_argmax(
     if at_once or torch.compiler.is_compiling() or logits.is_cuda:
         full = logits if size is None else resize(logits, size, align_corners)
         return classes_of(full, threshold)
-    logits = logits.contiguous()
+    logits = logits.detach().contiguous()  # classes have no gradient
     batch, classes, height, _ = logits.shape
-    out = torch.empty(batch, *size, dtype=torch.long)
+    device = logits.device
+    out = torch.empty(batch, *size, dtype=torch.long, device=device)
     # With align_corners, the output row y reads the input at y * (h - 1) / (H - 1).
-    position = torch.arange(size[0], dtype=torch.float32) * ((height - 1) / max(size[0] - 1, 1))
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    scale = (height - 1) / max(size[0] - 1, 1)
+    position = torch.arange(size[0], dtype=dtype, device=device) * scale
     above = position.floor().long().clamp(max=max(height - 2, 0))
     below = (above + 1).clamp(max=height - 1)
     share = (position - above)[:, None]
     for start in range(0, size[0], _STRIP):
         rows = slice(start, start + _STRIP)
-        strip = torch.lerp(logits[:, :, above[rows]], logits[:, :, below[rows]], share[rows])
+        first, second = (logits[:, :, row[rows]].to(dtype) for row in (above, below))
+        strip = torch.lerp(first, second, share[rows])
         strip = resize(strip, (strip.shape[2], size[1]))
         best, index = strip[:, 0].clone(), out[:, rows].zero_()
         for c in range(1, classes):

@@ -148,6 +148,10 @@ class Runtime:
 
     def _check_image(self, image: np.ndarray) -> np.ndarray:
         """Add a missing axis of channels to an image, and refuse an image of another form."""
+        if not isinstance(image, np.ndarray):
+            raise ValueError(
+                f'image is {type(image).__name__}: expected an array, as from mmcv.imread'
+            )
         if image.ndim == 2 and self.channels == 1:
             image = image[..., None]
         raw = self.meta['input'] == 'raw' or self.channels == 3
@@ -212,7 +216,8 @@ class Runtime:
 
     def _timed_output(self, data: np.ndarray, logits: bool) -> Tensor:
         """Run the graph and return classes (N, h, w), or logits (N, K, h, w) if possible."""
-        check_size(self._size_of(data))
+        if self.meta.get('pools_context', True):
+            check_size(self._size_of(data))
         with Timer() as timer:
             out = self.infer_logits(data) if logits else self.infer(data)
         self.network_ms += timer.milliseconds

@@ -1,6 +1,7 @@
 """Runs an ONNX file in OpenVINO."""
 
 import functools
+import threading
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class OpenVINORuntime(Runtime):
     ) -> None:
         if precision not in PRECISIONS:
             raise ValueError(f'precision {precision!r} is not one of {", ".join(PRECISIONS)}')
+        # The compiled model has one request, which a second thread would find busy.
+        self._lock = threading.Lock()
         core = openvino_core()
         check_file(path, '.onnx')
         props = read_onnx(path, load_external_data=False).metadata_props
@@ -93,4 +96,5 @@ class OpenVINORuntime(Runtime):
 
     def infer_all(self, data: np.ndarray) -> list[np.ndarray]:
         """See :meth:`Runtime.infer_all`."""
-        return list(self.model(data).values())
+        with self._lock:
+            return list(self.model(data).values())

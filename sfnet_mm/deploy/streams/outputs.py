@@ -18,6 +18,8 @@ from .reader import FrameReader
 from .summary import StageTimes
 
 KINDS = ('masks', 'overlay', 'confidence', 'json')
+# The results of a stream that a path can be given for.
+RESULTS = ('mask', 'overlay', 'probability', 'margin', 'shares')
 
 
 def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[str, str]:
@@ -83,6 +85,9 @@ class StreamWriter:
         opacity: Opacity of the classes over the frames, 0 to 1.
         suffix: Suffix of the maps of confidence.
         browser: Whether the video must play in browsers.
+
+    Raises:
+        ValueError: A key of ``paths`` is none of ``RESULTS``.
     """
 
     def __init__(
@@ -95,6 +100,9 @@ class StreamWriter:
         suffix: str = 'png',
         browser: bool = False,
     ) -> None:
+        unknown = [what for what in paths if what not in RESULTS]
+        if unknown:
+            raise ValueError(f'result {unknown[0]!r} is not one of {", ".join(RESULTS)}')
         self.rate, self.live, self.opacity = reader.rate, reader.live, opacity
         self.classes = runtime.classes
         self.palette = [color[::-1] for color in runtime.palette]

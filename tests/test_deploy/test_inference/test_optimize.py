@@ -1,4 +1,6 @@
 import contextlib
+import io
+import pickle
 
 import numpy as np
 import pytest
@@ -238,3 +240,37 @@ def test_gate_of_gd_fam_survives_the_folding_of_its_means(kernels, gate):
     with torch.no_grad():
         expected, got = module(low, high), InferenceGDFAM(module)(low, high)
     assert torch.allclose(got, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_a_model_of_another_precision_keeps_it(dtype):
+    model = segmentor('sfnet_lite_stdc1_cityscapes')
+    image = torch.randn(1, 3, *SIZE)
+    expected = full_logits(optimize(model, True, verbose=False).double(), image.double())
+    expected = expected.argmax(1)
+    form = optimize(model.to(dtype), True, output='argmax', verbose=False)
+    assert {(p.dtype, p.requires_grad) for p in form.parameters()} == {(dtype, False)}
+    assert any('rearranged' in line and 'not' not in line for line in form.report)
+    agreement = (form(image.to(dtype)) == expected).float().mean()
+    assert agreement > (0.9999 if dtype == torch.float64 else 0.9)
+
+
+def test_classes_under_autocast_are_those_of_its_logits():
+    form = optimize(segmentor('sfnet_lite_stdc1_cityscapes'), output_size='stride', verbose=False)
+    image = torch.randn(1, 3, *SIZE)
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        logits = form(image)
+        form.output, form.output_size = 'argmax', 'full'
+        got = form(image)
+    expected = F.interpolate(logits.float(), SIZE, mode='bilinear', align_corners=True).argmax(1)
+    assert logits.dtype == torch.bfloat16
+    assert (got == expected).float().mean() > 0.9999
+
+
+def test_the_form_can_be_saved():
+    form = optimize(segmentor('sfnet_lite_stdc1_cityscapes'), verbose=False)
+    image = torch.randn(1, 3, *SIZE)
+    torch.save(form, io.BytesIO())
+    # torch.save writes modules by this protocol.
+    copied = pickle.loads(pickle.dumps(form, protocol=2))
+    torch.testing.assert_close(copied(image), form(image), rtol=0, atol=0)

@@ -5,7 +5,7 @@ import cv2
 import pytest
 from stream_servers import number_of, write_numbers
 
-from sfnet_mm.deploy.streams import FrameReader, Source, run_chain
+from sfnet_mm.deploy.streams import FrameReader, Source, run_chain, segment_stream
 from sfnet_mm.deploy.streams.channel import Channel
 
 
@@ -120,3 +120,11 @@ def test_frames_that_change_their_size_end_the_stream(tmp_path):
 
     reader.decode = larger_after_five
     assert len(list(reader)) == 6 and '160x96 to 320x192' in reader.problem
+
+
+def test_a_result_that_a_stream_does_not_have_is_named(tmp_path):
+    runtime = FakeRuntime()
+    runtime.classes, runtime.palette = ['road'], [[0, 0, 0]]
+    with pytest.raises(ValueError, match="'masks' is not one of mask, overlay, probability"):
+        segment_stream(numbers(tmp_path, 2), runtime, {'masks': str(tmp_path / 'masks')})
+    assert not (tmp_path / 'masks').exists()
