@@ -18,6 +18,7 @@ REQUIREMENTS := $(wildcard requirements/*.txt)
 SOURCES := $(shell find sfnet_mm configs tools weights -type f -not -name '*.pyc' -not -name '*.so') \
 	setup.py pyproject.toml MANIFEST.in model-index.yml README.md
 HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
+CPP = $(shell git ls-files '*.cpp' '*.cu' '*.cuh' '*.h')
 PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py
 HOSTS_onedl := -r requirements/onedl.txt
 # Kept bytecode halves the time that a process needs to import torch and the hosts.
@@ -126,6 +127,7 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/codespell
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/python tools/analysis_tools/make_model_zoo.py --check
 	$(BIN)/python tools/analysis_tools/make_benchmarks.py --check
 	$(BIN)/python tools/analysis_tools/benchmark_ops.py --check
@@ -134,6 +136,7 @@ format: install
 	@$(UV) -r requirements/lint.txt
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 # Tables of README and docs are generated from metafiles and benchmark files.
 docs: install

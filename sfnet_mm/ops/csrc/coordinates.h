@@ -63,8 +63,8 @@ struct Sample {
 };
 
 template <typename A>
-SFNET_HD Sample<A> take_sample(const Axis<A>& ax, const Axis<A>& ay, int64_t j, int64_t i,
-                               A flow_x, A flow_y) {
+SFNET_HD Sample<A> take_sample(const Axis<A>& ax, const Axis<A>& ay, int64_t j, int64_t i, A flow_x,
+                               A flow_y) {
   Sample<A> s;
   int32_t x, y;
   A fx, fy;

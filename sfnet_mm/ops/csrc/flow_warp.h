@@ -53,14 +53,13 @@ inline void check_dual(const Tensor& high, const Tensor& low, const Tensor& flow
 
 inline void check_grad(const Tensor& grad, const Tensor& x, const Tensor& flow) {
   check_companion("grad", grad, x.sym_size(1), "flow", flow, true);
-  TORCH_CHECK(grad.scalar_type() == x.scalar_type(), "grad is ", grad.scalar_type(),
-              ": expected ", x.scalar_type());
+  TORCH_CHECK(grad.scalar_type() == x.scalar_type(), "grad is ", grad.scalar_type(), ": expected ",
+              x.scalar_type());
 }
 
 // Maps are read and written as channels_last if they are that and not plainly contiguous.
 inline at::MemoryFormat format_of(const Tensor& x) {
-  const bool channels_last =
-      !x.is_contiguous() && x.is_contiguous(at::MemoryFormat::ChannelsLast);
+  const bool channels_last = !x.is_contiguous() && x.is_contiguous(at::MemoryFormat::ChannelsLast);
   return channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;
 }
 

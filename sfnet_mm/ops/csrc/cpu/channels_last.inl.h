@@ -76,8 +76,8 @@ static void forward_cl(const Problem& p, int64_t begin, int64_t end) {
       A weight[8];
       int corners = 0;
       for (int m = 0; m < p.maps; ++m) {
-        const Sample<A> s = take_sample(view[m].ax, view[m].ay, j, i, view[m].flow_x[pixel],
-                                        view[m].flow_y[pixel]);
+        const Sample<A> s =
+            take_sample(view[m].ax, view[m].ay, j, i, view[m].flow_x[pixel], view[m].flow_y[pixel]);
         if (!s.valid) continue;
         const A share = share_of<A>(p, m, image, pixel);
         corners_of(map[m], s, p.map_w[m], p.c, at + corners);
@@ -135,8 +135,7 @@ static void backward_flow_cl(const Problem& p, int64_t begin, int64_t end) {
       const MapView<A> view = view_of<A>(p, m, image);
       const T* map = static_cast<const T*>(p.map[m]) + image * p.map_h[m] * p.map_w[m] * p.c;
       A* const grad_flow = static_cast<A*>(p.grad_flow) + (image * 2 * p.maps + 2 * m) * plane;
-      A* const grad_gate =
-          p.grad_gate ? static_cast<A*>(p.grad_gate) + image * plane : nullptr;
+      A* const grad_gate = p.grad_gate ? static_cast<A*>(p.grad_gate) + image * plane : nullptr;
       for (int64_t j = 0; j < p.w; ++j) {
         const int64_t pixel = i * p.w + j;
         const Sample<A> s =

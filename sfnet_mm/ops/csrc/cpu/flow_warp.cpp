@@ -91,9 +91,8 @@ Tensor forward(std::vector<Tensor> maps, const Tensor& flow, const OptionalTenso
   Tensor out = fresh({p.n, p.c, p.h, p.w}, in.maps[0].options(), kLayout);
   p.out = out.data_ptr();
   if (out.numel() > 0) {
-    at::parallel_for(0, p.n * p.h, in.row_grain(), [&](int64_t begin, int64_t end) {
-      kernels().forward(p, begin, end);
-    });
+    at::parallel_for(0, p.n * p.h, in.row_grain(),
+                     [&](int64_t begin, int64_t end) { kernels().forward(p, begin, end); });
   }
   return out.contiguous(in.format);
 }
@@ -166,13 +165,12 @@ Gradients backward(const Tensor& grad, std::vector<Tensor> maps, const Tensor& f
   }
   out.flow = at::empty(in.flow.sizes(), in.flow.options());
   p.grad_flow = out.flow.data_ptr();
-  out.gate = at::empty(in.gate.defined() ? in.gate.sizes() : at::IntArrayRef({0}),
-                       in.flow.options());
+  out.gate =
+      at::empty(in.gate.defined() ? in.gate.sizes() : at::IntArrayRef({0}), in.flow.options());
   p.grad_gate = in.gate.defined() ? out.gate.data_ptr() : nullptr;
   if (p.n > 0) {
-    at::parallel_for(0, p.n * p.h, in.row_grain(), [&](int64_t begin, int64_t end) {
-      kernels().backward_flow(p, begin, end);
-    });
+    at::parallel_for(0, p.n * p.h, in.row_grain(),
+                     [&](int64_t begin, int64_t end) { kernels().backward_flow(p, begin, end); });
     if (p.c > 0) scatter_maps(p);
   }
   for (Tensor& map : out.maps) map = map.contiguous(in.format);

@@ -15,22 +15,22 @@ enum class Kind { f32, f64, f16, bf16 };
 struct Problem {
   Kind kind;
   int maps;
-  int64_t n, c, h, w;      // of the output
+  int64_t n, c, h, w;  // of the output
   int64_t map_h[2], map_w[2];
   const void* map[2];
   const void* flow;
-  const void* gate;        // may be null
-  void* out;               // forward
-  const void* grad;        // backward: of the output
+  const void* gate;  // may be null
+  void* out;         // forward
+  const void* grad;  // backward: of the output
   void* grad_map[2];
   void* grad_flow;
-  void* grad_gate;         // null where gate is
+  void* grad_gate;  // null where gate is
 };
 
 // Scratch of the gradient of one map of one image; built by `index`, read by `scatter`.
 struct Index {
-  void* entries;           // h * w entries of entry_bytes
-  int64_t* first;          // map_h + 2 numbers, the first entry of each row
+  void* entries;   // h * w entries of entry_bytes
+  int64_t* first;  // map_h + 2 numbers, the first entry of each row
 };
 
 // Kernels are called with ranges that the caller spreads over threads. Every result is summed in an

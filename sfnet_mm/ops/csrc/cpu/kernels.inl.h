@@ -26,8 +26,12 @@ static auto with_type(const Problem& p, F&& visit) {
     default: return visit(static_cast<float*>(nullptr));
   }
 }
-template <typename T> struct TypeOf;
-template <typename T> struct TypeOf<T*> { using type = T; };
+template <typename T>
+struct TypeOf;
+template <typename T>
+struct TypeOf<T*> {
+  using type = T;
+};
 #define SFNET_TYPE(tag) typename TypeOf<decltype(tag)>::type
 
 static void forward(const Problem& p, int64_t begin, int64_t end) {
@@ -57,8 +61,7 @@ static void scatter(const Problem& p, int map, int64_t image, const Index& index
 static const Kernels kernels = {
 #define SFNET_TEXT_(x) #x
 #define SFNET_TEXT(x) SFNET_TEXT_(x)
-    SFNET_TEXT(SFNET_ISA), forward, backward_flow, entry_bytes, index, scatter_bytes,
-    scatter};
+    SFNET_TEXT(SFNET_ISA), forward, backward_flow, entry_bytes, index, scatter_bytes, scatter};
 
 }  // namespace SFNET_ISA
 }  // namespace cpu

@@ -1,8 +1,12 @@
 // Eight numbers at a time: the element types with their loads and stores. Included once per
 // instruction set, inside namespace SFNET_ISA.
 
-struct half_t { uint16_t bits; };
-struct bfloat16_t { uint16_t bits; };
+struct half_t {
+  uint16_t bits;
+};
+struct bfloat16_t {
+  uint16_t bits;
+};
 
 static inline float bits_to_float(uint32_t bits) {
   float x;
@@ -47,7 +51,7 @@ static inline void from_acc(float x, half_t* p) {
     p->bits = uint16_t(sign | 0x7e00u);
   } else if (rest >= 0x477ff000u) {  // 65520 and more round to infinity
     p->bits = uint16_t(sign | 0x7c00u);
-  } else if (rest < 0x38800000u) {   // below 2^-14: adding 0.5 rounds to the subnormal spacing
+  } else if (rest < 0x38800000u) {  // below 2^-14: adding 0.5 rounds to the subnormal spacing
     p->bits = uint16_t(sign | (float_to_bits(bits_to_float(rest) + 0.5f) - 0x3f000000u));
   } else {
     rest += 0xfffu + ((rest >> 13) & 1u);
@@ -56,15 +60,29 @@ static inline void from_acc(float x, half_t* p) {
 }
 #endif
 
-template <typename T> struct AccOf { using type = float; };
-template <> struct AccOf<double> { using type = double; };
-template <typename T> using acc_t = typename AccOf<T>::type;
+template <typename T>
+struct AccOf {
+  using type = float;
+};
+template <>
+struct AccOf<double> {
+  using type = double;
+};
+template <typename T>
+using acc_t = typename AccOf<T>::type;
 
 typedef float float8 __attribute__((vector_size(32)));
 typedef double double8 __attribute__((vector_size(64)));
-template <typename A> struct VecOf { using type = float8; };
-template <> struct VecOf<double> { using type = double8; };
-template <typename A> using vec_t = typename VecOf<A>::type;
+template <typename A>
+struct VecOf {
+  using type = float8;
+};
+template <>
+struct VecOf<double> {
+  using type = double8;
+};
+template <typename A>
+using vec_t = typename VecOf<A>::type;
 constexpr int64_t kLanes = 8;
 
 template <typename T>
@@ -76,22 +94,38 @@ template <typename T>
 SFNET_INLINE void store8(T* p, const vec_t<acc_t<T>>* v) {
   for (int k = 0; k < kLanes; ++k) from_acc((*v)[k], p + k);
 }
-template <> SFNET_INLINE void load8(const float* p, float8* v) { __builtin_memcpy(v, p, 32); }
-template <> SFNET_INLINE void store8(float* p, const float8* v) { __builtin_memcpy(p, v, 32); }
-template <> SFNET_INLINE void load8(const double* p, double8* v) { __builtin_memcpy(v, p, 64); }
-template <> SFNET_INLINE void store8(double* p, const double8* v) { __builtin_memcpy(p, v, 64); }
+template <>
+SFNET_INLINE void load8(const float* p, float8* v) {
+  __builtin_memcpy(v, p, 32);
+}
+template <>
+SFNET_INLINE void store8(float* p, const float8* v) {
+  __builtin_memcpy(p, v, 32);
+}
+template <>
+SFNET_INLINE void load8(const double* p, double8* v) {
+  __builtin_memcpy(v, p, 64);
+}
+template <>
+SFNET_INLINE void store8(double* p, const double8* v) {
+  __builtin_memcpy(p, v, 64);
+}
 #if defined(SFNET_AVX2)
-template <> SFNET_INLINE void load8(const half_t* p, float8* v) {
+template <>
+SFNET_INLINE void load8(const half_t* p, float8* v) {
   *v = (float8)_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
 }
-template <> SFNET_INLINE void store8(half_t* p, const float8* v) {
+template <>
+SFNET_INLINE void store8(half_t* p, const float8* v) {
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph((__m256)*v, 0));
 }
-template <> SFNET_INLINE void load8(const bfloat16_t* p, float8* v) {
+template <>
+SFNET_INLINE void load8(const bfloat16_t* p, float8* v) {
   const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   *v = (float8)_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
 }
-template <> SFNET_INLINE void store8(bfloat16_t* p, const float8* v) {
+template <>
+SFNET_INLINE void store8(bfloat16_t* p, const float8* v) {
   const __m256 x = (__m256)*v;
   const __m256i bits = _mm256_castps_si256(x);
   const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));

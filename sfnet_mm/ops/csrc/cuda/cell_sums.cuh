@@ -12,8 +12,8 @@ namespace cuda {
 // right. A cell belongs to a block; sets of `lanes` threads share out its samples.
 template <typename T, typename F, int V>
 __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
-    sum_cells_cl(const Problem<T, F> p, int m, const int32_t* start,
-                 const Entry<acc_t<T>>* entries, acc_t<T>* sums, int lanes) {
+    sum_cells_cl(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
+                 acc_t<T>* sums, int lanes) {
   using A = acc_t<T>;
   // Four more columns, so that a warp reads the channels of a corner from different banks.
   constexpr int kColumns = kThreads + 4;

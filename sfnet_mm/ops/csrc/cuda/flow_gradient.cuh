@@ -13,8 +13,8 @@ SFNET_HD void finish_flow(const Problem<T, F>& p, int m, const Sample<acc_t<T>>&
                           const acc_t<T>* dot, acc_t<T>* value) {
   using A = acc_t<T>;
   const A top = dot[0] * s.wx0 + dot[1] * s.wx1, bottom = dot[2] * s.wx0 + dot[3] * s.wx1;
-  const A by_x = (dot[0] * s.dx0 + dot[1] * s.dx1) * s.wy0 +
-                 (dot[2] * s.dx0 + dot[3] * s.dx1) * s.wy1;
+  const A by_x =
+      (dot[0] * s.dx0 + dot[1] * s.dx1) * s.wy0 + (dot[2] * s.dx0 + dot[3] * s.dx1) * s.wy1;
   const A by_y = top * s.dy0 + bottom * s.dy1;
   value[0] = s.valid ? share * p.ax[m].unit * by_x : A(0);
   value[1] = s.valid ? share * p.ay[m].unit * by_y : A(0);

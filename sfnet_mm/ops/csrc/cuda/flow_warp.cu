@@ -87,7 +87,10 @@ struct Inputs {
   }
 };
 
-template <typename T> struct Tag { using type = T; };
+template <typename T>
+struct Tag {
+  using type = T;
+};
 
 // Calls visit(Tag<T>, Tag<F>, whether a pixel's channels can be read 16 bytes at a time).
 template <typename Visit>
@@ -209,17 +212,15 @@ Cells sort_by_cell(const Problem<T, F>& p, int maps, const at::TensorOptions& op
     // Counts are kept one place to the right, so that their running sum is where each cell starts.
     Tensor counts = at::zeros({cells + 1}, ints);
     rank = at::empty({total}, ints);
-    find_cells<<<blocks, kThreads, 0, stream()>>>(p, cell_data,
-                                                  counts.mutable_data_ptr<int32_t>() + 1,
-                                                  rank.mutable_data_ptr<int32_t>());
+    find_cells<<<blocks, kThreads, 0, stream()>>>(
+        p, cell_data, counts.mutable_data_ptr<int32_t>() + 1, rank.mutable_data_ptr<int32_t>());
     C10_CUDA_KERNEL_LAUNCH_CHECK();
     start = at::cumsum(counts, 0, at::kInt);
   }
   Tensor entries = at::empty({total * int64_t(sizeof(Entry<A>))}, options.dtype(at::kByte));
   fill_cells<<<blocks, kThreads, 0, stream()>>>(
       p, cell_data, rank.defined() ? rank.const_data_ptr<int32_t>() : nullptr,
-      start.const_data_ptr<int32_t>(),
-      order.defined() ? order.const_data_ptr<int64_t>() : nullptr,
+      start.const_data_ptr<int32_t>(), order.defined() ? order.const_data_ptr<int64_t>() : nullptr,
       reinterpret_cast<Entry<A>*>(entries.data_ptr()));
   C10_CUDA_KERNEL_LAUNCH_CHECK();
   return {start, entries};

@@ -65,8 +65,7 @@ __global__ void __launch_bounds__(kThreads, kForwardBlocks)
 // --- NCHW: a thread per output pixel, so that neighbors read and write neighbors ---------------
 
 template <typename T, typename F, int MAPS>
-__global__ void __launch_bounds__(kThreads, kForwardBlocks)
-    forward_cf(const Problem<T, F> p) {
+__global__ void __launch_bounds__(kThreads, kForwardBlocks) forward_cf(const Problem<T, F> p) {
   using A = acc_t<T>;
   const int j = blockIdx.x * 32 + threadIdx.x, i = blockIdx.y * 8 + threadIdx.y;
   if (i >= p.h || j >= p.w) return;

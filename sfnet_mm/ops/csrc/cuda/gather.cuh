@@ -17,8 +17,8 @@ SFNET_HD Runs runs_of(const Problem<T, F>& p, const int32_t* start, int m, int n
   Runs runs;
 #pragma unroll
   for (int k = 0; k < 2; ++k) {
-    const int32_t cell = (m == 0 ? 0 : cells_of(p, 0)) +
-                         (n * (p.map_h[m] + 1) + y + k) * (p.map_w[m] + 1) + x;
+    const int32_t cell =
+        (m == 0 ? 0 : cells_of(p, 0)) + (n * (p.map_h[m] + 1) + y + k) * (p.map_w[m] + 1) + x;
     runs.first[k] = start[cell];
     runs.middle[k] = start[cell + 1];
     runs.count[k] = start[cell + 2] - runs.first[k];
@@ -37,8 +37,8 @@ SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t a
   if (wanted) entry = entries[e];
   // An index known at compile time keeps the runs in registers.
   const bool right = e >= (below ? runs.middle[1] : runs.middle[0]);
-  *weight = entry.share * (below ? A(1) - entry.fy : entry.fy) *
-            (right ? A(1) - entry.fx : entry.fx);
+  *weight =
+      entry.share * (below ? A(1) - entry.fy : entry.fy) * (right ? A(1) - entry.fx : entry.fx);
   return entry.pixel;
 }
 
