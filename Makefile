@@ -18,7 +18,7 @@ REQUIREMENTS := $(wildcard requirements/*.txt)
 SOURCES := $(shell find sfnet_mm configs tools weights -type f -not -name '*.pyc' -not -name '*.so') \
 	setup.py pyproject.toml MANIFEST.in model-index.yml README.md
 HOSTS_openmmlab := -r requirements/mminstall.txt -r requirements/mim.txt
-CPP = $(shell git ls-files '*.cpp' '*.cu' '*.cuh' '*.h')
+CPP = $(shell find sfnet_mm tests examples -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 PANOPTIC := configs/panoptic/sfnet_knet_stdc1_minicityscapes.py
 HOSTS_onedl := -r requirements/onedl.txt
 # Kept bytecode halves the time that a process needs to import torch and the hosts.
