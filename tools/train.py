@@ -13,7 +13,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from the latest checkpoint of the work dir, or from the given one',
+        help='resume from the latest checkpoint of the work dir, if there is one, or from the given '
+        'one',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(
@@ -38,7 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     # These are imported late, because mim first asks for the help page, which must be fast.
     from sfnet_mm.engine.runner import DataFirstRunner
-    from sfnet_mm.utils.config import enable_amp, enable_auto_scale_lr, load_config
+    from sfnet_mm.utils.config import (
+        enable_amp,
+        enable_auto_scale_lr,
+        enable_resume,
+        load_config,
+    )
     from sfnet_mm.utils.tooling import one_error_line
 
     # A fault of the config that is not expected shows its traceback above the line.
@@ -54,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.auto_scale_lr:
             enable_auto_scale_lr(cfg)
         if args.resume is not None:
-            cfg.resume = True
-            if args.resume != 'auto':
-                cfg.load_from = args.resume
+            enable_resume(cfg, args.resume)
         runner = DataFirstRunner.from_cfg(cfg)
     with one_error_line(trace=True):
         runner.train()

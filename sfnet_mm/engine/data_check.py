@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset, DefaultSampler
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from sfnet_mm.datasets.pipelines import iterate_transforms
+from sfnet_mm.datasets.pipelines import iterate_transforms, load_as_stored
 from sfnet_mm.utils.config_parts import data_sets, metrics, type_name
 from sfnet_mm.utils.dataset_leaves import leaves_of
 from sfnet_mm.utils.tooling import first_line
@@ -24,6 +24,8 @@ _NOTHING_TO_JOIN = 'need at least one array to concatenate'
 
 def read_data_set(config: dict, split: str) -> Any:
     """Build a data set and read the list of its files.
+
+    Where the pipeline loads masks, images are loaded as stored, whatever their EXIF tag.
 
     Raises:
         ValueError: The data set cannot be read, has no file, or lists files that do not exist. The
@@ -36,6 +38,9 @@ def read_data_set(config: dict, split: str) -> Any:
         count = len(dataset)
         for part in _listed_data_sets(dataset):
             _check_files(part)
+            steps = part.pipeline.transforms
+            if any(isinstance(step, LoadAnnotations) for step in iterate_transforms(steps)):
+                load_as_stored(steps)
     except (OSError, ValueError, KeyError, TypeError, AssertionError, ImportError) as e:
         reason = e.args[0] if isinstance(e, KeyError) and e.args else e
         line = first_line(reason) or type(e).__name__

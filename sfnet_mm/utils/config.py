@@ -11,6 +11,7 @@ import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
+from mmengine.runner.checkpoint import find_latest_checkpoint
 
 from .config_parts import (
     data_sets,
@@ -167,6 +168,19 @@ def enable_auto_scale_lr(cfg: Config) -> None:
             'set auto_scale_lr=dict(base_batch_size=16), or another number, in the config'
         )
     scale['enable'] = True
+
+
+def enable_resume(cfg: Config, checkpoint: str) -> None:
+    """Resume a run from a checkpoint; ``'auto'`` takes the latest one of the work dir, if any.
+
+    mmengine would resume from the ``load_from`` of a config, which is another run: it goes on with
+    the iterations of that run, and removes its best checkpoint.
+    """
+    if checkpoint != 'auto':
+        cfg.load_from = checkpoint
+    elif find_latest_checkpoint(cfg.work_dir):
+        cfg.load_from = None
+    cfg.resume = checkpoint != 'auto' or not cfg.get('load_from')
 
 
 def enable_tta(cfg: Config) -> None:

@@ -7,6 +7,7 @@ from mmseg.datasets import BaseSegDataset
 from PIL import Image, ImageOps
 
 from sfnet_mm.datasets import ClassUniformDataset, LoadImageWhole, LoadMappedAnnotations, UDSDataset
+from sfnet_mm.engine.data_check import read_data_set
 
 ORIENTATIONS = range(1, 9)
 MASK = LoadMappedAnnotations()
@@ -67,6 +68,20 @@ def test_test_time_augmentation_and_class_uniform_crops(tmp_path, orientation):
     )  # fmt: skip
     dataset = ClassUniformDataset(inner, fraction=0, workers=0)
     check(dataset[0], mask)
+
+
+@pytest.mark.parametrize('orientation', ORIENTATIONS)
+def test_a_run_reads_any_data_set_as_stored(tmp_path, orientation):
+    """The hosts' own data set, with the hosts' loaders, scored the mask of a turned image."""
+    _, _, mask = write(tmp_path, orientation, (64, 96))
+    config = dict(
+        type='BaseSegDataset',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='images/10k/train', seg_map_path='labels/sem_seg/masks/train'),
+        metainfo=dict(classes=[str(i) for i in range(11)]),
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='LoadAnnotations')],
+    )
+    check(read_data_set(config, 'val')[0], mask)
 
 
 def test_an_image_alone_is_turned_as_in_the_host(tmp_path):

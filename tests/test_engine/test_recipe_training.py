@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 from helpers import ROOT, read_text, run_tool
+from mmengine.dataset import Compose
 
 import sfnet_mm.engine.runner as runner_file
 from sfnet_mm.compat import load_checkpoint_file
@@ -17,7 +18,7 @@ TRICKS = {
     'deep supervision': 'model.decode_head.deep_supervision=False',
     'hard pixels': 'model.decode_head.loss_decode.keep_ratio=1',
     'scale': 'train_dataloader.dataset.dataset.pipeline.2.ratio_range=1,1',
-    'flip': 'train_dataloader.dataset.dataset.pipeline.4.prob=0',
+    'flip': 'train_dataloader.dataset.dataset.pipeline.4.prob=0.0',
     'pretrained weights': 'model.backbone.init_cfg=None',
 }
 # Nobody listens there.
@@ -30,7 +31,7 @@ def train(monkeypatch, tmp_path):
     monkeypatch.setattr(runner_file.DataFirstRunner, '_log_env', lambda *args: None)
     monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch_home'))
 
-    def run(config=CONFIG, iters=2, resume=False):
+    def run(config=CONFIG, iters=2, resume=False, work='work'):
         data = [
             f'{part}.{key}={value}'
             for part in ('train_dataloader.dataset.dataset', 'val_dataloader.dataset')
@@ -43,7 +44,7 @@ def train(monkeypatch, tmp_path):
         few += ['default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.save_best=None']
         thin = ['model.backbone.channels=8,8,16,24,32', 'model.decode_head.channels=16']
         thin += ['model.decode_head.in_channels=8,16,24,32']
-        options = ['--work-dir', tmp_path / 'work', *(['--resume'] if resume else [])]
+        options = ['--work-dir', tmp_path / work, *(['--resume'] if resume else [])]
         run_tool('train', config, *options, '--cfg-options', *data, *few, *thin)
 
     return run
@@ -75,6 +76,24 @@ def test_the_recipe_ends_and_resumes_without_a_network(train, tmp_path):
     assert line.endswith('--cfg-options model.backbone.init_cfg=None')
 
 
+def test_a_run_with_load_from_resumes_itself(train, tmp_path):
+    """mmengine would go on with the iterations of ``load_from``."""
+    train()
+    state = load_checkpoint_file(str(tmp_path / 'work' / 'iter_2.pth'))
+    state['meta']['iter'] = 50
+    torch.save(state, tmp_path / 'first.pth')
+    config = tmp_path / 'second.py'
+    config.write_text(f"_base_ = ['{CONFIG}']\nload_from = '{tmp_path}/first.pth'\n")
+    # Nothing is there to resume yet: the run starts from the weights of load_from.
+    train(config, resume=True, work='second')
+    train(config, iters=3, resume=True, work='second')
+    ends = [
+        load_checkpoint_file(str(tmp_path / 'second' / f'iter_{i}.pth'))['meta']['iter']
+        for i in (1, 2, 3)
+    ]
+    assert ends == [1, 2, 3]
+
+
 def test_every_trick_goes_off_by_the_documented_option(tmp_path):
     page = read_text('docs/configs.md')
     config = osp.join(ROOT, 'configs', 'sfnet_stdc1_cityscapes.py')
@@ -91,6 +110,7 @@ def test_every_trick_goes_off_by_the_documented_option(tmp_path):
     steps = off.train_dataloader.dataset.dataset.pipeline
     assert (steps[2].type, list(steps[2].ratio_range)) == ('RandomRescale', [1, 1])
     assert (steps[4].type, steps[4].prob) == ('RandomFlip', 0)
+    Compose(steps)  # RandomFlip takes no integers
 
     # Coarse boosting goes on by one.
     options = re.findall(r'train_dataloader\.dataset\.coarse\.[^\s`]+', page)
