@@ -15,7 +15,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help='test although the checkpoint lacks tensors, has others, or has NaN values',
     )
     parser.add_argument('--work-dir', help='folder of the metrics')
-    parser.add_argument('--out', help='folder for the predicted masks')
+    parser.add_argument(
+        '--out',
+        help='folder for the predicted masks: class indices, plus one with reduce_zero_label',
+    )
     parser.add_argument('--show', action='store_true', help='show predictions in a window')
     parser.add_argument('--show-dir', help='folder for pictures of the predictions')
     parser.add_argument(

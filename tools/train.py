@@ -13,8 +13,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='resume from the latest checkpoint of the work dir, if there is one, or from the given '
-        'one',
+        help='resume from the given checkpoint, or from the latest one of the work dir, if any',
     )
     parser.add_argument('--amp', action='store_true', help='train in mixed precision')
     parser.add_argument(

@@ -178,6 +178,15 @@ def _check_files(report: FolderReport) -> None:
         'without the tag',
         [f'{f.pair.mask} (orientation {f.orientation})' for f in readable if _fits_only_rotated(f)],
     )
+    for key, names in (
+        ('img_suffix', [f.pair.image for f in facts]),
+        ('seg_map_suffix', [f.pair.mask for f in facts]),
+    ):
+        most = Counter(os.path.splitext(name)[1] for name in names).most_common(1)
+        for suffix, _ in most:
+            others = [name for name in names if not name.endswith(suffix)]
+            text = f'a data set reads one suffix ({key}), and most end in {suffix}; save all alike'
+            _add(report, 'suffixes', text, others)
     for kind, text in KINDS.items():
         _add(report, kind, text, [f.pair.mask for f in facts if f.kind == kind])
     lossy = [f.pair.mask for f in facts if f.pair.mask.lower().endswith(('.jpg', '.jpeg'))]

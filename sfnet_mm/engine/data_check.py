@@ -10,6 +10,7 @@ from typing import Any
 import torch.nn as nn
 from mmcv.transforms import LoadAnnotations
 from mmengine.dataset import BaseDataset, DefaultSampler
+from mmengine.fileio import get_text
 from mmengine.registry import DATASETS
 from torch.utils.data import DataLoader
 
@@ -78,7 +79,8 @@ def _check_files(dataset: BaseDataset) -> None:
         if missing:
             raise FileNotFoundError(
                 f'{type(dataset).__name__}: {len(missing)} of {len(paths)} {what} do not exist, '
-                f'such as {missing[0]}: check data_root, data_prefix and the suffixes'
+                f'such as {missing[0]}: check data_root, data_prefix, the suffixes and ann_file '
+                '(a name without suffix a line)'
             )
 
 
@@ -114,6 +116,10 @@ def _no_image(config: dict) -> str:
     places = []
     for dataset in data_sets(dict(dataset=config)):
         root, prefix = dataset.get('data_root') or '', dataset.get('data_prefix') or {}
+        listed = osp.join(root, dataset.get('ann_file') or '')
+        if osp.isfile(listed) and not get_text(listed).strip():
+            places.append(f'{listed} lists no image')
+            continue
         folder = osp.join(root, prefix.get('img_path') or prefix.get('img') or '')
         place = f'{type_name(dataset)} finds no image in {folder or "its folders"}'
         others = sorted(os.listdir(folder)) if osp.isdir(folder) else []

@@ -1,4 +1,4 @@
-"""``check_dataset.py``: twelve broken folders, each named in one line, and a good one."""
+"""``check_dataset.py``: thirteen broken folders, each named in one line, and a good one."""
 
 import json
 import re
@@ -80,6 +80,12 @@ def each_mask(change):
     return change_all
 
 
+def save_as_png(root):
+    with Image.open(root / 'images/b.jpg') as image:
+        image.save(root / 'images/b.png')
+    (root / 'images/b.jpg').unlink()
+
+
 OUTSIDE = np.where(ids() == 1, 7, ids()).astype(np.uint8)
 BROKEN = {
     'no mask': (lambda root: (root / 'masks/b.png').unlink(), 'images/b.jpg'),
@@ -100,6 +106,7 @@ BROKEN = {
         r'masks/a.png, .*masks/b.png, .*masks/d.png and 1 more',
     ),
     'truncated': (cut, 'images/b.jpg'),
+    r'one suffix \(img_suffix\), and most end in .jpg': (save_as_png, '1 file: .*images/b.png'),
 }
 
 

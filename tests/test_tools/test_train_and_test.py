@@ -71,6 +71,15 @@ def test_folder_without_images_is_one_line(wrapper, tmp_path):
         (tmp_path / 'img/a.JPG').touch()
 
 
+def test_an_empty_list_of_images_is_named(tmp_path):
+    (tmp_path / 'img').mkdir()
+    (tmp_path / 'img/a.png').touch()
+    (tmp_path / 'val.txt').touch()
+    dataset = png_dataset(tmp_path, ann_file=f'{tmp_path}/val.txt')
+    with pytest.raises(ValueError, match=f'^val_dataloader: {tmp_path}/val.txt lists no image$'):
+        runner_file.read_data_set(Config(dict(a=dataset)).a, 'val')
+
+
 @pytest.mark.parametrize('wrapper', [None, 'RepeatDataset'])
 def test_missing_mask_is_named_before_the_run_and_only_if_loaded(wrapper, tmp_path, monkeypatch):
     exists, asked = osp.exists, []

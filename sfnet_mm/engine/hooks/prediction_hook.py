@@ -27,8 +27,9 @@ class PredictionHook(Hook):
     picture, which is enlarged if it is small.
 
     Args:
-        mask_dir: Folder of the masks of class indices, PNGs with 16 bits for more than 256
-            classes; None writes none.
+        mask_dir: Folder of the masks of class indices, plus one with ``reduce_zero_label``, which
+            are the ids of the data set. PNGs with 16 bits for more than 256 classes; None writes
+            none.
         picture_dir: Folder of pictures of label and prediction over the image; None writes none.
         show: Whether these pictures are shown in a window.
         wait_time: Seconds for which the window stays.
