@@ -55,28 +55,29 @@ def library(tmp_path_factory):
 
 
 def run(library, case, grad, layout, crowded):
-    """The output and the gradients of all inputs, from the kernels."""
-    dtype, like = case.low.dtype, torch.full_like
-    results = [like(t, 7) for t in (case.low, *(t for t in case if t is not None))]
+    """The output and the gradients of all inputs, from the kernels; without ``low``, of one map."""
+    dtype = case.high.dtype
+    maps = [x for x in (case.high, case.low) if x is not None]
+    results = [torch.full_like(t, 7) for t in (grad, *(t for t in case if t is not None))]
     pointer = [t.data_ptr() for t in results]
-    n, c, h, w = case.low.shape
-    gated = case.gate is not None
+    of_maps, (of_flow, *of_gate) = pointer[1 : 1 + len(maps)], pointer[1 + len(maps) :]
+    n, c, h, w = grad.shape
     arguments = Arguments(
         DTYPES.index(dtype),
         layout == 'channels_last',
-        c % (16 // case.low.element_size()) == 0,
+        c % (16 // grad.element_size()) == 0,
         crowded,
         *(n, c, h, w),
-        (ctypes.c_int32 * 2)(case.high.shape[2], h),
-        (ctypes.c_int32 * 2)(case.high.shape[3], w),
-        (ctypes.c_void_p * 2)(case.high.data_ptr(), case.low.data_ptr()),
+        (ctypes.c_int32 * 2)(*(x.shape[2] for x in maps)),
+        (ctypes.c_int32 * 2)(*(x.shape[3] for x in maps)),
+        (ctypes.c_void_p * 2)(*(x.data_ptr() for x in maps)),
         case.flow.data_ptr(),
-        case.gate.data_ptr() if gated else None,
+        case.gate.data_ptr() if of_gate else None,
         pointer[0],
         grad.data_ptr(),
-        (ctypes.c_void_p * 2)(*pointer[1:3]),
-        pointer[3],
-        pointer[4] if gated else None,
+        (ctypes.c_void_p * 2)(*of_maps),
+        of_flow,
+        of_gate[0] if of_gate else None,
     )
     library.run_kernels(ctypes.byref(arguments))
     return results
@@ -91,6 +92,8 @@ SHAPES = [
 CASES = [(layout, shape) for layout in ('nchw', 'channels_last') for shape in SHAPES]
 # Threads take several turns over the samples of a cell and over the channels.
 CASES.append(('channels_last', (1, 264, (1, 2), (16, 17))))
+# Several tiles of a map lie below each other.
+CASES.append(('channels_last', (1, 8, (3, 2), (70, 3))))
 
 
 @pytest.mark.parametrize('dtype', DTYPES, ids=str)
@@ -115,6 +118,33 @@ def test_equals_the_definition(library, layout, shape, dtype):
             for ours, value in zip(run(library, case, grad, layout, crowded), expected):
                 tolerance = 2 * TOLERANCE[dtype] * max(1, np.abs(value).max())
                 np.testing.assert_allclose(to_numpy(ours), value, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('dtype', DTYPES, ids=str)
+@pytest.mark.parametrize('layout', ['nchw', 'channels_last'])
+def test_one_map_equals_the_definition(library, layout, dtype):
+    case = away_from_integers(make_case((2, 16, (5, 4), (6, 9)), torch.float64, layout))
+    fine = torch.float32 if dtype == torch.float16 else dtype
+    grad = torch.randn_like(case.low).to(dtype)
+    flow = case.flow[:, :2].to(fine).contiguous()
+    case = case._replace(high=case.high.to(dtype), low=None, flow=flow, gate=None)
+    high, flow = to_numpy(case.high), to_numpy(flow)
+    gradients = oracle.flow_warp_backward(to_numpy(grad), high, flow)
+    expected = [oracle.flow_warp(high, flow), *gradients]
+    for crowded in (False, True):
+        for ours, value in zip(run(library, case, grad, layout, crowded), expected):
+            tolerance = 2 * TOLERANCE[dtype] * max(1, np.abs(value).max())
+            np.testing.assert_allclose(to_numpy(ours), value, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize('layout', ['nchw', 'channels_last'])
+def test_an_infinite_gate_does_not_matter_where_nothing_is_read(library, layout):
+    case = away_from_integers(make_case((1, 8, (3, 4), (4, 4)), torch.float32, layout))
+    case.low[:] = case.low.abs() + 1
+    case.flow[:, :2], case.flow[:, 2:], case.gate[:] = 1e4, 0.5, float('inf')
+    out = run(library, case, torch.randn_like(case.low), layout, False)[0]
+    # What the low map is read for is (1 - gate) of it.
+    np.testing.assert_array_equal(to_numpy(out[..., :3, :3]), -np.inf)
 
 
 @pytest.mark.skipif(not shutil.which('nvcc'), reason='needs nvcc')

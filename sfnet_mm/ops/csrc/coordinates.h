@@ -35,7 +35,7 @@ static inline Axis<A> make_axis(int64_t size, int64_t out_size) {
 SFNET_HD float floor_of(float x) { return __builtin_floorf(x); }
 SFNET_HD double floor_of(double x) { return __builtin_floor(x); }
 
-// The pixels lo and lo + 1 around a position and how far it is past lo, 0 <= frac < 1.
+// The pixels lo and lo + 1 around a position and how far it is past lo, 0 to 1.
 // lo is in [-1, size - 1]. Returns false, for a NaN as well, where neither pixel is in the map.
 template <typename A>
 SFNET_HD bool locate(const Axis<A>& axis, int64_t index, A flow, int32_t* lo, A* frac) {

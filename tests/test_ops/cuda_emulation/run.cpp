@@ -34,7 +34,7 @@ void run(const Arguments& a) {
   p.grad_flow = static_cast<F*>(a.grad_flow), p.grad_gate = static_cast<F*>(a.grad_gate);
 
   // Few lanes take several turns over the channels, many take one.
-  const int most = a.crowded ? 32 : 2;
+  const int most = a.crowded ? 32 : 8;
   int lanes = 1;
   while (lanes < most && lanes * V < p.c) lanes *= 2;
   if (a.channels_last) {

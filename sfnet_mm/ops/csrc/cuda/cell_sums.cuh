@@ -15,8 +15,9 @@ __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
     sum_cells_cl(const Problem<T, F> p, int m, const int32_t* start, const Entry<acc_t<T>>* entries,
                  acc_t<T>* sums, int lanes) {
   using A = acc_t<T>;
-  // Four more columns, so that a warp reads the channels of a corner from different banks.
-  constexpr int kColumns = kThreads + 4;
+  // With more columns than threads, a warp reads the channels of a corner from different banks.
+  // Half precision takes 33 KB, so that only one block fits on sm_75, and two on sm_86 and sm_120.
+  constexpr int kColumns = kThreads + (V == 8 ? 4 : 8);
   __shared__ A part[4 * V * kColumns];
   const int lane = threadIdx.x % lanes, set = threadIdx.x / lanes, sets = kThreads / lanes;
   const int32_t cell = blockIdx.x, number = (m == 0 ? 0 : cells_of(p, 0)) + cell;

@@ -3,8 +3,9 @@
 // A sample falls into the cell between four pixels of the map; a map of h x w pixels has
 // (h + 1) x (w + 1) cells, those at the border half outside. Samples are sorted by cell; then each
 // pixel of the map sums over its four cells what it was read for (gather.cuh), or each cell sums
-// for its four corners where many output pixels read few map pixels (cell_sums.cuh). There is no
-// contended atomic, every gradient is written once, and the order of a sum is that within a cell.
+// for its four corners where many output pixels read few map pixels (cell_sums.cuh). Every
+// gradient is written once and without atomics, which only count samples, and the order of a sum is
+// that within a cell.
 //
 // Both maps of GD-FAM are sorted together: the cells of the second map are numbered after those of
 // the first, and one more cell behind those of each map holds the samples that read nothing.

@@ -22,7 +22,8 @@ __global__ void __launch_bounds__(kThreads, kForwardBlocks)
 #pragma unroll
     for (int m = 0; m < MAPS; ++m) {
       const Sample<A> s = sample_of(p, m, n, i, j);
-      const A share = share_of(p, m, n, i, j);
+      // Where nothing is read, the weights are 0 whatever the gate is, an infinity for example.
+      const A share = s.valid ? share_of(p, m, n, i, j) : A(0);
       valid[m] = s.valid;
       at[m][0] = s.y0 * p.map_w[m] + s.x0;
       at[m][1] = s.y0 * p.map_w[m] + s.x1;

@@ -31,7 +31,7 @@ SFNET_HD Runs runs_of(const Problem<T, F>& p, const int32_t* start, int m, int n
 template <typename A>
 SFNET_HD int32_t read_entry(const Entry<A>* entries, const Runs& runs, int32_t at, A* weight) {
   const bool below = at >= runs.count[0];
-  const int32_t e = below ? runs.first[1] + at - runs.count[0] : runs.first[0] + at;
+  const int32_t e = below ? runs.first[1] + (at - runs.count[0]) : runs.first[0] + at;
   const bool wanted = at < runs.count[0] + runs.count[1];
   Entry<A> entry{-1};
   if (wanted) entry = entries[e];
