@@ -182,11 +182,11 @@ def _check_files(report: FolderReport) -> None:
         ('img_suffix', [f.pair.image for f in facts]),
         ('seg_map_suffix', [f.pair.mask for f in facts]),
     ):
-        most = Counter(os.path.splitext(name)[1] for name in names).most_common(1)
-        for suffix, _ in most:
-            others = [name for name in names if not name.endswith(suffix)]
-            text = f'a data set reads one suffix ({key}), and most end in {suffix}; save all alike'
-            _add(report, 'suffixes', text, others)
+        suffixes = Counter(os.path.splitext(name)[1] for name in names)
+        if len(suffixes) > 1:
+            most = suffixes.most_common(1)[0][0]
+            text = f'a data set reads one suffix ({key}), and most end in {most}; save all alike'
+            _add(report, 'suffixes', text, [name for name in names if not name.endswith(most)])
     for kind, text in KINDS.items():
         _add(report, kind, text, [f.pair.mask for f in facts if f.kind == kind])
     lossy = [f.pair.mask for f in facts if f.pair.mask.lower().endswith(('.jpg', '.jpeg'))]

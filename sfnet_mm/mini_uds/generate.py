@@ -87,7 +87,7 @@ def ensure_mini_uds(
     wanted = {'version': VERSION, 'seed': seed, 'train': train, 'val': val}
     if _is_complete(root, wanted):
         return root
-    _is_known(root)
+    _refuse_foreign(root)
     lock = FileLock(osp.join(parent, f'.{name}.lock'))
     try:
         os.makedirs(parent, exist_ok=True)
@@ -110,26 +110,30 @@ def ensure_mini_uds(
 
 
 def _is_known(root: str) -> bool:
-    """Return whether mini_uds made ``root``; raise FileExistsError if it has other files."""
-    known = osp.isfile(osp.join(root, MARKER))
-    if osp.exists(root) and not known and (not osp.isdir(root) or os.listdir(root)):
+    """Return whether mini_uds made ``root``."""
+    return osp.isfile(osp.join(root, MARKER))
+
+
+def _refuse_foreign(root: str) -> None:
+    """Raise a FileExistsError if ``root`` has files that mini_uds did not make."""
+    foreign = osp.exists(root) and not _is_known(root)
+    if foreign and (not osp.isdir(root) or os.listdir(root)):
         raise FileExistsError(
             f'mini_uds: {root} exists and was not made by mini_uds; move it away or choose '
             'another data_root'
         )
-    return known
 
 
 def _generate(root: str, wanted: dict, workers: int | None) -> None:
     # Again, because another process may have written while this one waited.
-    known = _is_known(root)
+    _refuse_foreign(root)
     _remove_leftovers(root)
     parent, name = osp.split(root)
     partial_root = osp.join(parent, f'.{name}.partial.{os.getpid()}')
     print(
         f'mini_uds: drawing {len(DOMAINS)} x {wanted["train"]} training and {len(DOMAINS)} x '
         f'{wanted["val"]} validation street scenes into {root} '
-        f'({"in place of other or incomplete ones" if known else "only the first time"})',
+        f'({"in place of other or incomplete ones" if _is_known(root) else "only the first time"})',
         flush=True,
     )
     tasks = [

@@ -61,16 +61,16 @@ def draw(model, path: str, label, title: str, tile_width: int):
     if label is not None:
         loading['color_type'] = stored_color_type(**loading)
     image = read_image(path, **loading)
-    with AlignmentRecorder(model) as recorder:
-        result = inference_model(model, image)
-    prediction = class_map(result, 'pred_sem_seg')
-    meta = model.dataset_meta
     if label is not None and label.shape[:2] != image.shape[:2]:
         sizes = ['x'.join(map(str, x.shape[:2])) for x in (label, image)]
         raise ValueError(
             f'the label is {sizes[0]} and the image {sizes[1]}: give --labels in the order of the '
             'images'
         )
+    with AlignmentRecorder(model) as recorder:
+        result = inference_model(model, image)
+    prediction = class_map(result, 'pred_sem_seg')
+    meta = model.dataset_meta
     image, label = pipeline.shown(image, label)
     shown, ignored = as_picture(image)[..., ::-1], getattr(model.decode_head, 'ignore_index', 255)
     row = image_row(shown, label, prediction, meta.get('palette', ()), ignored)

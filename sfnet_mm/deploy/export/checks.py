@@ -36,12 +36,18 @@ def check_test(
         )
 
 
-def check_size(size: tuple[int, int]) -> None:
+def check_size(size: tuple[int, int], pools_context: bool = True) -> None:
     """Refuse a size that is too small for the context pooling, and warn where its cells repeat.
+
+    Args:
+        size: (height, width) of the input.
+        pools_context: Whether the model has the context pooling; without it, any size is right.
 
     Raises:
         ValueError: A side has fewer than 64 pixels, which is two pixels at stride 32.
     """
+    if not pools_context:
+        return
     if min(size) < 64:
         raise ValueError(
             f'size {size[0]}x{size[1]} is too small for the context pooling: '

@@ -63,8 +63,7 @@ def export_onnx(
         RuntimeError: The file does not agree with torch; it is not written.
     """
     check_path(path)
-    if pools_context(model):
-        check_size(size)
+    check_size(size, pools_context(model))
     if next(model.parameters()).is_cuda:
         # On CUDA the model samples by cuDNN, which the exporter does not know.
         model = copy.deepcopy(model).cpu()

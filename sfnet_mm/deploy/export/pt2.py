@@ -56,8 +56,7 @@ def export_pt2(
     """
     if not path.endswith('.pt2'):
         raise ValueError(f'{path} must end in .pt2')
-    if pools_context(model):
-        check_size(size)
+    check_size(size, pools_context(model))
     check_test(model, size, output, normalize)
     if compiled and not any(map(shutil.which, ('c++', 'g++', 'clang++'))):
         raise ImportError('there is no C++ compiler: install g++, or write the file uncompiled')

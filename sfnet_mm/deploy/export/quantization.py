@@ -73,7 +73,7 @@ def quantize(
     if math.isnan(max_drop):
         raise ValueError(f'quantize: max_drop={max_drop} is no number of points')
     if target == 'openvino':
-        require_nncf()  # before the float file is scored, which takes long
+        _require_nncf()  # before the float file is scored, which takes long
     name = 'openvino' if target == 'openvino' else 'onnxruntime'
     runtime = load_runtime(name, path, threads=threads)
     _check(runtime, path)
@@ -142,13 +142,13 @@ def _check(runtime: Runtime, path: str) -> None:
         raise ValueError(f'{path} is {precision}: quantize the float32 file')
 
 
-def require_nncf() -> Any:
+def _require_nncf() -> Any:
     """Import NNCF, which quantizes files for OpenVINO."""
     return require('nncf', 'pip install -r requirements/quantize.txt', 'NNCF')
 
 
 def _by_nncf(proto: Any, inputs: Collection[np.ndarray], kept: list[str]) -> Any:
-    nncf = require_nncf()
+    nncf = _require_nncf()
     nncf.set_log_level(logging.ERROR)
     name = proto.graph.input[0].name
     return nncf.quantize(

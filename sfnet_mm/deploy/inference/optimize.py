@@ -59,11 +59,10 @@ def optimize(
     form = InferenceModel(copy.deepcopy(model), output, output_size).eval()
     weight = next(form.parameters())
     device, dtype = weight.device, weight.dtype
-    if dtype.itemsize < 4:
-        # Weights of half precision are composed and compared in float32.
-        form.float()
-    sample = torch.rand(1, input_channels(model), 128, 128, device=device)
-    sample = sample.to(next(form.parameters()).dtype)
+    # Weights of half precision are composed and compared in float32.
+    exact = torch.promote_types(dtype, torch.float32)
+    form.to(exact)
+    sample = torch.rand(1, input_channels(model), 128, 128, device=device, dtype=exact)
     folding = fold_batchnorm(form, sample)
     form.report = [f'{len(folding.folded)} batch normalizations folded into convolutions']
     form.report.extend(f'left: {name} {reason}' for name, reason in folding.left.items())
@@ -71,8 +70,7 @@ def optimize(
         rearrange = device.type == 'cpu'
     _rearrange(form, sample, rearrange)
     _lay_out_channels_last(form, sample)
-    if dtype.itemsize < 4:
-        form.to(dtype)
+    form.to(dtype)
     form.requires_grad_(False)  # also the convolutions that were made here
     if verbose:
         print_log('optimize: ' + '; '.join(form.report), logger='current')

@@ -216,8 +216,7 @@ class Runtime:
 
     def _timed_output(self, data: np.ndarray, logits: bool) -> Tensor:
         """Run the graph and return classes (N, h, w), or logits (N, K, h, w) if possible."""
-        if self.meta.get('pools_context', True):
-            check_size(self._size_of(data))
+        check_size(self._size_of(data), self.meta.get('pools_context', True))
         with Timer() as timer:
             out = self.infer_logits(data) if logits else self.infer(data)
         self.network_ms += timer.milliseconds

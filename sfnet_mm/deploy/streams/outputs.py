@@ -18,8 +18,6 @@ from .reader import FrameReader
 from .summary import StageTimes
 
 KINDS = ('masks', 'overlay', 'confidence', 'json')
-# The results of a stream that a path can be given for.
-RESULTS = ('mask', 'overlay', 'probability', 'margin', 'shares')
 
 
 def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[str, str]:
@@ -37,6 +35,10 @@ def image_outputs(name: str, kinds: Sequence[str], suffix: str = 'png') -> dict[
         json={'shares': 'shares.json'},
     )
     return {what: f'{name}_{file}' for kind in kinds for what, file in files[kind].items()}
+
+
+# The results that have a path.
+RESULTS = tuple(image_outputs('', KINDS))
 
 
 def stream_outputs(name: str, kinds: Sequence[str], browser: bool = False) -> dict[str, str]:

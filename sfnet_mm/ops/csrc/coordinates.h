@@ -13,6 +13,18 @@
 
 namespace sfnet_mm {
 
+// The type of positions and sums for maps of type T.
+template <typename T>
+struct AccOf {
+  using type = float;
+};
+template <>
+struct AccOf<double> {
+  using type = double;
+};
+template <typename T>
+using acc_t = typename AccOf<T>::type;
+
 // One axis of a map of `size` pixels that is sampled for an output of `out_size` pixels. The
 // position of output index j in pixels of the map is j * base + flow * unit. A side of one pixel
 // has base = unit = 0: every finite flow stays on that pixel and an infinite one becomes NaN.

@@ -7,6 +7,7 @@
 #include "gather.cuh"
 
 using namespace sfnet_mm::cuda;
+using sfnet_mm::acc_t;
 
 struct Arguments {
   int32_t kind, channels_last, vector, crowded;

@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(kThreads, kBackwardBlocks)
   constexpr int kColumns = kThreads + (V == 8 ? 4 : 8);
   __shared__ A part[4 * V * kColumns];
   const int lane = threadIdx.x % lanes, set = threadIdx.x / lanes, sets = kThreads / lanes;
-  const int32_t cell = blockIdx.x, number = (m == 0 ? 0 : cells_of(p, 0)) + cell;
+  const int32_t cell = blockIdx.x, number = first_cell(p, m) + cell;
   const int32_t begin = start[number], end = start[number + 1];
   for (int base = 0; base < p.c; base += lanes * V) {
     const int c = base + lane * V;

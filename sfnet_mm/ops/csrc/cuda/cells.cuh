@@ -35,6 +35,12 @@ SFNET_HD int32_t cells_of(const Problem<T, F>& p, int m) {
   return p.n * (p.map_h[m] + 1) * (p.map_w[m] + 1) + 1;
 }
 
+// The number of the first cell of map m among those of all maps.
+template <typename T, typename F>
+SFNET_HD int32_t first_cell(const Problem<T, F>& p, int m) {
+  return m == 0 ? 0 : cells_of(p, 0);
+}
+
 // The sample of map m at output pixel k, and its cell among those of all maps.
 template <typename T, typename F>
 SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int32_t k, Entry<acc_t<T>>* entry) {
@@ -48,7 +54,7 @@ SFNET_HD int32_t cell_at(const Problem<T, F>& p, int m, int32_t k, Entry<acc_t<T
   const bool in_y = locate<A>(p.ay[m], i, A(to_acc(at[p.flow_at.c])), &y, &entry->fy);
   entry->pixel = k;
   entry->share = share_of(p, m, n, i, j);
-  const int32_t first = m == 0 ? 0 : cells_of(p, 0);
+  const int32_t first = first_cell(p, m);
   if (!in_x || !in_y) return first + cells_of(p, m) - 1;
   return first + (n * (p.map_h[m] + 1) + y + 1) * (p.map_w[m] + 1) + x + 1;
 }

@@ -227,11 +227,10 @@ Cells sort_by_cell(const Problem<T, F>& p, int maps, const at::TensorOptions& op
 }
 
 template <int V, typename T, typename F>
-void gather_cl_from(const Problem<T, F>& p, int m, const Cells& cells, bool crowded, T* to,
-                    const at::TensorOptions& options) {
+void launch_gather_cl(const Problem<T, F>& p, int m, const int32_t* start,
+                      const Entry<acc_t<T>>* entries, bool crowded, T* to,
+                      const at::TensorOptions& options) {
   using A = acc_t<T>;
-  const auto* const start = cells.start.const_data_ptr<int32_t>();
-  const auto* const entries = static_cast<const Entry<A>*>(cells.entries.const_data_ptr());
   const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
   if (!crowded) {
     const int lanes = lanes_of(p.c, V, 8);
@@ -258,7 +257,8 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
   const auto* const entries = static_cast<const Entry<acc_t<T>>*>(cells.entries.const_data_ptr());
   T* const to = static_cast<T*>(out.data_ptr());
   const int64_t pixels = int64_t(p.n) * p.map_h[m] * p.map_w[m];
-  // Each output pixel reads four map pixels.
+  // Each output pixel reads four map pixels, so that a map pixel is read 32 times or more on
+  // average.
   const bool crowded = int64_t(p.n) * p.h * p.w >= 8 * pixels;
   if (!in.channels_last()) {
     const dim3 blocks(blocks_of(pixels, crowded ? kThreads / 32 : kThreads),
@@ -270,9 +270,9 @@ void gather(const Inputs& in, const Problem<T, F>& p, int m, const Cells& cells,
       gather_cf<T, F, false><<<blocks, kThreads, 0, stream()>>>(p, m, start, entries, to);
     }
   } else if (aligned) {
-    gather_cl_from<16 / sizeof(T)>(p, m, cells, crowded, to, out.options());
+    launch_gather_cl<16 / sizeof(T)>(p, m, start, entries, crowded, to, out.options());
   } else {
-    gather_cl_from<1>(p, m, cells, crowded, to, out.options());
+    launch_gather_cl<1>(p, m, start, entries, crowded, to, out.options());
   }
   C10_CUDA_KERNEL_LAUNCH_CHECK();
 }

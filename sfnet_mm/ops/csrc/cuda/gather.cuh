@@ -17,8 +17,7 @@ SFNET_HD Runs runs_of(const Problem<T, F>& p, const int32_t* start, int m, int n
   Runs runs;
 #pragma unroll
   for (int k = 0; k < 2; ++k) {
-    const int32_t cell =
-        (m == 0 ? 0 : cells_of(p, 0)) + (n * (p.map_h[m] + 1) + y + k) * (p.map_w[m] + 1) + x;
+    const int32_t cell = first_cell(p, m) + (n * (p.map_h[m] + 1) + y + k) * (p.map_w[m] + 1) + x;
     runs.first[k] = start[cell];
     runs.middle[k] = start[cell + 1];
     runs.count[k] = start[cell + 2] - runs.first[k];

@@ -23,17 +23,6 @@ constexpr int kTileW = 16, kTileH = 4;  // output pixels of a channels_last bloc
 constexpr int kChunk = 8;               // channels of an NCHW thread
 constexpr unsigned kFullWarp = 0xffffffffu;
 
-template <typename T>
-struct AccOf {
-  using type = float;
-};
-template <>
-struct AccOf<double> {
-  using type = double;
-};
-template <typename T>
-using acc_t = typename AccOf<T>::type;
-
 SFNET_HD float to_acc(float x) { return x; }
 SFNET_HD double to_acc(double x) { return x; }
 SFNET_HD float to_acc(__half x) { return __half2float(x); }
